@@ -1,0 +1,31 @@
+"""What leaves: state to be brought up to date, and things to be done once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stampcard.domain.value import Value
+from stampcard.domain.wallets import Balance
+
+
+class BalancePush(Value, frozen=True):
+    """A member's newest figures for one connection; sending it twice, late or never in between does no harm."""
+
+    member: str
+    reference: str
+    version: int
+    balances: Mapping[str, Balance]
+
+
+class Command(Value, frozen=True):
+    """A thing to be done once at one connection; `key` is the same for every attempt.
+
+    `data` may hold personal data: it is stored sealed and deleted when the member is erased.
+    """
+
+    kind: str
+    key: str
+    member: str
+    reference: str
+    data: Mapping[str, Any] = {}

@@ -1,0 +1,36 @@
+"""What was decided about one event, with the reasons, and what changed for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from stampcard.domain.value import Value
+from stampcard.domain.wallets import Balance
+
+Outcome = Literal["paid", "not_matched", "undecided", "refused", "changed", "kept"]
+
+
+class Reason(Value, frozen=True):
+    """Why a rule did what it did: `code` for machines, `detail` for people; `due` in the smallest unit."""
+
+    rule: str
+    outcome: Outcome
+    code: str
+    detail: str = ""
+    due: int = 0
+    granted: int = 0
+    taken: int = 0
+    written_off: int = 0
+
+
+class Change(Value, frozen=True):
+    """What one unit of work changed for one member: handed to observers after the commit."""
+
+    member: str
+    version: int
+    occurred_at: datetime
+    kinds: tuple[str, ...]
+    balances: Mapping[str, Balance] = {}
+    delta: Mapping[str, int] = {}

@@ -1,0 +1,103 @@
+"""Facts that a source told us, in our own words: what plugins decode deliveries into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from stampcard.domain.orders import OrderSnapshot, Refund
+from stampcard.domain.value import Value
+
+
+class OrderSeen(Value, frozen=True, tag="order_seen"):
+    """A whole order as it is now: created, paid, updated, edited, cancelled, or fetched."""
+
+    reference: str
+    snapshot: OrderSnapshot
+    refunds: tuple[Refund, ...] = ()
+
+
+class RefundSeen(Value, frozen=True, tag="refund_seen"):
+    """One refund of an order, which may not be known yet."""
+
+    order: str
+    refund: Refund
+
+
+class CustomerSeen(Value, frozen=True, tag="customer_seen"):
+    """A customer as the source shows them; `attributes` holds personal data and is stored sealed.
+
+    Attributes that every program knows: email, phone, first_name, last_name, language, country.
+    """
+
+    reference: str
+    occurred_at: datetime
+    attributes: Mapping[str, Any] = {}
+
+
+class CustomerErased(Value, frozen=True, tag="customer_erased"):
+    """The law's request to forget a person at this source, with the identifiers it named."""
+
+    reference: str
+    occurred_at: datetime
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+
+
+class DataRequested(Value, frozen=True, tag="data_requested"):
+    """A person asked for their data: kept as a task for the merchant."""
+
+    reference: str
+    occurred_at: datetime
+    request: str = ""
+
+
+class CustomEvent(Value, frozen=True, tag="custom_event"):
+    """An event of the merchant's own, declared in the program; `key` makes it count once."""
+
+    name: str
+    customer: str
+    key: str
+    occurred_at: datetime
+    data: Mapping[str, Any] = {}
+
+
+class ConnectionEnded(Value, frozen=True, tag="connection_ended"):
+    """The source took our access away: pushes stop and what we stored to reach it is deleted."""
+
+    reason: str
+    occurred_at: datetime
+
+
+class SourceErased(Value, frozen=True, tag="source_erased"):
+    """The law's request to forget everybody whom we know only from this source."""
+
+    occurred_at: datetime
+
+
+class SetAside(Value, frozen=True, tag="set_aside"):
+    """A fact that is understood but cannot be applied yet; quarantined with its reason."""
+
+    reason: str
+    occurred_at: datetime
+
+
+Event = (
+    OrderSeen
+    | RefundSeen
+    | CustomerSeen
+    | CustomerErased
+    | DataRequested
+    | CustomEvent
+    | ConnectionEnded
+    | SourceErased
+    | SetAside
+)
+
+
+class Refetch(Value, frozen=True, tag="refetch"):
+    """A delivery that only names a record: read it at the source, then go on with what is there."""
+
+    kind: str
+    reference: str

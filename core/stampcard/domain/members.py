@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from stampcard.domain.value import Value
+
+#: Attributes that a source may always tell of a customer; a program declares others.
+BUILT_IN_ATTRIBUTES = ("email", "phone", "first_name", "last_name", "language", "country")
+
+
+class Member(Value, frozen=True):
+    """A person who takes part; everything personal is in `attributes`.
+
+    `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
+    """
+
+    id: str
+    joined_at: datetime
+    version: int = 0
+    attributes: Mapping[str, Any] = {}
+    programs: frozenset[str] = frozenset()
+    erased_at: datetime | None = None
+
+
+class Identity(Value, frozen=True):
+    """How a source calls a member: its connection and its own reference."""
+
+    connection: str
+    reference: str

@@ -1,0 +1,93 @@
+"""Everything that a plugin author may import, and nothing else.
+
+A plugin is a module behind an entry point of the group ``stampcard.plugins``; it implements hooks marked `hookimpl`.
+"""
+
+from stampcard.clock import Clock
+from stampcard.domain.awards import Adjustment, Award
+from stampcard.domain.commands import BalancePush, Command
+from stampcard.domain.decisions import Change
+from stampcard.domain.deliveries import Delivery
+from stampcard.domain.events import (
+    ConnectionEnded,
+    CustomerErased,
+    CustomerSeen,
+    CustomEvent,
+    DataRequested,
+    Event,
+    OrderSeen,
+    Refetch,
+    RefundSeen,
+    SetAside,
+    SourceErased,
+)
+from stampcard.domain.members import Identity, Member
+from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
+from stampcard.domain.wallets import Balance
+from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
+from stampcard.plugin.capabilities import Capabilities, Fetch, Health, Rate, RetryPolicy, Sink, WebhookSource
+from stampcard.plugin.connections import ConnectionContext, Store
+from stampcard.plugin.hookspecs import hookimpl
+from stampcard.plugin.manifest import API_VERSION, PluginManifest, PluginSettings
+from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, Rejected, RetryLater, Unknown
+from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
+from stampcard.plugin.signatures import check_hmac_sha256_base64
+
+__all__ = [
+    "API_VERSION",
+    "Absent",
+    "Adjustment",
+    "Award",
+    "Balance",
+    "BalancePush",
+    "CannotVerify",
+    "Capabilities",
+    "Change",
+    "Clock",
+    "Command",
+    "ConfigurationError",
+    "ConnectionContext",
+    "ConnectionEnded",
+    "CustomEvent",
+    "CustomerErased",
+    "CustomerSeen",
+    "DataRequested",
+    "Delivered",
+    "Delivery",
+    "Done",
+    "Event",
+    "Fetch",
+    "Health",
+    "Identity",
+    "InvalidSignature",
+    "Lookup",
+    "MalformedPayload",
+    "Member",
+    "OrderLine",
+    "OrderSeen",
+    "OrderSnapshot",
+    "Outcome",
+    "PluginError",
+    "PluginManifest",
+    "PluginSettings",
+    "Rate",
+    "Refetch",
+    "Refund",
+    "RefundLine",
+    "RefundSeen",
+    "Rejected",
+    "Reply",
+    "RetryLater",
+    "RetryPolicy",
+    "SetAside",
+    "Sink",
+    "SourceErased",
+    "Stamp",
+    "Store",
+    "Unknown",
+    "UnverifiedRequest",
+    "VerifiedRequest",
+    "WebhookSource",
+    "check_hmac_sha256_base64",
+    "hookimpl",
+]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from stampcard.domain.value import Value
+
+#: Major and minor version of the plugin API; a host loads plugins of its own major and a minor no newer than its own.
+API_VERSION = (1, 0)
+
+
+class PluginSettings(BaseModel):
+    """The settings of one connection; a subclass per plugin.
+
+    Unknown keys are refused. Secrets are `SecretStr`, or a list of them where a vendor rotates. Every vendor plugin has
+    `api_url`, so that tests and simulators can stand in for the vendor.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class PluginManifest(Value, frozen=True):
+    """Who a plugin is: `name` equals its entry point, folder, settings section and docs page."""
+
+    name: str
+    summary: str
+    settings: type[PluginSettings]
+    api_version: tuple[int, int] = API_VERSION
