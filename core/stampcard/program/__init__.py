@@ -1,0 +1,1 @@
+"""The program file: its model, reading it with positions, its conditions and its schema."""

@@ -1,0 +1,161 @@
+"""YAML text to plain data, with the place of every key and value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+)
+
+from stampcard.errors import Problem
+
+LARGEST_FILE = 64 * 1024
+DEEPEST_NESTING = 16
+
+Path = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}")
+_WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+
+class Place(NamedTuple):
+    """Where something starts (counted from 1) and, for text, how it was written (`|`, `>`, `'`, `"` or plain)."""
+
+    line: int
+    column: int
+    last_line: int = 0
+    style: str = ""
+
+
+class Document(NamedTuple):
+    """What the text says, and where: `keys` and `values` give the place of each path."""
+
+    data: Any
+    keys: dict[Path, Place]
+    values: dict[Path, Place]
+
+
+class _Refused(Exception):
+    """Reading cannot go on."""
+
+    def __init__(self, event: Event, message: str) -> None:
+        place = _place(event)
+        self.problem = Problem(message, line=place.line, column=place.column)
+        super().__init__(message)
+
+
+def parse(text: str) -> tuple[Document | None, list[Problem]]:
+    """The document and the problems found; no document if the text cannot be read at all.
+
+    Works on the parser's events, so that nothing deep, shared or tagged is ever built.
+    """
+    if len(text.encode()) > LARGEST_FILE:
+        return None, [Problem(f"the file is larger than {LARGEST_FILE // 1024} KB")]
+    builder = _Builder(YAML(typ="safe", pure=True).parse(text))
+    try:
+        data = builder.document()
+    except _Refused as refused:
+        return None, [refused.problem]
+    except YAMLError as error:
+        return None, [_problem_of(error)]
+    return Document(data, builder.keys, builder.values), builder.problems
+
+
+class _Builder:
+    def __init__(self, events: Iterator[Event]) -> None:
+        self._events = events
+        self.keys: dict[Path, Place] = {}
+        self.values: dict[Path, Place] = {}
+        self.problems: list[Problem] = []
+
+    def document(self) -> Any:
+        started = False
+        data: Any = None
+        for event in self._events:
+            if isinstance(event, DocumentStartEvent):
+                if started:
+                    raise _Refused(event, "a program file holds one document: remove '---' and what follows")
+                started = True
+                data = self._value(next(self._events), ())
+        return data
+
+    def _value(self, event: Event, path: Path) -> Any:
+        self._refuse_tricks(event)
+        self.values[path] = _place(event)
+        if isinstance(event, ScalarEvent):
+            return _scalar(event)
+        if len(path) >= DEEPEST_NESTING:
+            raise _Refused(event, f"nested more than {DEEPEST_NESTING} levels deep")
+        return self._mapping(path) if isinstance(event, MappingStartEvent) else self._sequence(path)
+
+    def _sequence(self, path: Path) -> list[Any]:
+        return [self._value(event, (*path, index)) for index, event in enumerate(self._until_end())]
+
+    def _mapping(self, path: Path) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for event in self._until_end():
+            self._refuse_tricks(event)
+            if not isinstance(event, ScalarEvent):
+                raise _Refused(event, "a key is a plain word")
+            key, place = str(event.value), _place(event)
+            value = self._value(next(self._events), (*path, key))
+            if key in data:
+                first = self.keys[*path, key].line
+                self.problems.append(
+                    Problem(
+                        f"{key!r} stands here a second time (first in line {first})",
+                        line=place.line,
+                        column=place.column,
+                    )
+                )
+            self.keys[*path, key] = place
+            data[key] = value
+        return data
+
+    def _until_end(self) -> Iterator[Event]:
+        for event in self._events:
+            if isinstance(event, CollectionEndEvent):
+                return
+            yield event
+
+    def _refuse_tricks(self, event: Event) -> None:
+        if getattr(event, "anchor", None):
+            raise _Refused(event, "anchors (&) and aliases (*) are not used in a program file: quote the text")
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag:
+            raise _Refused(event, "tags (!) are not used in a program file: quote the text")
+
+
+def _scalar(event: ScalarEvent) -> Any:
+    text = str(event.value)
+    if event.style:
+        return text
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return Decimal(text) if _DECIMAL.fullmatch(text) else text
+
+
+def _place(event: Event) -> Place:
+    start, end = event.start_mark, event.end_mark
+    style = event.style if isinstance(event, ScalarEvent) else ""
+    return Place(start.line + 1, start.column + 1, end.line + 1, style or "")
+
+
+def _problem_of(error: YAMLError) -> Problem:
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return Problem(f"not readable as YAML: {str(error).splitlines()[0]}")
+    mark = error.problem_mark
+    return Problem(f"not readable as YAML: {error.problem}", line=mark.line + 1, column=mark.column + 1)

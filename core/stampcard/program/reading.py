@@ -1,0 +1,96 @@
+"""A program file's text to a `Program`, or to everything that is wrong with it, with positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from stampcard.errors import Problem, ProgramError
+from stampcard.program.model import Program
+from stampcard.program.parsing import Document, Path, parse
+
+
+def read_program(text: str, name: str) -> Program:
+    """The program that the text describes; `name` is what problems call the file.
+
+    Raises ProgramError with all problems, in the order in which they stand in the text.
+    """
+    document, problems = parse(text)
+    if document is None:
+        raise ProgramError(name, problems)
+    program, wrong = _validated(document)
+    problems += wrong
+    if program is None or problems:
+        raise ProgramError(name, sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    return program
+
+
+def _validated(document: Document) -> tuple[Program | None, list[Problem]]:
+    if not isinstance(document.data, dict):
+        return None, [Problem("a program file is a list of settings such as 'program: main'", line=1, column=1)]
+    try:
+        return Program.model_validate(document.data), []
+    except ValidationError as error:
+        problems = [_problem(document, details) for details in error.errors(include_url=False)]
+        return None, problems
+
+
+def _problem(document: Document, details: ErrorDetails) -> Problem:
+    path: Path = details["loc"]
+    at_key = details["type"] == "extra_forbidden"
+    if path[-1:] == ("[key]",):
+        path, at_key = path[:-1], True
+    places = document.keys if at_key else document.values
+    near = path
+    while near not in places and near:
+        near, places = near[:-1], document.values
+    place = places[near]
+    return Problem(_message(path, details), path=_written(path), line=place.line, column=place.column)
+
+
+def _written(path: Path) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _message(path: Path, details: ErrorDetails) -> str:
+    context: Mapping[str, Any] = details.get("ctx", {})
+    match details["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "unknown setting" + _did_you_mean(str(path[-1]), _settings(path[:-1]))
+        case "literal_error":
+            choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
+            return f"{details['input']!r} is not one of {', '.join(choices)}" + _did_you_mean(
+                str(details["input"]), choices
+            )
+        case "string_pattern_mismatch":
+            return f"{details['input']!r} does not have the form {context['pattern']}"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            message = details["msg"]
+            return message[:1].lower() + message[1:]
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _settings(path: Path) -> list[str]:
+    """The settings that the section at this path knows."""
+    section: Any = Program
+    for part in path:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            field = section.model_fields.get(str(part))
+            section = field.annotation if field else None
+        else:
+            inside = [argument for argument in get_args(section) if argument is not Ellipsis]
+            section = inside[-1] if inside else None
+    is_section = isinstance(section, type) and issubclass(section, BaseModel)
+    return list(section.model_fields) if is_section else []
