@@ -4,6 +4,7 @@ StampcardError
 ├── ConfigurationError      a setting, a key file or a connection section is wrong
 ├── ProgramError            a program file is wrong; carries its problems with their positions
 ├── PluginError             a plugin cannot be loaded or connected, or broke its contract
+│   └── PluginSuspended     it failed too often in a row; what needs it waits
 ├── WebhookRefused          a webhook that is not taken in
 │   ├── InvalidSignature    the signature does not fit the bytes (401)
 │   └── CannotVerify        the plugin lacks what it needs to tell (503)
@@ -77,6 +78,10 @@ class PluginError(StampcardError):
 
     def __str__(self) -> str:
         return f"plugin {self.plugin!r}: {self.problem}"
+
+
+class PluginSuspended(PluginError):
+    """A plugin failed too often in a row and is not asked until somebody resumes it."""
 
 
 class WebhookRefused(StampcardError):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import BaseModel, ConfigDict
 
 from stampcard.domain.value import Value
@@ -16,6 +18,14 @@ class PluginSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def outbound_hosts(self) -> tuple[str, ...]:
+        """The hosts (``host`` or ``host:port``) that a connection with these settings calls.
+
+        That of `api_url`, unless a plugin says more; calls to any other host are refused.
+        """
+        netloc = urlsplit(str(getattr(self, "api_url", None) or "")).netloc.rpartition("@")[2]
+        return (netloc,) if netloc else ()
 
 
 class PluginManifest(Value, frozen=True):

@@ -1,0 +1,159 @@
+"""Turns the configured connections into what they can do; one that fails keeps its reason, the others work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from stampcard.clock import Clock
+from stampcard.domain.value import Value, replace
+from stampcard.errors import ConfigurationError, PluginError
+from stampcard.host.discovering import LoadedPlugin, PluginTable
+from stampcard.host.sections import plugin_for, read_settings, without_secrets
+from stampcard.plugin.capabilities import Capabilities, Sink, WebhookSource
+from stampcard.plugin.connections import ConnectionContext, Store
+from stampcard.plugin.manifest import PluginSettings
+
+#: Seconds that a plugin's `connect` may take.
+CONNECTING = 10.0
+
+
+class ConnectionSpec(Value, frozen=True):
+    """A connection as configured; `settings` are the plugin's own, without the key `plugin`."""
+
+    name: str
+    plugin: str
+    settings: Mapping[str, Any] = {}
+
+
+class Connection(Value, frozen=True):
+    """A connection that stands (`capabilities`), or why it does not (`problem`)."""
+
+    name: str
+    plugin: str
+    settings: PluginSettings | None = None
+    capabilities: Capabilities | None = None
+    http: httpx.AsyncClient | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the host gives to every connection; `open_http` gets the hosts that the connection's settings name."""
+
+    clock: Clock
+    log: Any
+    public_url: str
+    open_store: Callable[[str], Store]
+    open_http: Callable[[Sequence[str]], httpx.AsyncClient]
+
+
+async def connect_all(
+    specs: Sequence[ConnectionSpec], table: PluginTable, resources: Resources, *, within: float = CONNECTING
+) -> Mapping[str, Connection]:
+    """Connect all at once, each within so many seconds; never raises for what one connection does."""
+    connections = await asyncio.gather(*(connect_one(spec, table, resources, within=within) for spec in specs))
+    return {connection.name: connection for connection in connections}
+
+
+async def disconnect_all(connections: Mapping[str, Connection]) -> None:
+    """Close the pools of all connections."""
+    for connection in connections.values():
+        if connection.http is not None:
+            await connection.http.aclose()
+
+
+async def connect_one(
+    spec: ConnectionSpec, table: PluginTable, resources: Resources, *, within: float = CONNECTING
+) -> Connection:
+    """Check a connection's settings and ask its plugin to connect."""
+    try:
+        plugin = plugin_for(spec.name, spec.plugin, table)
+    except ConfigurationError as error:
+        return Connection(name=spec.name, plugin=spec.plugin, problem=str(error))
+    settings, problems = read_settings(spec.name, plugin.manifest, spec.settings)
+    if settings is None:
+        return Connection(name=spec.name, plugin=spec.plugin, problem="; ".join(map(str, problems)))
+    standing = Connection(name=spec.name, plugin=spec.plugin, settings=settings)
+    try:
+        http = resources.open_http(_hosts(plugin.manifest.name, settings))
+    except (ConfigurationError, PluginError) as error:
+        return replace(standing, problem=without_secrets(str(error), plugin.manifest, spec.settings))
+    context = _context(spec, settings, http, resources)
+    try:
+        return replace(standing, capabilities=await _capabilities(plugin, context, within), http=http)
+    except PluginError as error:
+        await http.aclose()
+        return replace(standing, problem=without_secrets(str(error), plugin.manifest, spec.settings))
+
+
+def _hosts(plugin: str, settings: PluginSettings) -> tuple[str, ...]:
+    try:
+        return tuple(settings.outbound_hosts())
+    except Exception as error:
+        raise PluginError(plugin, f"outbound_hosts failed: {type(error).__name__}: {error}") from error
+
+
+def _context(
+    spec: ConnectionSpec, settings: PluginSettings, http: httpx.AsyncClient, resources: Resources
+) -> ConnectionContext[Any]:
+    return ConnectionContext(
+        name=spec.name,
+        settings=settings,
+        http=http,
+        clock=resources.clock,
+        log=resources.log.bind(connection=spec.name, plugin=spec.plugin),
+        store=resources.open_store(spec.name),
+        public_url=resources.public_url,
+    )
+
+
+async def _capabilities(plugin: LoadedPlugin, context: ConnectionContext[Any], within: float) -> Capabilities:
+    name = plugin.manifest.name
+    connect = plugin.hooks.get("connect")
+    if connect is None:
+        raise PluginError(name, "has no hook connect, so no connection can use it")
+    try:
+        async with asyncio.timeout(within) as limit:
+            capabilities = await connect(context=context)
+    except TimeoutError as error:
+        slow = f"connect did not end within {within:g} seconds"
+        raise PluginError(name, slow if limit.expired() else "connect failed: a time-out of its own") from error
+    except Exception as error:
+        raise PluginError(name, f"connect failed: {type(error).__name__}: {error}") from error
+    problem = _broken(capabilities)
+    if problem:
+        raise PluginError(name, problem)
+    return capabilities  # type: ignore[no-any-return]
+
+
+def _broken(capabilities: object) -> str:
+    if not isinstance(capabilities, Capabilities):
+        return f"connect gave a {type(capabilities).__name__}, not Capabilities"
+    if not isinstance(capabilities.webhook, WebhookSource | None):
+        return f"its webhook is a {type(capabilities.webhook).__name__}, not a WebhookSource"
+    kinds: set[str] = set()
+    for sink in capabilities.sinks:
+        problem = _broken_sink(sink)
+        if problem:
+            return problem
+        if sink.kind in kinds:
+            return f"it has two sinks of kind {sink.kind!r}"
+        kinds.add(sink.kind)
+    return ""
+
+
+def _broken_sink(sink: object) -> str:
+    if not isinstance(sink, Sink) or not getattr(sink, "kind", ""):
+        return f"its sink {type(sink).__name__} is not a Sink with a kind"
+    if sink.batch_size < 1:
+        return f"its sink {sink.kind!r} has a batch_size of {sink.batch_size}, not at least 1"
+    if sink.rate is not None and (sink.rate.per_second <= 0 or sink.rate.burst < 1):
+        return f"its sink {sink.kind!r} has a rate that never lets a call through"
+    if any(wait <= 0 for wait in sink.retry.waits):
+        return f"its sink {sink.kind!r} has a wait between tries that is not above 0"
+    return ""

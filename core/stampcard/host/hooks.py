@@ -1,0 +1,191 @@
+"""Calls the hooks of all plugins one by one, in the order of their names, and answers for their failures."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeVar
+
+import structlog
+
+from stampcard.domain.awards import Adjustment, Award
+from stampcard.domain.commands import Command
+from stampcard.domain.decisions import Change
+from stampcard.domain.events import Event
+from stampcard.domain.members import Identity, Member
+from stampcard.errors import PluginError, PluginSuspended
+from stampcard.host.discovering import HookFunction, PluginTable
+
+#: A sync hook that takes longer (seconds) holds up the unit of work and is counted.
+SLOW = 0.05
+#: How long an observer may take, in seconds.
+OBSERVING = 5.0
+#: So many failures in a row suspend a plugin.
+PATIENCE = 20
+#: The most that one hook may give back in one call.
+MOST_ANSWERS = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class HookStats:
+    """What one plugin's implementation of one hook has done so far; only ever rises, but for the last."""
+
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    skipped: int = 0
+    consecutive_failures: int = 0
+
+
+class Hooks:
+    """The hooks of all ready plugins; safe to call from several threads."""
+
+    def __init__(self, table: PluginTable, log: Any = None) -> None:
+        self._log = structlog.get_logger() if log is None else log
+        self._hooks: dict[str, tuple[tuple[str, HookFunction], ...]] = {}
+        self.stats: dict[tuple[str, str], HookStats] = {}
+        for name, plugin in sorted(table.ready.items()):
+            for hook, function in plugin.hooks.items():
+                self._hooks[hook] = (*self._hooks.get(hook, ()), (name, function))
+                self.stats[name, hook] = HookStats()
+        self._suspended: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """The plugins that failed too often in a row."""
+        return self._suspended
+
+    def implements(self, hook: str) -> bool:
+        """Whether any plugin implements a hook; where none does, nothing needs to be gathered for it."""
+        return hook in self._hooks
+
+    def resume(self, plugin: str) -> None:
+        """Ask a suspended plugin again."""
+        with self._lock:
+            self._suspended -= {plugin}
+            for (name, _), stats in self.stats.items():
+                if name == plugin:
+                    stats.consecutive_failures = 0
+
+    def award_adjustments(
+        self, event: Event, member: Member, award: Award, facts: Mapping[str, Any]
+    ) -> tuple[Adjustment, ...]:
+        """What all plugins add to or take off an award.
+
+        Raises PluginSuspended if one that must be asked is suspended, PluginError if one fails: the points would be
+        wrong without it.
+        """
+        adjustments: list[Adjustment] = []
+        for plugin, function in self._hooks.get("award_adjustments", ()):
+            if plugin in self._suspended:
+                self._skip(plugin, "award_adjustments")
+                raise PluginSuspended(plugin, f"is suspended after {PATIENCE} failures in a row")
+            try:
+                with self._watched(plugin, "award_adjustments"):
+                    answer = function(event=event, member=member, award=award, facts=facts)
+                    adjustments += _checked(answer, Adjustment, _sound_adjustment)
+            except Exception as error:
+                raise PluginError(plugin, f"award_adjustments failed: {_place(error)}") from error
+        return tuple(adjustments)
+
+    def outbound_commands(
+        self, change: Change, member: Member, connections: Mapping[str, Sequence[tuple[str, Identity | None]]]
+    ) -> list[tuple[str, Command]]:
+        """Commands of all plugins, each with its connection; what fails is left out and counted.
+
+        `connections`: by plugin, each connection's name and the identity that the member has there.
+        """
+        commands: list[tuple[str, Command]] = []
+        for plugin, function in self._hooks.get("outbound_commands", ()):
+            for connection, identity in connections.get(plugin, ()):
+                if plugin in self._suspended:
+                    self._skip(plugin, "outbound_commands")
+                    continue
+                try:
+                    with self._watched(plugin, "outbound_commands"):
+                        answer = function(change=change, member=member, connection=connection, identity=identity)
+                        commands += [(connection, command) for command in _checked(answer, Command, _sound_command)]
+                except Exception:  # noqa: BLE001, S112 - counted and logged by _watched
+                    continue
+        return commands
+
+    async def event_committed(self, change: Change) -> None:
+        """Tell all observers about a change; a failure is logged."""
+        for plugin, function in self._hooks.get("event_committed", ()):
+            if plugin in self._suspended:
+                self._skip(plugin, "event_committed")
+                continue
+            try:
+                with self._watched(plugin, "event_committed", slow=OBSERVING):
+                    async with asyncio.timeout(OBSERVING):
+                        await function(change=change)
+            except Exception:  # noqa: BLE001, S112 - counted and logged by _watched
+                continue
+
+    @contextmanager
+    def _watched(self, plugin: str, hook: str, slow: float = SLOW) -> Iterator[None]:
+        started = time.perf_counter()
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self._count(plugin, hook, failure, slow=time.perf_counter() - started > slow)
+
+    def _count(self, plugin: str, hook: str, failure: Exception | None, *, slow: bool) -> None:
+        with self._lock:
+            stats = self.stats[plugin, hook]
+            stats.calls += 1
+            stats.slow += slow
+            if failure is None:
+                stats.consecutive_failures = 0
+                return
+            stats.failures += 1
+            stats.consecutive_failures += 1
+            suspend = stats.consecutive_failures >= PATIENCE and plugin not in self._suspended
+            if suspend:
+                self._suspended |= {plugin}
+        # Its text may quote a person's data, so only its kind and place are told.
+        self._log.warning("hook_failed", plugin=plugin, hook=hook, error=_place(failure))
+        if suspend:
+            self._log.error("plugin_suspended", plugin=plugin, hook=hook, failures=PATIENCE)
+
+    def _skip(self, plugin: str, hook: str) -> None:
+        with self._lock:
+            self.stats[plugin, hook].skipped += 1
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _checked(answer: Iterable[T], kind: type[T], sound: Any) -> list[T]:
+    found = list(islice(answer, MOST_ANSWERS + 1))
+    if len(found) > MOST_ANSWERS:
+        raise ValueError(f"more than {MOST_ANSWERS} answers")
+    for item in found:
+        if not isinstance(item, kind) or not sound(item):
+            raise TypeError(f"not a sound {kind.__name__}")
+    return found
+
+
+def _sound_adjustment(adjustment: Adjustment) -> bool:
+    return isinstance(adjustment.points, Decimal) and adjustment.points.is_finite()
+
+
+def _sound_command(command: Command) -> bool:
+    return bool(command.kind and command.key)
