@@ -14,6 +14,9 @@ from stampcard.plugin.manifest import PluginManifest, PluginSettings
 
 HIDDEN = "…"
 
+# A default that is made of other settings cannot be made while one of those is wrong: that one is told already.
+_CONSEQUENCES = frozenset({"default_factory_not_called"})
+
 
 def plugin_for(connection: str, plugin: str, table: PluginTable) -> LoadedPlugin:
     """The plugin that a connection names; raises ConfigurationError if it is not installed or has failed."""
@@ -36,10 +39,14 @@ def read_settings(
         return manifest.settings.model_validate(dict(section)), ()
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-    problems = (
-        _problem(connection, manifest, section, detail["type"], detail["loc"], detail["msg"]) for detail in details
+    except Exception as error:  # noqa: BLE001 - a plugin's own validators run in here
+        problem = without_secrets(f"{type(error).__name__}: {error}", manifest, section)
+        return None, (ConfigurationError(f"connections.{connection}", f"the plugin could not read it: {problem}"),)
+    return None, tuple(
+        _problem(connection, manifest, section, detail["type"], detail["loc"], detail["msg"])
+        for detail in details
+        if detail["type"] not in _CONSEQUENCES
     )
-    return None, tuple(problems)
 
 
 def without_secrets(text: str, manifest: PluginManifest, section: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from stampcard.clock import SystemClock
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
@@ -34,6 +34,7 @@ class ShopSettings(PluginSettings):
     old_secrets: tuple[SecretStr, ...] = ()
     api_url: str = "https://api.example.com"
     batch: int = 1
+    label: str = Field(default_factory=lambda data: f"{data['batch']} at once")
 
     @field_validator("webhook_secret")
     @classmethod
@@ -41,6 +42,13 @@ class ShopSettings(PluginSettings):
         if len(value.get_secret_value()) < 4:
             message = f"{value.get_secret_value()!r} is too short"
             raise ValueError(message)
+        return value
+
+    @field_validator("old_secrets")
+    @classmethod
+    def older(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if len(value) > 1:
+            raise LookupError(value[0].get_secret_value())
         return value
 
 
@@ -173,6 +181,12 @@ async def test_every_problem_of_a_section_is_told_at_once_and_no_secret(opened: 
     assert "connections.east.colour: there is no such setting. Known: api_url, batch" in connection.problem
     assert "connections.east.webhook_secret: '…' is too short" in connection.problem
     assert "abc" not in connection.problem
+    assert "connections.east.label" not in connection.problem
+
+
+async def test_a_model_that_breaks_down_fails_its_connection_only_and_shows_no_secret(opened: Opened) -> None:
+    connection = await connected(opened, settings={**GOOD, "old_secrets": [SECRET, "another"]})
+    assert connection.problem == "connections.east: the plugin could not read it: LookupError: …"
 
 
 async def test_a_secret_of_the_wrong_type_is_not_shown(opened: Opened) -> None:
