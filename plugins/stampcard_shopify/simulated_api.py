@@ -1,0 +1,241 @@
+"""The simulated Admin API: tokens, query cost, throttling, and failures at a planned rate."""
+
+from __future__ import annotations
+
+import hmac
+import math
+import random
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from stampcard.plugin import Clock
+from stampcard.testing.simulator import Tally
+from stampcard_shopify.simulated_book import Book
+from stampcard_shopify.simulated_nodes import order_node
+from stampcard_shopify.simulated_shelf import Shelf
+from stampcard_shopify.simulated_shopping import ShopPlan
+
+TOKEN_LIFE = 86_399
+_NAMED = re.compile(r"\b(?:query|mutation)\b[^{]*\{\s*(?:(?P<alias>\w+)\s*:\s*)?(?P<field>\w+)")
+_UNNAMED = re.compile(r"^\s*\{\s*(?:(?P<alias>\w+)\s*:\s*)?(?P<field>\w+)")
+_GID = re.compile(r"gid://shopify/\w+/\d+")
+
+Json = dict[str, Any]
+Resolve = Callable[[str, Mapping[str, Any]], Any]
+
+
+class Bucket:
+    """Query cost points: taken by calls, restored by time."""
+
+    def __init__(self, size: float, restore_rate: float, clock: Clock) -> None:
+        self.size = size
+        self.restore_rate = restore_rate
+        self._clock = clock
+        self._left = size
+        self._seen: datetime = clock.now()
+
+    @property
+    def left(self) -> float:
+        now = self._clock.now()
+        passed = (now - self._seen).total_seconds()
+        self._left, self._seen = min(self.size, self._left + passed * self.restore_rate), now
+        return self._left
+
+    def take(self, points: float) -> bool:
+        """Whether there were enough; takes nothing otherwise."""
+        enough = self.left >= points
+        self._left -= points if enough else 0.0
+        return enough
+
+    def status(self) -> Json:
+        return {
+            "maximumAvailable": self.size,
+            "currentlyAvailable": math.floor(self.left),
+            "restoreRate": self.restore_rate,
+        }
+
+
+class Tokens:
+    """Access tokens by the client credentials grant; each lives for a day."""
+
+    def __init__(self, client_id: str, client_secret: str, clock: Clock, chance: random.Random) -> None:
+        self._client = (client_id, client_secret)
+        self._clock = clock
+        self._chance = chance
+        self._valid: dict[str, datetime] = {}
+
+    def issue(self, form: Mapping[str, Any]) -> str | None:
+        """A new token, or nothing if the credentials or the grant are not right."""
+        given = (str(form.get("client_id", "")), str(form.get("client_secret", "")))
+        fits = all(
+            hmac.compare_digest(one.encode(), two.encode()) for one, two in zip(given, self._client, strict=True)
+        )
+        if not fits or form.get("grant_type") != "client_credentials":
+            return None
+        token = f"simulated-{self._chance.getrandbits(128):032x}"
+        self._valid[token] = self._clock.now() + timedelta(seconds=TOKEN_LIFE)
+        return token
+
+    def accepts(self, token: str) -> bool:
+        until = self._valid.get(token)
+        return until is not None and self._clock.now() < until
+
+    def revoke_all(self) -> None:
+        self._valid.clear()
+
+
+class AdminApi:
+    """Answers as Shopify's Admin API does for the few operations that are called here."""
+
+    def __init__(
+        self,
+        book: Book,
+        shelf: Shelf,
+        tokens: Tokens,
+        tally: Tally,
+        plan: ShopPlan,
+        clock: Clock,
+        chance: random.Random,
+    ) -> None:
+        self._book = book
+        self._shelf = shelf
+        self._tokens = tokens
+        self._tally = tally
+        self._plan = plan
+        self._clock = clock
+        self._chance = chance
+        self._bucket = Bucket(plan.bucket, plan.restore_rate, clock)
+        self._fields: dict[str, tuple[float, Resolve]] = {
+            "shop": (1.0, self._shop),
+            "nodes": (10.0, self._nodes),
+            "node": (2.0, self._node),
+            "order": (2.0, self._node),
+            "metafieldsSet": (10.0, self._metafields_set),
+        }
+        self._failures: tuple[Callable[[web.Request, Handler], Any], ...] = (
+            self._fail_inside,
+            self._be_unavailable,
+            self._hang_up,
+            self._hang_up_after,
+            self._be_slow,
+        )
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._misbehave], client_max_size=10 * 1024 * 1024)
+        app.router.add_post("/admin/oauth/access_token", self._access_token)
+        app.router.add_post(r"/admin/api/{version:\d{4}-\d{2}}/graphql.json", self._graphql)
+        return app
+
+    async def _access_token(self, request: web.Request) -> web.Response:
+        is_json = request.content_type == "application/json"
+        form: Mapping[str, Any] = await request.json() if is_json else dict(await request.post())
+        token = self._tokens.issue(form)
+        if token is None:
+            return web.json_response({"error": "invalid_client"}, status=400)
+        answer = {"access_token": token, "scope": "read_orders,write_customers", "expires_in": TOKEN_LIFE}
+        return web.json_response(answer)
+
+    async def _graphql(self, request: web.Request) -> web.Response:
+        if not self._tokens.accepts(request.headers.get("X-Shopify-Access-Token", "")):
+            return web.json_response({"errors": "[API] Invalid API key or access token"}, status=401)
+        asked = await request.json()
+        query, variables = str(asked.get("query", "")), asked.get("variables") or {}
+        found = _NAMED.search(query) or _UNNAMED.search(query)
+        field = found["field"] if found else ""
+        cost, resolve = self._fields.get(field, (0.0, None))
+        if found is None or resolve is None:
+            return web.json_response({"errors": [_unknown(field)]})
+        if not self._bucket.take(cost):
+            return self._throttled(cost)
+        data = {found["alias"] or field: resolve(query, variables)}
+        return web.json_response({"data": data, "extensions": self._cost(cost, cost)})
+
+    def _shop(self, _query: str, _variables: Mapping[str, Any]) -> Json:
+        return {"name": "Coffee & Sons", "currencyCode": "USD", "ianaTimezone": "America/New_York"}
+
+    def _nodes(self, query: str, variables: Mapping[str, Any]) -> list[Json | None]:
+        ids = _argument(query, variables, "ids")
+        return [self._order(gid) for gid in (ids if isinstance(ids, list) else _GID.findall(query))]
+
+    def _node(self, query: str, variables: Mapping[str, Any]) -> Json | None:
+        gid = _argument(query, variables, "id")
+        return self._order(gid if isinstance(gid, str) else "".join(_GID.findall(query)[:1]))
+
+    def _order(self, gid: str) -> Json | None:
+        kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
+        order = self._book.orders.get(int(number)) if kind == "Order" and number.isdecimal() else None
+        return order_node(order) if order else None
+
+    def _metafields_set(self, query: str, variables: Mapping[str, Any]) -> Json:
+        return self._shelf.put(_argument(query, variables, "metafields") or [], self._clock.now())
+
+    def _throttled(self, cost: float) -> web.Response:
+        self._tally.throttled += 1
+        wait = math.ceil((cost - self._bucket.left) / self._bucket.restore_rate) or 1
+        if self._chance.random() < self._plan.answered_429:
+            headers = {"Retry-After": str(wait)}
+            return web.json_response({"errors": "Exceeded rate limit."}, status=429, headers=headers)
+        error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
+        return web.json_response({"errors": [error], "extensions": self._cost(cost, None)})
+
+    def _cost(self, requested: float, actual: float | None) -> Json:
+        return {
+            "cost": {
+                "requestedQueryCost": requested,
+                "actualQueryCost": actual,
+                "throttleStatus": self._bucket.status(),
+            }
+        }
+
+    @property
+    def _misbehave(self) -> Any:
+        @web.middleware
+        async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if self._chance.random() >= self._plan.api_failures:
+                return await handler(request)
+            self._tally.failures_injected += 1
+            answer: web.StreamResponse = await self._chance.choice(self._failures)(request, handler)
+            return answer
+
+        return misbehave
+
+    async def _fail_inside(self, _request: web.Request, _handler: Handler) -> web.StreamResponse:
+        error = {"message": "Internal error", "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": "simulated"}}
+        return web.json_response({"errors": [error]}, status=500)
+
+    async def _be_unavailable(self, _request: web.Request, _handler: Handler) -> web.StreamResponse:
+        return web.Response(status=503, text="Service Unavailable")
+
+    async def _hang_up(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
+        return _cut(request)
+
+    async def _hang_up_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The worst case: everything was done, and nobody is told."""
+        await handler(request)
+        return _cut(request)
+
+    async def _be_slow(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await self._clock.sleep(self._plan.slowness)
+        return await handler(request)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _argument(query: str, variables: Mapping[str, Any], name: str) -> Any:
+    """The variable that the query hands to this argument; nothing if it is written out in the query."""
+    found = re.search(rf"\b{name}\s*:\s*\$(\w+)", query)
+    return variables.get(found[1]) if found else None
+
+
+def _unknown(field: str) -> Json:
+    message = f"Field '{field}' doesn't exist on type 'QueryRoot'" if field else "syntax error, unexpected end of file"
+    return {"message": message, "extensions": {"code": "undefinedField"}}
