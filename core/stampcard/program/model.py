@@ -39,12 +39,18 @@ BUILT_IN_EVENTS = (PURCHASE, SIGN_UP)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Fields = Annotated[Mapping[FieldName, FieldType], BeforeValidator(lambda written: {} if written is None else written)]
+Fields = Annotated[
+    Mapping[FieldName, FieldType],
+    BeforeValidator(
+        lambda written: {} if written is None else written, json_schema_input_type=Mapping[FieldName, FieldType] | None
+    ),
+]
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        close = get_close_matches(name, sorted(available_timezones()), n=1)
+    known = available_timezones()
+    if name not in known:
+        close = get_close_matches(name, sorted(known), n=1)
         hint = f", did you mean {close[0]!r}?" if close else ", write one such as 'Europe/Berlin'"
         message = f"unknown time zone {name!r}{hint}"
         raise ValueError(message)
@@ -55,7 +61,7 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Part(BaseModel):
-    """A section of the program file: frozen, and nothing that it does not know."""
+    """A section of the program file; refuses what it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -98,7 +104,7 @@ class Base(Part):
 
 
 class Rule(Part):
-    """One way to earn; `wallet` is always filled in once the program has been read."""
+    """One way to earn."""
 
     id: Name
     on: str = Field(description="purchase, sign_up, or an event that the program declares")
@@ -109,13 +115,17 @@ class Rule(Part):
 
 
 class Program(Part):
-    """A whole program; `program` is its id."""
+    """A loyalty program."""
 
     program: Name = Field(description="the program's id")
     name: str = Field(default="", max_length=200, description="the name that people see")
     currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code of the shop's money")
     timezone: Zone = Field(description="IANA time zone in which the program's days begin")
-    accept_late: LatenessField = Field(default=read_lateness("60 days"))
+    accept_late: LatenessField = Field(
+        default=read_lateness("60 days"),
+        json_schema_extra={"default": "60 days"},
+        description="N days: an order that is first seen later than this awards nothing",
+    )
     wallets: Mapping[Name, WalletTerms] = Field(min_length=1, description="points currencies by name")
     attributes: Fields = Field(default={}, description="what conditions may read of a member")
     events: Mapping[FieldName, Fields] = Field(default={}, description="the merchant's own events with their fields")

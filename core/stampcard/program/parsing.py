@@ -35,7 +35,6 @@ class Place(NamedTuple):
 
     line: int
     column: int
-    last_line: int = 0
     style: str = ""
 
 
@@ -45,6 +44,20 @@ class Document(NamedTuple):
     data: Any
     keys: dict[Path, Place]
     values: dict[Path, Place]
+    lines: list[str]
+
+    def inside(self, path: Path, line: int, column: int) -> Place:
+        """Where that line and column of the text at `path` stand in the file; its start where folding hides it."""
+        place, value = self.values[path], self.data
+        for part in path:
+            value = value[part]
+        wanted = value.split("\n")[line - 1 : line]
+        at, start = (place.line + line, 0) if place.style == "|" else (place.line, place.column - 1)
+        written = self.lines[at - 1] if at <= len(self.lines) else ""
+        offset = written.find(wanted[0], start) if wanted else -1
+        if offset < 0 or (line > 1 and place.style != "|"):
+            return place
+        return Place(at, offset + column)
 
 
 class _Refused(Exception):
@@ -61,7 +74,7 @@ def parse(text: str) -> tuple[Document | None, list[Problem]]:
 
     Works on the parser's events, so that nothing deep, shared or tagged is ever built.
     """
-    if len(text.encode()) > LARGEST_FILE:
+    if len(text.encode(errors="replace")) > LARGEST_FILE:
         return None, [Problem(f"the file is larger than {LARGEST_FILE // 1024} KB")]
     builder = _Builder(YAML(typ="safe", pure=True).parse(text))
     try:
@@ -70,7 +83,7 @@ def parse(text: str) -> tuple[Document | None, list[Problem]]:
         return None, [refused.problem]
     except YAMLError as error:
         return None, [_problem_of(error)]
-    return Document(data, builder.keys, builder.values), builder.problems
+    return Document(data, builder.keys, builder.values, text.split("\n")), builder.problems
 
 
 class _Builder:
@@ -149,9 +162,9 @@ def _scalar(event: ScalarEvent) -> Any:
 
 
 def _place(event: Event) -> Place:
-    start, end = event.start_mark, event.end_mark
+    start = event.start_mark
     style = event.style if isinstance(event, ScalarEvent) else ""
-    return Place(start.line + 1, start.column + 1, end.line + 1, style or "")
+    return Place(start.line + 1, start.column + 1, style or "")
 
 
 def _problem_of(error: YAMLError) -> Problem:

@@ -10,8 +10,24 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stampcard.errors import Problem, ProgramError
+from stampcard.program.conditions import flaws_of
 from stampcard.program.model import Program
 from stampcard.program.parsing import Document, Path, parse
+from stampcard.program.remainder import Remainder
+
+_SECTION = "write settings here, one a line, such as 'name: value'"
+_LIST = "write a list here, each entry beginning with '- '"
+
+#: What is said for pydantic's own error types.
+_SAID = {
+    "missing": "is missing",
+    "string_type": "write text here, in quotes if it looks like a number or like true, false or null",
+    "model_type": _SECTION,
+    "dict_type": _SECTION,
+    "mapping_type": _SECTION,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+}
 
 
 def read_program(text: str, name: str) -> Program:
@@ -30,13 +46,33 @@ def read_program(text: str, name: str) -> Program:
 
 
 def _validated(document: Document) -> tuple[Program | None, list[Problem]]:
+    """The program, or what of it can be judged, and its problems.
+
+    Each time that something is refused, the rest is judged again without it, so that everything is said at once.
+    """
     if not isinstance(document.data, dict):
         return None, [Problem("a program file is a list of settings such as 'program: main'", line=1, column=1)]
-    try:
-        return Program.model_validate(document.data), []
-    except ValidationError as error:
-        problems = [_problem(document, details) for details in error.errors(include_url=False)]
-        return None, problems
+    remainder: Remainder | None = Remainder.of(document.data)
+    problems: list[Problem] = []
+    while remainder is not None:
+        try:
+            program = Program.model_validate(remainder.data)
+        except ValidationError as error:
+            wrong = [remainder.located(details) for details in error.errors(include_url=False)]
+            problems += [_problem(document, details) for details in wrong]
+            remainder = remainder.without(wrong)
+        else:
+            return program, problems + _problems_of_conditions(document, program, remainder)
+    return None, problems
+
+
+def _problems_of_conditions(document: Document, program: Program, remainder: Remainder) -> list[Problem]:
+    problems = []
+    for position, flaw in flaws_of(program):
+        path = ("rules", remainder.rules[position], "when")
+        place = document.inside(path, flaw.line, flaw.column)
+        problems.append(Problem(flaw.message, path=_written(path), line=place.line, column=place.column))
+    return problems
 
 
 def _problem(document: Document, details: ErrorDetails) -> Problem:
@@ -59,8 +95,6 @@ def _written(path: Path) -> str:
 def _message(path: Path, details: ErrorDetails) -> str:
     context: Mapping[str, Any] = details.get("ctx", {})
     match details["type"]:
-        case "missing":
-            return "is missing"
         case "extra_forbidden":
             return "unknown setting" + _did_you_mean(str(path[-1]), _settings(path[:-1]))
         case "literal_error":
@@ -72,9 +106,9 @@ def _message(path: Path, details: ErrorDetails) -> str:
             return f"{details['input']!r} does not have the form {context['pattern']}"
         case "value_error":
             return str(context["error"])
-        case _:
-            message = details["msg"]
-            return message[:1].lower() + message[1:]
+        case kind:
+            said = _SAID.get(kind) or details["msg"]
+            return said[:1].lower() + said[1:]
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:

@@ -1,0 +1,174 @@
+"""The conditions of rules: checked when the program is read, decided together for each event.
+
+CEL through cel_expr_python, behind these few names. A condition sees flat typed names (`order.total`) and open maps
+(`member.attributes`); reading an absent key of a map is an error, so has(member.attributes.country) is asked first.
+Maps cannot hold moments: a date in one is read as timestamp(member.attributes.birthday).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from cel_expr_python.cel import Activation, Env, Expression, Type
+
+from stampcard.domain.value import Value
+from stampcard.program.environment import environment, variables
+from stampcard.program.model import Program
+from stampcard.program.wording import Flaw, failure, flaws
+
+LONGEST_CONDITION = 2_000
+
+_TEXT = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_OPEN_FIELD = re.compile(r"\b(member\.attributes|event\.data)\.([A-Za-z_][A-Za-z0-9_]*+)(?!\s*\()")
+
+
+class ConditionError(Value, frozen=True):
+    """A condition that could not be decided for this event: its rule stays undecided, the others go on."""
+
+    rule: str
+    message: str
+
+
+Verdict = bool | ConditionError
+
+
+class ConditionSet:
+    """The conditions of all rules on one event type, decided together.
+
+    `rules`: those rules, in file order. `reads`: at least every variable that their conditions use; `evaluate` needs no
+    others.
+    """
+
+    def __init__(self, program: Program, on: str) -> None:
+        self.rules = tuple(rule for rule in program.rules if rule.on == on)
+        conditions = {rule.id: rule.when for rule in self.rules if rule.when is not None}
+        known = variables(program, on)
+        self.reads = frozenset(name for name in known if _mentions(conditions.values(), name))
+        self._dates = {f"member.attributes.{name}" for name, kind in program.attribute_types.items() if kind == "date"}
+        self._dates |= {f"event.data.{name}" for name, kind in program.events.get(on, {}).items() if kind == "date"}
+        self._environment = environment(program, on) if conditions else None
+        self._single = (
+            {rule: self._environment.compile(text) for rule, text in conditions.items()} if self._environment else {}
+        )
+        self._joined = self._join(conditions.values())
+
+    def evaluate(self, variables: Mapping[str, object]) -> list[Verdict]:
+        """A verdict for each of `rules`; a rule without a condition is True.
+
+        `variables` maps the names in `reads` to plain values, Decimals, dates, aware datetimes, and lists and mappings
+        of these.
+        """
+        data = {name: self._handed(name, variables[name]) for name in self.reads if name in variables}
+        verdicts = self._together(data) or self._singly(data)
+        return [verdicts.get(rule.id, True) for rule in self.rules]
+
+    def _together(self, data: Mapping[str, Any]) -> dict[str, Verdict]:
+        """The verdicts, or nothing if any condition fails."""
+        if self._joined is None:
+            return {}
+        try:
+            verdicts = self._joined.eval(data=data).plain_value()
+        except RuntimeError:
+            return {}
+        return dict(zip(self._single, verdicts, strict=True)) if isinstance(verdicts, list) else {}
+
+    def _singly(self, data: Mapping[str, Any]) -> dict[str, Verdict]:
+        if self._environment is None:
+            return {}
+        activation = self._environment.Activation(data)
+        return {rule: _verdict(rule, condition, activation) for rule, condition in self._single.items()}
+
+    def _join(self, conditions: Iterable[str]) -> Expression | None:
+        """All conditions as one list; the line break ends a comment. None where the list exceeds a limit of CEL."""
+        if self._environment is None:
+            return None
+        try:
+            return self._environment.compile("[" + ", ".join(f"({text}\n)" for text in conditions) + "]")
+        except RuntimeError:
+            return None
+
+    def _handed(self, name: str, value: object) -> Any:
+        return value if isinstance(value, datetime) else self._plain(name, value)
+
+    def _plain(self, path: str, value: object) -> Any:
+        match value:
+            case Decimal():
+                return float(value)
+            case Mapping():
+                return {key: self._plain(f"{path}.{key}", inner) for key, inner in value.items()}
+            case list() | tuple() | frozenset():
+                return [self._plain(path, inner) for inner in value]
+            case datetime():
+                return value.isoformat()
+            case date() | str() if isinstance(value, date) or (path in self._dates and _DATE.fullmatch(value)):
+                return f"{value}T00:00:00Z"
+        return value
+
+
+def compile_conditions(program: Program) -> Mapping[str, ConditionSet]:
+    """The conditions of each event type that the program has rules on; the program must have passed `flaws_of`."""
+    return {on: ConditionSet(program, on) for on in dict.fromkeys(rule.on for rule in program.rules)}
+
+
+def flaws_of(program: Program) -> list[tuple[int, Flaw]]:
+    """Everything that is wrong with the program's conditions, with the position of the rule."""
+    environments = {on: environment(program, on) for on in {rule.on for rule in program.rules if rule.when is not None}}
+    return [
+        (position, flaw)
+        for position, rule in enumerate(program.rules)
+        if rule.when is not None
+        for flaw in _flaws(program, rule.on, rule.when, environments[rule.on])
+    ]
+
+
+def _flaws(program: Program, on: str, text: str, environment: Env) -> list[Flaw]:
+    if len(text) > LONGEST_CONDITION:
+        return [Flaw(1, 1, f"a condition has at most {LONGEST_CONDITION} characters, this has {len(text)}")]
+    try:
+        kind = environment.compile(text).return_type()
+    except RuntimeError as error:
+        return flaws(str(error), _names(program, on))
+    if kind != Type.BOOL:
+        return [Flaw(1, 1, "a condition is true or false: compare with something, such as '== true'")]
+    return _unknown_fields(program, on, text)
+
+
+def _names(program: Program, on: str) -> list[str]:
+    attributes = (f"member.attributes.{name}" for name in program.attribute_types)
+    fields = (f"event.data.{name}" for name in program.events.get(on, {}))
+    return [*variables(program, on), *attributes, *fields]
+
+
+def _unknown_fields(program: Program, on: str, text: str) -> list[Flaw]:
+    """Keys of the open maps that the program never declared: the compiler cannot know them."""
+    known = {"member.attributes": list(program.attribute_types), "event.data": list(program.events.get(on, {}))}
+    found = []
+    blanked = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
+    for use in _OPEN_FIELD.finditer(blanked):
+        if use[2] not in known[use[1]]:
+            before = blanked[: use.start(2)]
+            line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+            section = "attributes" if use[1] == "member.attributes" else f"events.{on}"
+            found.append(Flaw(line, column, f"{use[2]!r} is not declared under {section}"))
+    return found
+
+
+def _mentions(conditions: Iterable[str], name: str) -> bool:
+    """Whether any condition may use the name; its last word suffices, as blanks may surround a dot."""
+    word = re.compile(rf"\b{re.escape(name.rpartition('.')[2])}\b")
+    return any(word.search(text) for text in conditions)
+
+
+def _verdict(rule: str, condition: Expression, activation: Activation) -> Verdict:
+    try:
+        value = condition.eval(activation)
+    except RuntimeError as error:
+        return ConditionError(rule=rule, message=failure(str(error)))
+    if value.type() == Type.BOOL:
+        return bool(value.plain_value())
+    return ConditionError(rule=rule, message=failure(str(value.value())))

@@ -1,0 +1,58 @@
+"""What conditions may see and call: the narrowed CEL environment of one event type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cel_expr_python.cel import Env, NewEnv, NewEnvConfigFromYaml, Type
+
+from stampcard.program.model import PURCHASE, SIGN_UP, Program
+
+_COMPARISONS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "greater_equals"}
+_NUMBERS = {"int": "int64", "uint": "uint64", "double": "double"}
+_ORDERED = ("bool", "string", "bytes", "timestamp", "duration")
+
+# Without map and without joining text, no short expression can double its way through the memory.
+_NARROWED = """
+name: stampcard
+stdlib:
+  exclude_macros: [map]
+  exclude_functions:
+    - {name: _+_, overloads: [{id: add_string}, {id: add_bytes}]}
+"""
+
+
+def environment(program: Program, on: str) -> Env:
+    """The environment in which conditions of rules on that event are compiled."""
+    return NewEnv(config=NewEnvConfigFromYaml(_configuration()), variables=variables(program, on))
+
+
+def variables(program: Program, on: str) -> Mapping[str, Type]:
+    """The names that conditions of that event may use, with their types."""
+    fields = Type.Map(Type.STRING, Type.DYN)
+    seen = {"now": Type.TIMESTAMP, "member.joined_at": Type.TIMESTAMP, "member.attributes": fields}
+    if on == PURCHASE:
+        amounts = ("total", "subtotal", "discount", "tax", "shipping")
+        seen |= {f"order.{name}": Type.DOUBLE for name in amounts}
+        seen |= {f"order.{name}": Type.STRING for name in ("currency", "channel", "number")}
+        seen |= {"order.tags": Type.List(Type.STRING), "order.lines": Type.List(fields)}
+    elif on != SIGN_UP and on in program.events:
+        seen["event.data"] = fields
+    return seen
+
+
+def _configuration() -> str:
+    """The narrowed standard library, in which also numbers of different kinds compare: order.total >= 20."""
+    excluded = "".join(f"    - {{name: {name}}}\n" for name in _COMPARISONS)
+    declared = "".join(
+        f"  - name: {name}\n    overloads:\n" + "".join(_overloads(stem)) for name, stem in _COMPARISONS.items()
+    )
+    return f"{_NARROWED}{excluded}functions:\n{declared}"
+
+
+def _overloads(stem: str) -> Iterator[str]:
+    pairs = [(left, right) for left in _NUMBERS for right in _NUMBERS] + [(same, same) for same in _ORDERED]
+    for left, right in pairs:
+        ending = _NUMBERS.get(left, left) + ("" if left == right else f"_{_NUMBERS[right]}")
+        arguments = f"[{{type_name: {left}}}, {{type_name: {right}}}]"
+        yield f"      - {{id: {stem}_{ending}, args: {arguments}, return: {{type_name: bool}}}}\n"

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stampcard.errors import ProgramError
+from stampcard.program.amounts import FixedAward, RateAward
+from stampcard.program.model import Program
+from stampcard.program.reading import read_program
+
+PROGRAMS = Path(__file__).parents[3] / "config" / "programs"
+
+HEAD = """\
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {}}
+"""
+RULE = HEAD + "rules:\n  - {id: buy, on: purchase, award: 1 per 1 EUR}\n"
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ProgramError) as refused:
+        read_program(text, "program.yaml")
+    return [str(problem) for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize("path", sorted(PROGRAMS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_program_can_be_read_and_survives_as_json(path: Path) -> None:
+    program = read_program(path.read_text(), path.name)
+    assert Program.model_validate_json(program.model_dump_json()) == program
+
+
+def test_the_demo_gives_a_point_for_a_euro_and_fifty_for_joining() -> None:
+    program = read_program((PROGRAMS / "demo.yaml").read_text(), "demo.yaml")
+    buying, joining = program.rules
+    assert isinstance(buying.award, RateAward)
+    assert joining.award == FixedAward(points=joining.award.points)
+    assert str(joining.award) == "50"
+    assert program.wallets["points"].expire is program.wallets["points"].pending is None
+
+
+def test_what_is_left_out_has_the_documented_default() -> None:
+    program = read_program(RULE, "program.yaml")
+    wallet, (rule,) = program.wallets["points"], program.rules
+    assert program.accept_late.days == 60
+    assert (wallet.scale, wallet.rounding, wallet.round_per) == (0, "down", "order")
+    assert (wallet.refunds.policy, wallet.refunds.restock_without_money) == ("within_balance", "count")
+    assert wallet.returned_to_dead_lot == "expire"
+    assert (rule.base.discount, rule.base.tax, rule.base.shipping) == ("after", "excluded", "excluded")
+    assert rule.wallet == "points"
+    assert rule.when is None
+
+
+def test_no_stays_text_and_a_country_is_not_false() -> None:
+    program = read_program(HEAD + "name: NO\n", "program.yaml")
+    assert program.name == "NO"
+
+
+def test_an_event_without_fields_may_be_declared_by_its_name_alone() -> None:
+    assert read_program(HEAD + "events:\n  visit:\n", "program.yaml").events == {"visit": {}}
+
+
+def test_a_program_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(read_program(RULE, "program.yaml"), "currency", "USD")  # noqa: B010 - the type checker forbids it too
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "1:1 a program file is a list of settings such as 'program: main'"),
+        ("- main\n", "1:1 a program file is a list of settings such as 'program: main'"),
+        (HEAD.replace("currency: EUR\n", ""), "1:1 currency: is missing"),
+        (HEAD.replace("main", "Main"), "1:10 program: 'Main' does not have the form ^[a-z][a-z0-9_-]{0,39}$"),
+        (
+            HEAD.replace("Berlin", "Berlim"),
+            "3:11 timezone: unknown time zone 'Europe/Berlim', did you mean 'Europe/Berlin'?",
+        ),
+        (HEAD.replace("{points: {}}", "{}"), "4:10 wallets: "),
+        (HEAD.replace("{}", "{scale: 7}"), "4:27 wallets.points.scale: input should be less than or equal to 6"),
+        (HEAD.replace("{}", "{scale: '2'}"), "4:27 wallets.points.scale: input should be a valid integer"),
+        (
+            HEAD.replace("{}", "{rounding: half_up}"),
+            "4:30 wallets.points.rounding: 'half_up' is not one of down, up, half-up, half-even, did you mean 'half-up'?",
+        ),
+        (HEAD.replace("{}", "{expire: 12}"), "4:28 wallets.points.expire: write none, or a number with days"),
+        (HEAD.replace("{}", "{pending: 2 months}"), "4:29 wallets.points.pending: write none, or a number of days"),
+        (
+            HEAD.replace("{}", "{refunds: {polcy: unlimited}}"),
+            "4:30 wallets.points.refunds.polcy: unknown setting, did you mean 'policy'?",
+        ),
+        (HEAD.replace("points:", "Points:"), "4:11 wallets.Points: 'Points' does not have the form"),
+        (HEAD + "accept_late: 60\n", "5:14 accept_late: write none, or a number with days"),
+        (HEAD + "acept_late: 60 days\n", "5:1 acept_late: unknown setting, did you mean 'accept_late'?"),
+        (HEAD + "attributes: {vip: bool}\n", "5:19 attributes.vip: 'bool' is not one of string"),
+        (HEAD + "attributes: {email: integer}\n", "5:21 attributes.email: email is built in and always a string"),
+        (HEAD + "events: {purchase: {}}\n", "5:20 events.purchase: purchase is built in and cannot be declared"),
+        (HEAD + "events: {review: {stars: int}}\n", "5:26 events.review.stars: 'int' is not one of"),
+        (HEAD + "rules: {id: a}\n", "5:8 rules: write a list here, each entry beginning with '- '"),
+        (HEAD + "currency: USD\n", "5:1 'currency' stands here a second time (first in line 2)"),
+        (HEAD + "a: &x 1\n", "5:4 anchors (&) and aliases (*) are not used in a program file: quote the text"),
+        (HEAD + "a: *x\n", "5:4 anchors (&) and aliases (*) are not used"),
+        (HEAD + "a: !!python/name:os.system\n", "5:4 tags (!) are not used in a program file"),
+        (HEAD + "---\na: 1\n", "5:1 a program file holds one document"),
+        (HEAD + "? [a]\n: 1\n", "5:3 a key is a plain word"),
+        (HEAD + "name: [\n", "6:1 not readable as YAML: expected the node content"),
+        (HEAD + "name: \x00\n", "not readable as YAML: unacceptable character"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_told_with_its_place(text: str, problem: str) -> None:
+    (told,) = problems(text)
+    assert told.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("on: purchas, award: 1", "7:9 rules[1].on: unknown event 'purchas', did you mean 'purchase'?"),
+        ("on: review, award: 1", "7:9 rules[1].on: unknown event 'review', there is: purchase, sign_up"),
+        ("award: 1 for 1 EUR, on: purchase", "7:9 rules[1].award: write a number of points, or a rate"),
+        ("award: 1 per 1 USD, on: purchase", "7:9 rules[1].award: the program's currency is EUR, not USD"),
+        ("award: 1 per 1 EUR, on: sign_up", "7:9 rules[1].award: only a purchase has an amount to earn on"),
+        ("award: 1.5, on: sign_up", "7:9 rules[1].award: 1.5 is finer than wallet 'points', which has scale 0"),
+        ("id: buy, award: 1, on: sign_up", "7:9 rules[1].id: another rule is called 'buy' already"),
+        ("id: Two, award: 1, on: sign_up", "7:9 rules[1].id: 'Two' does not have the form"),
+        (
+            "wallet: pionts, award: 1, on: sign_up",
+            "7:9 rules[1].wallet: unknown wallet 'pionts', did you mean 'points'?",
+        ),
+        ("base: {tax: included}, award: 1, on: sign_up", "7:9 rules[1].base: only a purchase has a base"),
+        ("base: {tax: yes}, award: 1, on: purchase", "7:9 rules[1].base.tax: 'yes' is not one of excluded, included"),
+        ("when: true, award: 1, on: purchase", "7:9 rules[1].when: write text here"),
+        ("cooldown: 1 day, award: 1, on: purchase", "7:9 rules[1].cooldown: unknown setting"),
+        ("award: 1", "7: rules[1].on: is missing"),
+    ],
+)
+def test_a_mistake_in_a_rule_is_told_with_its_place(rule: str, problem: str) -> None:
+    settings = rule.split(", ")
+    if not any(setting.startswith("id:") for setting in settings):
+        settings.append("id: two")
+    text = RULE + "  - " + "\n    ".join(settings) + "\n"
+    (told,) = problems(text)
+    place, message = problem.split(" ", 1)
+    line, _ = place.split(":")
+    assert told.startswith(f"{line}:")
+    assert message in told
+
+
+def test_with_several_wallets_a_rule_names_one() -> None:
+    text = RULE.replace("{points: {}}", "{points: {}, status: {}}")
+    assert problems(text) == ["6:5 rules[0].wallet: name one of the wallets: points, status"]
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+program: main
+currency: EUR
+timezone: Europe/Berlin
+colour: red
+wallets:
+  points: {rounding: sideways}
+rules:
+  - id: one
+    on: purchase
+    when: order.totl > 1
+    award: 1 per 1 USD
+  - id: one
+    on: purchase
+    award: nothing
+    when: order.total > 'x'
+  - on: purchase
+    award: 1
+"""
+    assert [(told.split(" ")[0], told.split(" ")[1]) for told in problems(text)] == [
+        ("4:1", "colour:"),
+        ("6:22", "wallets.points.rounding:"),
+        ("10:16", "rules[0].when:"),
+        ("11:12", "rules[0].award:"),
+        ("12:9", "rules[1].id:"),
+        ("14:12", "rules[1].award:"),
+        ("15:23", "rules[1].when:"),
+        ("16:5", "rules[2].id:"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("when", "problem"),
+    [
+        ("order.totl >= 20", "8:16 rules[0].when: unknown name 'order.totl', did you mean 'order.total'?"),
+        ("'order.totl >= 20'", "8:17 rules[0].when: unknown name 'order.totl'"),
+        ("order.total > 'x'", "8:23 rules[0].when: '>' does not go with a decimal number and text"),
+        (
+            "order.total == 20",
+            "8:23 rules[0].when: '==' does not go with a decimal number and a whole number: write 20.0",
+        ),
+        ("order.total = 20", "8:23 rules[0].when: write == to compare"),
+        ("order.total > 1 and true", "8:27 rules[0].when: write && for 'and'"),
+        ("order.total >", "8:24 rules[0].when: the condition ends too early"),
+        ("'order.number == \"x'", "8:28 rules[0].when: not understood"),
+        ("order.number + 'a' == 'b'", "8:24 rules[0].when: joining texts with + is switched off"),
+        ("order.lines.map(l, l.sku) == []", "8:26 rules[0].when: map() is switched off"),
+        ("order.total", "8:11 rules[0].when: a condition is true or false"),
+        ("member.attributes.vip == true", "8:29 rules[0].when: 'vip' is not declared under attributes"),
+        ("event.data.stars > 3", "8:21 rules[0].when: unknown name 'event.data.stars'"),
+        ("|\n      order.total > 1 &&\n        order.totl > 1", "10:14 rules[0].when: unknown name 'order.totl'"),
+        (">\n      order.totl > 1", "8:11 rules[0].when: unknown name 'order.totl'"),
+        ("order.total > 1 &&\n      order.totl > 1", "8:11 rules[0].when: unknown name 'order.totl'"),
+        ('""', "8:11 rules[0].when: the condition ends too early"),
+        ("order.total > 1 || " * 120 + "true", "8:11 rules[0].when: a condition has at most 2000 characters"),
+    ],
+)
+def test_a_mistake_in_a_condition_is_told_with_its_place(when: str, problem: str) -> None:
+    (told, *_) = problems(HEAD + f"rules:\n  - id: buy\n    on: purchase\n    when: {when}\n    award: 1\n")
+    assert told.startswith(problem)
+
+
+def test_a_rule_named_like_a_stand_in_does_not_hold_the_reading_up() -> None:
+    rules = "".join(f"  - {{id: the-rule-at-{at}, on: purchase, award: 1}}\n" for at in (1, 1, 3, 3, 1))
+    assert len(problems(HEAD + "rules:\n" + rules)) >= 3
+
+
+def test_too_large_a_file_is_refused_unread() -> None:
+    assert problems("#" * 65_537) == ["the file is larger than 64 KB"]
+
+
+@pytest.mark.parametrize("text", ["[" * 60_000, "- " * 30_000, "{a: " * 15_000, "[\n" * 30_000])
+def test_too_deep_a_file_is_refused_without_building_it(text: str) -> None:
+    (told,) = problems(text)
+    assert told.endswith("nested more than 16 levels deep")
+
+
+WORDS = st.sampled_from(
+    ["points", "purchase", "sign_up", "order.total > 1", "1 per 1 EUR", "none", "EUR", "integer", "a"]
+)
+SETTINGS = [
+    "program",
+    "currency",
+    "wallets",
+    "points",
+    "refunds",
+    "scale",
+    "expire",
+    "rules",
+    "id",
+    "on",
+    "when",
+    "award",
+]
+SETTINGS += ["wallet", "base", "tax", "attributes", "events", "review", "nonsense", "policy"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(SETTINGS), inner, max_size=5),
+    max_leaves=20,
+)
+RULES = st.lists(st.dictionaries(st.sampled_from(SETTINGS[8:15]), ANYTHING | WORDS), max_size=4)
+
+
+@given(st.dictionaries(st.sampled_from(SETTINGS), ANYTHING), ANYTHING | RULES)
+def test_whatever_shape_the_settings_have_they_are_read_or_refused(settings: object, rules: object) -> None:
+    sound = {"program": "a", "currency": "EUR", "timezone": "UTC", "wallets": {"points": {}}}
+    for candidate in (settings, {**sound, "rules": rules}):
+        with suppress(ProgramError):
+            read_program(json.dumps(candidate), "program.yaml")
+
+
+@given(st.text(max_size=200) | st.text("[]{}:,-&*!|>'\"#? \nabc019.", max_size=200))
+def test_whatever_stands_in_a_file_it_is_read_or_refused(text: str) -> None:
+    for candidate in (text, HEAD + text, HEAD + "rules:\n  - id: " + text):
+        with suppress(ProgramError):
+            read_program(candidate, "program.yaml")
