@@ -1,0 +1,1 @@
+"""The way out: state is pushed, commands are done once, retries are decided purely."""

@@ -1,0 +1,328 @@
+"""A batch of prepared deliveries becomes one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, select, union, update
+
+from stampcard.applying.erasing import SPECIAL, apply_special
+from stampcard.applying.resolving import IdentityKey, customer_of, fingerprint_of, resolve
+from stampcard.applying.unit import Setting, Sourced, Unit, check_revision
+from stampcard.clock import to_micros
+from stampcard.domain.decisions import Change
+from stampcard.domain.events import (
+    CustomerSeen,
+    CustomEvent,
+    DataRequested,
+    OrderSeen,
+    Refetch,
+    RefundSeen,
+    SetAside,
+)
+from stampcard.domain.value import Value, replace
+from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
+from stampcard.engine.world import Decision
+from stampcard.errors import EventRefused, PluginSuspended
+from stampcard.storage import saving
+from stampcard.storage.rows import moment, to_json
+from stampcard.storage.tables import award, effect, inbox, order_state
+
+Status = Literal["done", "quarantined", "failed", "later"]
+#: How often a delivery that fails for a reason of ours is tried, and the wait (microseconds) that grows by itself.
+TRIES = 3
+RETRY_AFTER = 2_000_000
+
+
+class Prepared(Value, frozen=True):
+    """One claimed delivery, decoded: its events, the records it wants fetched, or why it cannot be understood."""
+
+    delivery: int
+    connection: str
+    source: str
+    events: tuple[Sourced, ...] = ()
+    refetches: tuple[Refetch, ...] = ()
+    refusal: tuple[str, str] | None = None
+
+
+class Settled(Value, frozen=True):
+    """What became of one delivery; `failed` is tried again a few times, `later` waits for the next batch."""
+
+    delivery: int
+    status: Status
+    code: str = ""
+    detail: str = ""
+    member: str | None = None
+    subject_print: str | None = None
+
+
+class Applied(Value, frozen=True):
+    """What became of a batch."""
+
+    settled: tuple[Settled, ...]
+    changes: tuple[Change, ...] = ()
+
+
+_EFFECT = select(effect.c.body_hash).where(effect.c.merchant == bindparam("merchant"), effect.c.key == bindparam("key"))
+_SETTLE = (
+    update(inbox)
+    .where(inbox.c.merchant == bindparam("b_merchant"), inbox.c.id == bindparam("b_id"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "status",
+                "attempts",
+                "next_at",
+                "member",
+                "subject_print",
+                "code",
+                "detail",
+                "settled_at",
+            )
+        }
+        | {"claimed_by": None, "claimed_until": None}
+    )
+)
+_OWNERS = union(
+    select(order_state.c.member).where(
+        order_state.c.merchant == bindparam("merchant"),
+        order_state.c.reference.in_(bindparam("references", expanding=True)),
+        order_state.c.member.is_not(None),
+    ),
+    select(award.c.member).where(
+        award.c.merchant == bindparam("merchant"), award.c.subject.in_(bindparam("subjects", expanding=True))
+    ),
+)
+
+
+def apply_deliveries(
+    connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime, owner: str
+) -> Applied:
+    """Apply a batch in the transaction of `connection`; raises Stale, or what the database raises when saving."""
+    check_revision(connection, setting)
+    batch = _still_ours(connection, setting, batch, now, owner)
+    unit = Unit(connection, setting, now)
+    if len(batch) == 1 and is_special(batch[0]):
+        apply_special(unit, batch[0])
+        settled = [Settled(delivery=batch[0].delivery, status="done")]
+    else:
+        settled = _decide_all(unit, batch)
+    changes = unit.save()
+    _save_refetches(connection, setting, batch, now)
+    _settle_rows(connection, setting, settled, now)
+    return Applied(settled=tuple(settled), changes=tuple(changes))
+
+
+def is_special(prepared: Prepared) -> bool:
+    """Whether a delivery must be applied alone, because it forgets what others of the batch may have loaded."""
+    return any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
+
+
+def _still_ours(
+    connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime, owner: str
+) -> list[Prepared]:
+    """The deliveries whose claim still holds; another worker may have taken over what we were slow with."""
+    statement = select(inbox.c.id).where(
+        inbox.c.merchant == setting.merchant,
+        inbox.c.id.in_([prepared.delivery for prepared in batch]),
+        inbox.c.status == "ready",
+    )
+    if connection.dialect.name != "sqlite":
+        statement = statement.where(inbox.c.claimed_by == owner, inbox.c.claimed_until > to_micros(now))
+        statement = statement.order_by(inbox.c.id).with_for_update()
+    ours = set(connection.execute(statement).scalars())
+    return [prepared for prepared in batch if prepared.delivery in ours]
+
+
+def _decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
+    events = [sourced for prepared in batch for sourced in prepared.events]
+    identities = resolve(unit, events)
+    orders = sorted({key for sourced in events if (key := order_key(sourced)) is not None})
+    owners = _owners(unit, orders) | {row.member for row in identities.values()}
+    unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events))
+    return [_decide(unit, prepared, identities) for prepared in batch]
+
+
+def order_key(sourced: Sourced) -> tuple[str, str] | None:
+    """The order that an event is about."""
+    match sourced.event:
+        case OrderSeen(reference=reference) | RefundSeen(order=reference):
+            return sourced.source, reference
+    return None
+
+
+def _owners(unit: Unit, orders: Sequence[tuple[str, str]]) -> set[str]:
+    if not orders:
+        return set()
+    parameters = {
+        "merchant": unit.setting.merchant,
+        "references": sorted({reference for _, reference in orders}),
+        "subjects": [f"order:{source}:{reference}" for source, reference in orders],
+    }
+    return set(unit.connection.execute(_OWNERS, parameters).scalars())
+
+
+def _needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
+    return any(isinstance(sourced.event, CustomerSeen) for sourced in events) or any(
+        "member.attributes" in conditions.reads
+        for live in unit.setting.programs.newest()
+        for conditions in live.conditions.values()
+    )
+
+
+def _decide(unit: Unit, prepared: Prepared, identities: dict[IdentityKey, Any]) -> Settled:
+    """One delivery by itself: all of its events, or nothing of it."""
+    if prepared.refusal is not None:
+        code, detail = prepared.refusal
+        return Settled(delivery=prepared.delivery, status="quarantined", code=code, detail=detail)
+    if not all(_is_locked(unit, sourced) for sourced in prepared.events):
+        return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
+    checkpoint = unit.checkpoint() if len(prepared.events) > 1 else None
+    print_ = _subject_print(unit, prepared)
+    member: str | None = None
+    try:
+        for sourced in prepared.events:
+            member = decide_event(unit, sourced, identities) or member
+    except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
+        if checkpoint is not None:
+            unit.restore(checkpoint)
+        return _failed(prepared, error, print_)
+    return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_)
+
+
+def _failed(prepared: Prepared, error: Exception, print_: str | None) -> Settled:
+    if isinstance(error, EventRefused):
+        return Settled(
+            delivery=prepared.delivery, status="quarantined", code=error.code, detail=error.detail, subject_print=print_
+        )
+    name = type(error).__name__
+    if isinstance(error, PluginSuspended):
+        return Settled(delivery=prepared.delivery, status="later", code=name, detail=str(error), subject_print=print_)
+    return Settled(delivery=prepared.delivery, status="failed", code=name, detail=str(error), subject_print=print_)
+
+
+def _subject_print(unit: Unit, prepared: Prepared) -> str | None:
+    keys = (customer_of(sourced) for sourced in prepared.events)
+    return next((fingerprint_of(unit, key) for key in keys if key is not None), None)
+
+
+def _is_locked(unit: Unit, sourced: Sourced) -> bool:
+    """Whether everybody whom the event may touch is locked; the order may have changed hands before we locked it."""
+    key = order_key(sourced)
+    if key is None:
+        return True
+    order = unit.orders.get(key)
+    owners = {owner for owner, _, _ in unit.awards.get(f"order:{key[0]}:{key[1]}", ())}
+    if order is not None and order.member is not None:
+        owners.add(order.member)
+    return owners <= unit.members.keys()
+
+
+def decide_event(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, Any]) -> str | None:
+    """Decide one event inside the unit and take the decision in; answers the member it concerned."""
+    key = customer_of(sourced)
+    row = identities.get(key) if key else None
+    member: str | None = row.member if row is not None else None
+    decision = UNCHANGED
+    match sourced.event:
+        case OrderSeen() | RefundSeen() as event:
+            event = _unnamed(unit, sourced.source, event)
+            sourced = replace(sourced, event=event)
+            decision = decide_order(unit.world, event, sourced.source, member, sourced.received_at)
+            member = decision.order.member if decision.order else member
+        case CustomerSeen() if key is not None and row is not None:
+            decision = _decide_customer(unit, sourced.event, key, row)
+        case CustomEvent() if row is not None:
+            decision = _decide_custom(unit, sourced.event, row.member)
+        case SetAside(reason=reason):
+            raise EventRefused("set_aside", reason)
+        case DataRequested():
+            unit.record(sourced, (), None, member)
+        case _:
+            pass
+    unit.absorb(decision, sourced, member)
+    return member
+
+
+def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any) -> Decision:
+    seen_at = unit.seen[key][1] if key in unit.seen else moment(row.seen_at)
+    if seen_at is None or event.occurred_at > seen_at:
+        unit.seen[key] = (row.member, event.occurred_at)
+    return decide_customer(unit.world, event, unit.members[row.member], seen_at)
+
+
+def _decide_custom(unit: Unit, event: CustomEvent, member: str) -> Decision:
+    """A custom event counts once by its key; the same key with other content is a conflict."""
+    merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
+    content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
+    known = unit.connection.execute(_EFFECT, {"merchant": merchant, "key": key}).scalar()
+    if known == content:
+        return UNCHANGED
+    if known is not None:
+        raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
+    row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
+    saving.insert(unit.connection, "effect", [row])
+    return decide_custom(unit.world, event, unit.members[member])
+
+
+def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSeen | RefundSeen:
+    """An order event whose customer is only a fingerprint: enough to compare, nothing to find a person by."""
+    if isinstance(event, RefundSeen) or not event.snapshot.customer:
+        return event
+    print_ = fingerprint_of(unit, (source, event.snapshot.customer))
+    return replace(event, snapshot=replace(event.snapshot, customer=print_))
+
+
+def _save_refetches(connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime) -> None:
+    at = to_micros(now)
+    wanted = {(p.connection, r.kind, r.reference) for p in batch for r in p.refetches}
+    rows = [
+        {"merchant": setting.merchant, "connection": c, "kind": k, "reference": r, "wanted_at": at, "due_at": at}
+        for c, k, r in wanted
+    ]
+    saving.upsert(connection, "fetch", rows)
+
+
+def settle_alone(connection: Connection, setting: Setting, settled: Settled, now: datetime) -> None:
+    """Write down that one delivery could not be saved."""
+    _settle_rows(connection, setting, [settled], now)
+
+
+def _settle_rows(connection: Connection, setting: Setting, settled: Sequence[Settled], now: datetime) -> None:
+    """Write what became of each delivery into its row."""
+    ids = [one.delivery for one in settled if one.status == "failed"]
+    tries: dict[int, int] = {}
+    if ids:
+        statement = select(inbox.c.id, inbox.c.attempts).where(
+            inbox.c.merchant == setting.merchant, inbox.c.id.in_(ids)
+        )
+        tries = {row.id: row.attempts + 1 for row in connection.execute(statement)}
+    rows = [_settled_row(setting, one, tries.get(one.delivery, 0), to_micros(now)) for one in settled]
+    if rows:
+        connection.execute(_SETTLE, rows)
+
+
+def _settled_row(setting: Setting, one: Settled, attempts: int, now: int) -> dict[str, Any]:
+    status: str = one.status
+    next_at = 0
+    if status == "failed":
+        status = "quarantined" if attempts >= TRIES else "ready"
+        next_at = now + attempts * RETRY_AFTER
+    elif status == "later":
+        status, next_at = "ready", now + RETRY_AFTER
+    return {
+        "b_merchant": setting.merchant,
+        "b_id": one.delivery,
+        "status": status,
+        "attempts": attempts,
+        "next_at": next_at,
+        "member": one.member,
+        "subject_print": one.subject_print,
+        "code": one.code or None,
+        "detail": one.detail[:2000] or None,
+        "settled_at": now if status != "ready" else None,
+    }

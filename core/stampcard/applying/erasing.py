@@ -1,0 +1,136 @@
+"""Forgetting a person, a source, or our access to it; each alone in its unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
+
+from stampcard.applying.resolving import fingerprint_of
+from stampcard.applying.unit import Sourced, Unit
+from stampcard.clock import to_micros
+from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
+from stampcard.storage import saving
+from stampcard.storage.revising import bump
+from stampcard.storage.tables import (
+    idempotency,
+    identity,
+    inbox,
+    member,
+    order_state,
+    outbox,
+    push,
+    store,
+)
+
+if TYPE_CHECKING:
+    from stampcard.applying.deliveries import Prepared
+
+SPECIAL = (CustomerErased, SourceErased, ConnectionEnded)
+
+
+def apply_special(unit: Unit, prepared: Prepared) -> None:
+    """Carry out a delivery that forgets."""
+    for sourced in prepared.events:
+        match sourced.event:
+            case CustomerErased():
+                _erase_customer(unit, sourced, sourced.event)
+            case SourceErased():
+                _erase_source(unit, sourced)
+            case ConnectionEnded(reason=reason):
+                end_connection(unit, sourced.connection, reason)
+            case _:
+                pass
+
+
+def _erase_customer(unit: Unit, sourced: Sourced, event: CustomerErased) -> None:
+    sealer = unit.setting.sealer
+    found: set[str] = set()
+    prints: list[str] = []
+    if event.reference:
+        prints.append(fingerprint_of(unit, (sourced.source, event.reference)))
+        found |= _members(unit, identity.c.connection == sourced.source, identity.c.reference == event.reference)
+    else:
+        emails = [sealer.fingerprint(f"email:{email.strip().lower()}") for email in event.emails]
+        phones = [sealer.fingerprint(f"phone:{phone}") for phone in event.phones]
+        known = select(member.c.id).where(
+            member.c.merchant == unit.setting.merchant,
+            or_(member.c.email_print.in_(emails), member.c.phone_print.in_(phones)),
+        )
+        found |= _members(unit, identity.c.connection == sourced.source, identity.c.member.in_(known))
+    erase_members(unit, found, prints)
+
+
+def _erase_source(unit: Unit, sourced: Sourced) -> None:
+    """Erase everybody known from this source alone; whoever is known elsewhere loses only this identity."""
+    here = _members(unit, identity.c.connection == sourced.source)
+    elsewhere = _members(unit, identity.c.connection != sourced.source)
+    keys = _identity_prints(unit, and_(identity.c.connection == sourced.source))
+    _bury(unit, keys)
+    _delete(unit, identity, identity.c.connection == sourced.source, identity.c.member.in_(here & elsewhere))
+    erase_members(unit, here - elsewhere)
+
+
+def end_connection(unit: Unit, name: str, reason: str) -> None:
+    """Stop pushing to a connection and delete what was stored to reach it."""
+    merchant, now = unit.setting.merchant, to_micros(unit.now)
+    row = {"merchant": merchant, "connection": name, "state": "ended", "reason": reason, "since": now}
+    saving.upsert(unit.connection, "connection_state", [row])
+    _delete(unit, store, store.c.connection == name)
+    bump(unit.connection, merchant)
+
+
+def erase_members(unit: Unit, members: Iterable[str], prints: Sequence[str] = ()) -> None:
+    """Remove every trace of these people but the anonymous ledger; older source data about them is ignored later.
+
+    `prints`: fingerprints of identifiers that stay forbidden although no member was found for them.
+    """
+    ids = sorted(members)
+    prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
+    _bury(unit, prints)
+    _delete(unit, identity, identity.c.member.in_(ids))
+    _delete(unit, push, push.c.member.in_(ids))
+    nothing = {"attributes_sealed": None, "email_print": None, "phone_print": None}
+    _update(unit, member, member.c.id.in_(ids), **nothing, erased_at=to_micros(unit.now))
+    theirs = or_(inbox.c.member.in_(ids), inbox.c.subject_print.in_(prints))
+    _update(unit, inbox, and_(theirs, inbox.c.status == "quarantined"), status="dropped")
+    _update(unit, inbox, theirs, body_sealed=None, headers="{}")
+    waiting = and_(outbox.c.member.in_(ids), outbox.c.status.in_(("ready", "attempting", "unknown")))
+    _update(unit, outbox, waiting, status="dropped")
+    _update(unit, outbox, outbox.c.member.in_(ids), data_sealed=None, result_sealed=None, reference="")
+    _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
+    _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
+
+
+def _members(unit: Unit, *conditions: ColumnElement[bool]) -> set[str]:
+    statement = select(identity.c.member).where(identity.c.merchant == unit.setting.merchant, *conditions)
+    return set(unit.connection.execute(statement).scalars())
+
+
+def _identity_prints(unit: Unit, condition: ColumnElement[bool]) -> list[str]:
+    statement = select(identity.c.connection, identity.c.reference).where(
+        identity.c.merchant == unit.setting.merchant, condition
+    )
+    return [fingerprint_of(unit, (row.connection, row.reference)) for row in unit.connection.execute(statement)]
+
+
+def _address_prints(unit: Unit, ids: Sequence[str]) -> list[str]:
+    statement = select(member.c.email_print, member.c.phone_print).where(
+        member.c.merchant == unit.setting.merchant, member.c.id.in_(ids)
+    )
+    return [print_ for row in unit.connection.execute(statement) for print_ in row if print_]
+
+
+def _bury(unit: Unit, prints: Iterable[str]) -> None:
+    now = to_micros(unit.now)
+    rows = [{"merchant": unit.setting.merchant, "print": print_, "erased_at": now} for print_ in set(prints)]
+    saving.upsert(unit.connection, "tombstone", rows)
+
+
+def _update(unit: Unit, table: Table, condition: ColumnElement[bool], **values: object) -> None:
+    unit.connection.execute(update(table).where(table.c.merchant == unit.setting.merchant, condition).values(**values))
+
+
+def _delete(unit: Unit, table: Table, *conditions: ColumnElement[bool]) -> None:
+    unit.connection.execute(delete(table).where(table.c.merchant == unit.setting.merchant, *conditions))

@@ -1,0 +1,358 @@
+"""What one transaction has loaded and changed, and how it is written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from stampcard.clock import to_micros
+from stampcard.domain.awards import Award
+from stampcard.domain.commands import Command
+from stampcard.domain.decisions import Change, Reason
+from stampcard.domain.events import CustomerSeen, CustomEvent, Event, OrderSeen, RefundSeen
+from stampcard.domain.ledger import Entry
+from stampcard.domain.members import Identity, Member
+from stampcard.domain.value import Value, replace
+from stampcard.domain.wallets import Wallet, balance_of
+from stampcard.engine.versions import Programs
+from stampcard.engine.world import AwardKey, Decision, Order, World
+from stampcard.host.hooks import Hooks
+from stampcard.sealing import Sealer
+from stampcard.storage import loading, rows, saving
+from stampcard.storage.numbering import Numbering
+from stampcard.storage.revising import current
+
+
+class Stale(Exception):
+    """The program or the switches changed since the work was prepared: load them and prepare again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """All that units of work of one merchant share.
+
+    `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
+    connections that are neither paused nor ended. `coalesce`: how long a push waits for more changes.
+    """
+
+    merchant: str
+    sealer: Sealer
+    numbering: Numbering
+    hooks: Hooks
+    programs: Programs
+    targets: Mapping[str, tuple[str, ...]]
+    plugins: Mapping[str, str]
+    active: frozenset[str]
+    coalesce: timedelta
+
+
+class Sourced(Value, frozen=True):
+    """An event with where it came from: `connection` brought it, `source` owns its references."""
+
+    event: Event
+    connection: str
+    source: str
+    received_at: datetime
+    delivery: int | None = None
+
+
+#: The parts of a unit that decisions change.
+_DECIDED = (
+    "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
+    "_touched_wallets", "_before", "_fetches", "_events", "_debits",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Unit:
+    """What one transaction has loaded and changed. Decisions see it as a World; `absorb` takes their answers in."""
+
+    connection: Connection
+    setting: Setting
+    now: datetime
+    members: dict[str, Member] = field(default_factory=dict)
+    orders: dict[tuple[str, str], Order] = field(default_factory=dict)
+    awards: dict[str, dict[AwardKey, Award]] = field(default_factory=dict)
+    wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
+    loaded: dict[tuple[str, str], Wallet] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    seen: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
+    commands: list[tuple[str, Command]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    _touched_orders: set[tuple[str, str]] = field(default_factory=set)
+    _touched_awards: dict[tuple[str, AwardKey], Award] = field(default_factory=dict)
+    _touched_wallets: set[tuple[str, str]] = field(default_factory=set)
+    _before: dict[str, Member] = field(default_factory=dict)
+    _fetches: set[tuple[str, str, str]] = field(default_factory=set)
+    _events: list[dict[str, Any]] = field(default_factory=list)
+    _debits: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def world(self) -> World:
+        """What decisions may read."""
+        hooks = self.setting.hooks
+        return World(
+            now=self.now,
+            programs=self.setting.programs,
+            members=self.members,
+            orders=self.orders,
+            awards=self.awards,
+            wallets=self.wallets,
+            adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
+        )
+
+    def lock(self, members: Collection[str], orders: Collection[tuple[str, str]] = (), *, attributes: bool) -> None:
+        """Lock and load members, then orders with their awards, then the wallets of all members concerned."""
+        merchant, sealer = self.setting.merchant, self.setting.sealer
+        self.members = loading.load_members(
+            self.connection, merchant, members, sealer, attributes=attributes, lock=True
+        )
+        subjects: list[str] = []
+        if orders:
+            self._reserve(orders)
+            self.orders = loading.load_orders(self.connection, merchant, orders, sealer, lock=True)
+            subjects = [f"order:{source}:{reference}" for source, reference in orders]
+            self.awards = loading.load_awards(self.connection, merchant, subjects)
+        self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects)
+        self.loaded = dict(self.wallets)
+
+    def _reserve(self, orders: Collection[tuple[str, str]]) -> None:
+        """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
+        if self.connection.dialect.name == "sqlite":
+            return
+        now = to_micros(self.now)
+        saving.insert_new(
+            self.connection,
+            "order_state",
+            [
+                rows.order_row(
+                    self.setting.merchant,
+                    Order(source=source, reference=reference, first_seen_at=self.now),
+                    now,
+                    self.setting.sealer,
+                )
+                for source, reference in orders
+            ],
+        )
+
+    def checkpoint(self) -> tuple[Any, ...]:
+        """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
+        return tuple(copy.copy(getattr(self, name)) for name in _DECIDED)
+
+    def restore(self, checkpoint: tuple[Any, ...]) -> None:
+        """Forget what was decided since the checkpoint."""
+        for name, value in zip(_DECIDED, checkpoint, strict=True):
+            setattr(self, name, value)
+
+    def absorb(self, decision: Decision, sourced: Sourced | None = None, member: str | None = None) -> None:
+        """Take a decision in; the next decision of this unit sees it."""
+        if not decision.changed:
+            return
+        if decision.member is not None:
+            self._before.setdefault(decision.member.id, self.members[decision.member.id])
+            self.members[decision.member.id] = decision.member
+        if decision.order is not None:
+            key = (decision.order.source, decision.order.reference)
+            self.orders[key] = decision.order
+            self._touched_orders.add(key)
+        for award in decision.awards:
+            award_key = (award.member, award.program, award.rule)
+            self.awards[award.subject] = {**self.awards.get(award.subject, {}), award_key: award}
+            self._touched_awards[award.subject, award_key] = award
+        for wallet in decision.wallets:
+            self.wallets[wallet.member, wallet.name] = wallet
+            self._touched_wallets.add((wallet.member, wallet.name))
+        self.entries.extend(decision.entries)
+        if decision.debit is not None:
+            self._debits.append(rows.debit_row(self.setting.merchant, decision.debit, to_micros(self.now)))
+        if sourced is not None:
+            if decision.refetch is not None:
+                self._fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
+            self.record(sourced, decision.reasons, decision.order, member)
+
+    def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
+        """Keep an applied event with its reasons, as long as the ledger."""
+        event = sourced.event
+        subject = order.subject if order else f"member:{member}"
+        self._events.append(
+            {
+                "merchant": self.setting.merchant,
+                "id": self.setting.numbering.next(self.now),
+                "kind": event.__struct_config__.tag,
+                "subject": subject,
+                "member": order.member if order else member,
+                "connection": sourced.connection,
+                "delivery": sourced.delivery,
+                "occurred_at": to_micros(occurred_at(event)),
+                "applied_at": to_micros(self.now),
+                "body": rows.to_json(_impersonal(event)),
+                "reasons": rows.to_json(reasons),
+            }
+        )
+
+    def save(self) -> list[Change]:
+        """Write everything that changed; answers what changed for whom."""
+        connection, merchant, now = self.connection, self.setting.merchant, to_micros(self.now)
+        self.changes = self._changes()
+        self._save_members()
+        sealer = self.setting.sealer
+        orders = [rows.order_row(merchant, self.orders[key], now, sealer) for key in self._touched_orders]
+        saving.upsert(connection, "order_state", orders)
+        saving.upsert(connection, "award", [rows.award_row(merchant, award) for award in self._touched_awards.values()])
+        saving.insert(connection, "entry", [rows.entry_row(merchant, entry) for entry in self.entries])
+        saving.upsert(connection, "lot", list(self._lot_rows()))
+        wallets = [rows.balance_row(merchant, self.wallets[key]) for key in self._touched_wallets]
+        saving.upsert(connection, "balance", wallets)
+        saving.upsert(connection, "debit", self._debits)
+        saving.insert(connection, "event", self._events)
+        fetches = [
+            {"merchant": merchant, "connection": c, "kind": k, "reference": r, "wanted_at": now, "due_at": now}
+            for c, k, r in self._fetches
+        ]
+        saving.upsert(connection, "fetch", fetches)
+        seen = [
+            {"merchant": merchant, "connection": c, "reference": r, "member": member, "seen_at": to_micros(at)}
+            for (c, r), (member, at) in self.seen.items()
+        ]
+        saving.upsert(connection, "identity", seen)
+        self._save_outgoing()
+        return self.changes
+
+    def _lot_rows(self) -> Iterable[dict[str, Any]]:
+        for key in self._touched_wallets:
+            before = self.loaded.get(key)
+            for number, lot in self.wallets[key].lots.items():
+                if before is None or before.lots.get(number) is not lot:
+                    yield rows.lot_row(self.setting.merchant, *key, lot)
+
+    def _changes(self) -> list[Change]:
+        kinds: dict[str, set[str]] = {}
+        for entry in self.entries:
+            kinds.setdefault(entry.member, set()).add(entry.kind)
+        for member, before in self._before.items():
+            if self.members[member].programs != before.programs:
+                kinds.setdefault(member, set()).add("join")
+        return [self._change(member, of) for member, of in sorted(kinds.items())]
+
+    def _change(self, member: str, kinds: set[str]) -> Change:
+        person = self.members[member]
+        self._before.setdefault(member, person)
+        self.members[member] = person = replace(person, version=person.version + 1)
+        balances, delta = {}, {}
+        for (owner, name), wallet in self.wallets.items():
+            if owner == member:
+                balances[name] = balance_of(wallet.sums, self.scale_of(name))
+                before = self.loaded.get((owner, name))
+                delta[name] = balances[name].active - (before.sums.get("active", 0) if before else 0)
+        return Change(
+            member=member,
+            version=person.version,
+            occurred_at=self.now,
+            kinds=tuple(sorted(kinds)),
+            balances=balances,
+            delta=delta,
+        )
+
+    def scale_of(self, wallet: str) -> int:
+        """Decimal places of a wallet's figures."""
+        live = self.setting.programs.of_wallet(wallet)
+        return live.program.wallets[wallet].scale if live else 0
+
+    def _save_members(self) -> None:
+        merchant, sealer = self.setting.merchant, self.setting.sealer
+        versions, joined, attributes = [], [], []
+        for id_, before in self._before.items():
+            after = self.members[id_]
+            row = {"merchant": merchant, "id": id_, "joined_at": to_micros(after.joined_at)}
+            if after.attributes != before.attributes:
+                attributes.append({**row, **attribute_columns(sealer, merchant, after)})
+            if after.version != before.version:
+                versions.append({**row, "version": after.version})
+            joined += [
+                {"merchant": merchant, "member": id_, "program": program, "joined_at": to_micros(self.now)}
+                for program in after.programs - before.programs
+            ]
+        saving.upsert(self.connection, "member", versions)
+        saving.upsert(self.connection, "member", attributes)
+        saving.insert_new(self.connection, "membership", joined)
+
+    def _save_outgoing(self) -> None:
+        """Mark the state that must be pushed, and queue what plugins want to be done once."""
+        if not self.changes:
+            return
+        setting, merchant = self.setting, self.setting.merchant
+        known = loading.load_identities_of(self.connection, merchant, [change.member for change in self.changes])
+        due = to_micros(self.now + setting.coalesce)
+        marks = [
+            {"merchant": merchant, "connection": row.connection, "kind": kind, "member": change.member,
+             "wanted": change.version, "due_at": due}
+            for change in self.changes
+            for row in known.get(change.member, ())
+            for kind in setting.targets.get(row.connection, ())
+        ]  # fmt: skip
+        saving.mark_pushes(self.connection, marks)
+        if setting.hooks.implements("outbound_commands"):
+            for change in self.changes:
+                self._ask_for_commands(change, {row.connection: row.reference for row in known.get(change.member, ())})
+        saving.insert_new(self.connection, "outbox", [self._outbox_row(*command) for command in self.commands])
+
+    def _ask_for_commands(self, change: Change, references: Mapping[str, str]) -> None:
+        connections: dict[str, list[tuple[str, Identity | None]]] = {}
+        for name, plugin in self.setting.plugins.items():
+            reference = references.get(name)
+            identity = Identity(connection=name, reference=reference) if reference else None
+            connections.setdefault(plugin, []).append((name, identity))
+        self.commands += self.setting.hooks.outbound_commands(change, self.members[change.member], connections)
+
+    def _outbox_row(self, connection: str, command: Command) -> dict[str, Any]:
+        merchant, now = self.setting.merchant, to_micros(self.now)
+        about = f"outbox:{merchant}:{connection}:{command.key}"
+        return {
+            "merchant": merchant,
+            "id": self.setting.numbering.next(self.now),
+            "connection": connection,
+            "kind": command.kind,
+            "key": command.key,
+            "member": command.member,
+            "reference": command.reference,
+            "data_sealed": rows.seal_object(self.setting.sealer, command.data, about),
+            "due_at": now,
+            "created_at": now,
+        }
+
+
+def check_revision(connection: Connection, setting: Setting) -> None:
+    """Raise Stale if the program or the switches are newer than what this process has loaded."""
+    if current(connection, setting.merchant) != setting.programs.revision:
+        raise Stale
+
+
+def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str, Any]:
+    """A member's personal columns: the sealed attributes, and the fingerprints that an erasure by address needs."""
+    email, phone = member.attributes.get("email"), member.attributes.get("phone")
+    return {
+        "attributes_sealed": rows.seal_object(sealer, member.attributes, f"member:{merchant}:{member.id}"),
+        "email_print": sealer.fingerprint(f"email:{str(email).strip().lower()}") if email else None,
+        "phone_print": sealer.fingerprint(f"phone:{phone}") if phone else None,
+    }
+
+
+def occurred_at(event: Event) -> datetime:
+    """When the source says it happened."""
+    if isinstance(event, OrderSeen):
+        return event.snapshot.occurred_at
+    return event.refund.occurred_at if isinstance(event, RefundSeen) else event.occurred_at
+
+
+def _impersonal(event: Event) -> Event:
+    """The event as it is kept with the ledger: without what names or describes the person."""
+    if isinstance(event, CustomerSeen):
+        return replace(event, reference="", attributes={})
+    if isinstance(event, CustomEvent):
+        return replace(event, customer="")
+    return event

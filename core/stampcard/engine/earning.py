@@ -1,0 +1,117 @@
+"""What the rules of one program version owe for a purchase, a sign-up or an event of the merchant's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal
+from fractions import Fraction
+from typing import Any
+
+from stampcard.domain.awards import Adjustment, Award
+from stampcard.domain.decisions import Reason
+from stampcard.domain.orders import OrderSnapshot, Refund
+from stampcard.domain.value import Value
+from stampcard.engine.measuring import Measured, Part, measure
+from stampcard.engine.versions import LiveProgram
+from stampcard.program.amounts import FixedAward
+from stampcard.program.conditions import ConditionError
+from stampcard.program.model import Rule, WalletTerms
+
+_ROUNDING: Mapping[str, str] = {
+    "down": ROUND_DOWN,
+    "up": ROUND_UP,
+    "half-up": ROUND_HALF_UP,
+    "half-even": ROUND_HALF_EVEN,
+}
+
+
+class Matched(Value, frozen=True):
+    """A rule that pays, or one that does not, with the reason; `undecided` when its condition failed."""
+
+    rule: Rule
+    reason: Reason | None = None
+    undecided: bool = False
+
+
+def match(live: LiveProgram, on: str, variables: Mapping[str, Any]) -> list[Matched]:
+    """Every rule for this kind of event, with whether its condition holds."""
+    conditions = live.conditions.get(on)
+    if conditions is None:
+        return []
+    outcomes = conditions.evaluate(variables)
+    return [_matched(rule, outcome) for rule, outcome in zip(conditions.rules, outcomes, strict=True)]
+
+
+def _matched(rule: Rule, outcome: bool | ConditionError) -> Matched:
+    if isinstance(outcome, ConditionError):
+        reason = Reason(rule=rule.id, outcome="undecided", code="condition_failed", detail=outcome.message)
+        return Matched(rule=rule, reason=reason, undecided=True)
+    if not outcome:
+        reason = Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
+        return Matched(rule=rule, reason=reason)
+    return Matched(rule=rule)
+
+
+def owed_for_order(
+    rule: Rule,
+    terms: WalletTerms,
+    snapshot: OrderSnapshot,
+    refunds: Sequence[Refund],
+    adjustments: Sequence[Adjustment],
+) -> tuple[int, Measured]:
+    """Points, in the wallet's smallest unit, that the order as it stands justifies, and what was measured.
+
+    It is what the customer would have got for just what they kept: a function of the cumulative refunds, so the parts
+    of several refunds always add up.
+    """
+    ignore = terms.refunds.restock_without_money == "ignore"
+    measured = measure(snapshot, refunds, rule.base, ignore_restock=ignore)
+    extra = sum((a.points for a in adjustments), Decimal(0))
+    whole = Part(base=measured.base, refunded=measured.base - measured.kept)
+    parts = measured.parts if terms.round_per == "line" and not isinstance(rule.award, FixedAward) else (whole,)
+    if snapshot.cancelled or (measured.base > 0 and measured.kept == 0):
+        return 0, measured
+    points = sum(
+        _rounded(_exact(rule, part, extra if i == 0 else Decimal(0), whole), terms) for i, part in enumerate(parts)
+    )
+    return max(0, points), measured
+
+
+def _exact(rule: Rule, part: Part, extra: Decimal, whole: Part) -> Decimal:
+    """Points before rounding; what a plugin added shrinks with the share of the order that is kept."""
+    award = rule.award
+    if isinstance(award, FixedAward):
+        points = (award.points + extra) * part.kept / part.base if part.base else award.points + extra
+    elif not extra:
+        points = award.points * part.kept / award.per
+    else:
+        exact = Fraction(award.points) * Fraction(part.kept) / Fraction(award.per)
+        share = Fraction(whole.kept) / Fraction(whole.base) if whole.base else Fraction(1)
+        exact += Fraction(extra) * share
+        points = Decimal(exact.numerator) / Decimal(exact.denominator)
+    return points
+
+
+def _rounded(points: Decimal, terms: WalletTerms) -> int:
+    return int(points.scaleb(terms.scale).to_integral_value(rounding=_ROUNDING[terms.rounding]))
+
+
+def owed_at_once(rule: Rule, terms: WalletTerms) -> int:
+    """Points of a fixed award on a sign-up or custom event."""
+    award = rule.award
+    return _rounded(award.points, terms) if isinstance(award, FixedAward) else 0
+
+
+def explained(rule: Rule, before: Award, after: Award, measured: Measured | None) -> Reason:
+    """Why a rule that matched stands where it stands, and what was done now."""
+    detail = f"base {measured.base.normalize():f}, kept {measured.kept.normalize():f}" if measured else ""
+    return Reason(
+        rule=rule.id,
+        outcome="paid",
+        code="matched",
+        detail=detail,
+        due=after.due,
+        granted=after.granted - before.granted,
+        taken=after.taken - before.taken,
+        written_off=after.written_off - before.written_off,
+    )

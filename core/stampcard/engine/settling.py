@@ -1,0 +1,53 @@
+"""What time alone does to a wallet, walked midnight by midnight in the order of the specification."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from stampcard.domain.ledger import Entry
+from stampcard.domain.value import replace
+from stampcard.domain.wallets import Lot, Wallet
+from stampcard.engine.posting import About, post
+
+
+def settle(wallet: Wallet, until: datetime) -> tuple[Wallet, tuple[Entry, ...]]:
+    """The wallet as of `until`, with one entry per midnight and kind: pending points activate, then points expire.
+
+    Pure and the same for writers and readers, so that a late timer changes no figure that anybody sees.
+    """
+    entries: list[Entry] = []
+    while (due := wallet.next_change_at) is not None and due <= until:
+        about = About(occurred_at=due, now=until)
+        for step in (_activate, _expire):
+            wallet, entry = step(wallet, due, about)
+            if entry is not None:
+                entries.append(entry)
+    if wallet.booked_to < until:
+        wallet = replace(wallet, booked_to=until)
+    return wallet, tuple(entries)
+
+
+def _activate(wallet: Wallet, due: datetime, about: About) -> tuple[Wallet, Entry | None]:
+    waiting = [lot for lot in wallet.lots.values() if not lot.active and lot.remaining and lot.available_from <= due]
+    if not waiting:
+        return wallet, None
+    debt = -wallet.sums.get("debt", 0)
+    paid = 0
+    lots: list[Lot] = []
+    for lot in sorted(waiting, key=lambda lot: lot.number):
+        payment = min(debt - paid, lot.remaining)
+        paid += payment
+        lots.append(replace(lot, active=True, remaining=lot.remaining - payment))
+    return post(wallet, "activate", lots, {"debt": paid}, about)
+
+
+def _expire(wallet: Wallet, due: datetime, about: About) -> tuple[Wallet, Entry | None]:
+    dead = [
+        lot
+        for lot in wallet.lots.values()
+        if lot.active and lot.remaining and lot.expires_at is not None and lot.expires_at <= due
+    ]
+    if not dead:
+        return wallet, None
+    lots = [replace(lot, remaining=0, expired=lot.expired + lot.remaining) for lot in dead]
+    return post(wallet, "expire", lots, {}, about)

@@ -1,0 +1,1 @@
+"""The way in: batching, preparing, working, fetching, timing."""

@@ -1,0 +1,137 @@
+"""Reading records at their source: what is fetched becomes a delivery like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection as DatabaseConnection
+from sqlalchemy import Row, delete, select, tuple_, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from stampcard.applying.unit import Setting
+from stampcard.calling.leases import Lease
+from stampcard.clock import Clock, to_micros
+from stampcard.domain.deliveries import Delivery
+from stampcard.domain.events import Refetch
+from stampcard.errors import Unavailable
+from stampcard.host.connecting import Connection
+from stampcard.storage.database import Database
+from stampcard.storage.inboxing import take_in
+from stampcard.storage.tables import fetch
+
+log = structlog.get_logger()
+
+BATCH = 50
+REST = 0.5
+ATTEMPT = 25.0
+#: Longest pause (seconds) between two tries of a fetch; it is tried until it succeeds.
+PATIENCE = 3600.0
+
+
+class Fetcher:
+    """Fetches for one connection, in whichever process holds its lease."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        owner: str,
+        connection: Connection,
+        setting: Callable[[], Setting],
+        stored: Callable[[], None],
+    ) -> None:
+        """`stored()` is called when something was fetched."""
+        self._database = database
+        self._clock = clock
+        self._connection = connection
+        self._setting = setting
+        self._stored = stored
+        self._lease = Lease(database, clock, setting().merchant, f"fetch:{connection.name}", owner)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Fetch until `stop`."""
+        while not self._stop.is_set():
+            busy = 0
+            try:
+                if self._connection.name in self._setting().active and await self._lease.hold() is not None:
+                    busy = await self.fetch_once()
+            except (Unavailable, SQLAlchemyError) as error:
+                log.warning("fetching_waits", connection=self._connection.name, error=type(error).__name__)
+            if not busy:
+                try:
+                    async with asyncio.timeout(REST):
+                        await self._stop.wait()
+                except TimeoutError:
+                    pass
+        await self._lease.give_back()
+
+    def stop(self) -> None:
+        """End after the batch at hand."""
+        self._stop.set()
+
+    async def fetch_once(self) -> int:
+        """Fetch one batch of wanted records; answers how many were wanted."""
+        wanted = await self._database.read(self._due)
+        capabilities = self._connection.capabilities
+        if not wanted or capabilities is None or capabilities.fetch is None:
+            return 0
+        references = [Refetch(kind=row.kind, reference=row.reference) for row in wanted]
+        try:
+            async with asyncio.timeout(ATTEMPT):
+                deliveries = list(await capabilities.fetch(references))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the record is still wanted
+            log.warning("fetch_failed", connection=self._connection.name, error=type(error).__name__)
+            await self._database.write(lambda connection: self._postpone(connection, wanted, type(error).__name__))
+            return len(wanted)
+        await self._database.write(lambda connection: self._store(connection, wanted, deliveries))
+        self._stored()
+        return len(wanted)
+
+    def _due(self, connection: DatabaseConnection) -> Sequence[Row[Any]]:
+        now = to_micros(self._clock.now())
+        statement = (
+            select(fetch)
+            .where(
+                fetch.c.merchant == self._setting().merchant,
+                fetch.c.connection == self._connection.name,
+                fetch.c.due_at <= now,
+            )
+            .order_by(fetch.c.due_at)
+            .limit(BATCH)
+        )
+        return connection.execute(statement).all()
+
+    def _store(self, connection: DatabaseConnection, wanted: Sequence[Row[Any]], deliveries: list[Delivery]) -> None:
+        """Take in what came and cross the wishes off in the same transaction, but for those renewed meanwhile."""
+        setting = self._setting()
+        if deliveries:
+            take_in(connection, setting.merchant, deliveries, setting.sealer, setting.numbering)
+        done = [(row.kind, row.reference, row.wanted_at) for row in wanted]
+        connection.execute(
+            delete(fetch).where(
+                fetch.c.merchant == setting.merchant,
+                fetch.c.connection == self._connection.name,
+                tuple_(fetch.c.kind, fetch.c.reference, fetch.c.wanted_at).in_(done),
+            )
+        )
+
+    def _postpone(self, connection: DatabaseConnection, wanted: Sequence[Row[Any]], error: str) -> None:
+        now = self._clock.now()
+        for row in wanted:
+            pause = min(PATIENCE, 5.0 * 2**row.attempts) * random.uniform(0.5, 1.0)
+            connection.execute(
+                update(fetch)
+                .where(
+                    fetch.c.merchant == row.merchant,
+                    fetch.c.connection == row.connection,
+                    fetch.c.kind == row.kind,
+                    fetch.c.reference == row.reference,
+                )
+                .values(attempts=row.attempts + 1, due_at=to_micros(now + timedelta(seconds=pause)), error=error)
+            )

@@ -1,0 +1,124 @@
+"""One loop per connection: whoever holds its lease sends what is due, a few calls at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from stampcard.applying.unit import Setting
+from stampcard.calling.leases import Lease
+from stampcard.calling.lines import Line
+from stampcard.clock import Clock
+from stampcard.errors import Unavailable
+from stampcard.host.connecting import Connection
+from stampcard.outbox.commanding import Commanding
+from stampcard.outbox.pushing import Pushing
+from stampcard.plugin.outcomes import Outcome
+from stampcard.storage.database import Database
+
+log = structlog.get_logger()
+
+#: Calls of one sink that may be under way at once.
+FLIGHTS = 4
+#: How long (seconds) a connection with nothing due rests, unless it is woken.
+REST = 0.25
+
+
+class Dispatcher:
+    """Delivers for one connection until it is stopped."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        owner: str,
+        connection: Connection,
+        setting: Callable[[], Setting],
+        told: Callable[[str, str, Sequence[Outcome]], None],
+    ) -> None:
+        """`told(connection, kind, outcomes)` is called after each call."""
+        now = setting()
+        self._lease = Lease(database, clock, now.merchant, f"connection:{connection.name}", owner)
+        self._setting = setting
+        self._told = told
+        self._name = connection.name
+        lines = (
+            [Line(connection.name, sink) for sink in connection.capabilities.sinks] if connection.capabilities else []
+        )
+        self.jobs: list[Pushing | Commanding] = [
+            Pushing(database, clock, now.merchant, line)
+            if line.sink.kind == "balance"
+            else Commanding(database, clock, now.merchant, now.sealer, line)
+            for line in lines
+        ]
+        self._flights: set[asyncio.Task[None]] = set()
+        self._count = dict.fromkeys((job.line.sink.kind for job in self.jobs), 0)
+        self.wake = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Deliver until `stop`, then let what is under way end."""
+        while not self._stopping:
+            self.wake.clear()
+            try:
+                pause = await self._turn()
+            except (Unavailable, SQLAlchemyError) as error:
+                log.warning("dispatching_waits", connection=self._name, error=type(error).__name__)
+                pause = 1.0
+            if pause and not self._stopping:
+                try:
+                    async with asyncio.timeout(pause):
+                        await self.wake.wait()
+                except TimeoutError:
+                    pass
+        if self._flights:
+            await asyncio.wait(self._flights)
+        await self._lease.give_back()
+
+    def stop(self) -> None:
+        """Send nothing new."""
+        self._stopping = True
+        self.wake.set()
+
+    async def _turn(self) -> float:
+        """Let every sink with room send one more batch; answers how long to rest."""
+        if self._name not in self._setting().active:
+            return 1.0
+        token = await self._lease.hold()
+        if token is None:
+            return 1.0
+        pauses = [await self._launch(job, token) for job in self.jobs]
+        return min(pauses, default=1.0)
+
+    async def _launch(self, job: Pushing | Commanding, token: int) -> float:
+        kind = job.line.sink.kind
+        if self._count[kind] >= FLIGHTS:
+            return REST
+        items: Sequence[Any] = await job.due(self._setting().programs) if isinstance(job, Pushing) else await job.due()
+        if not items:
+            return REST
+        flight = asyncio.create_task(self._fly(job, items, token))
+        self._count[kind] += 1
+        self._flights.add(flight)
+        flight.add_done_callback(self._flights.discard)
+        return 0.0
+
+    async def _fly(self, job: Pushing | Commanding, items: Sequence[Any], token: int) -> None:
+        kind = job.line.sink.kind
+        try:
+            while (pause := job.line.wait()) > 0:
+                await asyncio.sleep(min(pause, 1.0))
+                if self._stopping:
+                    job.release(items)
+                    return
+            outcomes = await job.send(items, self._lease.name, token)
+            self._told(self._name, kind, outcomes)
+        except (Unavailable, SQLAlchemyError) as error:
+            log.warning("settling_failed", connection=self._name, kind=kind, error=type(error).__name__)
+        finally:
+            self._count[kind] -= 1
+            self.wake.set()

@@ -1,0 +1,136 @@
+"""Rows of the outbox: commands that are done once, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from stampcard.clock import to_micros
+from stampcard.domain.commands import Command
+from stampcard.domain.value import Value
+from stampcard.sealing import Sealer
+from stampcard.storage.rows import open_object, seal_object
+from stampcard.storage.tables import outbox
+
+#: After how long a row that says `attempting` cannot belong to a running call any more.
+ABANDONED = timedelta(seconds=60)
+
+_SETTLED = ("status", "attempts", "due_at", "error", "result_sealed")
+_SETTLE = (
+    update(outbox)
+    .where(outbox.c.merchant == bindparam("b_merchant"), outbox.c.id == bindparam("b_id"))
+    .values({name: bindparam(name) for name in _SETTLED})
+)
+
+
+class DueCommand(Value, frozen=True):
+    """A command to send, or, when `unknown`, one whose outcome must be found out first."""
+
+    id: int
+    command: Command
+    attempts: int
+    unknown: bool
+    attempted_at: datetime | None = None
+
+
+class CommandResult(Value, frozen=True):
+    """What becomes of a command."""
+
+    id: int
+    key: str
+    status: str
+    attempts: int
+    due_at: datetime
+    error: str | None = None
+    result: dict[str, Any] | None = None
+
+
+def _about(merchant: str, name: str, key: str) -> str:
+    return f"outbox:{merchant}:{name}:{key}"
+
+
+def due_commands(
+    connection: Connection,
+    merchant: str,
+    name: str,
+    kind: str,
+    sealer: Sealer,
+    now: datetime,
+    limit: int,
+    flying: Collection[int],
+) -> list[DueCommand]:
+    """Due commands of one connection; what was being attempted when its process died comes back as unknown."""
+    at = to_micros(now)
+    connection.execute(
+        update(outbox)
+        .where(
+            outbox.c.merchant == merchant,
+            outbox.c.connection == name,
+            outbox.c.kind == kind,
+            outbox.c.status == "attempting",
+            outbox.c.attempted_at < at - int(ABANDONED.total_seconds() * 1_000_000),
+        )
+        .values(status="unknown", error="the process stopped during the call")
+    )
+    statement = (
+        select(outbox)
+        .where(
+            outbox.c.merchant == merchant,
+            outbox.c.connection == name,
+            outbox.c.kind == kind,
+            outbox.c.status.in_(("ready", "unknown")),
+            outbox.c.due_at <= at,
+        )
+        .order_by(outbox.c.due_at, outbox.c.id)
+        .limit(limit + len(flying))
+    )
+    rows = [row for row in connection.execute(statement) if row.id not in flying][:limit]
+    return [
+        DueCommand(
+            id=row.id,
+            command=Command(
+                kind=row.kind,
+                key=row.key,
+                member=row.member,
+                reference=row.reference,
+                data=open_object(sealer, row.data_sealed, _about(merchant, name, row.key)),
+            ),
+            attempts=row.attempts,
+            unknown=row.status == "unknown",
+        )
+        for row in rows
+    ]
+
+
+def mark_attempting(connection: Connection, merchant: str, ids: Sequence[int], now: datetime) -> None:
+    """Commit that a call is about to leave: whatever happens now, nobody sends these again unasked."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.merchant == merchant, outbox.c.id.in_(ids))
+        .values(status="attempting", attempted_at=to_micros(now))
+    )
+
+
+def settle_commands(
+    connection: Connection, merchant: str, name: str, sealer: Sealer, results: Sequence[CommandResult]
+) -> None:
+    """Write down what became of commands."""
+    rows = [
+        {
+            "b_merchant": merchant,
+            "b_id": result.id,
+            "status": result.status,
+            "attempts": result.attempts,
+            "due_at": to_micros(result.due_at),
+            "error": result.error,
+            "result_sealed": seal_object(sealer, result.result, _about(merchant, name, result.key))
+            if result.result
+            else None,
+        }
+        for result in results
+    ]
+    if rows:
+        connection.execute(_SETTLE, rows)

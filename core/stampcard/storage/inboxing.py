@@ -1,0 +1,133 @@
+"""The inbox's rows: taken in many at a time, claimed for work, read for people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.deliveries import Delivery
+from stampcard.sealing import Sealer
+from stampcard.storage.numbering import Numbering
+from stampcard.storage.tables import connection_state, inbox
+
+#: How long a worker may hold what it claimed before another may take it over.
+CLAIM = timedelta(seconds=60)
+_HEADERS = msgspec.json.Decoder(dict[str, str])
+
+
+@cache
+def _take_in(dialect: str) -> Any:
+    """Insert; a redelivery of what was quarantined queues it again, any other duplicate changes nothing."""
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(inbox)
+    return statement.on_conflict_do_update(
+        index_elements=["merchant", "connection", "key", "body_hash"],
+        set_={"status": "ready", "attempts": 0, "next_at": 0, "body_sealed": statement.excluded.body_sealed},
+        where=inbox.c.status == "quarantined",
+    )
+
+
+def _about(merchant: str, connection: str, key: str) -> bytes:
+    return f"inbox:{merchant}:{connection}:{key}".encode()
+
+
+def take_in(
+    connection: Connection, merchant: str, deliveries: Sequence[Delivery], sealer: Sealer, numbering: Numbering
+) -> int:
+    """Store deliveries in one statement; answers how many were new or queued again, the others are duplicates."""
+    rows = [
+        {
+            "merchant": merchant,
+            "id": numbering.next(delivery.received_at),
+            "connection": delivery.connection,
+            "key": delivery.key,
+            "body_hash": hashlib.sha256(delivery.body).hexdigest(),
+            "topic": delivery.topic,
+            "headers": msgspec.json.encode(delivery.headers).decode(),
+            "body_sealed": sealer.seal(delivery.body, _about(merchant, delivery.connection, delivery.key)),
+            "read_at": delivery.read_at,
+            "received_at": to_micros(delivery.received_at),
+        }
+        for delivery in deliveries
+    ]
+    # Two processes that take in the same deliveries must meet in the same order.
+    rows.sort(key=lambda row: (row["connection"], row["key"], row["body_hash"]))
+    result = connection.execute(_take_in(connection.dialect.name), rows)
+    return max(0, int(result.rowcount))
+
+
+def _ready(merchant: str, now: int, limit: int, claimed: Collection[int]) -> Select[Any]:
+    stopped = select(connection_state.c.connection).where(
+        connection_state.c.merchant == merchant, connection_state.c.state == "paused"
+    )
+    statement = (
+        select(inbox.c.id)
+        .where(
+            inbox.c.merchant == merchant,
+            inbox.c.status == "ready",
+            inbox.c.next_at <= now,
+            inbox.c.connection.not_in(stopped),
+        )
+        .order_by(inbox.c.id)
+        .limit(limit)
+    )
+    return statement.where(inbox.c.id.not_in(claimed)) if claimed else statement
+
+
+def claim(connection: Connection, merchant: str, owner: str, now: datetime, limit: int) -> list[Row[Any]]:
+    """Ready rows, oldest first, now ours for a while; on SQLite the one worker needs no claim."""
+    at = to_micros(now)
+    ready = _ready(merchant, at, limit, ())
+    if connection.dialect.name == "sqlite":
+        statement = select(inbox).where(inbox.c.merchant == merchant, inbox.c.id.in_(ready)).order_by(inbox.c.id)
+        return list(connection.execute(statement))
+    free = ready.where((inbox.c.claimed_until.is_(None)) | (inbox.c.claimed_until < at)).with_for_update(
+        skip_locked=True, of=inbox
+    )
+    taken = (
+        update(inbox)
+        .where(inbox.c.merchant == merchant, inbox.c.id.in_(free))
+        .values(claimed_by=owner, claimed_until=to_micros(now + CLAIM))
+        .returning(inbox)
+    )
+    return sorted(connection.execute(taken), key=lambda row: row.id)
+
+
+def delivery_of(row: Row[Any], sealer: Sealer) -> Delivery | None:
+    """The delivery of a row, opened; None when its body was deleted."""
+    if row.body_sealed is None:
+        return None
+    return Delivery(
+        connection=row.connection,
+        key=row.key,
+        topic=row.topic,
+        body=sealer.open(row.body_sealed, _about(row.merchant, row.connection, row.key)),
+        received_at=from_micros(row.received_at),
+        read_at=row.read_at,
+        headers=_HEADERS.decode(row.headers),
+    )
+
+
+def forget_bodies(connection: Connection, merchant: str, done_before: datetime, quarantined_before: datetime) -> int:
+    """Delete bodies whose time of keeping is over; the rows stay, so that duplicates are still known."""
+    deleted = 0
+    for status, before in (("done", done_before), ("dropped", done_before), ("quarantined", quarantined_before)):
+        result = connection.execute(
+            update(inbox)
+            .where(
+                inbox.c.merchant == merchant,
+                inbox.c.status == status,
+                inbox.c.received_at < to_micros(before),
+                inbox.c.body_sealed.is_not(None),
+            )
+            .values(body_sealed=None, headers="{}")
+        )
+        deleted += result.rowcount
+    return deleted

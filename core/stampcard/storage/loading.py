@@ -1,0 +1,144 @@
+"""What a unit of work reads: a few statements per batch, never one per row. Where a row is locked, it is by order of
+its key, so that two units of work never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select, tuple_
+
+from stampcard.domain.awards import Award
+from stampcard.domain.members import Member
+from stampcard.domain.wallets import Lot, Wallet
+from stampcard.engine.spending import Debit
+from stampcard.engine.world import AwardKey, Order
+from stampcard.sealing import Sealer
+from stampcard.storage import rows
+from stampcard.storage.tables import award, balance, debit, identity, lot, member, membership, order_state, tombstone
+
+_M: Any = bindparam("merchant")
+_IDS: Any = bindparam("ids", expanding=True)
+
+_identities = select(identity).where(
+    identity.c.merchant == _M, tuple_(identity.c.connection, identity.c.reference).in_(_IDS)
+)
+_identities_of = select(identity.c.connection, identity.c.reference, identity.c.member).where(
+    identity.c.merchant == _M, identity.c.member.in_(_IDS)
+)
+_tombstones = select(tombstone).where(tombstone.c.merchant == _M, tombstone.c.print.in_(_IDS))
+_members = select(member).where(member.c.merchant == _M, member.c.id.in_(_IDS)).order_by(member.c.id)
+_memberships = select(membership).where(membership.c.merchant == _M, membership.c.member.in_(_IDS))
+_orders = (
+    select(order_state)
+    .where(order_state.c.merchant == _M, tuple_(order_state.c.source, order_state.c.reference).in_(_IDS))
+    .order_by(order_state.c.source, order_state.c.reference)
+)
+_awards = select(award).where(award.c.merchant == _M, award.c.subject.in_(_IDS))
+_balances = select(balance).where(balance.c.merchant == _M, balance.c.member.in_(_IDS))
+_live_lots = select(lot).where(lot.c.merchant == _M, lot.c.member.in_(_IDS), lot.c.remaining > 0)
+_lots_of_subjects = select(lot).where(
+    lot.c.merchant == _M, lot.c.subject.in_(bindparam("subjects", expanding=True)), lot.c.member.in_(_IDS)
+)
+_debit = select(debit).where(debit.c.merchant == _M, debit.c.key == bindparam("key"))
+
+
+def _all(
+    connection: Connection, statement: Select[Any], merchant: str, ids: Collection[Any], **more: Any
+) -> list[Row[Any]]:
+    if not ids:
+        return []
+    return list(connection.execute(statement, {"merchant": merchant, "ids": sorted(ids), **more}))
+
+
+def load_identities(
+    connection: Connection, merchant: str, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Row[Any]]:
+    """(connection, reference) → its row, for those that are known."""
+    return {(row.connection, row.reference): row for row in _all(connection, _identities, merchant, keys)}
+
+
+def load_identities_of(connection: Connection, merchant: str, members: Collection[str]) -> dict[str, list[Row[Any]]]:
+    """Member → how each source calls them."""
+    found: dict[str, list[Row[Any]]] = {}
+    for row in _all(connection, _identities_of, merchant, members):
+        found.setdefault(row.member, []).append(row)
+    return found
+
+
+def load_tombstones(connection: Connection, merchant: str, prints: Collection[str]) -> dict[str, int]:
+    """Fingerprint → when the person behind it was erased."""
+    return {row.print: row.erased_at for row in _all(connection, _tombstones, merchant, prints)}
+
+
+def load_members(
+    connection: Connection, merchant: str, ids: Collection[str], sealer: Sealer, *, attributes: bool, lock: bool
+) -> dict[str, Member]:
+    """Members by id; their attributes are opened only where something reads them."""
+    statement = _members.with_for_update() if lock else _members
+    found = _all(connection, statement, merchant, ids)
+    programs: dict[str, set[str]] = {}
+    for row in _all(connection, _memberships, merchant, [row.id for row in found]):
+        programs.setdefault(row.member, set()).add(row.program)
+    return {
+        row.id: rows.member_of(
+            row,
+            frozenset(programs.get(row.id, ())),
+            rows.open_object(sealer, row.attributes_sealed, f"member:{merchant}:{row.id}") if attributes else {},
+        )
+        for row in found
+    }
+
+
+def load_orders(
+    connection: Connection, merchant: str, keys: Collection[tuple[str, str]], sealer: Sealer, *, lock: bool
+) -> dict[tuple[str, str], Order]:
+    """Orders by (source, reference)."""
+    statement = _orders.with_for_update() if lock else _orders
+    found = {}
+    for row in _all(connection, statement, merchant, keys):
+        about = f"order:{merchant}:{row.source}:{row.reference}"
+        found[row.source, row.reference] = rows.order_of(row, rows.open_object(sealer, row.pinned_member_sealed, about))
+    return found
+
+
+def load_awards(connection: Connection, merchant: str, subjects: Collection[str]) -> dict[str, dict[AwardKey, Award]]:
+    """Subject → its awards."""
+    found: dict[str, dict[AwardKey, Award]] = {}
+    for row in _all(connection, _awards, merchant, subjects):
+        found.setdefault(row.subject, {})[row.member, row.program, row.rule] = rows.award_of(row)
+    return found
+
+
+def load_wallets(
+    connection: Connection, merchant: str, members: Collection[str], subjects: Collection[str] = ()
+) -> dict[tuple[str, str], Wallet]:
+    """(member, wallet) → the wallet with its live lots and every lot of these subjects."""
+    lots: dict[tuple[str, str], dict[int, Lot]] = {}
+    found: Iterable[Row[Any]] = _all(connection, _live_lots, merchant, members)
+    if subjects:
+        found = [*found, *_all(connection, _lots_of_subjects, merchant, members, subjects=sorted(subjects))]
+    for row in found:
+        lots.setdefault((row.member, row.wallet), {})[row.number] = rows.lot_of(row)
+    return {
+        (row.member, row.wallet): rows.wallet_of(row, lots.get((row.member, row.wallet), {}))
+        for row in _all(connection, _balances, merchant, members)
+    }
+
+
+def load_lots(connection: Connection, merchant: str, wallet: Wallet, numbers: Collection[int]) -> Mapping[int, Lot]:
+    """Certain lots of one wallet, live or not."""
+    statement = select(lot).where(
+        lot.c.merchant == merchant,
+        lot.c.member == wallet.member,
+        lot.c.wallet == wallet.name,
+        or_(lot.c.number.in_(sorted(numbers)), lot.c.remaining > 0),
+    )
+    return {row.number: rows.lot_of(row) for row in connection.execute(statement)}
+
+
+def load_debit(connection: Connection, merchant: str, key: str) -> Debit | None:
+    """A debit by its key."""
+    row = connection.execute(_debit, {"merchant": merchant, "key": key}).one_or_none()
+    return None if row is None else rows.debit_of(row)

@@ -1,0 +1,112 @@
+"""Marked pushes: which are due, with the newest figures, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from stampcard.clock import to_micros
+from stampcard.domain.commands import BalancePush
+from stampcard.domain.value import Value
+from stampcard.engine.versions import Programs
+from stampcard.storage.reading import balances
+from stampcard.storage.tables import identity, member, push
+
+_SETTLE = (
+    update(push)
+    .where(
+        push.c.merchant == bindparam("b_merchant"),
+        push.c.connection == bindparam("b_connection"),
+        push.c.kind == bindparam("b_kind"),
+        push.c.member == bindparam("b_member"),
+    )
+    .values({name: bindparam(name) for name in ("sent", "due_at", "attempts", "error", "dead")})
+)
+
+
+class DuePush(Value, frozen=True):
+    """One push to send: the figures as loaded now, and how often it was tried."""
+
+    item: BalancePush
+    attempts: int
+    sent: int
+
+
+class PushResult(Value, frozen=True):
+    """What becomes of a push: the version that the vendor has now, or when to try again."""
+
+    member: str
+    sent: int
+    due_at: datetime
+    attempts: int = 0
+    error: str | None = None
+    dead: bool = False
+
+
+def due_pushes(
+    connection: Connection,
+    merchant: str,
+    name: str,
+    kind: str,
+    programs: Programs,
+    now: datetime,
+    limit: int,
+    flying: Collection[str],
+) -> list[DuePush]:
+    """Due pushes of one connection, longest waiting first; `flying` are the members being sent right now."""
+    statement = (
+        select(push, identity.c.reference, member.c.version)
+        .join(member, (member.c.merchant == push.c.merchant) & (member.c.id == push.c.member))
+        .join(
+            identity,
+            (identity.c.merchant == push.c.merchant)
+            & (identity.c.member == push.c.member)
+            & (identity.c.connection == push.c.connection),
+        )
+        .where(
+            push.c.merchant == merchant,
+            push.c.connection == name,
+            push.c.kind == kind,
+            push.c.wanted > push.c.sent,
+            push.c.dead == 0,
+            push.c.due_at <= to_micros(now),
+        )
+        .order_by(push.c.due_at, push.c.member)
+        .limit(limit + len(flying))
+    )
+    # A member with two references at one connection is pushed under each, in the same call.
+    rows = [row for row in connection.execute(statement) if row.member not in flying][:limit]
+    figures = balances(connection, merchant, {row.member for row in rows}, programs, now)
+    return [
+        DuePush(
+            item=BalancePush(
+                member=row.member, reference=row.reference, version=row.version, balances=figures[row.member]
+            ),
+            attempts=row.attempts,
+            sent=row.sent,
+        )
+        for row in rows
+    ]
+
+
+def settle_pushes(connection: Connection, merchant: str, name: str, kind: str, results: Sequence[PushResult]) -> None:
+    """Write down what became of pushes; what changed during the call leaves the row due."""
+    rows: list[dict[str, Any]] = [
+        {
+            "b_merchant": merchant,
+            "b_connection": name,
+            "b_kind": kind,
+            "b_member": result.member,
+            "sent": result.sent,
+            "due_at": to_micros(result.due_at),
+            "attempts": result.attempts,
+            "error": result.error,
+            "dead": int(result.dead),
+        }
+        for result in sorted(results, key=lambda result: result.member)
+    ]
+    if rows:
+        connection.execute(_SETTLE, rows)
