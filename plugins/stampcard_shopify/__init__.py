@@ -1,0 +1,1 @@
+"""Shopify as a storefront: its webhooks in, customers' balances out."""

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+
+from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, PluginSettings, hookimpl
+from stampcard_shopify.balances import BalanceSink
+from stampcard_shopify.client import Client
+from stampcard_shopify.fetching import OrderFetch
+from stampcard_shopify.posting import CallFailed
+from stampcard_shopify.webhooks import ShopifyWebhooks
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | SecretStr) else value
+
+
+class ShopifySettings(PluginSettings):
+    """One shop and one app of it. The pattern of `shop` is Shopify's own, so that no other host is ever called."""
+
+    shop: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9\-_]*\.myshopify\.com$")
+    webhook_secrets: Annotated[tuple[Secret, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    access_token: Secret | None = None
+    client_id: str | None = Field(default=None, min_length=1)
+    client_secret: Secret | None = None
+    api_url: str = Field(
+        default_factory=lambda data: f"https://{data['shop']}", pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+    )
+    api_version: str = Field(default="2026-10", pattern=r"^(\d{4}-\d{2}|unstable)$")
+    test_orders: Literal["ignore", "count"] = "ignore"
+    metafield_namespace: str = Field(default="stampcard", pattern=r"^[$A-Za-z0-9][A-Za-z0-9:_-]{2,254}$")
+    metafield_key: str = Field(default="balance", pattern=r"^[A-Za-z0-9_-]{2,64}$")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        granted = (self.client_id is not None, self.client_secret is not None)
+        if (self.access_token is not None) == any(granted) or any(granted) != all(granted):
+            raise ValueError("give either access_token, or both client_id and client_secret")
+        return self
+
+
+@hookimpl
+def plugin_manifest() -> PluginManifest:
+    return PluginManifest(name="shopify", summary="Shopify: orders in, balances out", settings=ShopifySettings)
+
+
+@hookimpl
+async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
+    client = Client(context)
+
+    async def check_health() -> Health:
+        try:
+            await client.ping()
+        except CallFailed as failure:
+            return Health(ok=False, problem=failure.outcome.reason)
+        return Health(ok=True)
+
+    return Capabilities(
+        webhook=ShopifyWebhooks(context.settings),
+        sinks=(BalanceSink(client, context.settings),),
+        fetch=OrderFetch(client, context),
+        check_health=check_health,
+    )

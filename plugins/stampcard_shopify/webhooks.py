@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from stampcard.plugin import (
+    ConnectionEnded,
+    CustomerErased,
+    DataRequested,
+    Delivery,
+    Event,
+    InvalidSignature,
+    MalformedPayload,
+    OrderSeen,
+    Refetch,
+    RefundSeen,
+    SetAside,
+    SourceErased,
+    UnverifiedRequest,
+    VerifiedRequest,
+    WebhookSource,
+    check_hmac_sha256_base64,
+)
+from stampcard_shopify import payloads
+from stampcard_shopify.decoding import customer_of, is_foreign, read, refund_of, snapshot_of
+from stampcard_shopify.fetching import FETCHED, read_node
+
+if TYPE_CHECKING:
+    from stampcard_shopify.plugin import ShopifySettings
+
+Found = Iterable[Event | Refetch]
+KEPT = ("webhook-id", "triggered-at", "api-version")
+LONGEST = 200
+MERGED = frozenset({"completed", "succeeded", "success"})
+
+
+class ShopifyWebhooks(WebhookSource):
+    """Shopify's webhooks. Only the body is signed: headers select a parser and prove nothing."""
+
+    def __init__(self, settings: ShopifySettings) -> None:
+        self._settings = settings
+        self._secrets = [secret.get_secret_value().encode() for secret in settings.webhook_secrets]
+
+    def verify(self, request: UnverifiedRequest) -> VerifiedRequest:
+        if not request.body:
+            raise InvalidSignature("the body is empty")
+        signature = _header(request, "hmac-sha256")
+        check_hmac_sha256_base64(self._secrets, request.body, signature, setting="webhook_secrets")
+        domain = _header(request, "shop-domain")
+        if domain and domain.lower() != self._settings.shop.lower():
+            raise InvalidSignature("the webhook is of another shop", "shop")
+        headers = {name: text for name in KEPT if (text := _plain(request, name))}
+        return VerifiedRequest(topic=_plain(request, "topic"), body=request.body, headers=headers)
+
+    def delivery_key(self, request: VerifiedRequest) -> str:
+        content = request.topic.encode() + b"\n" + request.body
+        return request.headers.get("webhook-id") or hashlib.sha256(content).hexdigest()
+
+    def events(self, delivery: Delivery) -> Found:
+        topic = TOPICS.get(delivery.topic)
+        return () if topic is None else tuple(topic(delivery, self._settings))
+
+
+def _header(request: UnverifiedRequest, name: str) -> str:
+    """A header of Shopify's, in the old or in the new family (which lacks the x-)."""
+    return request.header(f"x-shopify-{name}") or request.header(f"shopify-{name}")
+
+
+def _plain(request: UnverifiedRequest, name: str) -> str:
+    """A header that is fit to be stored; nobody vouches for it."""
+    text = _header(request, name)
+    return text if text.isascii() and text.isprintable() and len(text) <= LONGEST else ""
+
+
+def _order(delivery: Delivery, settings: ShopifySettings) -> Found:
+    return _seen(read(delivery.body, payloads.OrderBody), delivery, settings)
+
+
+def _fetched(delivery: Delivery, settings: ShopifySettings) -> Found:
+    # A webhook may claim any topic; only what we fetched ourselves has a time of reading.
+    return _seen(read_node(delivery.body), delivery, settings) if delivery.read_at else ()
+
+
+def _seen(order: payloads.OrderBody, delivery: Delivery, settings: ShopifySettings) -> Found:
+    if order.test and settings.test_orders == "ignore":
+        return
+    reference = str(order.id)
+    if any(is_foreign(refund, order.currency) for refund in order.refunds):
+        yield Refetch(kind="order", reference=reference)
+        return
+    snapshot = snapshot_of(order, delivery.read_at)
+    yield OrderSeen(reference=reference, snapshot=snapshot, refunds=tuple(map(refund_of, order.refunds)))
+
+
+def _edited(delivery: Delivery, _: ShopifySettings) -> Found:
+    yield Refetch(kind="order", reference=str(read(delivery.body, payloads.Edited).order_edit.order_id))
+
+
+def _refund(delivery: Delivery, settings: ShopifySettings) -> Found:
+    refund = read(delivery.body, payloads.NewRefund)
+    if settings.test_orders == "ignore" and any(transaction.test for transaction in refund.transactions):
+        return
+    order = str(refund.order_id)
+    if is_foreign(refund):
+        yield Refetch(kind="order", reference=order)
+    else:
+        yield RefundSeen(order=order, refund=refund_of(refund))
+
+
+def _customer(delivery: Delivery, _: ShopifySettings) -> Found:
+    yield customer_of(read(delivery.body, payloads.Person), delivery)
+
+
+def _merged(delivery: Delivery, _: ShopifySettings) -> Found:
+    if read(delivery.body, payloads.Merge).status.lower() in MERGED:
+        yield SetAside(reason="merging members is not possible yet", occurred_at=delivery.received_at)
+
+
+def _erased(delivery: Delivery, settings: ShopifySettings) -> Found:
+    body = read(delivery.body, payloads.Redaction)
+    _check_shop(body.shop_domain, settings)
+    person = body.customer
+    yield CustomerErased(
+        reference=str(person.id or ""),
+        occurred_at=delivery.received_at,
+        emails=(person.email,) if person.email else (),
+        phones=(person.phone,) if person.phone else (),
+    )
+
+
+def _requested(delivery: Delivery, settings: ShopifySettings) -> Found:
+    body = read(delivery.body, payloads.DataRequest)
+    _check_shop(body.shop_domain, settings)
+    reference, request = str(body.customer.id or ""), str(body.data_request.id or "")
+    yield DataRequested(reference=reference, occurred_at=delivery.received_at, request=request)
+
+
+def _shop_erased(delivery: Delivery, settings: ShopifySettings) -> Found:
+    _check_shop(read(delivery.body, payloads.ShopRedaction).shop_domain, settings)
+    yield SourceErased(occurred_at=delivery.received_at)
+
+
+def _uninstalled(delivery: Delivery, settings: ShopifySettings) -> Found:
+    shop = read(delivery.body, payloads.Shop)
+    _check_shop(shop.myshopify_domain or shop.domain or "", settings)
+    yield ConnectionEnded(reason=f"the app was uninstalled from {settings.shop}", occurred_at=delivery.received_at)
+
+
+def _check_shop(domain: str, settings: ShopifySettings) -> None:
+    if domain.lower() != settings.shop.lower():
+        raise MalformedPayload(f"the body is not about {settings.shop} (check shop)")
+
+
+TOPICS: Mapping[str, Callable[[Delivery, Any], Found]] = {
+    "orders/create": _order,
+    "orders/paid": _order,
+    "orders/updated": _order,
+    "orders/cancelled": _order,
+    "orders/edited": _edited,
+    FETCHED: _fetched,
+    "refunds/create": _refund,
+    "customers/create": _customer,
+    "customers/update": _customer,
+    "customers/merge": _merged,
+    "customers/redact": _erased,
+    "customers/data_request": _requested,
+    "shop/redact": _shop_erased,
+    "app/uninstalled": _uninstalled,
+}

@@ -1,0 +1,156 @@
+"""A shop called acme: its settings, its fixtures, and a connection to it whose network is a router."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import respx
+import structlog
+
+from stampcard.plugin import ConnectionContext, Delivery, Event, Refetch, UnverifiedRequest
+from stampcard_shopify.plugin import ShopifySettings
+from stampcard_shopify.webhooks import TOPICS, ShopifyWebhooks
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+FIXTURES = Path(__file__).parent / "fixtures"
+SECRET = "shhh-newer"
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.moment = NOW
+
+    def now(self) -> datetime:
+        return self.moment
+
+    async def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+class MemoryStore(dict[str, bytes]):
+    """A connection's store without a database."""
+
+    async def get(self, key: str) -> bytes | None:  # type: ignore[override]
+        return super().get(key)
+
+    async def set(self, key: str, value: bytes) -> None:
+        self[key] = value
+
+
+def sign(body: bytes, secret: str = SECRET) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+
+
+@pytest.fixture
+def settings() -> Callable[..., ShopifySettings]:
+    """Make settings: a fixed token unless the test says otherwise."""
+
+    def make(**changes: Any) -> ShopifySettings:
+        values = {"shop": "acme.myshopify.com", "webhook_secrets": ["shhh-newer", "shhh-older"], "access_token": "tok"}
+        return ShopifySettings.model_validate({k: v for k, v in (values | changes).items() if v is not None})
+
+    return make
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def router() -> respx.Router:
+    return respx.Router(assert_all_called=False)
+
+
+@pytest.fixture
+async def connection(
+    settings: Callable[..., ShopifySettings], clock: FakeClock, store: MemoryStore, router: respx.Router
+) -> AsyncIterator[Callable[..., ConnectionContext[ShopifySettings]]]:
+    """Make a connection's context; all of one test share clock, store and network."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(router.async_handler)) as http:
+
+        def make(**changes: Any) -> ConnectionContext[ShopifySettings]:
+            return ConnectionContext(
+                name="acme",
+                settings=settings(**changes),
+                http=http,
+                clock=clock,
+                log=structlog.get_logger(),
+                store=store,
+                public_url="https://points.example",
+            )
+
+        yield make
+
+
+@pytest.fixture
+def load() -> Callable[[str], Any]:
+    """Read a fixture by its name."""
+    return lambda name: msgspec.json.decode((FIXTURES / f"{name}.json").read_bytes())
+
+
+@pytest.fixture
+def topic_of() -> Callable[[str], str]:
+    """The topic that a fixture's name stands for."""
+    topics = {topic.replace("/", "_"): topic for topic in TOPICS}
+    return lambda name: topics[name.partition("__")[0]]
+
+
+@pytest.fixture
+def decode(
+    settings: Callable[..., ShopifySettings], load: Callable[[str], Any], topic_of: Callable[[str], str]
+) -> Callable[..., list[Event | Refetch]]:
+    """Decode a fixture, or another body, as the webhook source would."""
+
+    def run(
+        name: str, body: Any = None, *, topic: str = "", read_at: int = 0, changes: Mapping[str, Any] | None = None
+    ) -> list[Event | Refetch]:
+        content = load(name) if body is None else body
+        raw = content if isinstance(content, bytes) else msgspec.json.encode(content)
+        delivery = Delivery(
+            connection="acme",
+            key="k",
+            topic=topic or topic_of(name),
+            body=raw,
+            received_at=NOW,
+            read_at=read_at,
+        )
+        return list(ShopifyWebhooks(settings(**(changes or {}))).events(delivery))
+
+    return run
+
+
+@pytest.fixture
+def request_of() -> Callable[..., UnverifiedRequest]:
+    """Make a signed webhook request; headers given as None are left out."""
+
+    def make(body: bytes = b'{"id":1}', secret: str = SECRET, family: str = "x-", **headers: str | None) -> Any:
+        told: dict[str, str | None] = {
+            "hmac-sha256": sign(body, secret),
+            "topic": "orders/paid",
+            "shop-domain": "acme.myshopify.com",
+            "webhook-id": "b54557e4",
+            "triggered-at": "2026-03-10T11:59:59Z",
+            "api-version": "2026-10",
+        }
+        told |= {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {f"{family}shopify-{name}": value for name, value in told.items() if value is not None}
+        return UnverifiedRequest(url="https://points.example/webhooks/acme", headers=sent, body=body, received_at=NOW)
+
+    return make

@@ -1,0 +1,140 @@
+"""What we send, what we expect and what our fixtures show, beside what Shopify publishes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import GraphQLSchema, build_client_schema, graphql_sync, parse, validate
+from graphql.execution.values import get_variable_values
+from graphql.validation import NoDeprecatedCustomRule
+
+from stampcard.plugin import Balance, BalancePush, OrderSeen
+from stampcard_shopify.balances import SET_METAFIELDS, BalanceSink
+from stampcard_shopify.client import PING, Client
+from stampcard_shopify.fetching import ORDERS, SMALL
+from stampcard_shopify.webhooks import TOPICS
+
+pytestmark = pytest.mark.vendor
+FIXTURES = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("*.json"))
+WEBHOOKS = [name for name in FIXTURES if not name.startswith("fetched_")]
+OFFICIAL = sorted(topic for topic in TOPICS if not topic.startswith("fetched/"))
+DOCUMENTS = {"metafields": SET_METAFIELDS, "orders": ORDERS, "ping": PING}
+
+
+@pytest.fixture(scope="session")
+def shelf() -> Path:
+    """Shopify's folder of vendor schemas and samples."""
+    folder = os.environ.get("VENDOR_SPECS")
+    if not folder:
+        pytest.skip("VENDOR_SPECS does not name a folder of vendor schemas and samples")
+    return Path(folder) / "shopify"
+
+
+@pytest.fixture(scope="session")
+def schema(shelf: Path) -> GraphQLSchema:
+    with gzip.open(shelf / "admin_2026-10.json.gz") as file:
+        return build_client_schema(json.load(file)["data"], assume_valid=True)
+
+
+@pytest.fixture(scope="session")
+def sample(shelf: Path) -> Callable[[str], Any]:
+    """Shopify's sample body of a topic."""
+
+    def read(topic: str) -> Any:
+        file = shelf / "webhook-metadata-2026-07" / f"{topic.replace('/', '__')}.json"
+        body = json.loads(file.read_bytes())["response"]
+        if topic.startswith("orders/") and "refunds" in body:
+            body["refunds"] = [read("refunds/create")]
+        return body
+
+    return read
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_document_is_valid(schema: GraphQLSchema, name: str) -> None:
+    assert validate(schema, parse(DOCUMENTS[name])) == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_document_selects_what_is_deprecated(schema: GraphQLSchema, name: str) -> None:
+    assert validate(schema, parse(DOCUMENTS[name]), [NoDeprecatedCustomRule]) == []
+
+
+def _check_variables(schema: GraphQLSchema, document: str, variables: dict[str, Any]) -> None:
+    (operation,) = parse(document).definitions
+    values = get_variable_values(schema, operation.variable_definitions or (), variables)  # type: ignore[attr-defined]
+    assert not isinstance(values, list), values
+
+
+def test_the_variables_of_a_push_are_valid(
+    schema: GraphQLSchema, connection: Callable[..., Any], settings: Callable[..., Any]
+) -> None:
+    sink = BalanceSink(Client(connection()), settings())
+    push = BalancePush(member="m", reference="7", version=1, balances={"points": Balance(active=1)})
+    _check_variables(schema, SET_METAFIELDS, {"metafields": [sink._field(push)]})
+
+
+@pytest.mark.parametrize("after", [None, "cursor"])
+def test_the_variables_of_a_fetch_are_valid(schema: GraphQLSchema, after: str | None) -> None:
+    variables = {"ids": ["gid://shopify/Order/1"], "after": after, "size": SMALL}
+    _check_variables(schema, ORDERS, variables)
+
+
+@pytest.mark.parametrize("topic", OFFICIAL)
+def test_every_official_sample_is_read(topic: str, sample: Callable[[str], Any], decode: Callable[..., Any]) -> None:
+    body = sample(topic)
+    # The samples have a placeholder for the shop, or nothing.
+    for field in {"shop_domain", "myshopify_domain"} & set(body):
+        body[field] = "acme.myshopify.com"
+    events = decode("", body, topic=topic, changes={"test_orders": "count"})
+    assert len(events) == (0 if topic == "customers/merge" else 1)
+
+
+def test_the_official_order_has_the_figures_that_it_shows(
+    sample: Callable[[str], Any], decode: Callable[..., Any]
+) -> None:
+    body = sample("orders/create") | {"refunds": []}
+    (event,) = decode("", body, topic="orders/create", changes={"test_orders": "count"})
+    assert isinstance(event, OrderSeen)
+    assert str(sum(line.gross for line in event.snapshot.lines)) == body["total_line_items_price"]
+
+
+def _differences(ours: Any, theirs: Any, path: str = "$") -> list[str]:
+    """Where ours has a field that theirs lacks, or another JSON type; null and empty lists of theirs say nothing."""
+    if theirs is None or ours is None:
+        return []
+    if isinstance(ours, bool) != isinstance(theirs, bool) or _kind(ours) != _kind(theirs):
+        return [f"{path}: {_kind(ours)} for {_kind(theirs)}"]
+    if isinstance(ours, list):
+        return [d for item in ours if theirs for d in _differences(item, theirs[0], f"{path}[]")]
+    if not isinstance(ours, dict):
+        return []
+    strange = [f"{path}.{name}: not published" for name in ours if name not in theirs]
+    known = [name for name in ours if name in theirs]
+    return strange + [d for name in known for d in _differences(ours[name], theirs[name], f"{path}.{name}")]
+
+
+def _kind(value: Any) -> str:
+    return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+@pytest.mark.parametrize("name", WEBHOOKS)
+def test_each_fixture_has_the_published_shape(
+    name: str, load: Callable[[str], Any], topic_of: Callable[[str], str], sample: Callable[[str], Any]
+) -> None:
+    assert _differences(load(name), sample(topic_of(name))) == []
+
+
+def test_the_fetched_fixture_has_the_fields_of_its_query(schema: GraphQLSchema, load: Callable[[str], Any]) -> None:
+    node = load("fetched_order__refunded")
+    variables = {"ids": [node["id"]], "after": None, "size": SMALL}
+    root = {"nodes": [node | {"__typename": "Order"}]}
+    result = graphql_sync(schema, ORDERS, root_value=root, variable_values=variables)
+    assert result.errors is None
+    assert result.data == {"nodes": [node]}
