@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as trial
 from hypothesis import strategies as st
 
 from stampcard.plugin import MalformedPayload, OrderSeen, OrderSnapshot, Refetch
@@ -249,6 +250,7 @@ def test_where_it_is_malformed_is_told(decode: Decode, load: Load) -> None:
         decode("orders_paid__discounted", body)
 
 
+@trial(deadline=None)
 @given(st.decimals(min_value="-999999999999", max_value="999999999999", places=9, allow_nan=False))
 def test_an_amount_has_one_form_and_keeps_its_value(amount: Decimal) -> None:
     assert exact(amount) == amount
