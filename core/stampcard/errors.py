@@ -2,6 +2,7 @@
 
 StampcardError
 ├── ConfigurationError      a setting, a key file or a connection section is wrong
+│   └── InvalidSettings     several are wrong; carries all of them
 ├── ProgramError            a program file is wrong; carries its problems with their positions
 ├── PluginError             a plugin cannot be loaded or connected, or broke its contract
 │   └── PluginSuspended     it failed too often in a row; what needs it waits
@@ -38,6 +39,17 @@ class ConfigurationError(StampcardError):
 
     def __str__(self) -> str:
         return f"{self.setting}: {self.problem}" + (f". {self.remedy}" if self.remedy else "")
+
+
+class InvalidSettings(ConfigurationError):
+    """Several settings are wrong; `problems` says each, one to a line."""
+
+    def __init__(self, problems: Sequence[ConfigurationError]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(problems[0].setting, problems[0].problem, problems[0].remedy)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
 
 
 class Problem:
