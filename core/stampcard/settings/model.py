@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     )
 
     database: Annotated[str, AfterValidator(_database)] = Field(default="sqlite:///stampcard.db", repr=False)
-    programs: Annotated[Several, Field(min_length=1)] = ("program.yaml",)
+    programs: Several = ("program.yaml",)
     key_file: Path = Path("stampcard.key")
     merchant: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     http: HttpSettings = HttpSettings()
@@ -175,13 +175,10 @@ class Settings(BaseSettings):
         return {name: section.get("orders_of", name) for name, section in self.connections.items()}
 
     def program_files(self) -> tuple[Path, ...]:
-        """The files that `programs` names, patterns resolved; raises ConfigurationError if one is not there."""
+        """The files that `programs` names; a pattern stands for those that are there, and maybe for none."""
         found: dict[Path, None] = {}
         for pattern in self.programs:
-            files = sorted(glob(pattern)) if has_magic(pattern) else [pattern] * Path(pattern).is_file()  # noqa: PTH207 - the pattern may be absolute
-            if not files:
-                remedy = "Write one by: stampcard init"
-                raise ConfigurationError("programs", f"there is no file {pattern}", remedy)
+            files = sorted(glob(pattern)) if has_magic(pattern) else [pattern]  # noqa: PTH207 - it may be absolute
             found |= dict.fromkeys(map(Path, files))
         return tuple(found)
 
