@@ -212,6 +212,8 @@ def _pay(draft: Draft, award: Award, due: int, live: LiveProgram, occurred_at: d
     terms = live.program.wallets[award.wallet]
     wallet = draft.wallet(award.member, award.wallet)
     available_from, expires_at = lifetime(terms, live.program.zone, occurred_at)
+    if terms.pending is None:  # a source whose clock is ahead of ours must not make points wait
+        available_from = min(available_from, draft.world.now)
     dates = Lifetime(available_from=available_from, expires_at=expires_at, program_version=live.number)
     about = About(occurred_at=occurred_at, now=draft.world.now)
     wallet, after, entries = bring_to(wallet, award, due, terms.refunds.policy, dates, about)

@@ -86,8 +86,9 @@ class Fetcher:
             async with asyncio.timeout(ATTEMPT):
                 deliveries = list(await capabilities.fetch(references))
         except Exception as error:  # noqa: BLE001 - whatever it was, the record is still wanted
-            log.warning("fetch_failed", connection=self._connection.name, error=type(error).__name__)
-            await self._database.write(lambda connection: self._postpone(connection, wanted, type(error).__name__))
+            failure = type(error).__name__
+            log.warning("fetch_failed", connection=self._connection.name, error=failure)
+            await self._database.write(lambda connection: self._postpone(connection, wanted, failure))
             return len(wanted)
         await self._database.write(lambda connection: self._store(connection, wanted, deliveries))
         self._stored()

@@ -1,0 +1,275 @@
+"""The composition root: opens everything in order, closes it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace as replaced
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from stampcard.applying.deliveries import Settled
+from stampcard.applying.unit import Setting
+from stampcard.clock import EPOCH, Clock, SystemClock
+from stampcard.domain.decisions import Change
+from stampcard.domain.deliveries import Delivery
+from stampcard.errors import ConfigurationError, Unavailable
+from stampcard.host.connecting import Connection, Resources, connect_all, disconnect_all
+from stampcard.host.discovering import PluginTable, discover
+from stampcard.host.guarding import guarded_client, outbound_rules
+from stampcard.host.hooks import Hooks
+from stampcard.inbox.batching import Batcher
+from stampcard.inbox.fetching import Fetcher
+from stampcard.inbox.timing import Timer
+from stampcard.inbox.working import Worker
+from stampcard.observing import Metrics
+from stampcard.outbox.dispatching import Dispatcher
+from stampcard.plugin.outcomes import Outcome
+from stampcard.sealing import Sealer, read_keys
+from stampcard.settings import Settings
+from stampcard.storage import migrating
+from stampcard.storage.database import Database
+from stampcard.storage.depths import load_depths
+from stampcard.storage.numbering import Numbering
+from stampcard.storage.programming import load_programs, take_first_programs
+from stampcard.storage.revising import current
+from stampcard.storage.stating import SealedStore, load_states
+
+log = structlog.get_logger()
+
+#: How often (seconds) the revision is asked for, so that a switch works everywhere within a second.
+POLL = 0.5
+#: How long (seconds) closing waits for what is under way.
+DRAIN = 30.0
+
+
+class Application:
+    """A running Stampcard: the database, the plugins with their connections, and the loops between them."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, plugins: Mapping[str, object] | None = None
+    ) -> None:
+        """`plugins`: modules or objects with hooks, beside those that are installed."""
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.owner = os.urandom(8).hex()
+        self.public_url = settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}"
+        self.sources: Mapping[str, str] = settings.sources()
+        self.connections: Mapping[str, Connection] = {}
+        self.dispatchers: dict[str, Dispatcher] = {}
+        self.table: PluginTable
+        self.database: Database
+        self.batcher: Batcher
+        self.worker: Worker
+        self.timer: Timer
+        self._plugins = plugins
+        self._fetchers: list[Fetcher] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._setting: Setting | None = None
+        self._refreshed_at = EPOCH
+
+    @property
+    def setting(self) -> Setting:
+        """What units of work need, as of the last refresh."""
+        assert self._setting is not None, "open the application first"
+        return self._setting
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self, *, loops: bool = True) -> None:
+        """Open everything; without `loops` nothing works by itself, which is what one-off commands want."""
+        outbound_rules(self.settings.security.outbound_allow, ())
+        sealer = open_sealer(self.settings.key_file)
+        self.database = Database(self.settings.database)
+        try:
+            if loops:
+                self.database.claim_file()
+            await asyncio.to_thread(_migrate, self.database)
+            await self._connect(sealer)
+        except BaseException:
+            self.database.close()
+            raise
+        if loops:
+            self._start()
+
+    async def _connect(self, sealer: Sealer) -> None:
+        settings, merchant = self.settings, self.settings.merchant
+        self.table = discover(self._plugins)
+        hooks = Hooks(self.table)
+        await self.database.write(
+            lambda connection: take_first_programs(connection, merchant, settings.program_files(), self.clock.now())
+        )
+        resources = Resources(
+            clock=self.clock,
+            log=log,
+            public_url=self.public_url,
+            open_store=lambda name: SealedStore(self.database, merchant, name, sealer),
+            open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
+        )
+        self.connections = await connect_all(settings.specs(), self.table, resources)
+        for connection in self.connections.values():
+            if connection.problem:
+                log.error("connection_failed", connection=connection.name, problem=connection.problem)
+        programs = await self.database.read(lambda connection: load_programs(connection, merchant))
+        self._setting = Setting(
+            merchant=merchant,
+            sealer=sealer,
+            numbering=Numbering(),
+            hooks=hooks,
+            programs=programs,
+            targets={name: _kinds(connection) for name, connection in self.connections.items()},
+            plugins={name: connection.plugin for name, connection in self.connections.items()},
+            active=frozenset(),
+            coalesce=timedelta(seconds=settings.deliver.coalesce),
+        )
+        await self.refresh()
+        self.batcher = Batcher(self.database, merchant, sealer, self.setting.numbering, self._stored)
+        self.worker = Worker(self.database, self.clock, self.owner, self, self._applied)
+        keep = (timedelta(days=settings.keep.bodies_days), timedelta(days=settings.keep.quarantine_days))
+        self.timer = Timer(self.database, self.clock, self.owner, self, self._changed, keep)
+        for name, connection in self.connections.items():
+            if connection.capabilities is None:
+                continue
+            if connection.capabilities.sinks:
+                self.dispatchers[name] = Dispatcher(
+                    self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent
+                )
+            if connection.capabilities.fetch is not None:
+                self._fetchers.append(
+                    Fetcher(
+                        self.database, self.clock, self.owner, connection, lambda: self.setting, self.worker.wake.set
+                    )
+                )
+
+    def _start(self) -> None:
+        loops = [self.worker.run(), self.timer.run(), self._poll()]
+        loops += [dispatcher.run() for dispatcher in self.dispatchers.values()]
+        loops += [fetcher.run() for fetcher in self._fetchers]
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def close(self) -> None:
+        """Commit what was taken in, end the batch and the calls at hand, give the leases back, close the database."""
+        await self.batcher.close()
+        self.worker.stop()
+        self.timer.stop()
+        for loop in (*self.dispatchers.values(), *self._fetchers):
+            loop.stop()
+        if self._tasks:
+            self._tasks[2].cancel()
+            _, late = await asyncio.wait(self._tasks, timeout=DRAIN)
+            for task in late:
+                task.cancel()
+        await disconnect_all(self.connections)
+        self.database.close()
+
+    async def receive(self, delivery: Delivery) -> None:
+        """Store one verified delivery; returns once it is committed, raises Unavailable otherwise."""
+        await self.batcher.add(delivery)
+
+    async def find(self, name: str) -> Connection | None:
+        """A connection by its name, looked for once more when it is unknown, at most once a second."""
+        if name not in self.connections and self.clock.now() - self._refreshed_at > timedelta(seconds=1):
+            await self.refresh()
+        return self.connections.get(name)
+
+    async def measure(self) -> None:
+        """Bring the gauges up to date."""
+        depths = await self.database.read(lambda connection: load_depths(connection, self.setting.merchant))
+        now = self.clock.now()
+        self.metrics.inbox_ready.set(depths.ready)
+        self.metrics.quarantined.set(depths.quarantined)
+        for name in self.connections:
+            self.metrics.pending.labels(connection=name).set(depths.pending.get(name, 0))
+            self.metrics.dead.labels(connection=name).set(depths.dead.get(name, 0))
+            oldest = depths.oldest.get(name)
+            self.metrics.oldest.labels(connection=name).set(max(0.0, (now - oldest).total_seconds()) if oldest else 0)
+        for plugin in self.table.ready:
+            self.metrics.plugin_up.labels(plugin=plugin).set(1)
+        for failed in self.table.failed:
+            self.metrics.plugin_up.labels(plugin=failed.name).set(0)
+
+    async def refresh(self) -> None:
+        """Load the program versions and the connections' states anew."""
+        merchant = self.setting.merchant
+        self._refreshed_at = self.clock.now()
+        programs = await self.database.read(lambda connection: load_programs(connection, merchant))
+        states = await self.database.read(lambda connection: load_states(connection, merchant))
+        stopped = {row.connection for row in states}
+        active = frozenset(name for name in self.connections if name not in stopped)
+        self._setting = replaced(self.setting, programs=programs, active=active)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            with suppress(Unavailable, SQLAlchemyError):
+                number = await self.database.read(lambda connection: current(connection, self.setting.merchant))
+                if number != self.setting.programs.revision:
+                    await self.refresh()
+                    self.worker.wake.set()
+
+    def _stored(self, new: int, duplicates: int) -> None:
+        self.metrics.duplicates.inc(duplicates)
+        if new:
+            self.worker.wake.set()
+
+    async def _applied(self, settled: Sequence[Settled], changes: Sequence[Change]) -> None:
+        for one in settled:
+            self.metrics.applied.labels(outcome=one.status).inc()
+        await self._changed(changes)
+
+    async def _changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            for kind in change.kinds:
+                self.metrics.points.labels(kind=kind).inc()
+            await self.setting.hooks.event_committed(change)
+        if changes:
+            for dispatcher in self.dispatchers.values():
+                dispatcher.wake.set()
+
+    def _sent(self, connection: str, kind: str, outcomes: Sequence[Outcome]) -> None:
+        self.metrics.calls.labels(connection=connection, kind=kind).inc()
+        for outcome in outcomes:
+            name = type(outcome).__name__.lower()
+            self.metrics.attempts.labels(connection=connection, kind=kind, outcome=name).inc()
+
+
+def open_sealer(path: Path) -> Sealer:
+    """The keys of this installation; raises ConfigurationError when they are missing."""
+    try:
+        text = path.read_text(encoding="utf8")
+    except OSError as error:
+        problem = f"{path} cannot be read ({error.strerror})"
+        raise ConfigurationError("key_file", problem, "Make one by: stampcard init") from None
+    return read_keys(text)
+
+
+def _migrate(database: Database) -> None:
+    """Bring an SQLite file to the newest shape; a PostgreSQL database must be there already."""
+    if database.is_sqlite:
+        migrating.upgrade(database)
+        return
+    found = database.read_now(migrating.current)
+    if found != migrating.head():
+        problem = f"the database has shape {found or 'none'}, this version needs {migrating.head()}"
+        raise ConfigurationError("database", problem, "Run: stampcard db upgrade")
+
+
+def _kinds(connection: Connection) -> tuple[str, ...]:
+    """The kinds of state that a connection wants to be pushed."""
+    sinks: Sequence[Any] = connection.capabilities.sinks if connection.capabilities else ()
+    return tuple(sink.kind for sink in sinks if sink.kind == "balance")

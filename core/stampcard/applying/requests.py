@@ -1,0 +1,230 @@
+"""What REST and CLI ask for, each in one unit of work; the same key gets the same answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from stampcard.applying.deliveries import decide_event
+from stampcard.applying.resolving import resolve
+from stampcard.applying.unit import Setting, Sourced, Unit, check_revision
+from stampcard.clock import to_micros
+from stampcard.domain.decisions import Change
+from stampcard.domain.events import CustomerSeen, CustomEvent
+from stampcard.domain.value import Value, replace
+from stampcard.engine.deciding import enrol
+from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, decide_spend
+from stampcard.engine.spending import Debit
+from stampcard.engine.versions import Programs
+from stampcard.engine.world import Draft
+from stampcard.errors import Conflict, NotFound, RequestRefused
+from stampcard.storage import loading, saving
+from stampcard.storage.numbering import new_member_id
+from stampcard.storage.rows import open_object, seal_object
+from stampcard.storage.tables import idempotency
+
+#: The connection of members whom no storefront named.
+OWN = "stampcard"
+
+_KNOWN = select(idempotency).where(
+    idempotency.c.merchant == bindparam("merchant"),
+    idempotency.c.key == bindparam("key"),
+    idempotency.c.path == bindparam("path"),
+)
+
+
+class Once(Value, frozen=True):
+    """What makes a repeated request the same: the caller's key, the path, and what was asked."""
+
+    key: str
+    path: str
+    body: bytes
+
+    @property
+    def digest(self) -> str:
+        """Of what was asked."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+class Answer(Value, frozen=True):
+    """A JSON answer with its HTTP status; `member` is whom it tells about."""
+
+    status: int
+    body: dict[str, Any]
+    member: str | None = None
+
+
+Work = Callable[[Unit], Answer]
+
+
+def answer(
+    connection: Connection, setting: Setting, once: Once | None, now: datetime, work: Work
+) -> tuple[Answer, list[Change]]:
+    """Do the work, or give the answer that the same request got before.
+
+    A concurrent second request with the same key waits for the first, on the row that both insert. Raises Conflict for
+    the same key with another body; a request that is refused leaves no trace, its key is free again.
+    """
+    check_revision(connection, setting)
+    unit = Unit(connection, setting, now)
+    if once is None:
+        given = work(unit)
+        return given, unit.save()
+    row = {
+        "merchant": setting.merchant,
+        "key": once.key,
+        "path": once.path,
+        "body_hash": once.digest,
+        "status": 0,
+        "created_at": to_micros(now),
+    }
+    saving.insert_new(connection, "idempotency", [row])
+    known = connection.execute(_KNOWN, row).one()
+    if known.body_hash != once.digest:
+        raise Conflict("idempotency_key_reused", f"the key {once.key!r} was used for another request to {once.path}")
+    about = f"idempotency:{setting.merchant}:{once.path}:{once.key}"
+    if known.status:
+        body = open_object(setting.sealer, known.answer_sealed, about)
+        return Answer(status=known.status, body=body), []
+    given = work(unit)
+    changes = unit.save()
+    connection.execute(
+        update(idempotency)
+        .where(
+            idempotency.c.merchant == setting.merchant, idempotency.c.key == once.key, idempotency.c.path == once.path
+        )
+        .values(status=given.status, answer_sealed=seal_object(setting.sealer, given.body, about), member=given.member)
+    )
+    return given, changes
+
+
+def lock_member(unit: Unit, member: str, *, attributes: bool = False) -> None:
+    """Lock one member with the wallets; raises NotFound, also for one who was erased."""
+    unit.lock([member], attributes=attributes)
+    if member not in unit.members or unit.members[member].erased_at is not None:
+        raise NotFound("member", member)
+
+
+def spend(unit: Unit, member: str, wallet: str, amount: int, key: str, note: str) -> Debit:
+    """Spend points of a member; the key is the debit's own, for cancelling it."""
+    lock_member(unit, member)
+    if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
+        raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")
+    decision = decide_spend(unit.world, member, wallet, amount, key, note)
+    unit.absorb(decision)
+    assert decision.debit is not None
+    return decision.debit
+
+
+def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
+    """Cancel a spend by its key."""
+    debit = loading.load_debit(unit.connection, unit.setting.merchant, key)
+    if debit is None:
+        raise NotFound("spend", key)
+    unit.lock([debit.member], attributes=False)
+    # Another request may have cancelled it while we waited for the member.
+    debit = loading.load_debit(unit.connection, unit.setting.merchant, key) or debit
+    owner = (debit.member, debit.wallet)
+    wallet = unit.wallets[owner]
+    numbers = [draw.lot for draw in debit.draws]
+    lots = loading.load_lots(unit.connection, unit.setting.merchant, wallet, numbers)
+    unit.wallets[owner] = unit.loaded[owner] = replace(wallet, lots=lots)
+    decision = decide_cancel_spend(unit.world, debit, note)
+    unit.absorb(decision)
+    return decision.debit or debit
+
+
+def adjust(unit: Unit, member: str, wallet: str, points: int, key: str, note: str) -> None:
+    """Add or take points by hand."""
+    lock_member(unit, member)
+    unit.absorb(decide_adjust(unit.world, member, wallet, points, key, note))
+
+
+def record_event(unit: Unit, event: CustomEvent, source: str) -> str:
+    """Apply an event of the merchant's own; raises NotFound for an unknown event or customer."""
+    if not any(event.name in live.program.events for live in unit.setting.programs.newest()):
+        raise NotFound("event", event.name)
+    _check_fields(_event_fields(unit.setting.programs, event.name), event.data, f"event {event.name}")
+    sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now)
+    key = (source, event.customer)
+    identities = loading.load_identities(unit.connection, unit.setting.merchant, [key])
+    if key not in identities:
+        raise NotFound("customer", f"{source}:{event.customer}")
+    lock_member(unit, identities[key].member, attributes=True)
+    decide_event(unit, sourced, identities)
+    return str(identities[key].member)
+
+
+def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapping[str, Any]) -> str:
+    """A new member, known by an identity at a connection, or by our own id; signs up for every program."""
+    check_attributes(unit.setting.programs, attributes)
+    if identity is not None and loading.load_identities(unit.connection, unit.setting.merchant, [identity]):
+        raise Conflict("member_exists", f"{identity[0]}:{identity[1]} is a member already")
+    key = identity or (OWN, new_member_id())
+    event = CustomerSeen(reference=key[1], occurred_at=unit.now, attributes=attributes)
+    sourced = Sourced(event=event, connection=key[0], source=key[0], received_at=unit.now)
+    identities = resolve(unit, [sourced])
+    if key not in identities:
+        raise Conflict("erased", f"{key[0]}:{key[1]} was erased just now")
+    unit.lock([identities[key].member], attributes=True)
+    decide_event(unit, sourced, identities)
+    return str(identities[key].member)
+
+
+def change_attributes(unit: Unit, member: str, attributes: Mapping[str, Any]) -> None:
+    """Change attributes of a member; null removes one. Raises RequestRefused for what the program does not declare."""
+    check_attributes(unit.setting.programs, attributes)
+    lock_member(unit, member, attributes=True)
+    known = unit.members[member]
+    merged = {**known.attributes, **attributes}
+    changed = replace(known, attributes={name: value for name, value in merged.items() if value is not None})
+    draft = Draft(unit.world)
+    draft.member = changed
+    enrol(draft, changed, unit.now)
+    unit.absorb(draft.decision())
+
+
+_TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "date": lambda value: isinstance(value, str) and _is_date(value),
+}
+
+
+def _is_date(value: str) -> bool:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def check_attributes(programs: Programs, attributes: Mapping[str, Any]) -> None:
+    """Raise RequestRefused unless every attribute is declared and of its type."""
+    declared: dict[str, str] = {}
+    for live in programs.newest():
+        declared.update(live.program.attribute_types)
+    _check_fields(declared, attributes, "attribute")
+
+
+def _event_fields(programs: Programs, name: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for live in programs.newest():
+        fields.update(live.program.events.get(name, {}))
+    return fields
+
+
+def _check_fields(declared: Mapping[str, str], given: Mapping[str, Any], what: str) -> None:
+    for name, value in given.items():
+        kind = declared.get(name)
+        if kind is None:
+            known = ", ".join(sorted(declared)) or "none"
+            raise RequestRefused("unknown_field", f"{what}: {name!r} is not declared by the program; known: {known}")
+        if value is not None and not _TYPES[kind](value):
+            raise RequestRefused("wrong_type", f"{what}: {name!r} must be a {kind}, not {value!r}")

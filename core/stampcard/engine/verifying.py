@@ -1,0 +1,67 @@
+"""Rebuilding a wallet from its entries alone, and naming every difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from stampcard.domain.awards import Award
+from stampcard.domain.ledger import ACCOUNTS, Entry, is_balanced, sums_of
+from stampcard.domain.value import Value
+from stampcard.domain.wallets import Wallet
+
+
+class Finding(Value, frozen=True):
+    """One thing that does not agree, in the wallet's smallest unit."""
+
+    member: str
+    wallet: str
+    what: str
+    rebuilt: int
+    stored: int
+
+
+def verify_wallet(wallet: Wallet, entries: Sequence[Entry], awards: Iterable[Award]) -> list[Finding]:
+    """Differences between a wallet as stored (with all of its lots), its awards, and what its entries say."""
+
+    def finding(what: str, rebuilt: int, stored: int) -> Finding:
+        return Finding(member=wallet.member, wallet=wallet.name, what=what, rebuilt=rebuilt, stored=stored)
+
+    findings = [
+        finding(f"entry {entry.number} does not balance", 0, sum(entry.postings.values()))
+        for entry in entries
+        if not is_balanced(entry)
+    ]
+    rebuilt = sums_of(entries)
+    pairs = [(f"account {name}", rebuilt.get(name, 0), wallet.sums.get(name, 0)) for name in ACCOUNTS]
+    pairs.append(("the number of entries", len(entries), wallet.entries))
+    pairs += _lot_pairs(wallet, entries)
+    issued: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        issued[entry.subject, entry.rule] -= entry.postings.get("issued", 0)
+    pairs += [
+        (f"award {award.subject} {award.rule}", issued[award.subject, award.rule], award.granted - award.taken)
+        for award in awards
+    ]
+    return findings + [finding(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def _lot_pairs(wallet: Wallet, entries: Iterable[Entry]) -> list[tuple[str, int, int]]:
+    remaining: Counter[int] = Counter()
+    expired: Counter[int] = Counter()
+    for entry in entries:
+        for move in entry.moves:
+            (expired if move.account == "expired" else remaining)[move.lot] += move.amount
+    lots = wallet.lots
+    pairs = [
+        (f"lot {number}, remaining", remaining[number], lots[number].remaining if number in lots else 0)
+        for number in sorted(remaining.keys() | lots.keys())
+    ]
+    pairs += [
+        (f"lot {number}, expired", expired[number], lots[number].expired if number in lots else 0)
+        for number in sorted(expired.keys() | lots.keys())
+    ]
+    for name, active in (("active", True), ("pending", False)):
+        held = sum(lot.remaining for lot in lots.values() if lot.active is active)
+        pairs.append((f"the lots of account {name}", held, wallet.sums.get(name, 0)))
+    return pairs

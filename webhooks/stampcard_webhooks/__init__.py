@@ -1,0 +1,1 @@
+"""The HTTP side: webhooks in, REST for people and tills, health for machines."""

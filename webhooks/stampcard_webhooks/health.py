@@ -1,0 +1,62 @@
+"""Health for machines: /livez, /readyz, /metrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aiohttp import web
+from prometheus_client import generate_latest
+from sqlalchemy import text
+
+from stampcard.app import Application
+from stampcard.errors import Unavailable
+from stampcard.storage import migrating
+from stampcard_webhooks.keys import APPLICATION
+from stampcard_webhooks.problems import problem
+
+#: A loop that has not ticked for so long is stuck.
+STUCK = timedelta(seconds=30)
+
+
+def add_health(server: web.Application) -> None:
+    """Add the three routes."""
+    server.router.add_get("/livez", livez)
+    server.router.add_get("/readyz", readyz)
+    server.router.add_get("/metrics", metrics)
+
+
+async def livez(_: web.Request) -> web.Response:
+    """The event loop answers; nothing else is asked."""
+    return web.json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Whether work can be taken: the database answers, has our shape, and the loops tick. A vendor's trouble is not ours."""
+    checks = await check(request.app[APPLICATION])
+    failed = [name for name, problem_ in checks.items() if problem_]
+    if failed:
+        return problem(503, f"not ready: {', '.join(failed)}", headers={"Retry-After": "5"})
+    return web.json_response({"status": "ok"})
+
+
+async def check(application: Application) -> dict[str, str]:
+    """Check → what is wrong with it, empty when nothing is."""
+    checks = {"database": "", "migrations": "", "timers": ""}
+    try:
+        await application.database.read(lambda connection: connection.execute(text("SELECT 1")))
+        found = await application.database.read(migrating.current)
+        if found != migrating.head():
+            checks["migrations"] = f"shape {found}, needed {migrating.head()}"
+    except Unavailable as error:
+        checks["database"] = str(error)
+    ticked = application.timer.ticked_at
+    if ticked is None or application.clock.now() - ticked > STUCK:
+        checks["timers"] = "the timers have not ticked lately"
+    return checks
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Everything counted, as Prometheus reads it."""
+    application = request.app[APPLICATION]
+    await application.measure()
+    return web.Response(body=generate_latest(application.metrics.registry), content_type="text/plain", charset="utf-8")

@@ -1,0 +1,87 @@
+"""Errors as problem documents of RFC 9457; the only table from errors to statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from stampcard.errors import (
+    CannotVerify,
+    Conflict,
+    EventRefused,
+    InsufficientPoints,
+    InvalidSignature,
+    NotFound,
+    RequestRefused,
+    StampcardError,
+    Unavailable,
+)
+
+log = structlog.get_logger()
+
+_STATUS: tuple[tuple[type[StampcardError], int], ...] = (
+    (InvalidSignature, 401),
+    (CannotVerify, 503),
+    (NotFound, 404),
+    (Conflict, 409),
+    (InsufficientPoints, 409),
+    (RequestRefused, 422),
+    (EventRefused, 422),
+    (Unavailable, 503),
+)
+
+
+def problem(
+    status: int, detail: str = "", *, code: str = "", headers: dict[str, str] | None = None, **more: Any
+) -> web.Response:
+    """A problem document; `code` is for machines, `detail` for people."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    if detail:
+        body["detail"] = detail
+    if code:
+        body["code"] = code
+    return web.Response(
+        body=msgspec.json.encode({**body, **more}),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def of_error(error: StampcardError) -> web.Response:
+    """The problem document of one of our own errors."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    headers = {}
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after)))
+    if status == 500:
+        log.error("request_failed", error=type(error).__name__, detail=str(error))
+        return problem(500, "something went wrong here; the log has the details")
+    return problem(status, str(error), code=getattr(error, "code", ""), headers=headers)
+
+
+@web.middleware
+async def problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn whatever a handler raises into a problem document that tells nothing of our inside."""
+    try:
+        return await handler(request)
+    except StampcardError as error:
+        return of_error(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return problem(error.status, error.text if error.status not in {404, 405} else "", headers=headers)
+    except Exception:
+        log.exception(
+            "request_failed", path=request.match_info.route.resource and request.match_info.route.resource.canonical
+        )
+        return problem(500, "something went wrong here; the log has the details")

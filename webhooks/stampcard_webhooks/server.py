@@ -1,0 +1,41 @@
+"""The aiohttp application and its life on a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from stampcard.app import Application
+from stampcard_webhooks.health import add_health
+from stampcard_webhooks.keys import APPLICATION
+from stampcard_webhooks.problems import problems
+from stampcard_webhooks.receiving import receive
+
+#: How long (seconds) requests under way may take when the server stops.
+SHUTDOWN = 10.0
+
+
+def build(application: Application) -> web.Application:
+    """All routes over one running application."""
+    server = web.Application(client_max_size=application.settings.http.max_body, middlewares=[problems])
+    server[APPLICATION] = application
+    server.router.add_post("/webhooks/{connection}", receive)
+    add_health(server)
+    return server
+
+
+@asynccontextmanager
+async def serving(application: Application) -> AsyncIterator[str]:
+    """Serve while the context lasts; yields the address that was bound."""
+    runner = web.AppRunner(build(application), access_log=None, shutdown_timeout=SHUTDOWN)
+    await runner.setup()
+    http = application.settings.http
+    site = web.TCPSite(runner, http.host, http.port, backlog=1024)
+    try:
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
