@@ -20,7 +20,8 @@ PREFIX = "STAMPCARD_"
 HIDDEN = "…"
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
-_PASSWORD = re.compile(r"(?<=:)[^@/]*(?=@)|(?<=password=)[^&]*")
+# From the first colon to the last @, because a password that was not encoded may hold every sign.
+_PASSWORD = re.compile(r"(?<=[^:/]:)(?!//).*(?=@)|(?<=password=)[^&]*")
 _RELATIVE_FILE = re.compile(r"sqlite:///(?![/?]|:memory:)([^?]+)(.*)", re.DOTALL)
 #: What a connection's section says to Stampcard and not to its plugin.
 _OURS = frozenset({"plugin", "orders_of"})
@@ -36,9 +37,13 @@ def _database(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite" and rest.startswith("/"):
         return url
-    if scheme in {"postgresql", "postgres"} and rest:
-        return url
-    raise ValueError("write sqlite:///FILE or postgresql://USER@HOST/NAME")
+    if scheme not in {"postgresql", "postgres"} or not rest:
+        raise ValueError("write sqlite:///FILE or postgresql://USER@HOST/NAME")
+    try:
+        urlsplit(url).port  # noqa: B018 - raises when it is no port
+    except ValueError:
+        raise ValueError("its port is not a number; in a password write / as %2F, @ as %40, : as %3A") from None
+    return url
 
 
 def _public_url(url: str) -> str:

@@ -1,0 +1,246 @@
+"""What `check` looks at; each part answers findings and raises nothing for what it finds."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from pydantic import SecretBytes, SecretStr
+
+from stampcard.cli.invocation import reached
+from stampcard.clock import SystemClock
+from stampcard.domain.value import Value
+from stampcard.errors import ConfigurationError, ProgramError, StampcardError, Unavailable
+from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
+from stampcard.host.discovering import PluginTable
+from stampcard.host.guarding import guarded_client
+from stampcard.host.sections import HIDDEN, plugin_for, read_settings
+from stampcard.plugin.manifest import PluginSettings
+from stampcard.program.model import Program
+from stampcard.sealing import read_keys
+from stampcard.settings import Settings
+from stampcard.storage import migrating
+from stampcard.storage.programming import newest_versions, read_file
+
+Level = Literal["ok", "warning", "problem", "unreachable"]
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Finding(Value, frozen=True):
+    """One thing that was looked at: `about` names it, `text` says how it is."""
+
+    level: Level
+    about: str
+    text: str
+
+
+class Shown(Value, frozen=True):
+    """A setting as it may be shown, and where it was set."""
+
+    setting: str
+    value: Any
+    origin: str
+
+
+def shown_settings(settings: Settings, origin: Callable[[str], str], table: PluginTable) -> Iterator[Shown]:
+    """Every setting with its origin, secrets masked."""
+    written = settings.model_dump(mode="json", exclude={"connections"})
+    for name, value in written.items():
+        inner = value.items() if isinstance(value, dict) else ()
+        for key, part in inner:
+            yield Shown(setting=f"{name}.{key}", value=part, origin=origin(f"{name}.{key}"))
+        if not isinstance(value, dict):
+            yield Shown(setting=name, value=value, origin=origin(name))
+    for spec in settings.specs():
+        above = f"connections.{spec.name}"
+        ours = {key: settings.connections[spec.name].get(key) for key in ("plugin", "orders_of")}
+        for key, value in {**ours, **_masked_section(spec, table)}.items():
+            if value is not None:
+                yield Shown(setting=f"{above}.{key}", value=value, origin=origin(f"{above}.{key}"))
+
+
+def key_findings(path: Path) -> Iterator[Finding]:
+    """Whether the key file is there, whole and private."""
+    try:
+        read_keys(path.read_text(encoding="utf-8"))
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text in UTF-8"
+        text = f"{path} cannot be read ({reason}). Make one by: stampcard init"
+        yield Finding(level="problem", about="key_file", text=text)
+    except ConfigurationError as error:
+        yield Finding(level="problem", about="key_file", text=f"{path}: {error.problem}")
+    else:
+        if mode & _OTHERS:
+            text = f"{path} is open to other users (mode {stat.S_IMODE(mode):04o}). Run: chmod 600 {path}"
+            yield Finding(level="warning", about="key_file", text=text)
+        else:
+            yield Finding(level="ok", about="key_file", text=str(path))
+
+
+def program_findings(files: Sequence[Path], stored: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether each program file is right, and whether it is what the database has (`stored`: program → text)."""
+    owners: dict[str, Path] = {}
+    if not files and not stored:
+        yield Finding(level="problem", about="programs", text="no file is there. Write one by: stampcard init")
+    for path in files:
+        try:
+            program, text = read_file(path)
+        except ProgramError as error:
+            yield from (Finding(level="problem", about=str(path), text=str(problem)) for problem in error.problems)
+        except ConfigurationError as error:
+            # What the database has works without its draft.
+            yield Finding(level="warning" if stored else "problem", about=error.setting, text=error.problem)
+        else:
+            yield from _clashes(program, path, owners)
+            yield _compared(program.program, path, text, stored)
+
+
+def section_findings(specs: Sequence[ConnectionSpec], table: PluginTable) -> Iterator[Finding]:
+    """Everything that is wrong with the connections' sections."""
+    for spec in specs:
+        about = f"connections.{spec.name}"
+        try:
+            manifest = plugin_for(spec.name, spec.plugin, table).manifest
+        except ConfigurationError as error:
+            yield _wrong(error)
+            continue
+        _, problems = read_settings(spec.name, manifest, spec.settings)
+        yield from map(_wrong, problems)
+        if not problems:
+            yield Finding(level="ok", about=about, text=f"plugin {spec.plugin}")
+
+
+def stored_programs(settings: Settings) -> dict[str, str]:
+    """The newest text of each program in the database; raises what reaching it raises."""
+    with reached(settings) as database:
+        if database.read_now(migrating.current) != migrating.head():
+            return {}
+        newest = database.read_now(lambda connection: newest_versions(connection, settings.merchant))
+    return {name: version.source for name, version in newest.items()}
+
+
+def database_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether the database can be reached and has the shape that this version needs."""
+    try:
+        with reached(settings, create=True) as database:
+            if database.path is not None and not database.path.exists():
+                yield Finding(level="ok", about="database", text=f"{database.path} will be made at the first start")
+                return
+            found, needed = database.read_now(migrating.current), migrating.head()
+    except Unavailable as error:
+        yield Finding(level="unreachable", about="database", text=str(error))
+    except ConfigurationError as error:
+        yield _wrong(error)
+    else:
+        yield _shape(found, needed, upgraded_at_start=database.is_sqlite)
+
+
+async def connection_findings(settings: Settings, table: PluginTable) -> list[Finding]:
+    """Connect every connection whose section is right, and ask each how it is."""
+    sound = [
+        spec for spec in settings.specs() if not any(f.level == "problem" for f in section_findings([spec], table))
+    ]
+    resources = Resources(
+        clock=SystemClock(),
+        log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
+        public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
+        open_store=lambda _: _Forgetful(),
+        open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
+    )
+    connections = await connect_all(sound, table, resources)
+    try:
+        return [await _health(connection) for connection in connections.values()]
+    finally:
+        await disconnect_all(connections)
+
+
+def _shape(found: str, needed: str, *, upgraded_at_start: bool) -> Finding:
+    if found == needed:
+        return Finding(level="ok", about="database", text=f"shape {found}")
+    text = f"has shape {found or 'none'}, this version needs {needed}. Run: stampcard db upgrade"
+    return Finding(level="warning" if upgraded_at_start else "problem", about="database", text=text)
+
+
+async def _health(connection: Connection) -> Finding:
+    about = f"connections.{connection.name}"
+    if connection.capabilities is None:
+        return Finding(level="unreachable", about=about, text=connection.problem)
+    if connection.capabilities.check_health is None:
+        return Finding(level="ok", about=about, text="connected; its plugin has no check of its own")
+    try:
+        health = await connection.capabilities.check_health()
+    except Exception as error:  # noqa: BLE001 - a plugin's own code
+        return Finding(level="unreachable", about=about, text=f"its check failed: {type(error).__name__}")
+    if health.ok:
+        return Finding(level="ok", about=about, text="connected")
+    return Finding(level="unreachable", about=about, text=health.problem)
+
+
+class _Forgetful:
+    """A store that a check leaves nothing behind in."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    async def get(self, key: str) -> bytes | None:
+        return self._kept.get(key)
+
+    async def set(self, key: str, value: bytes) -> None:
+        self._kept[key] = value
+
+
+def _wrong(error: ConfigurationError) -> Finding:
+    text = f"{error.problem}. {error.remedy}" if error.remedy else error.problem
+    return Finding(level="problem", about=error.setting, text=text)
+
+
+def _clashes(program: Program, path: Path, owners: dict[str, Path]) -> Iterator[Finding]:
+    for what in (f"program {program.program!r}", *(f"wallet {name!r}" for name in program.wallets)):
+        if what in owners:
+            yield Finding(level="problem", about=str(path), text=f"{what} is in {owners[what]} already")
+        owners[what] = path
+
+
+def _compared(program: str, path: Path, text: str, stored: Mapping[str, str]) -> Finding:
+    about = str(path)
+    if program not in stored:
+        waits = f"is not in the database yet. Run: stampcard program apply {path}" if stored else "is right"
+        return Finding(level="warning" if stored else "ok", about=about, text=f"program {program!r} {waits}")
+    if stored[program] == text:
+        return Finding(level="ok", about=about, text=f"program {program!r} is valid as it stands here")
+    lines = sum(line[:1] in "+-" for line in list(unified_diff(stored[program].split("\n"), text.split("\n"), n=0))[2:])
+    differs = f"program {program!r} differs from what is valid in {lines} lines. See: stampcard program diff {path}"
+    return Finding(level="warning", about=about, text=differs)
+
+
+def _masked_section(spec: ConnectionSpec, table: PluginTable) -> dict[str, Any]:
+    try:
+        manifest = plugin_for(spec.name, spec.plugin, table).manifest
+        settings, _ = read_settings(spec.name, manifest, spec.settings)
+    except StampcardError:
+        settings = None
+    if settings is None:
+        # Without its plugin nobody knows which of them are secret.
+        return dict.fromkeys(spec.settings, HIDDEN)
+    return {name: _masked(getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case SecretStr() | SecretBytes():
+            return HIDDEN
+        case PluginSettings():
+            return {name: _masked(getattr(value, name)) for name in type(value).model_fields}
+        case Mapping():
+            return {key: _masked(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_masked(part) for part in value]
+        case _:
+            return value

@@ -1,0 +1,74 @@
+"""The command `stampcard`: global options, every command, and what an error becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stampcard.cli import check, database, demo, init, plugin, program, serve
+from stampcard.cli.invocation import Invocation, exit_code, invocation_of
+from stampcard.cli.printing import say, show
+from stampcard.errors import StampcardError
+
+
+class _Commands(TyperGroup):
+    """Ends with one clean message and the right code whatever command raised."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StampcardError as error:
+            if invocation_of(ctx).debug:
+                raise
+            say(f"error: {error}")
+            raise typer.Exit(exit_code(error)) from None
+
+
+app = typer.Typer(
+    name="stampcard",
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+    help="A self-hosted loyalty engine that plugs into the shop you already have.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from stampcard import __version__
+
+        show(f"stampcard {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def stampcard(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The settings file; otherwise STAMPCARD_CONFIG or ./stampcard.toml.", show_default=False),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the program an error came from.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = Invocation(config=config, debug=debug)
+
+
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.add_typer(program.app, name="program")
+app.add_typer(plugin.app, name="plugin")
+app.add_typer(database.app, name="db")
+
+
+def run() -> None:
+    """The entry point of the script."""
+    app()
