@@ -21,9 +21,10 @@ from stampcard.clock import EPOCH, Clock, SystemClock
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.errors import ConfigurationError, Unavailable
+from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import Connection, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable, discover
-from stampcard.host.guarding import guarded_client, outbound_rules
+from stampcard.host.guarding import guarded_client
 from stampcard.host.hooks import Hooks
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
@@ -167,8 +168,10 @@ class Application:
         await self.batcher.close()
         self.worker.stop()
         self.timer.stop()
-        for loop in (*self.dispatchers.values(), *self._fetchers):
-            loop.stop()
+        for dispatcher in self.dispatchers.values():
+            dispatcher.stop()
+        for fetcher in self._fetchers:
+            fetcher.stop()
         if self._tasks:
             self._tasks[2].cancel()
             _, late = await asyncio.wait(self._tasks, timeout=DRAIN)

@@ -79,7 +79,7 @@ async def problems(
         if error.status < 400:
             raise
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return problem(error.status, error.text if error.status not in {404, 405} else "", headers=headers)
+        return problem(error.status, headers=headers)
     except Exception:
         log.exception(
             "request_failed", path=request.match_info.route.resource and request.match_info.route.resource.canonical

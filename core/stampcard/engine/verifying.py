@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from stampcard.domain.awards import Award
-from stampcard.domain.ledger import ACCOUNTS, Entry, is_balanced, sums_of
+from stampcard.domain.ledger import ACCOUNTS, Account, Entry, is_balanced, sums_of
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Wallet
 
@@ -61,7 +61,8 @@ def _lot_pairs(wallet: Wallet, entries: Iterable[Entry]) -> list[tuple[str, int,
         (f"lot {number}, expired", expired[number], lots[number].expired if number in lots else 0)
         for number in sorted(expired.keys() | lots.keys())
     ]
-    for name, active in (("active", True), ("pending", False)):
+    accounts: tuple[tuple[Account, bool], ...] = (("active", True), ("pending", False))
+    for name, active in accounts:
         held = sum(lot.remaining for lot in lots.values() if lot.active is active)
         pairs.append((f"the lots of account {name}", held, wallet.sums.get(name, 0)))
     return pairs

@@ -22,7 +22,7 @@ from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.programming import store_version
-from stampcard.storage.tables import fetch
+from stampcard.storage.tables import balance, fetch
 from stampcard.storage.verifying import verify
 from stampcard.testing.simulator import Simulator
 from stampcard_webhooks.server import serving
@@ -32,6 +32,10 @@ CONNECTION = "shop"
 RATE, WELCOME = Decimal(1), 50
 #: The program began before the simulated history does.
 BEFORE = timedelta(days=60)
+#: Settled means: nothing waits, so many times in a row, with such a pause (seconds) between.
+QUIET, PAUSE = 3, 0.1
+#: The least share of orders that must have been refunded.
+REFUNDED = 0.05
 
 
 class Check(Value, frozen=True):
@@ -59,11 +63,11 @@ class Demonstration:
     async def settled(self, within: float) -> bool:
         """Wait until nothing is left to apply, fetch or push; False if that takes longer than `within` seconds."""
         quiet = 0
-        for _ in range(int(within * 10)):
+        for _ in range(int(within / PAUSE)):
             quiet = quiet + 1 if await self.waiting() == 0 else 0
-            if quiet == 3:
+            if quiet == QUIET:
                 return True
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(PAUSE)
         return False
 
     async def waiting(self) -> int:
@@ -73,6 +77,18 @@ class Demonstration:
         wanted = select(func.count()).select_from(fetch).where(fetch.c.merchant == merchant)
         fetches = await self.application.database.read(lambda connection: connection.execute(wanted).scalar() or 0)
         return depths.ready + fetches + sum(depths.pending.values())
+
+    async def points(self) -> int:
+        """Points granted so far, net of what went back."""
+        statement = select(-func.coalesce(func.sum(balance.c.issued), 0))
+        return await self.application.database.read(lambda connection: connection.execute(statement).scalar() or 0)
+
+    async def lag(self) -> float:
+        """Seconds since the oldest waiting push became due."""
+        merchant = self.application.setting.merchant
+        depths = await self.application.database.read(lambda connection: load_depths(connection, merchant))
+        oldest = depths.oldest.get(CONNECTION)
+        return max(0.0, (self.application.clock.now() - oldest).total_seconds()) if oldest else 0.0
 
     async def prove(self) -> list[Check]:
         """Compare the shop's own books with what it was told, and the ledger with itself."""
@@ -87,7 +103,9 @@ class Demonstration:
         first = str(verified.findings[0]) if verified.findings else "no difference"
         self.checks = [
             Check(claim="the shop's own books expect points", holds=total > 0, detail=f"{total} points"),
-            Check(claim="at least 5 % of the orders were refunded", holds=refunded >= 0.05, detail=f"{refunded:.1%}"),
+            Check(
+                claim="at least 5 % of the orders were refunded", holds=refunded >= REFUNDED, detail=f"{refunded:.1%}"
+            ),
             Check(
                 claim="every balance in the shop equals what its books expect",
                 holds=not wrong,
