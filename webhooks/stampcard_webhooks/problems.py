@@ -60,7 +60,7 @@ def of_error(error: StampcardError) -> web.Response:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["Retry-After"] = str(max(1, round(retry_after)))
-    if status == 500:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request_failed", error=type(error).__name__, detail=str(error))
         return problem(500, "something went wrong here; the log has the details")
     return problem(status, str(error), code=getattr(error, "code", ""), headers=headers)
@@ -76,7 +76,7 @@ async def problems(
     except StampcardError as error:
         return of_error(error)
     except web.HTTPException as error:
-        if error.status < 400:
+        if error.status < HTTPStatus.BAD_REQUEST:
             raise
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return problem(error.status, headers=headers)

@@ -35,32 +35,36 @@ async def receive(request: web.Request) -> web.StreamResponse:
 
 
 async def _answer(application: Application, connection: Connection, request: web.Request) -> tuple[web.Response, str]:
-    if request.headers.get("Content-Encoding", "").strip().lower() not in _PLAIN:
-        return problem(415, "send the body without a content encoding"), "encoding"
-    if request.content_length is not None and request.content_length > application.settings.http.max_body:
-        return _too_large(application)
     try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return _too_large(application)
-    try:
+        body = await _body(application, request)
         verified = _verify(application, connection, request, body)
         if isinstance(verified, Reply):
             reply = web.Response(body=verified.body, status=verified.status, content_type=verified.content_type)
             return reply, "replied"
-        ack = await _store(application, connection, verified)
+        return web.Response(body=await _store(application, connection, verified)), "stored"
+    except web.HTTPException as error:
+        return problem(error.status, error.text or ""), "body"
     except InvalidSignature as error:
         log.info("webhook_refused", connection=connection.name, reason=str(error))
         return problem(401, error.reason), "signature"
     except (CannotVerify, Unavailable) as error:
         log.warning("webhook_postponed", connection=connection.name, reason=str(error))
         return of_error(error), "postponed"
-    return web.Response(body=ack), "stored"
 
 
-def _too_large(application: Application) -> tuple[web.Response, str]:
+async def _body(application: Application, request: web.Request) -> bytes:
+    """The raw bytes; raises 413 for more than we read, as soon as that is known, and 415 for what is packed."""
     most = application.settings.http.max_body
-    return problem(413, f"the body is larger than {most} bytes (http.max_body)"), "too_large"
+    if request.headers.get("Content-Encoding", "").strip().lower() not in _PLAIN:
+        raise web.HTTPUnsupportedMediaType(text="send the body without a content encoding")
+    try:
+        if request.content_length is None or request.content_length <= most:
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        pass
+    raise web.HTTPRequestEntityTooLarge(
+        max_size=most, actual_size=most + 1, text=f"the body is larger than {most} bytes (http.max_body)"
+    )
 
 
 def _verify(

@@ -19,9 +19,11 @@ from stampcard.host.connecting import Connection
 from stampcard.inbox.preparing import prepare
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import claim
+from stampcard.storage.stating import pause_if_flooded
 
 log = structlog.get_logger()
 
+FAILED = ("quarantined", "failed")
 START, MOST, LEAST = 200, 500, 25
 #: How long (seconds) the loop rests when nothing wakes it.
 REST = 1.0
@@ -112,7 +114,19 @@ class Worker:
             applied = await self._fail(batch[0], error)
         else:
             self._size = min(MOST, self._size + LEAST)
+        await self._pause_flooded(batch, applied.settled)
         await self._told(applied.settled, applied.changes)
+
+    async def _pause_flooded(self, batch: Sequence[Prepared], settled: Sequence[Settled]) -> None:
+        """Where the same error fills the quarantine, pause the connection it comes from."""
+        failed = {one.delivery: one.code for one in settled if one.status in FAILED and one.code != "set_aside"}
+        floods = {(p.connection, failed[p.delivery]) for p in batch if p.delivery in failed}
+        merchant = self._around.setting.merchant
+        for name, code in sorted(floods):
+            if await self._database.write(
+                lambda connection: pause_if_flooded(connection, merchant, name, code, self._clock)  # noqa: B023 - runs before the next turn
+            ):
+                log.error("connection_paused", connection=name, code=code)
 
     async def _commit(self, batch: Sequence[Prepared]) -> Applied:
         while True:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from stampcard.clock import Clock, to_micros
 from stampcard.sealing import Sealer
 from stampcard.storage import saving
 from stampcard.storage.database import Database
 from stampcard.storage.revising import bump
-from stampcard.storage.tables import connection_state, store
+from stampcard.storage.tables import connection_state, inbox, store
+
+#: More deliveries than this, failing alike within the window, pause their connection.
+MOST_ALIKE = 50
+WINDOW = timedelta(minutes=10)
 
 
 def load_states(connection: Connection, merchant: str) -> Sequence[Row[tuple[str, str, str, str, int]]]:
@@ -32,6 +37,24 @@ def set_state(connection: Connection, merchant: str, name: str, state: str, reas
         row = {"merchant": merchant, "connection": name, "state": state, "reason": reason, "since": since}
         saving.upsert(connection, "connection_state", [row])
     bump(connection, merchant)
+
+
+def pause_if_flooded(connection: Connection, merchant: str, name: str, code: str, clock: Clock) -> bool:
+    """Pause a connection whose deliveries keep failing alike: its rows had better wait than all be set aside."""
+    since = to_micros(clock.now() - WINDOW)
+    statement = select(func.count()).where(
+        inbox.c.merchant == merchant,
+        inbox.c.status == "quarantined",
+        inbox.c.connection == name,
+        inbox.c.code == code,
+        inbox.c.settled_at >= since,
+    )
+    count = connection.execute(statement).scalar() or 0
+    if count <= MOST_ALIKE:
+        return False
+    reason = f"{count} deliveries failed alike ({code}): mend the cause, resume the connection, replay them"
+    set_state(connection, merchant, name, "paused", reason, clock)
+    return True
 
 
 class SealedStore:
