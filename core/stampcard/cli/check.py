@@ -24,10 +24,16 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
 ) -> None:
     """Say whether settings, key, programs and connections are right, and where each setting comes from."""
-    from stampcard.cli.findings import shown_settings
+    from stampcard.cli.findings import shown_settings, wrong_settings
     from stampcard.host.discovering import discover
 
-    settings, origin = settings_with_origins(context)
+    try:
+        settings, origin = settings_with_origins(context)
+    except ConfigurationError as error:
+        if not json:
+            raise
+        _tell_programs((), wrong_settings(error), ok=False)
+        raise typer.Exit(INVALID) from None
     table = discover()
     shown = list(shown_settings(settings, origin, table))
     findings = _findings(settings, table, connect=connect)

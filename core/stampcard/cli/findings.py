@@ -15,7 +15,7 @@ from pydantic import SecretBytes, SecretStr
 from stampcard.cli.invocation import reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
-from stampcard.errors import ConfigurationError, ProgramError, StampcardError, Unavailable
+from stampcard.errors import ConfigurationError, InvalidSettings, ProgramError, StampcardError, Unavailable
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
@@ -63,6 +63,11 @@ def shown_settings(settings: Settings, origin: Callable[[str], str], table: Plug
         for key, value in {**ours, **_masked_section(spec, table)}.items():
             if value is not None:
                 yield Shown(setting=f"{above}.{key}", value=value, origin=origin(f"{above}.{key}"))
+
+
+def wrong_settings(error: ConfigurationError) -> list[Finding]:
+    """What makes settings unusable, one finding for each."""
+    return [_wrong(one) for one in (error.problems if isinstance(error, InvalidSettings) else (error,))]
 
 
 def key_findings(path: Path) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from stampcard.errors import StampcardError
 
 
 class _Commands(TyperGroup):
-    """Ends with one clean message and the right code whatever command raised."""
+    """Ends with clean lines and the right code, whatever command raised."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -23,7 +23,8 @@ class _Commands(TyperGroup):
         except StampcardError as error:
             if invocation_of(ctx).debug:
                 raise
-            say(f"error: {error}")
+            for line in str(error).splitlines():
+                say(f"error: {line}")
             raise typer.Exit(exit_code(error)) from None
 
 

@@ -28,12 +28,13 @@ DEFAULT = "default"
 #: What is said for pydantic's own error types.
 _SAID = {
     "missing": "is missing",
-    "model_type": "is a table: write its settings below [{setting}]",
-    "model_attributes_type": "is a table: write its settings below [{setting}]",
-    "dict_type": "is a table: write its settings below [{setting}]",
+    "model_type": "is a table: write its settings below […]",
+    "model_attributes_type": "is a table: write its settings below […]",
+    "dict_type": "is a table: write its settings below […]",
     "string_type": "write text here, in quotes",
     "tuple_type": 'write a list here, such as ["one", "two"]',
     "path_type": "write a path here, in quotes",
+    "string_pattern_mismatch": "write lower-case letters, digits, _ and - here",
 }
 #: Settings whose value must not be shown.
 _HIDDEN = frozenset({"database", "connections"})
@@ -118,6 +119,6 @@ def _message(details: ErrorDetails, setting: str) -> tuple[str, str]:
         return "there is no such setting", suggestion(str(place[-1]), known) or f"Known: {', '.join(known)}"
     if kind == "value_error":
         return str(details["ctx"]["error"]), ""
-    said = _SAID.get(kind, details["msg"]).format(setting=setting)
+    said = _SAID.get(kind, details["msg"]).replace("[…]", f"[{setting}]")
     shown = isinstance(details["input"], str | int | float) and place[0] not in _HIDDEN
     return said[:1].lower() + said[1:] + (f", not {details['input']!r}" if shown else ""), ""

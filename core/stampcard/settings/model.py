@@ -20,8 +20,7 @@ PREFIX = "STAMPCARD_"
 HIDDEN = "…"
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
-# From the first colon to the last @, because a password that was not encoded may hold every sign.
-_PASSWORD = re.compile(r"(?<=[^:/]:)(?!//).*(?=@)|(?<=password=)[^&]*")
+_PASSWORD = re.compile(r"(?<=password=)[^&]*")
 _RELATIVE_FILE = re.compile(r"sqlite:///(?![/?]|:memory:)([^?]+)(.*)", re.DOTALL)
 #: What a connection's section says to Stampcard and not to its plugin.
 _OURS = frozenset({"plugin", "orders_of"})
@@ -147,7 +146,10 @@ class Settings(BaseSettings):
 
     @field_serializer("database")
     def _without_password(self, url: str) -> str:
-        return _PASSWORD.sub(HIDDEN, url)
+        # Up to the last @: a password that was not encoded may hold every sign.
+        account, at, place = _PASSWORD.sub(HIDDEN, url.partition("://")[2]).rpartition("@")
+        user, colon, _ = account.partition(":")
+        return f"{url.partition('://')[0]}://{user}{colon}{HIDDEN * bool(colon)}{at}{place}"
 
     @field_serializer("connections")
     def _without_secrets(self, connections: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
