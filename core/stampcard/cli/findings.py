@@ -221,7 +221,7 @@ def _compared(program: str, path: Path, text: str, stored: Mapping[str, str]) ->
     if stored[program] == text:
         return Finding(level="ok", about=about, text=f"program {program!r} is valid as it stands here")
     lines = sum(line[:1] in "+-" for line in list(unified_diff(stored[program].split("\n"), text.split("\n"), n=0))[2:])
-    differs = f"program {program!r} differs from what is valid in {lines} lines. See: stampcard program diff {path}"
+    differs = f"program {program!r} differs from what is valid in {lines} line{'s' * (lines != 1)}. See: stampcard program diff {path}"
     return Finding(level="warning", about=about, text=differs)
 
 

@@ -35,7 +35,8 @@ def check(file: File, json: Json = False) -> None:
     if json:
         show_json({"file": str(file), "ok": True, "program": program.program, "problems": []})
     else:
-        show(f"{file}: program {program.program!r} is right: {len(program.rules)} rules")
+        count = f"{len(program.rules)} rule{'s' * (len(program.rules) != 1)}"
+        show(f"{file}: program {program.program!r} is right: {count}")
 
 
 @app.command()
