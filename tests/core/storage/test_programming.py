@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from stampcard.domain.ledger import ACCOUNTS
 from stampcard.engine.versions import Programs
 from stampcard.errors import ConfigurationError, ProgramError
 from stampcard.program.reading import read_program
-from stampcard.storage import migrating, saving
+from stampcard.storage import saving
 from stampcard.storage.database import Database
 from stampcard.storage.programming import (
     StoredVersion,
@@ -34,14 +34,6 @@ wallets:
 rules:
   - {id: buy, on: purchase, award: 1 per 1 EUR, wallet: points, when: order.total >= 20}
 """
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'stampcard.db'}")
-    migrating.upgrade(database)
-    yield database
-    database.close()
 
 
 def store(database: Database, text: str, now: datetime = NOW, merchant: str = "main") -> int:
@@ -172,3 +164,11 @@ def test_a_program_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) ->
 def test_merchants_do_not_see_each_others_programs(database: Database) -> None:
     store(database, TEXT, merchant="one")
     assert programs_of(database, "two") == Programs()
+
+
+def test_two_who_apply_at_once_make_two_versions(database: Database) -> None:
+    store(database, TEXT)
+    with ThreadPoolExecutor(2) as pool:
+        numbers = list(pool.map(lambda rate: store(database, TEXT.replace("1 per", f"{rate} per"), LATER), (2, 3)))
+    assert sorted(numbers) == [2, 3]
+    assert [version.number for version in stored(database)] == [1, 2, 3]
