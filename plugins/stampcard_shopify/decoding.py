@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -46,8 +47,9 @@ def utc(moment: datetime) -> datetime:
         raise MalformedPayload("a time lies outside of the calendar") from None
 
 
+@lru_cache(maxsize=8192)
 def exact(amount: Decimal) -> Decimal:
-    """The amount in its one shortest form, so that "5.00" and 5 have the same digest."""
+    """The amount in its one shortest form, so that "5.00" and 5 have the same digest; equal amounts share one answer."""
     if not amount.is_finite() or not -_LIMIT < amount < _LIMIT:
         raise MalformedPayload(f"an amount is not a number below {_LIMIT}")
     return Decimal(format(amount.quantize(_FINEST).normalize() + 0, "f"))
@@ -122,15 +124,17 @@ def _shipping(order: OrderBody) -> tuple[Decimal, Decimal]:
     return total(line.discounted_price for line in kept), tax
 
 
-def _total(order: OrderBody, lines: Iterable[OrderLine], shipping: Decimal, shipping_tax: Decimal) -> Decimal:
+def _total(order: OrderBody, lines: Sequence[OrderLine], shipping: Decimal, shipping_tax: Decimal) -> Decimal:
     """What is owed: `total_price` may lack what an edit added and may still hold what an edit removed."""
 
     def owed(line: OrderLine) -> Decimal:
         return line.gross - line.discount + (ZERO if order.taxes_included else line.tax)
 
-    listed = total(owed(_line(line, line.quantity)) for line in order.line_items)
+    standing = total(map(owed, lines))
+    edited = any(line.quantity != kept.quantity for line, kept in zip(order.line_items, lines, strict=True))
+    listed = total(owed(_line(line, line.quantity)) for line in order.line_items) if edited else standing
     freight = shipping + (ZERO if order.taxes_included else shipping_tax)
-    return exact(max(exact(order.total_price), listed + freight) - listed + total(map(owed, lines)))
+    return exact(max(exact(order.total_price), listed + freight) - listed + standing)
 
 
 def settled(refund: RefundBody) -> list[Transaction]:

@@ -303,7 +303,7 @@ def _settle_rows(connection: Connection, setting: Setting, settled: Sequence[Set
         tries = {row.id: row.attempts + 1 for row in connection.execute(statement)}
     rows = [_settled_row(setting, one, tries.get(one.delivery, 0), to_micros(now)) for one in settled]
     if rows:
-        connection.execute(_SETTLE, rows)
+        saving.execute_many(connection, _SETTLE, rows)
 
 
 def _settled_row(setting: Setting, one: Settled, attempts: int, now: int) -> dict[str, Any]:

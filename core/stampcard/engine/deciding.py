@@ -17,11 +17,13 @@ from stampcard.domain.value import replace
 from stampcard.engine.dating import lifetime
 from stampcard.engine.describing import member_variables, order_variables
 from stampcard.engine.earning import Matched, explained, match, owed_at_once, owed_for_order
+from stampcard.engine.measuring import Measuring
 from stampcard.engine.posting import About
 from stampcard.engine.refunding import Lifetime, bring_to
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import AwardKey, Decision, Draft, Order, Pin, World
 from stampcard.errors import EventRefused
+from stampcard.program.model import Rule
 
 #: How far ahead of our clock a source's clock may be.
 AHEAD = timedelta(minutes=5)
@@ -70,32 +72,44 @@ def _check(snapshot: OrderSnapshot, now: datetime) -> None:
 
 def _award(draft: Draft, event: OrderSeen | RefundSeen, order: Order) -> Order:
     """Bring every award of the order to what its state justifies."""
-    snapshot = order.state.snapshot
+    snapshot, owner = order.state.snapshot, order.member
     standing = draft.world.awards.get(order.subject, {})
-    undecided: list[str] = []
-    owner = order.member
     due: dict[AwardKey, tuple[Matched, LiveProgram]] = {}
     if snapshot is None or owner is None:
         code = "order_unknown" if snapshot is None else "no_customer"
         draft.reasons.append(Reason(rule="", outcome="not_matched", code=code))
     else:
         order = _pinned(draft, order, snapshot, owner)
-        for program, pin in sorted(order.pins.items()):
-            live = draft.world.programs.numbered(program, pin.version)
-            if live is None:
-                detail = _PROGRAM_REFUSALS.get(pin.refused, pin.refused)
-                draft.reasons.append(Reason(rule=program, outcome="not_matched", code=pin.refused, detail=detail))
-                continue
-            for matched in _matches(live, pin, snapshot):
-                key = (owner, program, matched.rule.id)
-                if matched.undecided:
-                    undecided.append(f"{program}/{matched.rule.id}")
-                due[key] = (matched, live)
+        due = _rules(draft, order, snapshot, owner)
     for key in standing.keys() - due.keys():
         _withdraw(draft, order, standing[key])
-    for key, (matched, live) in due.items():
-        _bring(draft, event, order, key, matched, live)
-    return replace(order, undecided=tuple(undecided))
+    if snapshot is not None and due:
+        measuring = Measuring(snapshot, _countable(draft, order, snapshot))
+        for key, (matched, live) in due.items():
+            if matched.reason is None:
+                _bring(draft, event, order, key, matched.rule, live, measuring)
+                continue
+            draft.reasons.append(matched.reason)
+            if key in standing and not matched.undecided:
+                _settle_award(draft, order, standing[key], 0, live)
+    undecided = tuple(f"{program}/{rule}" for (_, program, rule), (matched, _) in due.items() if matched.undecided)
+    return replace(order, undecided=undecided)
+
+
+def _rules(
+    draft: Draft, order: Order, snapshot: OrderSnapshot, owner: str
+) -> dict[AwardKey, tuple[Matched, LiveProgram]]:
+    """Every rule of the pinned versions, with whether it matches; a program that never awards the order says why."""
+    found: dict[AwardKey, tuple[Matched, LiveProgram]] = {}
+    for program, pin in sorted(order.pins.items()):
+        live = draft.world.programs.numbered(program, pin.version)
+        if live is None:
+            detail = _PROGRAM_REFUSALS.get(pin.refused, pin.refused)
+            draft.reasons.append(Reason(rule=program, outcome="not_matched", code=pin.refused, detail=detail))
+            continue
+        for matched in _matches(live, pin, snapshot):
+            found[owner, program, matched.rule.id] = (matched, live)
+    return found
 
 
 def _pinned(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str) -> Order:
@@ -134,7 +148,7 @@ def _matches(live: LiveProgram, pin: Pin, snapshot: OrderSnapshot) -> list[Match
     return match(live, "purchase", variables)
 
 
-def _refused(rule: Any, code: str, detail: str = "") -> Matched:
+def _refused(rule: Rule, code: str, detail: str = "") -> Matched:
     return Matched(rule=rule, reason=Reason(rule=rule.id, outcome="not_matched", code=code, detail=detail))
 
 
@@ -156,37 +170,37 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
 
 
 def _bring(
-    draft: Draft, event: OrderSeen | RefundSeen, order: Order, key: AwardKey, matched: Matched, live: LiveProgram
+    draft: Draft,
+    event: OrderSeen | RefundSeen,
+    order: Order,
+    key: AwardKey,
+    rule: Rule,
+    live: LiveProgram,
+    measuring: Measuring,
 ) -> None:
-    snapshot, rule = order.state.snapshot, matched.rule
-    assert snapshot is not None
-    known = draft.world.awards.get(order.subject, {}).get(key)
-    if matched.reason is not None:
-        draft.reasons.append(matched.reason)
-        if known is not None and not matched.undecided:
-            _settle_award(draft, order, known, 0, live)
-        return
-    terms = live.program.wallets[rule.wallet]
+    """Bring the award of a rule that matched to what the order justifies."""
     member, program, _ = key
-    award = known or Award(subject=order.subject, member=member, program=program, rule=rule.id, wallet=rule.wallet)
+    terms, snapshot = live.program.wallets[rule.wallet], measuring.snapshot
+    award = draft.world.awards.get(order.subject, {}).get(key) or Award(
+        subject=order.subject, member=member, program=program, rule=rule.id, wallet=rule.wallet
+    )
     award = _adjusted(draft, event, award, snapshot)
-    refunds, refused = _countable(order, snapshot)
-    draft.reasons.extend(refused)
-    owed, measured = owed_for_order(rule, terms, snapshot, refunds, award.adjustments)
+    measured = measuring.of(rule.base, ignore_restock=terms.refunds.restock_without_money == "ignore")
+    owed = owed_for_order(rule, terms, measured, award.adjustments, cancelled=snapshot.cancelled)
     after = _settle_award(draft, order, award, owed, live)
     draft.reasons.append(explained(rule, award, after, measured))
 
 
-def _countable(order: Order, snapshot: OrderSnapshot) -> tuple[list[Refund], list[Reason]]:
-    """The refunds that count, and why some do not: a refund above the order is kept aside."""
-    counted, reasons = [], []
+def _countable(draft: Draft, order: Order, snapshot: OrderSnapshot) -> list[Refund]:
+    """The refunds that count; one above the order is kept aside, with its reason."""
+    counted = []
     for refund in standing_refunds(order.state):
         if refund.money > snapshot.total:
             detail = f"refund {refund.reference} of {refund.money} exceeds the order's {snapshot.total}"
-            reasons.append(Reason(rule="", outcome="refused", code="refund_above_order", detail=detail))
+            draft.reasons.append(Reason(rule="", outcome="refused", code="refund_above_order", detail=detail))
         else:
             counted.append(refund)
-    return counted, reasons
+    return counted
 
 
 def _adjusted(draft: Draft, event: OrderSeen | RefundSeen, award: Award, snapshot: OrderSnapshot) -> Award:

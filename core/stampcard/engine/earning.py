@@ -9,9 +9,8 @@ from typing import Any
 
 from stampcard.domain.awards import Adjustment, Award
 from stampcard.domain.decisions import Reason
-from stampcard.domain.orders import OrderSnapshot, Refund
 from stampcard.domain.value import Value
-from stampcard.engine.measuring import Measured, Part, measure
+from stampcard.engine.measuring import Measured, Part
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.amounts import FixedAward
 from stampcard.program.conditions import ConditionError
@@ -39,42 +38,33 @@ def match(live: LiveProgram, on: str, variables: Mapping[str, Any]) -> list[Matc
     if conditions is None:
         return []
     outcomes = conditions.evaluate(variables)
-    return [_matched(rule, outcome) for rule, outcome in zip(conditions.rules, outcomes, strict=True)]
+    return [_matched(live, rule, outcome) for rule, outcome in zip(conditions.rules, outcomes, strict=True)]
 
 
-def _matched(rule: Rule, outcome: bool | ConditionError) -> Matched:
+def _matched(live: LiveProgram, rule: Rule, outcome: bool | ConditionError) -> Matched:
     if isinstance(outcome, ConditionError):
         reason = Reason(rule=rule.id, outcome="undecided", code="condition_failed", detail=outcome.message)
         return Matched(rule=rule, reason=reason, undecided=True)
-    if not outcome:
-        reason = Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
-        return Matched(rule=rule, reason=reason)
-    return Matched(rule=rule)
+    return Matched(rule=rule, reason=None if outcome else live.not_true[rule.id])
 
 
 def owed_for_order(
-    rule: Rule,
-    terms: WalletTerms,
-    snapshot: OrderSnapshot,
-    refunds: Sequence[Refund],
-    adjustments: Sequence[Adjustment],
-) -> tuple[int, Measured]:
-    """Points, in the wallet's smallest unit, that the order as it stands justifies, and what was measured.
+    rule: Rule, terms: WalletTerms, measured: Measured, adjustments: Sequence[Adjustment], *, cancelled: bool
+) -> int:
+    """Points, in the wallet's smallest unit, that the order as it stands justifies.
 
     It is what the customer would have got for just what they kept: a function of the cumulative refunds, so the parts
     of several refunds always add up.
     """
-    ignore = terms.refunds.restock_without_money == "ignore"
-    measured = measure(snapshot, refunds, rule.base, ignore_restock=ignore)
+    if cancelled or (measured.base > 0 and measured.kept == 0):
+        return 0
     extra = sum((a.points for a in adjustments), Decimal(0))
     whole = Part(base=measured.base, refunded=measured.base - measured.kept)
     parts = measured.parts if terms.round_per == "line" and not isinstance(rule.award, FixedAward) else (whole,)
-    if snapshot.cancelled or (measured.base > 0 and measured.kept == 0):
-        return 0, measured
     points = sum(
         _rounded(_exact(rule, part, extra if i == 0 else Decimal(0), whole), terms) for i, part in enumerate(parts)
     )
-    return max(0, points), measured
+    return max(0, points)
 
 
 def _exact(rule: Rule, part: Part, extra: Decimal, whole: Part) -> Decimal:

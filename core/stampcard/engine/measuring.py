@@ -32,6 +32,24 @@ class Measured(Value, frozen=True):
     parts: tuple[Part, ...]
 
 
+class Measuring:
+    """Measures one order for many rules; rules with the same base share the work."""
+
+    def __init__(self, snapshot: OrderSnapshot, refunds: Sequence[Refund]) -> None:
+        self.snapshot = snapshot
+        self._refunds = refunds
+        self._known: dict[tuple[str, str, str, str, bool], Measured] = {}
+
+    def of(self, base: Base, *, ignore_restock: bool) -> Measured:
+        """The order's base as a rule sees it."""
+        key = (base.discount, base.tax, base.shipping, base.gift_cards, ignore_restock)
+        known = self._known.get(key)
+        if known is None:
+            known = measure(self.snapshot, self._refunds, base, ignore_restock=ignore_restock)
+            self._known[key] = known
+        return known
+
+
 def measure(snapshot: OrderSnapshot, refunds: Sequence[Refund], base: Base, *, ignore_restock: bool) -> Measured:
     """Measure an order for one rule; refunds that exceed the order are the caller's to leave out."""
     amounts = _amounts(snapshot, base)

@@ -31,9 +31,16 @@ def post(
     """
     changed = dict(wallet.lots)
     moves: list[LotMove] = []
+    due = wallet.next_change_at
+    opened = wallet.opened
+    stale = False
     for lot in lots:
-        moves.extend(_moves(wallet.lots.get(lot.number), lot))
+        before = wallet.lots.get(lot.number)
+        moves.extend(_moves(before, lot))
         changed[lot.number] = lot
+        opened = max(opened, lot.number)
+        stale = stale or (before is not None and due is not None and changes_at(before) == due)
+        due = _earlier(due, changes_at(lot))
     postings: dict[Account, int] = {account: amount for account, amount in others.items() if amount}
     for move in moves:
         postings[move.account] = postings.get(move.account, 0) + move.amount
@@ -59,8 +66,8 @@ def post(
         lots=changed,
         sums=add(wallet.sums, postings),
         entries=entry.number,
-        opened=max(wallet.opened, max(changed, default=0)),
-        next_change_at=next_change(changed.values()),
+        opened=opened,
+        next_change_at=next_change(changed.values()) if stale else due,
     )
     return after, entry
 
@@ -76,11 +83,19 @@ def _moves(before: Lot | None, after: Lot) -> Iterable[LotMove]:
     return (LotMove(lot=after.number, account=name, amount=n) for name, n in amounts.items() if n)
 
 
+def changes_at(lot: Lot) -> datetime | None:
+    """When a lot activates or expires by itself; None when it never does."""
+    if not lot.remaining:
+        return None
+    return lot.expires_at if lot.active else lot.available_from
+
+
+def _earlier(left: datetime | None, right: datetime | None) -> datetime | None:
+    if left is None or right is None:
+        return left or right
+    return min(left, right)
+
+
 def next_change(lots: Iterable[Lot]) -> datetime | None:
     """When the next of these lots activates or expires by itself."""
-    moments = (
-        lot.expires_at if lot.active else lot.available_from
-        for lot in lots
-        if lot.remaining and (lot.expires_at is not None or not lot.active)
-    )
-    return min((moment for moment in moments if moment is not None), default=None)
+    return min((moment for lot in lots if (moment := changes_at(lot)) is not None), default=None)

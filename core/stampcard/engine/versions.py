@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
 from stampcard.program.conditions import ConditionSet, compile_conditions
 from stampcard.program.model import Program
@@ -17,11 +18,22 @@ class LiveProgram(Value, frozen=True):
     valid_from: datetime
     program: Program
     conditions: Mapping[str, ConditionSet]
+    #: Rule → the reason that is given whenever its condition is not true.
+    not_true: Mapping[str, Reason] = {}
 
 
 def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram:
     """A version with its conditions compiled."""
-    return LiveProgram(number=number, valid_from=valid_from, program=program, conditions=compile_conditions(program))
+    return LiveProgram(
+        number=number,
+        valid_from=valid_from,
+        program=program,
+        conditions=compile_conditions(program),
+        not_true={
+            rule.id: Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
+            for rule in program.rules
+        },
+    )
 
 
 class Programs(Value, frozen=True):

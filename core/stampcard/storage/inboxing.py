@@ -16,6 +16,7 @@ from stampcard.clock import from_micros, to_micros
 from stampcard.domain.deliveries import Delivery
 from stampcard.sealing import Sealer
 from stampcard.storage.numbering import Numbering
+from stampcard.storage.saving import execute_many
 from stampcard.storage.tables import connection_state, inbox
 
 #: How long a worker may hold what it claimed before another may take it over.
@@ -59,8 +60,7 @@ def take_in(
     ]
     # Two processes that take in the same deliveries must meet in the same order.
     rows.sort(key=lambda row: (row["connection"], row["key"], row["body_hash"]))
-    result = connection.execute(_take_in(connection.dialect.name), rows)
-    return max(0, int(result.rowcount))
+    return max(0, execute_many(connection, _take_in(connection.dialect.name), rows))
 
 
 def _ready(merchant: str, now: int, limit: int, claimed: Collection[int]) -> Select[Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, case
+from sqlalchemy import Connection, Dialect, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stampcard.storage.tables import metadata, push
@@ -48,23 +49,44 @@ def _mark(dialect: str) -> Any:
     )
 
 
-def _sorted(table: Table, rows: Iterable[Row]) -> list[Row]:
-    keys = [column.name for column in table.primary_key.columns]
-    return sorted(rows, key=lambda row: tuple(row[key] for key in keys))
+@cache
+def _key(table: Table) -> Callable[[Row], Any]:
+    return itemgetter(*(column.name for column in table.primary_key.columns))
+
+
+@cache
+def _text(statement: Any, dialect: Dialect, columns: tuple[str, ...]) -> tuple[str, Callable[[Row], Any]]:
+    """A statement as the driver takes it, and what makes its parameters of a row."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    constants = {name: value for name, value in compiled.params.items() if name not in columns}
+    if not compiled.positional:
+        return str(compiled), (lambda row: {**constants, **row}) if constants else (lambda row: row)
+    arranged = itemgetter(*compiled.positiontup)
+    return str(compiled), (lambda row: arranged({**constants, **row})) if constants else arranged
+
+
+def execute_many(connection: Connection, statement: Any, rows: Sequence[Row]) -> int:
+    """Run one statement for many rows that have the same keys; answers how many rows it touched.
+
+    The statement is compiled once and the rows go straight to the driver: SQLAlchemy's own handling of parameters would
+    cost more than the database's work.
+    """
+    text, arranged = _text(statement, connection.dialect, tuple(rows[0]))
+    return connection.exec_driver_sql(text, [arranged(row) for row in rows]).rowcount
 
 
 def insert(connection: Connection, table: str, rows: Collection[Row]) -> None:
     """Append rows; a key that exists is an error."""
     if rows:
         target = metadata.tables[table]
-        connection.execute(_insert(target, connection.dialect.name), _sorted(target, rows))
+        execute_many(connection, _insert(target, connection.dialect.name), sorted(rows, key=_key(target)))
 
 
 def insert_new(connection: Connection, table: str, rows: Collection[Row]) -> None:
     """Insert the rows whose keys do not exist yet."""
     if rows:
         target = metadata.tables[table]
-        connection.execute(_insert_new(target, connection.dialect.name), _sorted(target, rows))
+        execute_many(connection, _insert_new(target, connection.dialect.name), sorted(rows, key=_key(target)))
 
 
 def upsert(connection: Connection, table: str, rows: Collection[Row]) -> None:
@@ -72,10 +94,10 @@ def upsert(connection: Connection, table: str, rows: Collection[Row]) -> None:
     if rows:
         target = metadata.tables[table]
         columns = tuple(next(iter(rows)))
-        connection.execute(_upsert(target, connection.dialect.name, columns), _sorted(target, rows))
+        execute_many(connection, _upsert(target, connection.dialect.name, columns), sorted(rows, key=_key(target)))
 
 
 def mark_pushes(connection: Connection, rows: Collection[Row]) -> None:
     """Ask for newer state to be pushed; a push that already waits keeps its place and its patience."""
     if rows:
-        connection.execute(_mark(connection.dialect.name), _sorted(push, rows))
+        execute_many(connection, _mark(connection.dialect.name), sorted(rows, key=_key(push)))
