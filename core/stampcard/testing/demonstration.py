@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -150,8 +150,12 @@ async def demonstrating(
     plugin: str,
     database: str | None = None,
     adapt: Callable[[Settings], Settings] = lambda settings: settings,
+    plugins: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Demonstration]:
-    """Serve a fresh Stampcard in `folder` on a free port, connected to the simulator, with this program text."""
+    """Serve a fresh Stampcard in `folder` on a free port, connected to the simulator, with this program text.
+
+    `adapt` may change the settings, `plugins` are beside those that are installed.
+    """
     await simulator.start()
     key_file = folder / "stampcard.key"
     key_file.touch(mode=0o600)
@@ -167,23 +171,25 @@ async def demonstrating(
             connections={CONNECTION: {"plugin": plugin, **simulator.settings()}},
         )
     )
-    await asyncio.to_thread(_found, settings, simulator, program)
+    await asyncio.to_thread(prepare_database, settings.database, settings.merchant, program, simulator.clock.now())
     try:
-        async with Application(settings, clock=simulator.clock) as application, serving(application) as address:
+        async with (
+            Application(settings, clock=simulator.clock, plugins=plugins) as application,
+            serving(application) as address,
+        ):
             yield Demonstration(simulator=simulator, application=application, address=address)
     finally:
         await simulator.stop()
 
 
-def _found(settings: Settings, simulator: Simulator, text: str) -> None:
+def prepare_database(url: str, merchant: str, text: str, now: datetime) -> None:
     """Make the database, with a program that began before the history does."""
-    began = simulator.clock.now() - BEFORE
     program = read_program(text, "demo program")
-    database = Database(settings.database)
+    database = Database(url)
     try:
         migrating.upgrade(database)
         database.write_now(
-            lambda connection: store_version(connection, settings.merchant, program, text, "demo", "", began)
+            lambda connection: store_version(connection, merchant, program, text, "demo", "", now - BEFORE)
         )
     finally:
         database.close()
