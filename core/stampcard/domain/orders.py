@@ -136,6 +136,11 @@ def standing_refunds(state: OrderState) -> tuple[Refund, ...]:
     return tuple(r for r in refunds if r.reference in named or snapshot.stamp < r.stamp)
 
 
+def exceeds(refund: Refund, snapshot: OrderSnapshot) -> bool:
+    """Whether a refund gives back more than the whole order: it is kept aside and does not count."""
+    return refund.money > snapshot.total
+
+
 def is_tied(state: OrderState, incoming: OrderSnapshot) -> bool:
     """Whether two webhook bodies of different content claim the same moment, so that only a fetch can tell."""
     known = state.snapshot
