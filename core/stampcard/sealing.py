@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import os
+import threading
 from collections.abc import Sequence
 
 import zstandard
@@ -21,6 +22,17 @@ from stampcard.errors import ConfigurationError
 KEY_BYTES = 32
 MAX_OPENED = 64 * 1024 * 1024
 _ID, _NONCE = 4, 12
+
+
+class _Codecs(threading.local):
+    """One compressor and one decompressor per thread: neither may be shared, and making one costs more than using it."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_codecs = _Codecs()
 
 
 class Sealer:
@@ -39,7 +51,7 @@ class Sealer:
     def seal(self, plain: bytes, about: bytes) -> bytes:
         """Compress and encrypt `plain`, bound to `about`."""
         nonce = os.urandom(_NONCE)
-        packed = zstandard.ZstdCompressor(level=1).compress(plain)
+        packed = _codecs.compress(plain)
         return self._newest + nonce + self._ciphers[self._newest].encrypt(nonce, packed, about)
 
     def open(self, sealed: bytes, about: bytes) -> bytes:
@@ -51,7 +63,7 @@ class Sealer:
             packed = cipher.decrypt(sealed[_ID : _ID + _NONCE], sealed[_ID + _NONCE :], about)
         except InvalidTag:
             raise ConfigurationError("key_file", "a stored value does not open: it was altered or moved") from None
-        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=MAX_OPENED)
+        return _codecs.decompress(packed, max_output_size=MAX_OPENED)
 
     def fingerprint(self, value: str) -> str:
         """The tombstone of an identifier: tells equality, nothing else."""

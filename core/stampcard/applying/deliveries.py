@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -143,7 +144,11 @@ def _decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     identities = resolve(unit, events)
     orders = sorted({key for sourced in events if (key := order_key(sourced)) is not None})
     owners = _owners(unit, orders) | {row.member for row in identities.values()}
-    unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events))
+    often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
+    repeated = {
+        identities[who].member for e in events if order_key(e) in often and (who := customer_of(e)) in identities
+    }
+    unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events), repeated=repeated)
     return [_decide(unit, prepared, identities) for prepared in batch]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -21,11 +21,11 @@ from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, deci
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import Programs
 from stampcard.engine.world import Draft
-from stampcard.errors import Conflict, NotFound, RequestRefused
+from stampcard.errors import Conflict, ItemsRefused, NotFound, RequestRefused
 from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
 from stampcard.storage.rows import open_object, seal_object
-from stampcard.storage.tables import idempotency
+from stampcard.storage.tables import effect, idempotency
 
 #: The connection of members whom no storefront named.
 OWN = "stampcard"
@@ -59,10 +59,17 @@ class Answer(Value, frozen=True):
 
 
 Work = Callable[[Unit], Answer]
+#: Completes an answer with what can only be told once everything is written.
+Show = Callable[[Connection, Answer], Answer]
 
 
 def answer(
-    connection: Connection, setting: Setting, once: Once | None, now: datetime, work: Work
+    connection: Connection,
+    setting: Setting,
+    once: Once | None,
+    now: datetime,
+    work: Work,
+    show: Show = lambda _, given: given,
 ) -> tuple[Answer, list[Change]]:
     """Do the work, or give the answer that the same request got before.
 
@@ -73,7 +80,8 @@ def answer(
     unit = Unit(connection, setting, now)
     if once is None:
         given = work(unit)
-        return given, unit.save()
+        changes = unit.save()
+        return show(connection, given), changes
     row = {
         "merchant": setting.merchant,
         "key": once.key,
@@ -83,15 +91,13 @@ def answer(
         "created_at": to_micros(now),
     }
     saving.insert_new(connection, "idempotency", [row])
-    known = connection.execute(_KNOWN, row).one()
-    if known.body_hash != once.digest:
-        raise Conflict("idempotency_key_reused", f"the key {once.key!r} was used for another request to {once.path}")
-    about = f"idempotency:{setting.merchant}:{once.path}:{once.key}"
-    if known.status:
-        body = open_object(setting.sealer, known.answer_sealed, about)
-        return Answer(status=known.status, body=body), []
+    before = stored(connection, setting, once)
+    if before is not None:
+        return before, []
     given = work(unit)
     changes = unit.save()
+    given = show(connection, given)
+    about = _about(setting, once)
     connection.execute(
         update(idempotency)
         .where(
@@ -100,6 +106,27 @@ def answer(
         .values(status=given.status, answer_sealed=seal_object(setting.sealer, given.body, about), member=given.member)
     )
     return given, changes
+
+
+def stored(connection: Connection, setting: Setting, once: Once) -> Answer | None:
+    """The answer that this request got before.
+
+    Raises Conflict if the key was used for another request, or if the answer was erased with the member it told about.
+    """
+    known = connection.execute(_KNOWN, {"merchant": setting.merchant, "key": once.key, "path": once.path}).one_or_none()
+    if known is None:
+        return None
+    if known.body_hash != once.digest:
+        raise Conflict("idempotency_key_reused", f"the Idempotency-Key was used for another request to {once.path}")
+    if not known.status:
+        return None
+    if known.answer_sealed is None:
+        raise Conflict("answer_erased", "this was done before; its answer was deleted with the member it told about")
+    return Answer(status=known.status, body=open_object(setting.sealer, known.answer_sealed, _about(setting, once)))
+
+
+def _about(setting: Setting, once: Once) -> str:
+    return f"idempotency:{setting.merchant}:{once.path}:{once.key}"
 
 
 def lock_member(unit: Unit, member: str, *, attributes: bool = False) -> None:
@@ -111,6 +138,7 @@ def lock_member(unit: Unit, member: str, *, attributes: bool = False) -> None:
 
 def spend(unit: Unit, member: str, wallet: str, amount: int, key: str, note: str) -> Debit:
     """Spend points of a member; the key is the debit's own, for cancelling it."""
+    _reserve(unit, f"spend:{key}", member)
     lock_member(unit, member)
     if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
         raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")
@@ -118,6 +146,17 @@ def spend(unit: Unit, member: str, wallet: str, amount: int, key: str, note: str
     unit.absorb(decision)
     assert decision.debit is not None
     return decision.debit
+
+
+def _reserve(unit: Unit, key: str, member: str) -> None:
+    """Let two requests that name the same spend meet, although they lock different members."""
+    row = {"merchant": unit.setting.merchant, "key": key, "body_hash": member, "created_at": to_micros(unit.now)}
+    saving.insert_new(unit.connection, "effect", [row])
+    owner = unit.connection.execute(
+        select(effect.c.body_hash).where(effect.c.merchant == unit.setting.merchant, effect.c.key == key)
+    ).scalar()
+    if owner != member:
+        raise Conflict("spend_exists", f"there is a spend with the key {key.partition(':')[2]!r} already")
 
 
 def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
@@ -179,6 +218,27 @@ def change_attributes(unit: Unit, member: str, attributes: Mapping[str, Any]) ->
     """Change attributes of a member; null removes one. Raises RequestRefused for what the program does not declare."""
     check_attributes(unit.setting.programs, attributes)
     lock_member(unit, member, attributes=True)
+    _merge(unit, member, attributes)
+
+
+def change_many(unit: Unit, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Change attributes of several members, of all or of none; raises ItemsRefused with everything that is wrong."""
+    unit.lock([member for member, _ in wanted], attributes=True)
+    refused: list[tuple[int, RequestRefused]] = []
+    for index, (member, attributes) in enumerate(wanted):
+        try:
+            check_attributes(unit.setting.programs, attributes)
+            if member not in unit.members or unit.members[member].erased_at is not None:
+                raise NotFound("member", member)
+        except RequestRefused as error:
+            refused.append((index, error))
+        else:
+            _merge(unit, member, attributes)
+    if refused:
+        raise ItemsRefused(refused)
+
+
+def _merge(unit: Unit, member: str, attributes: Mapping[str, Any]) -> None:
     known = unit.members[member]
     merged = {**known.attributes, **attributes}
     changed = replace(known, attributes={name: value for name, value in merged.items() if value is not None})

@@ -106,8 +106,19 @@ class Unit:
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
 
-    def lock(self, members: Collection[str], orders: Collection[tuple[str, str]] = (), *, attributes: bool) -> None:
-        """Lock and load members, then orders with their awards, then the wallets of all members concerned."""
+    def lock(
+        self,
+        members: Collection[str],
+        orders: Collection[tuple[str, str]] = (),
+        *,
+        attributes: bool,
+        repeated: Collection[str] | None = None,
+    ) -> None:
+        """Lock and load members, then orders with their awards, then the wallets of all members concerned.
+
+        With `repeated` (members whose orders come more than once in this unit) lots are read only where something may
+        be taken: by them, by the owners of awards that stand already, and by time.
+        """
         merchant, sealer = self.setting.merchant, self.setting.sealer
         self.members = loading.load_members(
             self.connection, merchant, members, sealer, attributes=attributes, lock=True
@@ -118,7 +129,10 @@ class Unit:
             self.orders = loading.load_orders(self.connection, merchant, orders, sealer, lock=True)
             subjects = [f"order:{source}:{reference}" for source, reference in orders]
             self.awards = loading.load_awards(self.connection, merchant, subjects)
-        self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects)
+        touching = None
+        if repeated is not None:
+            touching = {owner for of in self.awards.values() for owner, _, _ in of} | set(repeated)
+        self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
         self.loaded = dict(self.wallets)
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:

@@ -32,7 +32,11 @@ class Lot(Value, frozen=True):
 
 
 class Wallet(Value, frozen=True):
-    """A member's wallet as booked up to `booked_to`; `lots` holds at least every lot that the work at hand may touch."""
+    """A member's wallet as booked up to `booked_to`.
+
+    `lots` holds every lot that the work at hand may touch; the first change among the lots that were left out is
+    `left_out_until`.
+    """
 
     member: str
     name: str
@@ -42,6 +46,7 @@ class Wallet(Value, frozen=True):
     entries: int = 0
     opened: int = 0
     next_change_at: datetime | None = None
+    left_out_until: datetime | None = None
 
 
 class Balance(Value, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,15 +13,14 @@ from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen
 from stampcard.domain.members import Member
-from stampcard.domain.orders import OrderSnapshot, Refund, is_tied, merge, standing_refunds, state_of
+from stampcard.domain.orders import OrderSnapshot, Refund, exceeds, is_tied, merge, standing_refunds, state_of
 from stampcard.domain.value import replace
-from stampcard.engine.dating import lifetime
 from stampcard.engine.describing import member_variables, order_variables
-from stampcard.engine.earning import Matched, explained, match, owed_at_once, owed_for_order
+from stampcard.engine.earning import explained, match, owed_at_once, owed_for_order
 from stampcard.engine.measuring import Measuring
 from stampcard.engine.posting import About
-from stampcard.engine.refunding import Lifetime, bring_to
-from stampcard.engine.versions import LiveProgram
+from stampcard.engine.refunding import bring_to
+from stampcard.engine.versions import LiveProgram, Matched
 from stampcard.engine.world import AwardKey, Decision, Draft, Order, Pin, World
 from stampcard.errors import EventRefused
 from stampcard.program.model import Rule
@@ -80,7 +80,7 @@ def _award(draft: Draft, event: OrderSeen | RefundSeen, order: Order) -> Order:
         draft.reasons.append(Reason(rule="", outcome="not_matched", code=code))
     else:
         order = _pinned(draft, order, snapshot, owner)
-        due = _rules(draft, order, snapshot, owner)
+        due = _rules(draft, order, snapshot, owner, standing)
     for key in standing.keys() - due.keys():
         _withdraw(draft, order, standing[key])
     if snapshot is not None and due:
@@ -88,18 +88,16 @@ def _award(draft: Draft, event: OrderSeen | RefundSeen, order: Order) -> Order:
         for key, (matched, live) in due.items():
             if matched.reason is None:
                 _bring(draft, event, order, key, matched.rule, live, measuring)
-                continue
-            draft.reasons.append(matched.reason)
-            if key in standing and not matched.undecided:
+            elif not matched.undecided:
                 _settle_award(draft, order, standing[key], 0, live)
     undecided = tuple(f"{program}/{rule}" for (_, program, rule), (matched, _) in due.items() if matched.undecided)
-    return replace(order, undecided=undecided)
+    return replace(order, undecided=undecided) if undecided or order.undecided else order
 
 
 def _rules(
-    draft: Draft, order: Order, snapshot: OrderSnapshot, owner: str
+    draft: Draft, order: Order, snapshot: OrderSnapshot, owner: str, standing: Mapping[AwardKey, Award]
 ) -> dict[AwardKey, tuple[Matched, LiveProgram]]:
-    """Every rule of the pinned versions, with whether it matches; a program that never awards the order says why."""
+    """The rules of the pinned versions that pay, are undecided or have paid; every other one leaves its reason."""
     found: dict[AwardKey, tuple[Matched, LiveProgram]] = {}
     for program, pin in sorted(order.pins.items()):
         live = draft.world.programs.numbered(program, pin.version)
@@ -108,7 +106,13 @@ def _rules(
             draft.reasons.append(Reason(rule=program, outcome="not_matched", code=pin.refused, detail=detail))
             continue
         for matched in _matches(live, pin, snapshot):
-            found[owner, program, matched.rule.id] = (matched, live)
+            if matched.reason is not None:
+                draft.reasons.append(matched.reason)
+                if not standing and not matched.undecided:
+                    continue
+            key = (owner, program, matched.rule.id)
+            if matched.reason is None or matched.undecided or key in standing:
+                found[key] = (matched, live)
     return found
 
 
@@ -195,7 +199,7 @@ def _countable(draft: Draft, order: Order, snapshot: OrderSnapshot) -> list[Refu
     """The refunds that count; one above the order is kept aside, with its reason."""
     counted = []
     for refund in standing_refunds(order.state):
-        if refund.money > snapshot.total:
+        if exceeds(refund, snapshot):
             detail = f"refund {refund.reference} of {refund.money} exceeds the order's {snapshot.total}"
             draft.reasons.append(Reason(rule="", outcome="refused", code="refund_above_order", detail=detail))
         else:
@@ -223,15 +227,13 @@ def _settle_award(draft: Draft, order: Order, award: Award, due: int, live: Live
 
 
 def _pay(draft: Draft, award: Award, due: int, live: LiveProgram, occurred_at: datetime) -> Award:
-    terms = live.program.wallets[award.wallet]
     wallet = draft.wallet(award.member, award.wallet)
-    available_from, expires_at = lifetime(terms, live.program.zone, occurred_at)
-    if terms.pending is None:  # a source whose clock is ahead of ours must not make points wait
-        available_from = min(available_from, draft.world.now)
-    dates = Lifetime(available_from=available_from, expires_at=expires_at, program_version=live.number)
+    dates = draft.lifetime(live, award.wallet, occurred_at)
     about = About(occurred_at=occurred_at, now=draft.world.now)
-    wallet, after, entries = bring_to(wallet, award, due, terms.refunds.policy, dates, about)
-    draft.keep(wallet, *entries)
+    policy = live.program.wallets[award.wallet].refunds.policy
+    wallet, after, entries = bring_to(wallet, award, due, policy, dates, about)
+    if entries:
+        draft.keep(wallet, *entries)
     if after != award or award.basis:
         draft.award(after)
     return after

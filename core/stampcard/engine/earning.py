@@ -9,9 +9,8 @@ from typing import Any
 
 from stampcard.domain.awards import Adjustment, Award
 from stampcard.domain.decisions import Reason
-from stampcard.domain.value import Value
 from stampcard.engine.measuring import Measured, Part
-from stampcard.engine.versions import LiveProgram
+from stampcard.engine.versions import LiveProgram, Matched
 from stampcard.program.amounts import FixedAward
 from stampcard.program.conditions import ConditionError
 from stampcard.program.model import Rule, WalletTerms
@@ -24,28 +23,20 @@ _ROUNDING: Mapping[str, str] = {
 }
 
 
-class Matched(Value, frozen=True):
-    """A rule that pays, or one that does not, with the reason; `undecided` when its condition failed."""
-
-    rule: Rule
-    reason: Reason | None = None
-    undecided: bool = False
-
-
 def match(live: LiveProgram, on: str, variables: Mapping[str, Any]) -> list[Matched]:
     """Every rule for this kind of event, with whether its condition holds."""
     conditions = live.conditions.get(on)
     if conditions is None:
         return []
-    outcomes = conditions.evaluate(variables)
-    return [_matched(live, rule, outcome) for rule, outcome in zip(conditions.rules, outcomes, strict=True)]
+    return [
+        true if verdict is True else not_true if verdict is False else _undecided(verdict, true.rule)
+        for (true, not_true), verdict in zip(live.verdicts[on], conditions.evaluate(variables), strict=True)
+    ]
 
 
-def _matched(live: LiveProgram, rule: Rule, outcome: bool | ConditionError) -> Matched:
-    if isinstance(outcome, ConditionError):
-        reason = Reason(rule=rule.id, outcome="undecided", code="condition_failed", detail=outcome.message)
-        return Matched(rule=rule, reason=reason, undecided=True)
-    return Matched(rule=rule, reason=None if outcome else live.not_true[rule.id])
+def _undecided(error: ConditionError, rule: Rule) -> Matched:
+    reason = Reason(rule=error.rule, outcome="undecided", code="condition_failed", detail=error.message)
+    return Matched(rule=rule, reason=reason, undecided=True)
 
 
 def owed_for_order(

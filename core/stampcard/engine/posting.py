@@ -67,7 +67,7 @@ def post(
         sums=add(wallet.sums, postings),
         entries=entry.number,
         opened=opened,
-        next_change_at=next_change(changed.values()) if stale else due,
+        next_change_at=_earlier(next_change(changed.values()), wallet.left_out_until) if stale else due,
     )
     return after, entry
 

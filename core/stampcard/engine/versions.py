@@ -8,7 +8,15 @@ from datetime import datetime
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
 from stampcard.program.conditions import ConditionSet, compile_conditions
-from stampcard.program.model import Program
+from stampcard.program.model import Program, Rule
+
+
+class Matched(Value, frozen=True):
+    """A rule that pays, or one that does not, with the reason; `undecided` when its condition failed."""
+
+    rule: Rule
+    reason: Reason | None = None
+    undecided: bool = False
 
 
 class LiveProgram(Value, frozen=True):
@@ -18,22 +26,25 @@ class LiveProgram(Value, frozen=True):
     valid_from: datetime
     program: Program
     conditions: Mapping[str, ConditionSet]
-    #: Rule → the reason that is given whenever its condition is not true.
-    not_true: Mapping[str, Reason] = {}
+    #: For each rule of an event type: what it comes to when its condition is true, and when it is not.
+    verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
 
 
 def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram:
     """A version with its conditions compiled."""
+    conditions = compile_conditions(program)
     return LiveProgram(
         number=number,
         valid_from=valid_from,
         program=program,
-        conditions=compile_conditions(program),
-        not_true={
-            rule.id: Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
-            for rule in program.rules
-        },
+        conditions=conditions,
+        verdicts={on: tuple((Matched(rule=r), _not_true(r)) for r in of.rules) for on, of in conditions.items()},
     )
+
+
+def _not_true(rule: Rule) -> Matched:
+    reason = Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
+    return Matched(rule=rule, reason=reason)
 
 
 class Programs(Value, frozen=True):

@@ -14,9 +14,11 @@ from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY, OrderState
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet
+from stampcard.engine.dating import lifetime
+from stampcard.engine.refunding import Lifetime
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
-from stampcard.engine.versions import Programs
+from stampcard.engine.versions import LiveProgram, Programs
 
 #: (member, program, rule)
 AwardKey = tuple[str, str, str]
@@ -91,6 +93,7 @@ class Draft:
         self._wallets: dict[tuple[str, str], Wallet] = {}
         self._awards: dict[tuple[str, AwardKey], Award] = {}
         self._entries: list[Entry] = []
+        self._lifetimes: dict[tuple[str, int, str, datetime], Lifetime] = {}
 
     def wallet(self, member: str, name: str) -> Wallet:
         """A member's wallet, settled up to now; a new one if there is none yet."""
@@ -107,6 +110,19 @@ class Draft:
         """Remember a wallet's new value and what led to it."""
         self._wallets[wallet.member, wallet.name] = wallet
         self._entries.extend(entries)
+
+    def lifetime(self, live: LiveProgram, wallet: str, occurred_at: datetime) -> Lifetime:
+        """Dates of what is earned at that moment; all rules of an order share one answer."""
+        key = (live.program.program, live.number, wallet, occurred_at)
+        known = self._lifetimes.get(key)
+        if known is None:
+            terms = live.program.wallets[wallet]
+            available_from, expires_at = lifetime(terms, live.program.zone, occurred_at)
+            if terms.pending is None:  # a source whose clock is ahead of ours must not make points wait
+                available_from = min(available_from, self.world.now)
+            known = Lifetime(available_from=available_from, expires_at=expires_at, program_version=live.number)
+            self._lifetimes[key] = known
+        return known
 
     def award(self, award: Award) -> None:
         """Remember an award's new value."""

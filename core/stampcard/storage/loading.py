@@ -5,12 +5,15 @@ its key, so that two units of work never wait for each other in a circle.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, or_, select, tuple_
 
+from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
+from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import AwardKey, Order
@@ -112,19 +115,37 @@ def load_awards(connection: Connection, merchant: str, subjects: Collection[str]
 
 
 def load_wallets(
-    connection: Connection, merchant: str, members: Collection[str], subjects: Collection[str] = ()
+    connection: Connection,
+    merchant: str,
+    members: Collection[str],
+    subjects: Collection[str] = (),
+    touching: Collection[str] | None = None,
+    now: datetime | None = None,
 ) -> dict[tuple[str, str], Wallet]:
-    """(member, wallet) → the wallet with its live lots and every lot of these subjects."""
+    """(member, wallet) → the wallet with its live lots and every lot of these subjects.
+
+    With `touching`, lots are read for those members only, and for wallets that time changes by `now`: a credit alone
+    needs none of the lots that are there.
+    """
+    balances = _all(connection, _balances, merchant, members)
+    whole = set(members)
+    if touching is not None and now is not None:
+        due = {
+            row.member for row in balances if row.next_change_at is not None and row.next_change_at <= to_micros(now)
+        }
+        whole = due | set(touching)
     lots: dict[tuple[str, str], dict[int, Lot]] = {}
-    found: Iterable[Row[Any]] = _all(connection, _live_lots, merchant, members)
-    if subjects:
-        found = [*found, *_all(connection, _lots_of_subjects, merchant, members, subjects=sorted(subjects))]
+    found: Iterable[Row[Any]] = _all(connection, _live_lots, merchant, whole)
+    if subjects and whole:
+        found = [*found, *_all(connection, _lots_of_subjects, merchant, whole, subjects=sorted(subjects))]
     for row in found:
         lots.setdefault((row.member, row.wallet), {})[row.number] = rows.lot_of(row)
-    return {
-        (row.member, row.wallet): rows.wallet_of(row, lots.get((row.member, row.wallet), {}))
-        for row in _all(connection, _balances, merchant, members)
-    }
+    wallets = {}
+    for row in balances:
+        wallet = rows.wallet_of(row, lots.get((row.member, row.wallet), {}))
+        left_out = row.member not in whole
+        wallets[row.member, row.wallet] = replace(wallet, left_out_until=wallet.next_change_at) if left_out else wallet
+    return wallets
 
 
 def load_lots(connection: Connection, merchant: str, wallet: Wallet, numbers: Collection[int]) -> Mapping[int, Lot]:

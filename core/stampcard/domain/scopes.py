@@ -1,0 +1,31 @@
+"""What an API key may be allowed to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+ADMIN = "admin"
+
+#: Scope → what it allows, as keys' owners read it.
+SCOPES: Mapping[str, str] = {
+    "members:read": "see members, their balances, lots and entries",
+    "members:write": "create, change and erase members",
+    "points:write": "spend, cancel spends, and adjust points by hand",
+    "events:write": "report events of your own",
+    "orders:read": "see orders and why they earned what they earned",
+    "deliveries:read": "see what came in, without bodies",
+    "deliveries:body": "see the raw bodies of what came in: personal data",
+    "deliveries:write": "apply deliveries again",
+    "outbox:read": "see what is to be sent",
+    "outbox:write": "send again, drop, and bring a connection up to date",
+    "connections:read": "see connections and how they are",
+    "connections:write": "pause and resume connections",
+    "programs:read": "see the programs",
+    "health:read": "see the health of the installation in detail",
+    ADMIN: "everything",
+}
+
+
+def allows(granted: Collection[str], scope: str) -> bool:
+    """Whether a key with these scopes may do what `scope` stands for."""
+    return scope in granted or ADMIN in granted
