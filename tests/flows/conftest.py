@@ -25,6 +25,12 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
+def program() -> str:
+    """The program of the demo."""
+    return PROGRAM
+
+
+@pytest.fixture
 def shop() -> ShopifySimulator:
     """A shop whose own API never fails by chance."""
     return ShopifySimulator(7, ShopPlan(api_failures=0.0))

@@ -1,0 +1,128 @@
+"""`stampcard`, but dying at a named point: a program that tests start, never a module that they import.
+
+MORTAL=<point>:<passes> kills the process with SIGKILL when it passes that point for so many times.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import stampcard.calling.leases
+import stampcard.inbox.batching
+import stampcard.inbox.fetching
+import stampcard.inbox.working
+import stampcard.outbox.pushing
+import stampcard.storage.inboxing
+from stampcard.calling.lines import Line
+from stampcard.cli.main import run
+from stampcard.storage.database import Database
+
+_lock = threading.Lock()
+_ran = threading.local()
+_left = 0
+
+
+def passed() -> None:
+    """One pass more; the last one is the end."""
+    global _left  # noqa: PLW0603 - the process has one life
+    with _lock:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: ModuleType, name: str) -> None:
+    """Die before a step of a transaction does anything."""
+    step = getattr(owner, name)
+
+    def mortal(*given: Any, **named: Any) -> Any:
+        passed()
+        return step(*given, **named)
+
+    setattr(owner, name, mortal)
+
+
+def inside(owner: ModuleType, name: str) -> None:
+    """Die after a step of a transaction has written, before anything is committed."""
+    step = getattr(owner, name)
+
+    def mortal(*given: Any, **named: Any) -> Any:
+        answer = step(*given, **named)
+        passed()
+        return answer
+
+    setattr(owner, name, mortal)
+
+
+def after(owner: ModuleType, name: str) -> None:
+    """Die after the transaction of a step was committed, before anybody hears of it."""
+    step, write_now = getattr(owner, name), Database.write_now
+
+    def marked(*given: Any, **named: Any) -> Any:
+        _ran.step = True
+        return step(*given, **named)
+
+    def mortal(self: Database, work: Callable[[Any], Any]) -> Any:
+        _ran.step = False
+        answer = write_now(self, work)
+        if _ran.step:
+            passed()
+        return answer
+
+    setattr(owner, name, marked)
+    Database.write_now = mortal  # type: ignore[method-assign]
+
+
+def calling(_: ModuleType, name: str) -> None:
+    """Die before or after a call to the vendor."""
+    attempt = Line.attempt
+
+    async def mortal(self: Line, items: Any) -> Any:
+        if name == "before":
+            passed()
+        outcomes = await attempt(self, items)
+        if name == "after":
+            passed()
+        return outcomes
+
+    Line.attempt = mortal  # type: ignore[method-assign]
+
+
+POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
+    "before-storing": (before, stampcard.inbox.batching, "take_in"),
+    "while-storing": (inside, stampcard.inbox.batching, "take_in"),
+    "after-storing": (after, stampcard.inbox.batching, "take_in"),
+    "before-applying": (before, stampcard.inbox.working, "apply_deliveries"),
+    "while-applying": (inside, stampcard.inbox.working, "apply_deliveries"),
+    "after-applying": (after, stampcard.inbox.working, "apply_deliveries"),
+    "while-keeping-what-was-fetched": (inside, stampcard.inbox.fetching, "take_in"),
+    "after-keeping-what-was-fetched": (after, stampcard.inbox.fetching, "take_in"),
+    "before-pushing": (calling, stampcard.outbox.pushing, "before"),
+    "after-pushing": (calling, stampcard.outbox.pushing, "after"),
+    "while-settling-pushes": (inside, stampcard.outbox.pushing, "settle_pushes"),
+    "after-settling-pushes": (after, stampcard.outbox.pushing, "settle_pushes"),
+}
+
+
+def main() -> None:
+    """Arm the point, then do what `stampcard` does."""
+    global _left  # noqa: PLW0603 - the process has one life
+    # What a dead process held is waited for; how long is not what is tried here.
+    stampcard.calling.leases.SPAN = timedelta(seconds=2)
+    stampcard.storage.inboxing.CLAIM = timedelta(seconds=2)
+    point, _, passes = os.environ.get("MORTAL", "").partition(":")
+    if point:
+        arm, owner, name = POINTS[point]
+        _left = int(passes)
+        arm(owner, name)
+    run()
+
+
+if __name__ == "__main__":
+    main()
