@@ -62,5 +62,6 @@ def failure(response: httpx.Response, blame: str) -> CallFailed:
 
 def seconds_to_wait(response: httpx.Response) -> float | None:
     """Retry-After, which Shopify gives in seconds."""
-    text = response.headers.get("retry-after", "")
+    # No more digits than a year of seconds has: thousands of them would be infinity.
+    text = response.headers.get("retry-after", "")[:9]
     return float(text) if text.isascii() and text.replace(".", "", 1).isdecimal() else None

@@ -1,0 +1,24 @@
+"""The contract of a plugin as tests that its author inherits.
+
+::
+
+    class TestTill(PluginContract):
+        plugin = stampcard_till
+        settings = SETTINGS
+        …
+
+Each rule is one method whose first sentence says what it wants. `Case` lists what the author fills in. Nothing needs a
+network, a database or an event loop of the author's.
+"""
+
+from __future__ import annotations
+
+from stampcard.testing.rules.decoding import DecodingRules
+from stampcard.testing.rules.delivering import DeliveringRules
+from stampcard.testing.rules.keeping import KeepingRules
+from stampcard.testing.rules.naming import NamingRules
+from stampcard.testing.rules.verifying import VerifyingRules
+
+
+class PluginContract(NamingRules, KeepingRules, VerifyingRules, DecodingRules, DeliveringRules):
+    """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

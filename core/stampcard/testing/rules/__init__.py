@@ -1,0 +1,1 @@
+"""The rules that every plugin keeps, by concern; an author inherits them through `stampcard.testing.contract`."""

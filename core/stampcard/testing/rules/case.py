@@ -1,0 +1,224 @@
+"""What an author says of a plugin, and what the rules then do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from stampcard.domain.value import Value
+from stampcard.host.connecting import ConnectionSpec, Resources, connect_one
+from stampcard.host.discovering import PluginTable, discover
+from stampcard.plugin import (
+    Balance,
+    BalancePush,
+    Capabilities,
+    Command,
+    Delivery,
+    PluginManifest,
+    Reply,
+    Sink,
+    UnverifiedRequest,
+    VerifiedRequest,
+    WebhookSource,
+)
+from stampcard.testing.clock import NOON, FakeClock
+from stampcard.testing.listening import Lines, recording_log
+
+CONNECTION = "contract"
+PUBLIC_URL = "https://loyalty.example"
+#: Seconds after which a plugin hangs; the fake clock passes by itself, so only a deadlock takes so long.
+PATIENCE = 20.0
+
+Vendor = Callable[[httpx.Request], httpx.Response]
+T = TypeVar("T")
+
+
+class Recording(Value, frozen=True):
+    """One payload as the vendor sent it; `fetched` if it is an answer to a fetch of ours."""
+
+    name: str
+    topic: str
+    body: bytes
+    fetched: bool = False
+
+
+class MemoryStore(dict[str, bytes]):
+    """A connection's store, as long as the test lasts."""
+
+    async def get(self, key: str) -> bytes | None:  # type: ignore[override]
+        return super().get(key)
+
+    async def set(self, key: str, value: bytes) -> None:
+        self[key] = value
+
+
+@dataclass(slots=True)
+class Visit:
+    """A connection that stands, and what was seen of it."""
+
+    capabilities: Capabilities
+    clock: FakeClock
+    lines: Lines
+    requests: list[httpx.Request] = field(default_factory=list)
+
+    def sink(self, kind: str) -> Sink[Any]:
+        return next(sink for sink in self.capabilities.sinks if sink.kind == kind)
+
+
+class Case:
+    """Fill in what the plugin has; what a plugin does not have is left as it is."""
+
+    #: The module behind the entry point.
+    plugin: ModuleType
+    #: A connection's section that is valid, without the key `plugin`.
+    settings: Mapping[str, Any]
+    #: Every webhook secret in `settings`: each must be good.
+    secrets: Sequence[str] = ()
+    #: Every other secret in `settings`: tokens, passwords, keys.
+    credentials: Sequence[str] = ()
+    #: The folder of recorded payloads, `<topic>__<variant>.json`; in names, what is no letter or digit is `_`.
+    fixtures: Path
+    #: All topics that the plugin decodes.
+    topics: Collection[str] = ()
+    #: Those of the topics that only come because the plugin fetched them.
+    fetched: Collection[str] = ()
+    #: Fixture name → the kinds of events (or `Refetch`) that it decodes to, in order.
+    expected: Mapping[str, Sequence[type]] = MappingProxyType({})
+    #: A topic that the plugin does not decode.
+    unknown_topic: str = "weather_changed"
+    #: The header, in lower case, that carries the signature.
+    signature_header: str = ""
+    #: False where the vendor sends a shared token instead of a signature over the body.
+    signs_body: bool = True
+    #: The kinds of the plugin's sinks.
+    sinks: Collection[str] = ()
+    #: A customer's reference that the vendor refuses; empty if it cannot.
+    unfit_reference: str = ""
+    #: Answers that blame the item, so that sending it again is of no use.
+    refusals: Collection[int] = (400, 404, 422)
+    #: False where the vendor's status alone says that it took the item.
+    success_is_in_the_body: bool = True
+
+    def sign(self, topic: str, body: bytes, secret: str, /) -> Mapping[str, str]:
+        """The headers with which the vendor sends this body."""
+        raise NotImplementedError(f"say how the vendor signs: {type(self).__name__}.sign")
+
+    def vendor(self, request: httpx.Request) -> httpx.Response:
+        """The vendor's API when all is well."""
+        raise NotImplementedError(f"play the vendor: {type(self).__name__}.vendor")
+
+    def item(self, kind: str, number: int) -> BalancePush | Command:
+        """One of many different items for a sink of that kind."""
+        if kind != "balance":
+            raise NotImplementedError(f"make a command of kind {kind!r}: {type(self).__name__}.item")
+        balances = {"points": Balance(active=100 + number, lifetime=100 + number)}
+        return BalancePush(member=f"m{number}", reference=str(7001 + number), version=3, balances=balances)
+
+    def manifest(self) -> PluginManifest:
+        manifest = self.plugin.plugin_manifest()
+        assert isinstance(manifest, PluginManifest), "plugin_manifest gives a PluginManifest"
+        return manifest
+
+    def table(self) -> PluginTable:
+        return discover({self.manifest().name: self.plugin}, entries=())
+
+    def recordings(self) -> list[Recording]:
+        """All recorded payloads; fails if there are none, or if one is of no topic."""
+        names = {re.sub(r"[^A-Za-z0-9]+", "_", topic).strip("_"): topic for topic in self.topics}
+        found = []
+        for path in sorted(self.fixtures.glob("*__*.*")):
+            stem = path.stem.partition("__")[0]
+            assert stem in names, f"{path.name} is of no topic; there are {sorted(names)}"
+            topic = names[stem]
+            found.append(Recording(name=path.stem, topic=topic, body=path.read_bytes(), fetched=topic in self.fetched))
+        assert found, f"{self.fixtures} holds no payload: record some as <topic>__<variant>.json"
+        return found
+
+    def request(self, topic: str, body: bytes, secret: str = "") -> UnverifiedRequest:
+        """A webhook as the vendor sends it, signed with the first secret unless another is given."""
+        assert self.secrets, "say which secrets the vendor signs with: secrets"
+        headers = self.sign(topic, body, secret or self.secrets[0])
+        url = f"{PUBLIC_URL}/webhooks/{CONNECTION}"
+        lower = {name.lower(): value for name, value in headers.items()}
+        return UnverifiedRequest(url=url, headers=lower, body=body, received_at=NOON)
+
+    def delivery(self, recording: Recording, body: bytes | None = None) -> Delivery:
+        return Delivery(
+            connection=CONNECTION,
+            key="k1",
+            topic=recording.topic,
+            body=recording.body if body is None else body,
+            received_at=NOON,
+            read_at=1_773_144_000_000_000 if recording.fetched else 0,
+        )
+
+    def source(self) -> WebhookSource:
+        """The plugin's webhook source; skips the rule if it has none and no topics either."""
+
+        async def get() -> WebhookSource | None:
+            async with self.visiting() as visit:
+                return visit.capabilities.webhook
+
+        source = self.run(get())
+        if source is None and not self.topics:
+            pytest.skip("has no webhooks")
+        assert source is not None, "topics are declared, but connect gives no webhook"
+        return source
+
+    def vouched(self, source: WebhookSource, request: UnverifiedRequest) -> VerifiedRequest:
+        """What the source makes of a genuine request."""
+        try:
+            verified = source.verify(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rule is broken
+            pytest.fail(f"verify refused a genuine webhook: {type(error).__name__}: {error}")
+        assert not isinstance(verified, Reply), "verify answered a recorded payload as if it were a challenge"
+        return verified
+
+    @asynccontextmanager
+    async def visiting(self, vendor: Vendor | None = None) -> AsyncIterator[Visit]:
+        """Connect as the host does; the vendor, the only thing in the network, is well until the connection stands."""
+        answers: list[Vendor] = [self.vendor]
+        visit = Visit(capabilities=Capabilities(), clock=FakeClock(hurried=True), lines=Lines())
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            visit.requests.append(request)
+            return answers[-1](request)
+
+        resources = Resources(
+            clock=visit.clock,
+            log=recording_log(visit.lines),
+            public_url=PUBLIC_URL,
+            open_store=lambda _: MemoryStore(),
+            open_http=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False),
+        )
+        spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings=self.settings)
+        connection = await connect_one(spec, self.table(), resources)
+        assert connection.capabilities is not None, connection.problem
+        visit.capabilities = connection.capabilities
+        answers.append(vendor or self.vendor)
+        try:
+            yield visit
+        finally:
+            assert connection.http is not None
+            await connection.http.aclose()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a rule's asynchronous part to its end."""
+
+        async def within() -> T:
+            async with asyncio.timeout(PATIENCE):
+                return await work
+
+        try:
+            return asyncio.run(within())
+        except TimeoutError:
+            pytest.fail(f"hangs: nothing came of it within {PATIENCE:g} seconds")

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import settings as trial
+from hypothesis import strategies as st
+
+from stampcard.plugin import Delivery, Event, MalformedPayload, Refetch, WebhookSource
+from stampcard.testing.rules.case import Case, Recording
+
+#: JSON values that nobody expects, as they stand in a body.
+ODD = (
+    *("null", "true", "-1", "1.5", "1E400", "-1E-400", "9" * 400, '""', '"x"', "[]", "{}", "[[]]", '{"":null}'),
+    *('"NaN"', '"1E999999"', '"-Infinity"', '"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"'),
+    *('"2026-02-30T00:00:00Z"', '"2026-03-10T12:00:00"', '"\\u0000"', '"\\ud800"', '"' + "x" * 5000 + '"'),
+)
+#: How many places of a payload get an odd value.
+PLACES = 60
+DEEP = 100_000
+
+
+class DecodingRules(Case):
+    """What is understood: the vendor's events, and of anything else nothing."""
+
+    def test_every_recording_decodes_to_what_is_declared(self) -> None:
+        """Each recorded payload gives the kinds of events in `expected`, in that order."""
+        source = self.source()
+        found = {recording.name: recording for recording in self.recordings()}
+        assert found.keys() == self.expected.keys(), "expected tells of each recorded payload"
+        for name, recording in found.items():
+            kinds = [type(event).__name__ for event in self._understood(source, recording)]
+            assert kinds == [kind.__name__ for kind in self.expected[name]], name
+
+    def test_an_unknown_topic_has_no_events(self) -> None:
+        """A topic that the plugin does not know is ignored: vendors add topics, merchants subscribe to more."""
+        source = self.source()
+        for recording in self.recordings():
+            for topic in (self.unknown_topic, "", "\x00"):
+                delivery = msgspec.structs.replace(self.delivery(recording), topic=topic)
+                try:
+                    events = list(source.events(delivery))
+                except Exception as error:  # noqa: BLE001 - that is the finding
+                    pytest.fail(f"the unknown topic {topic!r} raised {type(error).__name__}: {error}")
+                assert events == [], f"events of the unknown topic {topic!r}"
+
+    def test_decoding_twice_gives_equal_events(self) -> None:
+        """Decoding is a function of the delivery alone, so that a replay changes nothing."""
+        source, other = self.source(), self.source()
+        for recording in self.recordings():
+            first = self._understood(source, recording)
+            assert first == self._understood(source, recording) == self._understood(other, recording), recording.name
+
+    def test_every_moment_has_a_time_zone(self) -> None:
+        """All datetimes in events are aware."""
+        for name, part in self._parts():
+            if isinstance(part, datetime):
+                assert part.tzinfo is not None, f"{name}: {part} has no time zone"
+
+    def test_no_number_is_a_float(self) -> None:
+        """Money is Decimal and counts are int; a float loses cents."""
+        for name, part in self._parts():
+            assert not isinstance(part, float), f"{name}: {part!r} is a float"
+
+    def test_a_body_that_is_no_json_is_malformed(self) -> None:
+        """What is no JSON is a MalformedPayload or has no events."""
+        self._not_understood(b"", b" ", b"\x00", b"\xff\xfe", b"hello", b"<html></html>", b"id=1&total=2", b'{"a":}')
+
+    def test_a_truncated_body_is_malformed(self) -> None:
+        """A body that was cut off is a MalformedPayload or has no events."""
+        source = self.source()
+        for recording in self.recordings():
+            whole = recording.body.rstrip()
+            for length in {1, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
+                self._nothing_from(source, self.delivery(recording, whole[:length]))
+
+    def test_a_body_of_another_shape_is_malformed(self) -> None:
+        """JSON that is no payload of the topic is a MalformedPayload or has no events."""
+        self._not_understood(b"null", b"true", b"7", b'"text"', b"[]", b"[{}]", b'{"data": null}')
+
+    def test_an_empty_object_is_malformed(self) -> None:
+        """An object without any field is a MalformedPayload or has no events."""
+        self._not_understood(b"{}")
+
+    def test_a_deeply_nested_body_is_malformed(self) -> None:
+        """Nesting beyond all measure is a MalformedPayload or has no events, and ends no process."""
+        nested = [opening * DEEP + closing * DEEP for opening, closing in ((b"[", b"]"), (b'{"a":', b"}"))]
+        self._not_understood(b"[" * DEEP, b'{"a":' * DEEP, *nested)
+
+    def test_values_of_wrong_types_do_no_harm(self) -> None:
+        """With any one value replaced by an odd one, a payload is malformed or decodes to sound events."""
+        source = self.source()
+        for recording in self.recordings():
+            for body in _spoilt(recording.body):
+                for part in _inside(self._told(source, self.delivery(recording, body))):
+                    assert not isinstance(part, float), f"{recording.name}: {part!r} is a float"
+                    assert not isinstance(part, Decimal) or part.is_finite(), f"{recording.name}: {part!r}"
+                    assert not isinstance(part, datetime) or part.tzinfo is not None, f"{recording.name}: {part!r}"
+
+    def test_random_bytes_are_malformed(self) -> None:
+        """Random bytes are a MalformedPayload or have no events."""
+        source, recordings = self.source(), self.recordings()
+
+        @trial(deadline=None, database=None, derandomize=True, max_examples=60)
+        @given(body=st.binary())
+        def nothing(body: bytes) -> None:
+            for recording in recordings:
+                self._nothing_from(source, self.delivery(recording, body))
+
+        nothing()
+
+    def _understood(self, source: WebhookSource, recording: Recording) -> list[Event | Refetch]:
+        try:
+            return list(source.events(self.delivery(recording)))
+        except Exception as error:  # noqa: BLE001 - that is the finding
+            pytest.fail(f"{recording.name} is not understood: {type(error).__name__}: {error}")
+
+    def _told(self, source: WebhookSource, delivery: Delivery) -> list[Event | Refetch]:
+        """The events, none for a MalformedPayload; anything else that is raised breaks the rule."""
+        try:
+            return list(source.events(delivery))
+        except MalformedPayload:
+            return []
+        except Exception as error:  # noqa: BLE001 - that is the finding
+            pytest.fail(f"{delivery.topic}: {type(error).__name__}, not MalformedPayload, for {delivery.body[:200]!r}")
+
+    def _nothing_from(self, source: WebhookSource, delivery: Delivery) -> None:
+        assert self._told(source, delivery) == [], f"{delivery.topic}: events of {delivery.body[:60]!r}"
+
+    def _not_understood(self, *bodies: bytes) -> None:
+        source = self.source()
+        for recording in {found.topic: found for found in self.recordings()}.values():
+            for body in bodies:
+                self._nothing_from(source, self.delivery(recording, body))
+
+    def _parts(self) -> Iterator[tuple[str, object]]:
+        source = self.source()
+        for recording in self.recordings():
+            for part in _inside(self._understood(source, recording)):
+                yield recording.name, part
+
+
+def _inside(value: object) -> Iterator[object]:
+    """A value and everything in it."""
+    yield value
+    parts: Iterable[object] = ()
+    if isinstance(value, msgspec.Struct):
+        parts = msgspec.structs.astuple(value)
+    elif isinstance(value, Mapping):
+        parts = [*value.keys(), *value.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = value
+    for part in parts:
+        yield from _inside(part)
+
+
+def _spoilt(body: bytes) -> Iterator[bytes]:
+    """The payload with one value after another replaced by an odd one; the same ones in every run."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return
+    places, chance = list(_places(content)), random.Random(len(body))
+    for number in range(min(PLACES, len(places) * len(ODD))):
+        holder, key = chance.choice(places)
+        kept, holder[key] = holder[key], "@@"
+        yield json.dumps(content).replace('"@@"', ODD[number % len(ODD)], 1).encode()
+        holder[key] = kept
+
+
+def _places(content: Any) -> Iterator[tuple[Any, Any]]:
+    keys: Iterable[Any] = content.keys() if isinstance(content, dict) else range(len(content))
+    for key in keys:
+        yield content, key
+        if isinstance(content[key], dict | list):
+            yield from _places(content[key])
