@@ -104,6 +104,7 @@ def make_setting(sealer: Sealer, programs: Programs) -> Setting:
         targets={"shop": ("balance",)},
         plugins={},
         active=frozenset({"shop"}),
+        fetching=frozenset({"shop"}),
         coalesce=timedelta(0),
     )
 

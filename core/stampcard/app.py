@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as replaced
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import Any, Self
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from stampcard.applying.deliveries import Settled
+from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.unit import Setting
 from stampcard.clock import EPOCH, Clock, SystemClock
 from stampcard.domain.decisions import Change
@@ -136,13 +136,18 @@ class Application:
             targets={name: _kinds(connection) for name, connection in self.connections.items()},
             plugins={name: connection.plugin for name, connection in self.connections.items()},
             active=frozenset(),
+            fetching=frozenset(
+                name
+                for name, one in self.connections.items()
+                if one.capabilities and one.capabilities.fetch is not None
+            ),
             coalesce=timedelta(seconds=settings.deliver.coalesce),
         )
         await self.refresh()
         self.batcher = Batcher(self.database, merchant, sealer, self.setting.numbering, self._stored)
         self.worker = Worker(self.database, self.clock, self.owner, self, self._applied)
         keep = (timedelta(days=settings.keep.bodies_days), timedelta(days=settings.keep.quarantine_days))
-        self.timer = Timer(self.database, self.clock, self.owner, self, self._changed, keep)
+        self.timer = Timer(self.database, self.clock, self.owner, self, self.announce, keep)
         for name, connection in self.connections.items():
             if connection.capabilities is None:
                 continue
@@ -158,10 +163,10 @@ class Application:
                 )
 
     def _start(self) -> None:
-        loops = [self.worker.run(), self.timer.run(), self._poll()]
-        loops += [dispatcher.run() for dispatcher in self.dispatchers.values()]
-        loops += [fetcher.run() for fetcher in self._fetchers]
-        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        loops = [self._poll, self.worker.run, self.timer.run]
+        loops += [dispatcher.run for dispatcher in self.dispatchers.values()]
+        loops += [fetcher.run for fetcher in self._fetchers]
+        self._tasks = [asyncio.create_task(_kept_alive(loop)) for loop in loops]
 
     async def close(self) -> None:
         """Commit what was taken in, end the batch and the calls at hand, give the leases back, close the database."""
@@ -173,7 +178,7 @@ class Application:
         for fetcher in self._fetchers:
             fetcher.stop()
         if self._tasks:
-            self._tasks[2].cancel()
+            self._tasks[0].cancel()
             _, late = await asyncio.wait(self._tasks, timeout=DRAIN)
             for task in late:
                 task.cancel()
@@ -201,6 +206,8 @@ class Application:
             self.metrics.dead.labels(connection=name).set(depths.dead.get(name, 0))
             oldest = depths.oldest.get(name)
             self.metrics.oldest.labels(connection=name).set(max(0.0, (now - oldest).total_seconds()) if oldest else 0)
+        for (plugin, hook), stats in self.setting.hooks.stats.items():
+            self.metrics.hook_failures.labels(plugin=plugin, hook=hook).set(stats.failures)
         for plugin in self.table.ready:
             self.metrics.plugin_up.labels(plugin=plugin).set(1)
         for failed in self.table.failed:
@@ -216,6 +223,19 @@ class Application:
         active = frozenset(name for name in self.connections if name not in stopped)
         self._setting = replaced(self.setting, programs=programs, active=active)
 
+    async def setting_for(self, merchant: str) -> Setting:
+        """What units of work of a merchant need; only the one who is configured here has connections here."""
+        if merchant == self.setting.merchant:
+            return self.setting
+        programs = await self.database.read(lambda connection: load_programs(connection, merchant))
+        return replaced(self.setting, merchant=merchant, programs=programs, targets={}, plugins={}, active=frozenset())
+
+    def wake(self) -> None:
+        """Let the loops look at once for what was made due."""
+        self.worker.wake.set()
+        for dispatcher in self.dispatchers.values():
+            dispatcher.wake.set()
+
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL)
@@ -230,12 +250,17 @@ class Application:
         if new:
             self.worker.wake.set()
 
-    async def _applied(self, settled: Sequence[Settled], changes: Sequence[Change]) -> None:
-        for one in settled:
+    async def _applied(self, batch: Sequence[Prepared], applied: Applied) -> None:
+        now = self.clock.now()
+        for one in applied.settled:
             self.metrics.applied.labels(outcome=one.status).inc()
-        await self._changed(changes)
+        for prepared in batch:
+            for sourced in prepared.events[:1]:
+                self.metrics.processing.observe(max(0.0, (now - sourced.received_at).total_seconds()))
+        await self.announce(applied.changes)
 
-    async def _changed(self, changes: Sequence[Change]) -> None:
+    async def announce(self, changes: Sequence[Change]) -> None:
+        """Tell everybody who wants to know what a committed unit of work changed."""
         for change in changes:
             for kind in change.kinds:
                 self.metrics.points.labels(kind=kind).inc()
@@ -249,6 +274,16 @@ class Application:
         for outcome in outcomes:
             name = type(outcome).__name__.lower()
             self.metrics.attempts.labels(connection=connection, kind=kind, outcome=name).inc()
+
+
+async def _kept_alive(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop until it ends by itself; one that fails for a mistake of ours is started again, loudly."""
+    while True:
+        try:
+            return await loop()
+        except Exception:
+            log.exception("loop_failed", loop=getattr(loop, "__qualname__", "?"))
+            await asyncio.sleep(1.0)
 
 
 def open_sealer(path: Path) -> Sealer:

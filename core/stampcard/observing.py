@@ -25,7 +25,7 @@ class Metrics:
         self.points = counter("entries_posted", "Ledger changes by kind", "kind")
         self.attempts = counter("outbox_attempts", "Items sent to vendors by outcome", "connection", "kind", "outcome")
         self.calls = counter("outbox_calls", "Calls made to vendors", "connection", "kind")
-        self.hook_failures = counter("hook_failures", "Hooks that failed", "plugin", "hook")
+        self.hook_failures = gauge("hook_failures", "Hooks that failed since the start", "plugin", "hook")
         self.inbox_ready = gauge("inbox_ready", "Deliveries that wait to be applied")
         self.quarantined = gauge("quarantined", "Deliveries that a person must look at")
         self.pending = gauge("outbox_pending", "Pushes and commands that are due", "connection")

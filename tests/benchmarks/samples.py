@@ -92,6 +92,7 @@ def setting() -> Setting:
         targets={"shop": ("balance",)},
         plugins={"shop": "shopify"},
         active=frozenset({"shop"}),
+        fetching=frozenset({"shop"}),
         coalesce=timedelta(0),
     )
 

@@ -28,7 +28,7 @@ from stampcard.domain.value import Value, replace
 from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
-from stampcard.storage import saving
+from stampcard.storage import loading, saving
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import award, effect, inbox, order_state
 
@@ -184,7 +184,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: dict[IdentityKey, Any]) 
     if prepared.refusal is not None:
         code, detail = prepared.refusal
         return Settled(delivery=prepared.delivery, status="quarantined", code=code, detail=detail)
-    if not all(_is_locked(unit, sourced) for sourced in prepared.events):
+    if not all(_is_locked(unit, sourced, identities) for sourced in prepared.events):
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     checkpoint = unit.checkpoint() if len(prepared.events) > 1 else None
     print_ = _subject_print(unit, prepared)
@@ -215,9 +215,11 @@ def _subject_print(unit: Unit, prepared: Prepared) -> str | None:
     return next((fingerprint_of(unit, key) for key in keys if key is not None), None)
 
 
-def _is_locked(unit: Unit, sourced: Sourced) -> bool:
-    """Whether everybody whom the event may touch is locked; the order may have changed hands before we locked it."""
-    key = order_key(sourced)
+def _is_locked(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, Any]) -> bool:
+    """Whether what was looked up before locking still holds: nobody was erased, the order did not change hands."""
+    who, key = customer_of(sourced), order_key(sourced)
+    if who is not None and who in identities and unit.members[identities[who].member].erased_at is not None:
+        return False
     if key is None:
         return True
     order = unit.orders.get(key)
@@ -245,7 +247,9 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, 
             decision = _decide_custom(unit, sourced.event, row.member)
         case SetAside(reason=reason):
             raise EventRefused("set_aside", reason)
-        case DataRequested():
+        case DataRequested(reference=reference):
+            known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])
+            member = next((row.member for row in known.values()), None)
             unit.record(sourced, (), None, member)
         case _:
             pass
@@ -284,7 +288,9 @@ def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSee
 
 def _save_refetches(connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime) -> None:
     at = to_micros(now)
-    wanted = {(p.connection, r.kind, r.reference) for p in batch for r in p.refetches}
+    wanted = {
+        (p.connection, r.kind, r.reference) for p in batch for r in p.refetches if p.connection in setting.fetching
+    }
     rows = [
         {"merchant": setting.merchant, "connection": c, "kind": k, "reference": r, "wanted_at": at, "due_at": at}
         for c, k, r in wanted

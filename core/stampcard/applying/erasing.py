@@ -11,7 +11,7 @@ from stampcard.applying.resolving import fingerprint_of
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
-from stampcard.storage import saving
+from stampcard.storage import loading, saving
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
     idempotency,
@@ -33,6 +33,7 @@ SPECIAL = (CustomerErased, SourceErased, ConnectionEnded)
 def apply_special(unit: Unit, prepared: Prepared) -> None:
     """Carry out a delivery that forgets."""
     for sourced in prepared.events:
+        unit.record(sourced, (), None, None)
         match sourced.event:
             case CustomerErased():
                 _erase_customer(unit, sourced, sourced.event)
@@ -87,6 +88,8 @@ def erase_members(unit: Unit, members: Iterable[str], prints: Sequence[str] = ()
     `prints`: fingerprints of identifiers that stay forbidden although no member was found for them.
     """
     ids = sorted(members)
+    # Whoever is deciding about these members right now ends first, and whoever comes later finds them erased.
+    loading.load_members(unit.connection, unit.setting.merchant, ids, unit.setting.sealer, attributes=False, lock=True)
     prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
     _bury(unit, prints)
     _delete(unit, identity, identity.c.member.in_(ids))

@@ -8,15 +8,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, tuple_
 
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Change, Reason
-from stampcard.domain.events import CustomerSeen, CustomEvent, Event, OrderSeen, RefundSeen
+from stampcard.domain.events import (
+    CustomerErased,
+    CustomerSeen,
+    CustomEvent,
+    DataRequested,
+    Event,
+    OrderSeen,
+    RefundSeen,
+)
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Identity, Member
+from stampcard.domain.orders import EMPTY
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet, balance_of
 from stampcard.engine.versions import Programs
@@ -26,6 +35,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.numbering import Numbering
 from stampcard.storage.revising import current
+from stampcard.storage.tables import order_state
 
 
 class Stale(Exception):
@@ -37,7 +47,7 @@ class Setting:
     """All that units of work of one merchant share.
 
     `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
-    connections that are neither paused nor ended. `coalesce`: how long a push waits for more changes.
+    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `coalesce`: how long a push waits for more changes.
     """
 
     merchant: str
@@ -48,6 +58,7 @@ class Setting:
     targets: Mapping[str, tuple[str, ...]]
     plugins: Mapping[str, str]
     active: frozenset[str]
+    fetching: frozenset[str]
     coalesce: timedelta
 
 
@@ -87,6 +98,7 @@ class Unit:
     _touched_orders: set[tuple[str, str]] = field(default_factory=set)
     _touched_awards: dict[tuple[str, AwardKey], Award] = field(default_factory=dict)
     _touched_wallets: set[tuple[str, str]] = field(default_factory=set)
+    _reserved: frozenset[tuple[str, str]] = frozenset()
     _before: dict[str, Member] = field(default_factory=dict)
     _fetches: set[tuple[str, str, str]] = field(default_factory=set)
     _events: list[dict[str, Any]] = field(default_factory=list)
@@ -139,6 +151,7 @@ class Unit:
         """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
         if self.connection.dialect.name == "sqlite":
             return
+        self._reserved = frozenset(orders)
         now = to_micros(self.now)
         saving.insert_new(
             self.connection,
@@ -185,7 +198,7 @@ class Unit:
         if decision.debit is not None:
             self._debits.append(rows.debit_row(self.setting.merchant, decision.debit, to_micros(self.now)))
         if sourced is not None:
-            if decision.refetch is not None:
+            if decision.refetch is not None and sourced.source in self.setting.fetching:
                 self._fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
             self.record(sourced, decision.reasons, decision.order, member)
 
@@ -217,6 +230,7 @@ class Unit:
         sealer = self.setting.sealer
         orders = [rows.order_row(merchant, self.orders[key], now, sealer) for key in self._touched_orders]
         saving.upsert(connection, "order_state", orders)
+        self._give_back_reserved()
         saving.upsert(connection, "award", [rows.award_row(merchant, award) for award in self._touched_awards.values()])
         saving.insert(connection, "entry", [rows.entry_row(merchant, entry) for entry in self.entries])
         saving.upsert(connection, "lot", list(self._lot_rows()))
@@ -236,6 +250,18 @@ class Unit:
         saving.upsert(connection, "identity", seen)
         self._save_outgoing()
         return self.changes
+
+    def _give_back_reserved(self) -> None:
+        """Remove the places of orders that were held and then not filled, because their delivery was refused."""
+        unfilled = sorted(self._reserved - self._touched_orders)
+        if unfilled:
+            self.connection.execute(
+                delete(order_state).where(
+                    order_state.c.merchant == self.setting.merchant,
+                    tuple_(order_state.c.source, order_state.c.reference).in_(unfilled),
+                    order_state.c.state == rows.to_json(EMPTY),
+                )
+            )
 
     def _lot_rows(self) -> Iterable[dict[str, Any]]:
         for key in self._touched_wallets:
@@ -369,4 +395,8 @@ def _impersonal(event: Event) -> Event:
         return replace(event, reference="", attributes={})
     if isinstance(event, CustomEvent):
         return replace(event, customer="")
+    if isinstance(event, CustomerErased):
+        return replace(event, reference="", emails=(), phones=())
+    if isinstance(event, DataRequested):
+        return replace(event, reference="")
     return event

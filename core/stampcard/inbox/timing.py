@@ -18,7 +18,7 @@ from stampcard.domain.decisions import Change
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
 from stampcard.storage.database import Database
-from stampcard.storage.inboxing import forget_bodies
+from stampcard.storage.inboxing import forget_answers, forget_bodies
 
 log = structlog.get_logger()
 
@@ -26,6 +26,8 @@ BATCH = 500
 REST = 1.0
 #: How often bodies whose time of keeping is over are looked for.
 TIDYING = timedelta(hours=1)
+#: How long the answer to a request with an Idempotency-Key is kept.
+ANSWERS = timedelta(days=7)
 
 
 class Timer:
@@ -86,6 +88,7 @@ class Timer:
             await self._database.write(
                 lambda connection: forget_bodies(connection, setting.merchant, now - done, now - quarantined)
             )
+            await self._database.write(lambda connection: forget_answers(connection, setting.merchant, now - ANSWERS))
         return booked
 
     async def _rest(self) -> None:

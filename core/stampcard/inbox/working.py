@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from stampcard.applying.deliveries import Applied, Prepared, Settled, apply_deliveries, is_special, settle_alone
 from stampcard.applying.unit import Setting, Stale
 from stampcard.clock import Clock
-from stampcard.domain.decisions import Change
 from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection
 from stampcard.inbox.preparing import prepare
@@ -50,9 +49,9 @@ class Worker:
         clock: Clock,
         owner: str,
         surroundings: Surroundings,
-        told: Callable[[Sequence[Settled], Sequence[Change]], Awaitable[None]],
+        told: Callable[[Sequence[Prepared], Applied], Awaitable[None]],
     ) -> None:
-        """`told` hears, after each commit, what became of the batch and what changed."""
+        """`told` hears, after each commit, what was applied and what became of it."""
         self._database = database
         self._clock = clock
         self._owner = owner
@@ -115,7 +114,7 @@ class Worker:
         else:
             self._size = min(MOST, self._size + LEAST)
         await self._pause_flooded(batch, applied.settled)
-        await self._told(applied.settled, applied.changes)
+        await self._told(batch, applied)
 
     async def _pause_flooded(self, batch: Sequence[Prepared], settled: Sequence[Settled]) -> None:
         """Where the same error fills the quarantine, pause the connection it comes from."""

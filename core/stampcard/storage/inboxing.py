@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stampcard.clock import from_micros, to_micros
@@ -17,7 +17,7 @@ from stampcard.domain.deliveries import Delivery
 from stampcard.sealing import Sealer
 from stampcard.storage.numbering import Numbering
 from stampcard.storage.saving import execute_many
-from stampcard.storage.tables import connection_state, inbox
+from stampcard.storage.tables import connection_state, idempotency, inbox
 
 #: How long a worker may hold what it claimed before another may take it over.
 CLAIM = timedelta(seconds=60)
@@ -131,3 +131,10 @@ def forget_bodies(connection: Connection, merchant: str, done_before: datetime, 
         )
         deleted += result.rowcount
     return deleted
+
+
+def forget_answers(connection: Connection, merchant: str, before: datetime) -> None:
+    """Delete stored answers whose requests nobody will repeat any more."""
+    connection.execute(
+        delete(idempotency).where(idempotency.c.merchant == merchant, idempotency.c.created_at < to_micros(before))
+    )
