@@ -14,7 +14,8 @@ StampcardError
 ├── RequestRefused          a request by REST or CLI that cannot be granted
 │   ├── NotFound
 │   ├── Conflict
-│   └── InsufficientPoints
+│   ├── InsufficientPoints
+│   └── ItemsRefused        several of a batch; carries each with its index
 ├── CallRefused             an outbound call that the security rules forbid
 └── Unavailable             the database or a queue cannot take work now; nothing was promised
 """
@@ -177,6 +178,14 @@ class InsufficientPoints(RequestRefused):
         self.wanted = wanted
         self.active = active
         super().__init__("insufficient_points", f"{wanted} points were asked for, {active} are active")
+
+
+class ItemsRefused(RequestRefused):
+    """Items of a batch cannot be granted, so none is; `items` has each index, counting from 0, with its reason."""
+
+    def __init__(self, items: Sequence[tuple[int, RequestRefused]]) -> None:
+        self.items = tuple(items)
+        super().__init__("items_refused", f"{len(self.items)} items cannot be granted, so nothing was changed")
 
 
 class CallRefused(StampcardError):

@@ -16,6 +16,7 @@ from stampcard.errors import (
     EventRefused,
     InsufficientPoints,
     InvalidSignature,
+    ItemsRefused,
     NotFound,
     RequestRefused,
     StampcardError,
@@ -23,6 +24,25 @@ from stampcard.errors import (
 )
 
 log = structlog.get_logger()
+
+
+class Refused(Exception):
+    """A request that is answered with this problem document, whatever was under way."""
+
+    def __init__(
+        self, status: int, detail: str, *, code: str = "", headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
+        self.status = status
+        self.detail = detail
+        self.code = code
+        self.headers = headers
+        self.more = more
+        super().__init__(status, detail)
+
+    def response(self) -> web.Response:
+        """The document."""
+        return problem(self.status, self.detail, code=self.code, headers=self.headers, **self.more)
+
 
 _STATUS: tuple[tuple[type[StampcardError], int], ...] = (
     (InvalidSignature, 401),
@@ -63,7 +83,12 @@ def of_error(error: StampcardError) -> web.Response:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request_failed", error=type(error).__name__, detail=str(error))
         return problem(500, "something went wrong here; the log has the details")
-    return problem(status, str(error), code=getattr(error, "code", ""), headers=headers)
+    more = {"errors": [_item(*item) for item in error.items]} if isinstance(error, ItemsRefused) else {}
+    return problem(status, str(error), code=getattr(error, "code", ""), headers=headers, **more)
+
+
+def _item(index: int, error: RequestRefused) -> dict[str, str]:
+    return {"path": f"items.{index}", "message": str(error)}
 
 
 @web.middleware
@@ -75,6 +100,8 @@ async def problems(
         return await handler(request)
     except StampcardError as error:
         return of_error(error)
+    except Refused as error:
+        return error.response()
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise

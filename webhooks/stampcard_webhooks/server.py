@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from stampcard.app import Application
+from stampcard_webhooks.api import add_api
+from stampcard_webhooks.authorising import Authorising
 from stampcard_webhooks.health import add_health
-from stampcard_webhooks.keys import APPLICATION
+from stampcard_webhooks.keys import APPLICATION, AUTHORISING
 from stampcard_webhooks.problems import problems
 from stampcard_webhooks.receiving import receive
 
@@ -21,9 +23,18 @@ def build(application: Application) -> web.Application:
     """All routes over one running application."""
     server = web.Application(client_max_size=application.settings.http.max_body, middlewares=[problems])
     server[APPLICATION] = application
+    server[AUTHORISING] = Authorising(application)
+    server.on_response_prepare.append(_secure)
     server.router.add_post("/webhooks/{connection}", receive)
     add_health(server)
+    add_api(server)
     return server
+
+
+async def _secure(_: web.Request, response: web.StreamResponse) -> None:
+    """Nothing that we answer is to be guessed at or kept on the way."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stampcard.cli import check, database, demo, init, plugin, program, serve
+from stampcard.cli import check, database, demo, init, key, plugin, program, serve
 from stampcard.cli.invocation import Invocation, exit_code, invocation_of
 from stampcard.cli.printing import say, show
 from stampcard.errors import StampcardError
@@ -67,6 +67,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.add_typer(program.app, name="program")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(key.app, name="key")
 app.add_typer(database.app, name="db")
 
 

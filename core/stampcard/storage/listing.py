@@ -1,0 +1,164 @@
+"""Lists for people, a page at a time: each goes on behind the last row that was seen, so no page costs more than the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Table, and_, func, or_, select, tuple_
+
+from stampcard.domain.ledger import Entry
+from stampcard.domain.wallets import Lot
+from stampcard.storage import rows
+from stampcard.storage.tables import entry, identity, inbox, lot, member, order_state, outbox, push
+
+Rows = Sequence[Row[*tuple[Any, ...]]]
+
+#: What is shown of a delivery; its body is another matter.
+_DELIVERY = tuple(column for column in inbox.c if column.name != "body_sealed")
+
+
+def members_after(connection: Connection, merchant: str, after: str, limit: int) -> list[str]:
+    """Ids of members who were not erased, by id."""
+    statement = select(member.c.id).where(
+        member.c.merchant == merchant, member.c.id > after, member.c.erased_at.is_(None)
+    )
+    return list(connection.execute(statement.order_by(member.c.id).limit(limit)).scalars())
+
+
+def entries_before(
+    connection: Connection, merchant: str, of: str, wallet: str | None, before: tuple[str, int] | None, limit: int
+) -> list[Entry]:
+    """A member's entries, wallet by wallet, newest first."""
+    statement = select(entry).where(entry.c.merchant == merchant, entry.c.member == of)
+    if wallet is not None:
+        statement = statement.where(entry.c.wallet == wallet)
+    if before is not None:
+        same = and_(entry.c.wallet == before[0], entry.c.number < before[1])
+        statement = statement.where(or_(entry.c.wallet > before[0], same))
+    statement = statement.order_by(entry.c.wallet, entry.c.number.desc()).limit(limit)
+    return [rows.entry_of(row) for row in connection.execute(statement)]
+
+
+def lots_before(
+    connection: Connection, merchant: str, of: str, wallet: str | None, before: tuple[str, int] | None, limit: int
+) -> list[tuple[str, Lot]]:
+    """A member's lots as booked, with their wallets, newest first in each."""
+    statement = select(lot).where(lot.c.merchant == merchant, lot.c.member == of)
+    if wallet is not None:
+        statement = statement.where(lot.c.wallet == wallet)
+    if before is not None:
+        same = and_(lot.c.wallet == before[0], lot.c.number < before[1])
+        statement = statement.where(or_(lot.c.wallet > before[0], same))
+    statement = statement.order_by(lot.c.wallet, lot.c.number.desc()).limit(limit)
+    return [(row.wallet, rows.lot_of(row)) for row in connection.execute(statement)]
+
+
+def deliveries_before(
+    connection: Connection, merchant: str, status: str | None, name: str | None, before: int | None, limit: int
+) -> Rows:
+    """Deliveries, newest first, without their bodies."""
+    statement: Select[*tuple[Any, ...]] = select(*_DELIVERY, inbox.c.body_sealed.is_not(None).label("has_body"))
+    statement = _narrowed(statement.where(inbox.c.merchant == merchant), inbox, status, name)
+    if before is not None:
+        statement = statement.where(inbox.c.id < before)
+    return connection.execute(statement.order_by(inbox.c.id.desc()).limit(limit)).all()
+
+
+def load_delivery(connection: Connection, merchant: str, id_: int) -> Row[Any] | None:
+    """One delivery, with its sealed body."""
+    statement = select(inbox, inbox.c.body_sealed.is_not(None).label("has_body"))
+    return connection.execute(statement.where(inbox.c.merchant == merchant, inbox.c.id == id_)).one_or_none()
+
+
+def quarantine_groups(connection: Connection, merchant: str) -> Rows:
+    """What is set aside, counted by connection and code."""
+    grouped = (inbox.c.connection, func.coalesce(inbox.c.code, "").label("code"))
+    statement = (
+        select(*grouped, func.count().label("number"), func.min(inbox.c.received_at), func.max(inbox.c.received_at))
+        .where(inbox.c.merchant == merchant, inbox.c.status == "quarantined")
+        .group_by(*grouped)
+        .order_by(*grouped)
+    )
+    return connection.execute(statement).all()
+
+
+def last_received(connection: Connection, merchant: str, name: str) -> int | None:
+    """When the newest delivery of a connection came in."""
+    statement = select(inbox.c.received_at).where(inbox.c.merchant == merchant, inbox.c.connection == name)
+    return connection.execute(statement.order_by(inbox.c.id.desc()).limit(1)).scalar()
+
+
+def orders_after(
+    connection: Connection, merchant: str, after: tuple[str, str] | None, limit: int, *, undecided: bool
+) -> Rows:
+    """Orders by source and reference; with `undecided` only those with a rule whose condition failed."""
+    statement = select(
+        order_state.c.source,
+        order_state.c.reference,
+        order_state.c.member,
+        order_state.c.first_seen_at,
+        order_state.c.updated_at,
+        order_state.c.undecided,
+    ).where(order_state.c.merchant == merchant)
+    if undecided:
+        statement = statement.where(order_state.c.undecided != "[]")
+    if after is not None:
+        statement = statement.where(tuple_(order_state.c.source, order_state.c.reference) > after)
+    statement = statement.order_by(order_state.c.source, order_state.c.reference).limit(limit)
+    return connection.execute(statement).all()
+
+
+def pushes_after(
+    connection: Connection,
+    merchant: str,
+    name: str | None,
+    dead: bool | None,
+    after: tuple[str, str, str] | None,
+    limit: int,
+) -> Rows:
+    """Pushes that have not arrived, by connection, kind and member; `dead` ones were given up."""
+    statement = select(push).where(push.c.merchant == merchant, push.c.wanted > push.c.sent)
+    if name is not None:
+        statement = statement.where(push.c.connection == name)
+    if dead is not None:
+        statement = statement.where(push.c.dead == int(dead))
+    key = (push.c.connection, push.c.kind, push.c.member)
+    if after is not None:
+        statement = statement.where(tuple_(*key) > after)
+    return connection.execute(statement.order_by(*key).limit(limit)).all()
+
+
+def commands_before(
+    connection: Connection, merchant: str, status: str | None, name: str | None, before: int | None, limit: int
+) -> Rows:
+    """Commands of the outbox, newest first, without what they say."""
+    statement = _narrowed(select(outbox).where(outbox.c.merchant == merchant), outbox, status, name)
+    if before is not None:
+        statement = statement.where(outbox.c.id < before)
+    return connection.execute(statement.order_by(outbox.c.id.desc()).limit(limit)).all()
+
+
+def load_command(connection: Connection, merchant: str, id_: int) -> Row[Any] | None:
+    """One command."""
+    return connection.execute(select(outbox).where(outbox.c.merchant == merchant, outbox.c.id == id_)).one_or_none()
+
+
+def references_after(connection: Connection, merchant: str, name: str, of: str | None, after: str, limit: int) -> Rows:
+    """Who is known at a connection: references with members and the members' versions, by reference."""
+    statement = (
+        select(identity.c.reference, identity.c.member, member.c.version)
+        .join(member, (member.c.merchant == identity.c.merchant) & (member.c.id == identity.c.member))
+        .where(identity.c.merchant == merchant, identity.c.connection == name, identity.c.reference > after)
+    )
+    if of is not None:
+        statement = statement.where(identity.c.member == of)
+    return connection.execute(statement.order_by(identity.c.reference).limit(limit)).all()
+
+
+def _narrowed(
+    statement: Select[*tuple[Any, ...]], table: Table, status: str | None, name: str | None
+) -> Select[*tuple[Any, ...]]:
+    if status is not None:
+        statement = statement.where(table.c.status == status)
+    return statement if name is None else statement.where(table.c.connection == name)

@@ -1,0 +1,130 @@
+"""Putting things back into their queues when a person has mended what stopped them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, tuple_, update
+
+from stampcard.errors import Conflict, NotFound
+from stampcard.storage import saving
+from stampcard.storage.listing import load_command, load_delivery, references_after
+from stampcard.storage.tables import inbox, outbox, push
+
+#: So many rows change in one transaction, so that webhooks never wait long for it.
+CHUNK = 500
+
+_AGAIN: dict[str, Any] = {
+    "status": "ready",
+    "attempts": 0,
+    "next_at": 0,
+    "claimed_by": None,
+    "claimed_until": None,
+    "code": None,
+    "detail": None,
+    "settled_at": None,
+}
+_REPLAYABLE = ("quarantined", "done", "dropped")
+
+
+def replay_delivery(connection: Connection, merchant: str, id_: int) -> None:
+    """Apply one delivery again; raises Conflict if it waits to be applied anyway or its body is gone."""
+    row = load_delivery(connection, merchant, id_)
+    if row is None:
+        raise NotFound("delivery", str(id_))
+    if row.status not in _REPLAYABLE:
+        raise Conflict("delivery_waits", f"the delivery is {row.status} and will be applied by itself")
+    if not row.has_body:
+        raise Conflict("body_deleted", "the body of the delivery was deleted, so there is nothing to apply")
+    connection.execute(update(inbox).where(inbox.c.merchant == merchant, inbox.c.id == id_).values(_AGAIN))
+
+
+def replay_quarantined(
+    connection: Connection, merchant: str, name: str | None, code: str | None, after: int
+) -> tuple[int, int]:
+    """Apply the next chunk of what is set aside again; answers how many, and behind which id to go on."""
+    statement = select(inbox.c.id).where(
+        inbox.c.merchant == merchant,
+        inbox.c.status == "quarantined",
+        inbox.c.id > after,
+        inbox.c.body_sealed.is_not(None),
+    )
+    if name is not None:
+        statement = statement.where(inbox.c.connection == name)
+    if code is not None:
+        statement = statement.where(inbox.c.code == code)
+    ids = list(connection.execute(statement.order_by(inbox.c.id).limit(CHUNK)).scalars())
+    if ids:
+        connection.execute(update(inbox).where(inbox.c.merchant == merchant, inbox.c.id.in_(ids)).values(_AGAIN))
+    return len(ids), ids[-1] if ids else after
+
+
+PushKey = tuple[str, str, str]
+
+
+def retry_pushes(
+    connection: Connection, merchant: str, name: str | None, member: str | None, after: PushKey, now: int
+) -> tuple[int, PushKey]:
+    """Make the next chunk of pushes that were given up, or that wait for another try, due now."""
+    key = (push.c.connection, push.c.kind, push.c.member)
+    statement = select(*key).where(
+        push.c.merchant == merchant,
+        push.c.wanted > push.c.sent,
+        (push.c.dead == 1) | (push.c.attempts > 0),
+        tuple_(*key) > after,
+    )
+    if name is not None:
+        statement = statement.where(push.c.connection == name)
+    if member is not None:
+        statement = statement.where(push.c.member == member)
+    found = [
+        (row.connection, row.kind, row.member) for row in connection.execute(statement.order_by(*key).limit(CHUNK))
+    ]
+    if found:
+        again = update(push).where(push.c.merchant == merchant, tuple_(*key).in_(found))
+        connection.execute(again.values(dead=0, attempts=0, error=None, due_at=now))
+    return len(found), found[-1] if found else after
+
+
+def push_anew(
+    connection: Connection, merchant: str, name: str, kinds: Sequence[str], member: str | None, after: str, now: int
+) -> tuple[int, str]:
+    """Mark the next chunk of those who are known at a connection, even if their newest state was sent."""
+    found = references_after(connection, merchant, name, member, after, CHUNK)
+    versions = {row.member: row.version for row in found}
+    marks = [
+        {"merchant": merchant, "connection": name, "kind": kind, "member": of, "wanted": version, "sent": version - 1,
+         "due_at": now, "attempts": 0, "error": None, "dead": 0}
+        for of, version in versions.items()
+        for kind in kinds
+    ]  # fmt: skip
+    saving.upsert(connection, "push", marks)
+    return len(versions), found[-1].reference if found else after
+
+
+def retry_command(connection: Connection, merchant: str, id_: int, now: int) -> None:
+    """Send a command again that was given up or whose outcome is unknown; raises Conflict for any other."""
+    row = _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "retried")
+    if row.data_sealed is None:
+        raise Conflict("data_deleted", "what the command says was deleted with its member")
+    _set(connection, merchant, id_, status="ready", attempts=0, due_at=now, error=None)
+
+
+def drop_command(connection: Connection, merchant: str, id_: int, reason: str) -> None:
+    """Never send a command; raises Conflict if it was sent or is being sent."""
+    _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "dropped")
+    _set(connection, merchant, id_, status="dropped", error=reason)
+
+
+def _stopped(connection: Connection, merchant: str, id_: int, allowed: Sequence[str], what: str) -> Row[Any]:
+    row = load_command(connection, merchant, id_)
+    if row is None:
+        raise NotFound("command", str(id_))
+    if row.status not in allowed:
+        raise Conflict("command_state", f"the command is {row.status}, so it cannot be {what}")
+    return row
+
+
+def _set(connection: Connection, merchant: str, id_: int, **values: Any) -> None:
+    connection.execute(update(outbox).where(outbox.c.merchant == merchant, outbox.c.id == id_).values(**values))

@@ -1,0 +1,149 @@
+"""Points in and out at somebody's word: spends, their cancelling, adjustments by hand."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from stampcard.applying import requests
+from stampcard.applying.requests import Answer
+from stampcard.applying.unit import Unit
+from stampcard.domain.wallets import balance_of
+from stampcard.engine.spending import Debit
+from stampcard_webhooks.asking import MOST_POINTS, Asked, Name, Points, Query, Words
+from stampcard_webhooks.routing import Call, Route, given
+from stampcard_webhooks.showing import BalanceView, balance_view
+
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
+
+
+class NewSpend(Asked):
+    """Points to spend."""
+
+    wallet: Name
+    points: Points = Field(description="In the wallet's smallest unit.")
+    reference: Reference | None = Field(
+        default=None, description="Your own name for the spend, such as a receipt's number; used once by a merchant."
+    )
+    note: Words = ""
+
+
+class Cancelling(Asked):
+    """Why a spend is cancelled."""
+
+    note: Words = ""
+
+
+class NewAdjustment(Asked):
+    """Points to add (above 0) or to take (below 0)."""
+
+    wallet: Name
+    points: int = Field(ge=-MOST_POINTS, le=MOST_POINTS, description="In the wallet's smallest unit.")
+    reason: Words = Field(description="The member will see it.")
+
+
+class SpendView(BaseModel):
+    """A spend, and the wallet after it."""
+
+    key: str = Field(description="Cancels the spend.")
+    member: str
+    wallet: str
+    points: int
+    cancelled: bool
+    balance: BalanceView
+
+
+class AdjustmentView(BaseModel):
+    """An adjustment, and the wallet after it."""
+
+    key: str
+    member: str
+    wallet: str
+    points: int
+    balance: BalanceView
+
+
+async def spend(call: Call[Query, NewSpend]) -> Answer:
+    """Spend; raises InsufficientPoints, or Conflict for a reference that was used."""
+    wanted, member = call.body, call.path["id"]
+    key = wanted.reference or f"s_{secrets.token_hex(12)}"
+
+    def work(unit: Unit) -> Answer:
+        debit = requests.spend(unit, member, wanted.wallet, wanted.points, key, wanted.note)
+        return _spent(unit, debit)
+
+    return await call.write(work)
+
+
+async def cancel(call: Call[Query, Cancelling]) -> Answer:
+    """Put a spend's points back; raises Conflict if that was done before."""
+    return await call.write(lambda unit: _spent(unit, requests.cancel_spend(unit, call.path["key"], call.body.note)))
+
+
+def _spent(unit: Unit, debit: Debit) -> Answer:
+    view = SpendView(
+        key=debit.key,
+        member=debit.member,
+        wallet=debit.wallet,
+        points=debit.amount,
+        cancelled=debit.cancelled,
+        balance=_balance(unit, debit.member, debit.wallet),
+    )
+    return given(view, debit.member, 200 if debit.cancelled else 201)
+
+
+async def adjust(call: Call[Query, NewAdjustment]) -> Answer:
+    """Add or take points by hand."""
+    wanted, member, key = call.body, call.path["id"], f"a_{secrets.token_hex(12)}"
+
+    def work(unit: Unit) -> Answer:
+        requests.adjust(unit, member, wanted.wallet, wanted.points, key, wanted.reason)
+        view = AdjustmentView(
+            key=key,
+            member=member,
+            wallet=wanted.wallet,
+            points=wanted.points,
+            balance=_balance(unit, member, wanted.wallet),
+        )
+        return given(view, member, 201)
+
+    return await call.write(work)
+
+
+def _balance(unit: Unit, member: str, wallet: str) -> BalanceView:
+    return balance_view(balance_of(unit.wallets[member, wallet].sums, unit.scale_of(wallet)))
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/members/{id}/spends",
+        scope="points:write",
+        summary="Spend points",
+        handler=spend,
+        takes=NewSpend,
+        gives=SpendView,
+        status=201,
+    ),
+    Route(
+        method="POST",
+        path="/spends/{key}/cancel",
+        scope="points:write",
+        summary="Cancel a spend",
+        handler=cancel,
+        takes=Cancelling,
+        gives=SpendView,
+    ),
+    Route(
+        method="POST",
+        path="/members/{id}/adjustments",
+        scope="points:write",
+        summary="Adjust points by hand",
+        handler=adjust,
+        takes=NewAdjustment,
+        gives=AdjustmentView,
+        status=201,
+    ),
+)

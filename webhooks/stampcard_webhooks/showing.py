@@ -1,0 +1,88 @@
+"""What several routes show: figures and members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection
+
+from stampcard.applying.unit import Setting
+from stampcard.domain.wallets import Balance
+from stampcard.storage.loading import load_identities_of, load_members
+from stampcard.storage.reading import balances
+
+
+class BalanceView(BaseModel):
+    """The figures of one wallet: integers in its smallest unit, `scale` decimal places."""
+
+    active: int = Field(description="Can be spent now.")
+    pending: int = Field(description="Earned, not usable yet.")
+    held: int = Field(description="Set aside for redemptions under way.")
+    spent: int = Field(description="Spent, net of what came back.")
+    expired: int = Field(description="Lapsed, net of what came back.")
+    negative: int = Field(description="Owed; the next points pay it first.")
+    lifetime: int = Field(description="Ever granted, net of what was taken back.")
+    scale: int = Field(description="Decimal places: 1250 with scale 2 means 12.50.")
+
+
+class IdentityView(BaseModel):
+    """How a connection calls a member."""
+
+    connection: str
+    reference: str
+
+
+class MemberView(BaseModel):
+    """A member with balances as of now."""
+
+    id: str
+    joined_at: datetime
+    version: int = Field(description="Rises whenever a balance changes.")
+    attributes: dict[str, Any]
+    identities: list[IdentityView]
+    programs: list[str]
+    balances: dict[str, BalanceView] = Field(description="By wallet.")
+
+
+class Counted(BaseModel):
+    """How many were concerned."""
+
+    count: int
+
+
+def balance_view(balance: Balance) -> BalanceView:
+    """The figures as shown."""
+    return BalanceView(**msgspec.structs.asdict(balance))
+
+
+def balance_views(of: Mapping[str, Balance]) -> dict[str, BalanceView]:
+    """The figures of several wallets."""
+    return {wallet: balance_view(balance) for wallet, balance in sorted(of.items())}
+
+
+def member_views(connection: Connection, setting: Setting, ids: Sequence[str], now: datetime) -> list[MemberView]:
+    """Members in the order of `ids`, without those whom nobody knows or who were erased."""
+    merchant = setting.merchant
+    people = load_members(connection, merchant, ids, setting.sealer, attributes=True, lock=False)
+    identities = load_identities_of(connection, merchant, people)
+    figures = balances(connection, merchant, people, setting.programs, now)
+    return [
+        MemberView(
+            id=person.id,
+            joined_at=person.joined_at,
+            version=person.version,
+            attributes=dict(person.attributes),
+            identities=[
+                IdentityView(connection=row.connection, reference=row.reference)
+                for row in sorted(identities.get(person.id, ()), key=lambda row: (row.connection, row.reference))
+            ],
+            programs=sorted(person.programs),
+            balances=balance_views(figures[person.id]),
+        )
+        for id_ in ids
+        if (person := people.get(id_)) is not None and person.erased_at is None
+    ]
