@@ -236,19 +236,6 @@ class Application:
         for dispatcher in self.dispatchers.values():
             dispatcher.wake.set()
 
-    async def setting_for(self, merchant: str) -> Setting:
-        """What units of work of a merchant need; only the one who is configured here has connections here."""
-        if merchant == self.setting.merchant:
-            return self.setting
-        programs = await self.database.read(lambda connection: load_programs(connection, merchant))
-        return replaced(self.setting, merchant=merchant, programs=programs, targets={}, plugins={}, active=frozenset())
-
-    def wake(self) -> None:
-        """Let the loops look at once for what was made due."""
-        self.worker.wake.set()
-        for dispatcher in self.dispatchers.values():
-            dispatcher.wake.set()
-
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL)
