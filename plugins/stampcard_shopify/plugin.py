@@ -21,18 +21,39 @@ def _as_list(value: Any) -> Any:
 class ShopifySettings(PluginSettings):
     """One shop and one app of it. The pattern of `shop` is Shopify's own, so that no other host is ever called."""
 
-    shop: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9\-_]*\.myshopify\.com$")
-    webhook_secrets: Annotated[tuple[Secret, ...], BeforeValidator(_as_list), Field(min_length=1)]
-    access_token: Secret | None = None
-    client_id: str | None = Field(default=None, min_length=1)
-    client_secret: Secret | None = None
-    api_url: str = Field(
-        default_factory=lambda data: f"https://{data['shop']}", pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+    shop: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9\-_]*\.myshopify\.com$", description="the shop's own myshopify.com name"
     )
-    api_version: str = Field(default="2026-10", pattern=r"^(\d{4}-\d{2}|unstable)$")
-    test_orders: Literal["ignore", "count"] = "ignore"
-    metafield_namespace: str = Field(default="stampcard", pattern=r"^[$A-Za-z0-9][A-Za-z0-9:_-]{2,254}$")
-    metafield_key: str = Field(default="balance", pattern=r"^[A-Za-z0-9_-]{2,64}$")
+    webhook_secrets: Annotated[tuple[Secret, ...], BeforeValidator(_as_list)] = Field(
+        min_length=1,
+        description="what webhooks are signed with: the app's client secret; several while a secret is rotated",
+    )
+    access_token: Secret | None = Field(
+        default=None, description="a fixed token of the Admin API; or else client_id and client_secret"
+    )
+    client_id: str | None = Field(
+        default=None, min_length=1, description="the app's client id, to ask for tokens that are renewed by themselves"
+    )
+    client_secret: Secret | None = Field(default=None, description="the app's client secret")
+    api_url: str = Field(
+        default_factory=lambda data: f"https://{data['shop']}",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="where the Admin API is; by default at the shop itself",
+    )
+    api_version: str = Field(
+        default="2026-10", pattern=r"^(\d{4}-\d{2}|unstable)$", description="the version of the Admin API"
+    )
+    test_orders: Literal["ignore", "count"] = Field(
+        default="ignore", description="whether orders that Shopify marks as tests earn points"
+    )
+    metafield_namespace: str = Field(
+        default="stampcard",
+        pattern=r"^[$A-Za-z0-9][A-Za-z0-9:_-]{2,254}$",
+        description="the namespace of the customer metafield that shows the balance",
+    )
+    metafield_key: str = Field(
+        default="balance", pattern=r"^[A-Za-z0-9_-]{2,64}$", description="the key of that metafield"
+    )
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

@@ -86,9 +86,13 @@ class WalletTerms(Part):
         default="down", description="how fractions beyond the scale are rounded"
     )
     round_per: Literal["order", "line"] = Field(default="order", description="what is rounded as one")
-    expire: PeriodField = None
-    pending: DaysField = None
-    refunds: RefundTerms = RefundTerms()
+    expire: PeriodField = Field(
+        default=None, description="how long points live once they are usable: none, or days, months, years (12 months)"
+    )
+    pending: DaysField = Field(
+        default=None, description="how long points wait before they are usable: none, or days (14 days)"
+    )
+    refunds: RefundTerms = Field(default=RefundTerms(), description="what a refund does to the points")
     returned_to_dead_lot: Literal["expire", "renew"] = Field(
         default="expire", description="points that a cancelled redemption returns after their lot has expired"
     )
@@ -98,20 +102,20 @@ class Base(Part):
     """Which part of an order's money earns."""
 
     discount: Literal["after", "before"] = Field(default="after", description="amounts after or before discounts")
-    tax: Literal["excluded", "included"] = "excluded"
-    shipping: Literal["excluded", "included"] = "excluded"
+    tax: Literal["excluded", "included"] = Field(default="excluded", description="the tax on what earns")
+    shipping: Literal["excluded", "included"] = Field(default="excluded", description="what was paid for shipping")
     gift_cards: Literal["excluded", "included"] = Field(default="excluded", description="gift cards that are bought")
 
 
 class Rule(Part):
     """One way to earn."""
 
-    id: Name
+    id: Name = Field(description="the rule's id; its awards keep it for good")
     on: str = Field(description="purchase, sign_up, or an event that the program declares")
     when: str | None = Field(default=None, description="a condition in CEL; without one the rule always applies")
     award: AwardField
     wallet: str = Field(default="", description="the wallet that receives; by default the only one")
-    base: Base = Base()
+    base: Base = Field(default=Base(), description="which part of a purchase earns")
 
 
 class Program(Part):
@@ -129,7 +133,7 @@ class Program(Part):
     wallets: Mapping[Name, WalletTerms] = Field(min_length=1, description="points currencies by name")
     attributes: Fields = Field(default={}, description="what conditions may read of a member")
     events: Mapping[FieldName, Fields] = Field(default={}, description="the merchant's own events with their fields")
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = Field(default=(), description="the ways to earn; every rule that matches pays")
 
     @property
     def zone(self) -> ZoneInfo:

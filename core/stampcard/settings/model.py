@@ -72,41 +72,58 @@ class Section(BaseModel):
 
 
 class HttpSettings(Section):
-    """Where Stampcard listens. `port` 0 takes any free one; `max_body` is in bytes."""
+    """Where Stampcard listens."""
 
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=8080, ge=0, le=65535)
-    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
-    max_body: int = Field(default=4 * 1024 * 1024, gt=0)
+    host: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
+    port: int = Field(default=8080, ge=0, le=65535, description="the port to listen on; 0 takes any free one")
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = Field(
+        default=None, description="how the outside reaches this installation; webhook addresses begin with it"
+    )
+    max_body: int = Field(default=4 * 1024 * 1024, gt=0, description="the largest webhook body, in bytes")
 
 
 class SecuritySettings(Section):
-    """Hosts, ``host:port`` and networks that may be called although they are private or not named by a connection."""
+    """Where calls may go beside the public https hosts that connections name."""
 
-    outbound_allow: Annotated[Several, AfterValidator(_outbound)] = ()
+    outbound_allow: Annotated[Several, AfterValidator(_outbound)] = Field(
+        default=(),
+        description="hosts, host:port and networks that may be called although they are private, or named by no connection",
+    )
 
 
 class KeepSettings(Section):
-    """How long raw deliveries stay, in days."""
+    """How long raw deliveries stay."""
 
-    bodies_days: int = Field(default=30, ge=0, le=36500)
-    quarantine_days: int = Field(default=14, ge=0, le=36500)
+    bodies_days: int = Field(
+        default=30, ge=0, le=36500, description="days that the bodies of applied deliveries are kept, for replay"
+    )
+    quarantine_days: int = Field(
+        default=14, ge=0, le=36500, description="days that the bodies of quarantined deliveries are kept"
+    )
 
 
 class DeliverSettings(Section):
-    """`coalesce`: seconds that a changed balance waits for further changes before it is pushed."""
+    """How changed balances leave."""
 
-    coalesce: float = Field(default=0.4, ge=0, le=60, allow_inf_nan=False)
+    coalesce: float = Field(
+        default=0.4,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="seconds that a changed balance waits for further changes before it is pushed",
+    )
 
 
 class LogSettings(Section):
     """How Stampcard tells what it does, on stderr."""
 
-    format: Literal["auto", "json", "console"] = "auto"
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="lines for people, JSON for machines; auto: lines where stderr is a terminal"
+    )
     level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"],
         BeforeValidator(lambda written: written.lower() if isinstance(written, str) else written),
-    ] = "info"
+    ] = Field(default="info", description="the least important thing that is still told")
 
 
 class Settings(BaseSettings):
@@ -121,16 +138,29 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    database: Annotated[str, AfterValidator(_database)] = Field(default="sqlite:///stampcard.db", repr=False)
-    programs: Several = ("program.yaml",)
-    key_file: Path = Path("stampcard.key")
-    merchant: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    database: Annotated[str, AfterValidator(_database)] = Field(
+        default="sqlite:///stampcard.db",
+        repr=False,
+        description="sqlite:///FILE, or postgresql://USER@HOST/NAME to run several processes",
+    )
+    programs: Several = Field(
+        default=("program.yaml",),
+        description="drafts of the programs, paths or patterns; an empty database takes them at the first start",
+    )
+    key_file: Path = Field(default=Path("stampcard.key"), description="the keys that encrypt personal data")
+    merchant: str = Field(
+        default="main",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        description="whose members these are, if several merchants share a database",
+    )
     http: HttpSettings = HttpSettings()
     security: SecuritySettings = SecuritySettings()
     keep: KeepSettings = KeepSettings()
     deliver: DeliverSettings = DeliverSettings()
     log: LogSettings = LogSettings()
-    connections: dict[str, dict[str, Any]] = Field(default={}, repr=False)
+    connections: dict[str, dict[str, Any]] = Field(
+        default={}, repr=False, description="a table for each shop or service; see below"
+    )
 
     @classmethod
     def settings_customise_sources(
