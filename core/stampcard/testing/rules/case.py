@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from hypothesis import settings as trial
 
 from stampcard.domain.value import Value
 from stampcard.host.connecting import ConnectionSpec, Resources, connect_one
@@ -37,6 +38,8 @@ CONNECTION = "contract"
 PUBLIC_URL = "https://loyalty.example"
 #: Seconds after which a plugin hangs; the fake clock passes by itself, so only a deadlock takes so long.
 PATIENCE = 20.0
+#: Random trials are the same ones in every run, and tell one finding at a time.
+TRIAL = trial(deadline=None, database=None, derandomize=True, max_examples=60, report_multiple_bugs=False)
 
 Vendor = Callable[[httpx.Request], httpx.Response]
 T = TypeVar("T")
@@ -184,8 +187,11 @@ class Case:
         return verified
 
     @asynccontextmanager
-    async def visiting(self, vendor: Vendor | None = None) -> AsyncIterator[Visit]:
-        """Connect as the host does; the vendor, the only thing in the network, is well until the connection stands."""
+    async def visiting(self, vendor: Vendor | None = None, **changes: Any) -> AsyncIterator[Visit]:
+        """Connect as the host does; the vendor, the only thing in the network, is well until the connection stands.
+
+        `changes` are of the settings.
+        """
         answers: list[Vendor] = [self.vendor]
         visit = Visit(capabilities=Capabilities(), clock=FakeClock(hurried=True), lines=Lines())
 
@@ -200,7 +206,7 @@ class Case:
             open_store=lambda _: MemoryStore(),
             open_http=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False),
         )
-        spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings=self.settings)
+        spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings={**self.settings, **changes})
         connection = await connect_one(spec, self.table(), resources)
         assert connection.capabilities is not None, connection.problem
         visit.capabilities = connection.capabilities

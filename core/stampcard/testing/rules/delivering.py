@@ -28,6 +28,8 @@ LOST = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 #: What a vendor might write where seconds should stand.
 UNREADABLE = ("", "soon", "-5", "nan", "inf", "9" * 5000, "1e3", "٣", "Wed, 21 Oct 2026 07:28:00 GMT")
+#: Where a simulator might stand.
+ELSEWHERE = "http://127.0.0.1:9/simulated"
 #: A reason is for people and is stored: this is plenty.
 LONGEST = 500
 
@@ -56,16 +58,17 @@ class DeliveringRules(Case):
 
     def test_all_calls_go_to_the_api_url(self) -> None:
         """Whatever is called lies below `api_url`, or a simulator could not stand in for the vendor."""
-        asked: list[str] = []
 
-        def listen(request: httpx.Request) -> httpx.Response:
-            asked.append(str(request.url))
-            return self.vendor(request)
+        async def asked() -> list[str]:
+            async with self.visiting(api_url=ELSEWHERE) as visit:
+                for sink in visit.capabilities.sinks:
+                    await sink.deliver([self.item(sink.kind, 1)])  # type: ignore[list-item]
+                if visit.capabilities.check_health is not None:
+                    await visit.capabilities.check_health()
+                return [str(request.url) for request in visit.requests]
 
-        for kind in self._kinds():
-            self._send(kind, 1, listen)
-        below = str(self.manifest().settings.model_validate(self.settings).api_url).rstrip("/")  # type: ignore[attr-defined]
-        assert [url for url in asked if not url.startswith(below + "/")] == [], f"calls that are not below {below}"
+        strays = [url for url in self.run(asked()) if not url.startswith(f"{ELSEWHERE}/")]
+        assert strays == [], f"api_url was {ELSEWHERE}"
 
     def test_too_many_requests_are_sent_later(self) -> None:
         """429 is RetryLater, after as many seconds as Retry-After says."""

@@ -42,9 +42,9 @@ class NamingRules(Case):
 
     def test_it_is_made_for_this_api(self) -> None:
         """The api_version has the host's major number and a minor number that is no newer."""
-        (major, minor), ours = self.manifest().api_version, API_VERSION
-        assert major == ours[0]
-        assert minor <= ours[1]
+        made_for = self.manifest().api_version
+        assert made_for[0] == API_VERSION[0], f"made for {made_for}, the host offers {API_VERSION}"
+        assert made_for <= API_VERSION, f"made for {made_for}, the host offers {API_VERSION}"
 
     def test_the_host_takes_it(self) -> None:
         """The host finds nothing wrong when it loads the plugin: no unknown hook, no wrapper, settings of our kind."""

@@ -1,0 +1,219 @@
+"""Each rule of the contract is broken by one small change to the sample plugin, and says so."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from stampcard.testing.contract import PluginContract
+from stampcard.testing.installing import install
+
+SAMPLE = Path(__file__).parents[2] / "plugins" / "sample" / "stampcard-sample"
+FILES = ("stampcard_sample.py", "test_sample.py")
+
+CHECK = '        plugin.check_hmac_sha256_base64(self._secrets, request.body, request.header("till-signature"))\n'
+VOUCH = "        return plugin.VerifiedRequest("
+CONNECT = "@plugin.hookimpl\nasync def connect("
+CAUGHT = "except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)"
+DECODE = "        try:\n            sale = "
+REASON = 'reason = f"the till answered {answer.status_code}"'
+SHOWN = 'answer.status_code == httpx.codes.OK and answer.content == b"shown"'
+SECRET_LIST = "for secret in settings.webhook_secrets]"
+KEY = "return hashlib.sha256(request.body).hexdigest()"
+SIGNED = 'return {"till-signature"'
+API_URL = 'api_url: str = "https://api.till.example"'
+
+
+def checked(*lines: str) -> dict[str, str]:
+    """Signatures checked in another way: `given` is what was sent, `good` what would be right."""
+    given = 'given = request.header("till-signature")'
+    good = 'good = [base64.b64encode(hmac.digest(s, request.body, "sha256")).decode() for s in self._secrets]'
+    return {CHECK: "".join(f"        {line}\n" for line in (given, good, *lines))}
+
+
+def refused_unless(condition: str) -> str:
+    return f"if not ({condition}): raise plugin.InvalidSignature"
+
+
+RIGHT = refused_unless("given.encode() in [text.encode() for text in good]")
+
+BROKEN: dict[str, list[Mapping[str, str]]] = {
+    "test_manifest_and_entry_point_and_folder_have_one_name": [
+        {'name="sample"': 'name="simple"'},
+        {'sample = "stampcard_sample"': 'till = "stampcard_sample"'},
+    ],
+    "test_it_is_made_for_this_api": [
+        {"settings=TillSettings)": "settings=TillSettings, api_version=(2, 0))"},
+        {"settings=TillSettings)": "settings=TillSettings, api_version=(1, 99))"},
+    ],
+    "test_the_host_takes_it": [{CONNECT: f"@plugin.hookimpl\ndef event_comitted(): pass\n\n{CONNECT}"}],
+    "test_every_hook_has_the_signature_of_its_spec": [
+        {"async def connect(": "async def connect(wait=1.0, *, "},
+        {"async def connect(context": "async def connect(connection"},
+        {CONNECT: "async def connect("},
+    ],
+    "test_every_hook_is_async_or_plain_as_its_spec": [{"async def connect(": "def connect("}],
+    "test_a_valid_section_connects": [
+        {"sinks=(display,), ": ""},
+        {"webhook, display = ": "raise RuntimeError\n    webhook, display = "},
+    ],
+    "test_importing_it_touches_nothing_outside": [{CONNECT: f'socket.getaddrinfo("127.0.0.1", 80)\n\n{CONNECT}'}],
+    "test_settings_refuse_what_they_do_not_know": [{API_URL: f'model_config = {{"extra": "ignore"}}\n    {API_URL}'}],
+    "test_settings_have_an_api_url": [
+        {API_URL: f'{API_URL}\n    def outbound_hosts(self): return ("api.till.example",)'},
+    ],
+    "test_settings_hide_their_secrets": [
+        {"token: SecretStr": "token: str", "token.get_secret_value()": "token"},
+        {API_URL: f'model_config = {{"hide_input_in_errors": False}}\n    {API_URL}'},
+    ],
+    "test_payloads_are_recorded": [{'/ "fixtures"': '/ "nothing"'}, {"sale__paid.json": "return__plain.json"}],
+    "test_every_topic_is_recorded": [{'topics = ("sale",)': 'topics = ("sale", "return")'}],
+    "test_every_recording_is_vouched_for": [
+        {'topic="sale"': 'topic="sold"'},
+        {"body=request.body)": "body=request.body.strip())"},
+    ],
+    "test_every_secret_is_good": [{SECRET_LIST: "for secret in settings.webhook_secrets[:1]]"}],
+    "test_another_secret_is_refused": [checked(refused_unless("given.isascii() and len(given) == 44"))],
+    "test_a_missing_signature_is_refused": [checked('if "till-signature" in request.headers:', f"    {RIGHT}")],
+    "test_an_empty_signature_is_refused": [checked('if given or "till-signature" not in request.headers:', f"    {RIGHT}")],
+    "test_a_truncated_signature_is_refused": [
+        checked(refused_unless("given and any(text.startswith(given) for text in good)"))
+    ],
+    "test_a_signature_that_is_not_ascii_is_refused": [
+        checked(refused_unless("any(hmac.compare_digest(given, text) for text in good)"))
+    ],
+    "test_an_oversized_signature_is_refused": [checked("if len(given) > 1000: raise ValueError(given)", RIGHT)],
+    "test_whatever_comes_is_an_invalid_signature": [checked("base64.b64decode(given, validate=True)", RIGHT)],
+    "test_the_raw_bytes_are_what_is_signed": [
+        {CHECK: CHECK.replace("request.body", 'request.body.rstrip() + b"\\n"')},
+        checked("if json.loads(request.body or '0'): return plugin.VerifiedRequest(topic='sale', body=request.body)"),
+    ],
+    "test_a_redelivery_has_the_same_key": [{KEY: "return uuid.uuid4().hex"}],
+    "test_every_verified_request_has_a_key_that_can_be_stored": [
+        {KEY: 'return ""'},
+        {KEY: 'raise KeyError("x-delivery")'},
+        {'topic="sale"': 'topic=request.header("till-topic")', SIGNED: 'return {"till-topic": "sale", "till-signature"'},
+    ],
+    "test_verifying_fetches_nothing": [
+        {VOUCH: f'        socket.getaddrinfo("127.0.0.1", 80)\n{VOUCH}'},
+        {KEY: f'socket.create_connection(("127.0.0.1", 9))\n        {KEY}'},
+    ],
+    "test_every_recording_decodes_to_what_is_declared": [
+        {"[self._order(delivery.body)]": "[self._order(delivery.body)] * 2"},
+        {DECODE: f'        raise plugin.MalformedPayload("later")\n{DECODE}'},
+        {'{"sale__paid": [': '{"sale__paid": [], "sale__void": ['},
+    ],
+    "test_an_unknown_topic_has_no_events": [
+        {' if delivery.topic == "sale" else []': ""},
+        {'delivery.topic == "sale"': '{"sale": True}[delivery.topic]'},
+    ],
+    "test_decoding_twice_gives_equal_events": [{"number=sale.receipt": "number=uuid.uuid4().hex"}],
+    "test_every_moment_has_a_time_zone": [{"occurred_at=sale.at": "occurred_at=sale.at.replace(tzinfo=None)"}],
+    "test_no_number_is_a_float": [{"gross=sale.total": "gross=float(sale.total)"}],
+    "test_a_body_that_is_no_json_is_malformed": [{CAUGHT: "except (msgspec.ValidationError, RecursionError)"}],
+    "test_a_truncated_body_is_malformed": [{"decode(body, ": 'decode(body.rstrip(b"}\\n") + b"}", '}],
+    "test_a_body_of_another_shape_is_malformed": [{"type=Sale": "type=Sale | None"}],
+    "test_an_empty_object_is_malformed": [{DECODE: f'        if body == b"{{}}": raise KeyError("receipt")\n{DECODE}'}],
+    "test_a_deeply_nested_body_is_malformed": [{CAUGHT: "except (msgspec.MsgspecError, UnicodeDecodeError)"}],
+    "test_values_of_wrong_types_do_no_harm": [
+        {"if not sale.total.is_finite()": "if not sale.total"},
+        {"msgspec.Meta(tz=True)": "msgspec.Meta()"},
+        {CAUGHT: "except (msgspec.MsgspecError, RecursionError)"},
+    ],
+    "test_random_bytes_are_malformed": [{DECODE: f'        assert body[0] == b"{{"[0]\n{DECODE}'}],
+    "test_what_the_vendor_takes_is_delivered": [
+        {'b"shown"': 'b"displayed"'},
+        {"for item in items]": "for item in items[:1]]"},
+    ],
+    "test_each_item_has_its_own_outcome_in_order": [{"for item in items]": "for item in reversed(items)]"}],
+    "test_all_calls_go_to_the_api_url": [{"context.http, context.settings.api_url": 'context.http, "http://till.example"'}],
+    "test_too_many_requests_are_sent_later": [
+        {"after=int(seconds) if": "after=None if"},
+        {"in {400, 404, 422}": "in {400, 404, 422, 429}"},
+    ],
+    "test_an_unreadable_retry_after_does_no_harm": [
+        {"if seconds.isdecimal() and len(seconds) < 6": "if seconds"},
+        {"int(seconds) if seconds.isdecimal() and len(seconds) < 6": "float(seconds) if seconds.isdecimal()"},
+    ],
+    "test_a_vendor_in_trouble_is_asked_later": [{"in {400, 404, 422}": ">= 400"}],
+    "test_a_lost_connection_is_tried_later": [{"except httpx.HTTPError as error:\n            return plugin.Retry": "except httpx.ConnectError as error:\n            return plugin.Retry"}],
+    "test_an_answer_that_says_nothing_is_no_success": [{SHOWN: "answer.status_code == httpx.codes.OK"}],
+    "test_a_huge_answer_does_no_harm": [{REASON: "reason = answer.text", SHOWN: "answer.status_code == 203"}],
+    "test_what_blames_the_item_is_rejected": [{"in {400, 404, 422}": "in {404}"}],
+    "test_refused_credentials_are_no_success": [{SHOWN: "answer.status_code in {200, 401}"}],
+    "test_health_is_told_whatever_the_vendor_does": [
+        {"except httpx.HTTPError as error:\n            return plugin.Health": "except httpx.ConnectError as error:\n            return plugin.Health"},
+        {"ok=answer.is_success": "ok=True"},
+    ],
+    "test_no_secret_is_told": [
+        {REASON: "reason = answer.text[:200]"},
+        {'url = f"{self._url}/customers': 'print(self._headers)\n        url = f"{self._url}/customers'},
+        {"{type(error).__name__}": "{error}"},
+        {VOUCH: f"        structlog.get_logger().info('checked', secrets=self._secrets)\n{VOUCH}"},
+    ],
+}  # fmt: skip
+CASES = [pytest.param(rule, changes, id=f"{rule}-{number}") for rule, found in BROKEN.items() for number, changes in enumerate(found)]  # fmt: skip
+
+
+@pytest.fixture
+def contract_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], PluginContract]:
+    """Make a copy of the sample with changes, install it, and give its contract."""
+
+    def make(changes: Mapping[str, str]) -> PluginContract:
+        project = tmp_path / "project"
+        shutil.copytree(SAMPLE, project, ignore=shutil.ignore_patterns("__pycache__"))
+        change(project, changes)
+        install(project, tmp_path / "installed")
+        monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+        # Put in and taken out: afterwards the one that was there before, if any, is back.
+        monkeypatch.setitem(sys.modules, "stampcard_sample", sys)
+        del sys.modules["stampcard_sample"]
+        contract = runpy.run_path(str(project / "test_sample.py"))["TestSample"]()
+        assert isinstance(contract, PluginContract)
+        return contract
+
+    return make
+
+
+def change(project: Path, changes: Mapping[str, str]) -> None:
+    """Apply changes to the text of whichever file has it, or to the name of a fixture."""
+    left = dict(changes)
+    for path in [*project.glob("*.py"), *project.glob("*.toml")]:
+        text = path.read_text()
+        for old in [old for old in left if old in text]:
+            text = text.replace(old, left.pop(old))
+        path.write_text(
+            text.replace("import hashlib\n", "import base64, hashlib, hmac, json, socket, structlog, uuid\n")
+        )
+    for path in project.glob("fixtures/*"):
+        if path.name in left:
+            path.rename(path.with_name(left.pop(path.name)))
+    assert not left, "the sample has no such text any more"
+
+
+@pytest.mark.parametrize(("rule", "changes"), CASES)
+def test_a_plugin_that_breaks_a_rule_is_told(
+    contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str, changes: Mapping[str, str]
+) -> None:
+    contract = contract_of(changes)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(contract, rule)()
+
+
+def test_every_rule_is_shown_to_be_broken() -> None:
+    assert {name for name in dir(PluginContract) if name.startswith("test_")} == BROKEN.keys()
+
+
+def test_every_rule_says_what_it_wants() -> None:
+    for rule in BROKEN:
+        assert (getattr(PluginContract, rule).__doc__ or "").endswith("."), rule
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_sound_plugin_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
+    getattr(contract_of({}), rule)()
