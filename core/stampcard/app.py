@@ -228,7 +228,16 @@ class Application:
         if merchant == self.setting.merchant:
             return self.setting
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
-        return replaced(self.setting, merchant=merchant, programs=programs, targets={}, plugins={}, active=frozenset())
+        nothing: frozenset[str] = frozenset()
+        return replaced(
+            self.setting,
+            merchant=merchant,
+            programs=programs,
+            targets={},
+            plugins={},
+            active=nothing,
+            fetching=nothing,
+        )
 
     def wake(self) -> None:
         """Let the loops look at once for what was made due."""

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import msgspec
 from aiohttp import web
 
-from stampcard_webhooks import editing, events, members, points
+from stampcard_webhooks import (
+    connections,
+    deliveries,
+    editing,
+    events,
+    members,
+    openapi,
+    orders,
+    outgoing,
+    points,
+    programs,
+)
 from stampcard_webhooks.routing import Route, add_routes
 
 ROUTES: tuple[Route, ...] = (
@@ -12,9 +26,25 @@ ROUTES: tuple[Route, ...] = (
     *editing.ROUTES,
     *points.ROUTES,
     *events.ROUTES,
+    *orders.ROUTES,
+    *deliveries.ROUTES,
+    *outgoing.ROUTES,
+    *connections.ROUTES,
+    *programs.ROUTES,
 )
 
 
 def add_api(server: web.Application) -> None:
     """Add everything under /api/v1."""
     add_routes(server, ROUTES)
+    server.router.add_route("GET", openapi.PATH, describe)
+
+
+async def describe(_: web.Request) -> web.Response:
+    """The OpenAPI document, for everybody."""
+    return web.Response(body=_document(), content_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    return msgspec.json.encode(openapi.document(ROUTES))

@@ -66,7 +66,7 @@ class MemberChanges(Asked):
         return items
 
 
-async def create(call: Call[Query, NewMember]) -> Answer:
+async def add_member(call: Call[Query, NewMember]) -> Answer:
     """A new member; raises Conflict for an identity that is known."""
     wanted = call.body
     identity = (call.source(wanted.identity.connection), wanted.identity.reference) if wanted.identity else None
@@ -77,7 +77,7 @@ async def create(call: Call[Query, NewMember]) -> Answer:
     return await call.write(work, lambda connection, made: _shown(connection, call, made))
 
 
-async def change(call: Call[Query, AttributeChange]) -> Answer:
+async def change_member(call: Call[Query, AttributeChange]) -> Answer:
     """Other attributes for one member."""
     id_ = call.path["id"]
 
@@ -94,7 +94,7 @@ def _shown(connection: Connection, call: Call[Query, NewMember] | Call[Query, At
     return replace(made, body=view.model_dump(mode="json"))
 
 
-async def change_several(call: Call[Query, MemberChanges]) -> Answer:
+async def change_members(call: Call[Query, MemberChanges]) -> Answer:
     """Other attributes for several members; the answer tells nothing personal, because nobody could erase it."""
 
     def work(unit: Unit) -> Answer:
@@ -104,7 +104,7 @@ async def change_several(call: Call[Query, MemberChanges]) -> Answer:
     return await call.write(work)
 
 
-async def erase(call: Call[Query, Nothing]) -> Answer:
+async def erase_member(call: Call[Query, Nothing]) -> Answer:
     """Forget everything personal; the anonymous ledger stays."""
     id_ = call.path["id"]
 
@@ -122,7 +122,7 @@ ROUTES = (
         path="/members",
         scope="members:write",
         summary="Create a member",
-        handler=create,
+        handler=add_member,
         takes=NewMember,
         gives=MemberView,
         status=201,
@@ -132,7 +132,7 @@ ROUTES = (
         path="/members",
         scope="members:write",
         summary="Change attributes of several members, all or none",
-        handler=change_several,
+        handler=change_members,
         takes=MemberChanges,
         gives=Counted,
     ),
@@ -141,7 +141,7 @@ ROUTES = (
         path="/members/{id}",
         scope="members:write",
         summary="Change a member's attributes",
-        handler=change,
+        handler=change_member,
         takes=AttributeChange,
         gives=MemberView,
     ),
@@ -150,7 +150,7 @@ ROUTES = (
         path="/members/{id}",
         scope="members:write",
         summary="Erase a member's personal data",
-        handler=erase,
+        handler=erase_member,
         gives=None,
         status=204,
     ),

@@ -32,7 +32,7 @@ class EventView(BaseModel):
     member: str
 
 
-async def report(call: Call[Query, NewEvent]) -> Answer:
+async def report_event(call: Call[Query, NewEvent]) -> Answer:
     """Apply an event at once."""
     seen = call.body
     event = CustomEvent(
@@ -61,7 +61,7 @@ ROUTES = (
         path="/events",
         scope="events:write",
         summary="Report an event of your own",
-        handler=report,
+        handler=report_event,
         takes=NewEvent,
         gives=EventView,
     ),

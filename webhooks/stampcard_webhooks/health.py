@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 from aiohttp import web
 from prometheus_client import generate_latest
 from sqlalchemy import text
@@ -11,7 +13,8 @@ from sqlalchemy import text
 from stampcard.app import Application
 from stampcard.errors import Unavailable
 from stampcard.storage import migrating
-from stampcard_webhooks.keys import APPLICATION
+from stampcard_webhooks.examining import Finding, examine
+from stampcard_webhooks.keys import APPLICATION, AUTHORISING
 from stampcard_webhooks.problems import problem
 
 #: A loop that has not ticked for so long is stuck.
@@ -31,12 +34,25 @@ async def livez(_: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Whether work can be taken: the database answers, has our shape, and the loops tick. A vendor's trouble is not ours."""
-    checks = await check(request.app[APPLICATION])
-    failed = [name for name, problem_ in checks.items() if problem_]
+    """Whether work can be taken: the database answers, has our shape, and the loops tick. A vendor's trouble is not ours.
+
+    With `verbose`, and a key that may, everything else that somebody should look at.
+    """
+    application = request.app[APPLICATION]
+    more: dict[str, Any] = {}
+    if "verbose" in request.query:
+        key = await request.app[AUTHORISING].authorise(request, "health:read")
+        checks = await check(application)
+        found = [Finding(name=name, ok=not wrong, detail=wrong) for name, wrong in checks.items()]
+        if key.merchant == application.setting.merchant and not checks["database"]:
+            found += await examine(application)
+        more = {"checks": [msgspec.structs.asdict(one) for one in found]}
+    else:
+        checks = await check(application)
+    failed = [name for name, wrong in checks.items() if wrong]
     if failed:
-        return problem(503, f"not ready: {', '.join(failed)}", headers={"Retry-After": "5"})
-    return web.json_response({"status": "ok"})
+        return problem(503, f"not ready: {', '.join(failed)}", headers={"Retry-After": "5"}, **more)
+    return web.json_response({"status": "ok", **more})
 
 
 async def check(application: Application) -> dict[str, str]:

@@ -65,7 +65,7 @@ class AdjustmentView(BaseModel):
     balance: BalanceView
 
 
-async def spend(call: Call[Query, NewSpend]) -> Answer:
+async def spend_points(call: Call[Query, NewSpend]) -> Answer:
     """Spend; raises InsufficientPoints, or Conflict for a reference that was used."""
     wanted, member = call.body, call.path["id"]
     key = wanted.reference or f"s_{secrets.token_hex(12)}"
@@ -77,7 +77,7 @@ async def spend(call: Call[Query, NewSpend]) -> Answer:
     return await call.write(work)
 
 
-async def cancel(call: Call[Query, Cancelling]) -> Answer:
+async def cancel_spend(call: Call[Query, Cancelling]) -> Answer:
     """Put a spend's points back; raises Conflict if that was done before."""
     return await call.write(lambda unit: _spent(unit, requests.cancel_spend(unit, call.path["key"], call.body.note)))
 
@@ -94,7 +94,7 @@ def _spent(unit: Unit, debit: Debit) -> Answer:
     return given(view, debit.member, 200 if debit.cancelled else 201)
 
 
-async def adjust(call: Call[Query, NewAdjustment]) -> Answer:
+async def adjust_points(call: Call[Query, NewAdjustment]) -> Answer:
     """Add or take points by hand."""
     wanted, member, key = call.body, call.path["id"], f"a_{secrets.token_hex(12)}"
 
@@ -122,7 +122,7 @@ ROUTES = (
         path="/members/{id}/spends",
         scope="points:write",
         summary="Spend points",
-        handler=spend,
+        handler=spend_points,
         takes=NewSpend,
         gives=SpendView,
         status=201,
@@ -132,7 +132,7 @@ ROUTES = (
         path="/spends/{key}/cancel",
         scope="points:write",
         summary="Cancel a spend",
-        handler=cancel,
+        handler=cancel_spend,
         takes=Cancelling,
         gives=SpendView,
     ),
@@ -141,7 +141,7 @@ ROUTES = (
         path="/members/{id}/adjustments",
         scope="points:write",
         summary="Adjust points by hand",
-        handler=adjust,
+        handler=adjust_points,
         takes=NewAdjustment,
         gives=AdjustmentView,
         status=201,

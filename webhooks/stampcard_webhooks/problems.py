@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiohttp import web
+from pydantic import BaseModel
 
 from stampcard.errors import (
     CannotVerify,
@@ -24,6 +25,25 @@ from stampcard.errors import (
 )
 
 log = structlog.get_logger()
+
+
+class ProblemPart(BaseModel):
+    """One thing that is wrong, with its place."""
+
+    path: str
+    message: str
+
+
+class ProblemView(BaseModel):
+    """What went wrong: `code` for machines, `detail` for people."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str | None = None
+    code: str | None = None
+    scope: str | None = None
+    errors: list[ProblemPart] | None = None
 
 
 class Refused(Exception):

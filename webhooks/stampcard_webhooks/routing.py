@@ -35,6 +35,7 @@ class Call(Generic[Q, B]):
     """One authorised and understood request; whatever it reads or writes is its key's merchant's."""
 
     application: Application
+    server: web.Application
     key: ApiKey
     setting: Setting
     now: datetime
@@ -149,6 +150,7 @@ async def _call(request: web.Request, route: Route, key: ApiKey) -> Call[Any, An
     raw, body = await body_of(request, route.takes) if route.writes else (b"", Nothing())
     return Call(
         application=application,
+        server=request.app,
         key=key,
         setting=await application.setting_for(key.merchant),
         now=application.clock.now(),

@@ -11,9 +11,10 @@ from stampcard.app import Application
 from stampcard_webhooks.api import add_api
 from stampcard_webhooks.authorising import Authorising
 from stampcard_webhooks.health import add_health
-from stampcard_webhooks.keys import APPLICATION, AUTHORISING
+from stampcard_webhooks.keys import APPLICATION, AUTHORISING, WELLBEING
 from stampcard_webhooks.problems import problems
 from stampcard_webhooks.receiving import receive
+from stampcard_webhooks.wellbeing import Wellbeing
 
 #: How long (seconds) requests under way may take when the server stops.
 SHUTDOWN = 10.0
@@ -24,6 +25,7 @@ def build(application: Application) -> web.Application:
     server = web.Application(client_max_size=application.settings.http.max_body, middlewares=[problems])
     server[APPLICATION] = application
     server[AUTHORISING] = Authorising(application)
+    server[WELLBEING] = Wellbeing()
     server.on_response_prepare.append(_secure)
     server.router.add_post("/webhooks/{connection}", receive)
     add_health(server)

@@ -209,9 +209,13 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
     identities = resolve(unit, [sourced])
     if key not in identities:
         raise Conflict("erased", f"{key[0]}:{key[1]} was erased just now")
-    unit.lock([identities[key].member], attributes=True)
+    member: str = identities[key].member
+    unit.lock([member], attributes=True)
+    if unit.members[member].programs:
+        # Somebody else made this member while we waited for the identity.
+        raise Conflict("member_exists", f"{key[0]}:{key[1]} is a member already")
     decide_event(unit, sourced, identities)
-    return str(identities[key].member)
+    return member
 
 
 def change_attributes(unit: Unit, member: str, attributes: Mapping[str, Any]) -> None:

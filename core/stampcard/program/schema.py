@@ -11,14 +11,14 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def program_schema() -> dict[str, Any]:
     """The schema of a program file; `config/programs/program.schema.json` holds the same."""
-    schema: dict[str, Any] = _untitled(Program.model_json_schema())
+    schema: dict[str, Any] = untitled(Program.model_json_schema())
     return {"$schema": DIALECT, "title": "Stampcard program"} | schema
 
 
-def _untitled(schema: Any) -> Any:
+def untitled(schema: Any) -> Any:
     """The schema without the titles that only repeat a field's name."""
     if isinstance(schema, list):
-        return [_untitled(inner) for inner in schema]
+        return [untitled(inner) for inner in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: _untitled(inner) for key, inner in schema.items() if key != "title" or not isinstance(inner, str)}
+    return {key: untitled(inner) for key, inner in schema.items() if key != "title" or not isinstance(inner, str)}

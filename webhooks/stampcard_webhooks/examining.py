@@ -1,0 +1,56 @@
+"""What somebody should look at although work goes on: plugins, connections, programs that are only drafts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from stampcard.app import Application
+from stampcard.domain.value import Value
+from stampcard.errors import ConfigurationError, ProgramError
+from stampcard.storage.programming import newest_versions, read_file
+
+
+class Finding(Value, frozen=True):
+    """One thing that was looked at; `detail` says what is wrong with it."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+async def examine(application: Application) -> list[Finding]:
+    """Look at everything that this process knows."""
+    merchant = application.setting.merchant
+    stored = await application.database.read(lambda connection: newest_versions(connection, merchant))
+    texts = {name: version.source for name, version in stored.items()}
+    return [
+        *_plugins(application),
+        *_connections(application),
+        *await asyncio.to_thread(lambda: list(_programs(application, texts))),
+    ]
+
+
+def _plugins(application: Application) -> Iterator[Finding]:
+    for name in application.table.ready:
+        yield Finding(name=f"plugin {name}", ok=True)
+    for failed in application.table.failed:
+        yield Finding(name=f"plugin {failed.name}", ok=False, detail=failed.reason)
+
+
+def _connections(application: Application) -> Iterator[Finding]:
+    for name, connection in application.connections.items():
+        yield Finding(name=f"connection {name}", ok=not connection.problem, detail=connection.problem)
+
+
+def _programs(application: Application, stored: Mapping[str, str]) -> Iterator[Finding]:
+    for path in application.settings.program_files():
+        name = f"program file {path.name}"
+        try:
+            program, text = read_file(path)
+        except (ConfigurationError, ProgramError) as error:
+            yield Finding(name=name, ok=False, detail=str(error))
+            continue
+        same = stored.get(program.program) == text
+        detail = "" if same else f"differs from what is valid. See: stampcard program diff {path.name}"
+        yield Finding(name=name, ok=same, detail=detail)
