@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as replaced
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -95,7 +94,7 @@ class Application:
     async def open(self, *, loops: bool = True) -> None:
         """Open everything; without `loops` nothing works by itself, which is what one-off commands want."""
         outbound_rules(self.settings.security.outbound_allow, ())
-        sealer = open_sealer(self.settings.key_file)
+        sealer = open_sealer(self.settings)
         self.database = Database(self.settings.database)
         try:
             if loops:
@@ -295,12 +294,14 @@ async def _kept_alive(loop: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(1.0)
 
 
-def open_sealer(path: Path) -> Sealer:
-    """The keys of this installation; raises ConfigurationError when they are missing."""
+def open_sealer(settings: Settings) -> Sealer:
+    """The keys of this installation, from the environment or the key file; raises ConfigurationError."""
+    if settings.keys is not None:
+        return read_keys(settings.keys.get_secret_value().replace(";", "\n"), "keys")
     try:
-        text = path.read_text(encoding="utf8")
+        text = settings.key_file.read_text(encoding="utf8")
     except OSError as error:
-        problem = f"{path} cannot be read ({error.strerror})"
+        problem = f"{settings.key_file} cannot be read ({error.strerror})"
         raise ConfigurationError("key_file", problem, "Make one by: stampcard init") from None
     return read_keys(text)
 

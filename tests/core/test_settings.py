@@ -322,3 +322,16 @@ def test_importing_reads_nothing(tmp_path: Path) -> None:
     environ = {**os.environ, "STAMPCARD_NONSENSE": "1", "STAMPCARD_CONFIG": "absent"}
     done = subprocess.run([sys.executable, "-c", "import stampcard.settings"], cwd=tmp_path, env=environ, check=False)
     assert done.returncode == 0
+
+
+def test_keys_may_come_from_the_environment_and_never_show(tmp_path: Path) -> None:
+    from stampcard.app import open_sealer
+    from stampcard.sealing import new_key_text
+
+    text = ";".join(line for line in new_key_text().splitlines() if not line.startswith("#"))
+    settings = load_settings(None, environ={"STAMPCARD_KEYS": text})
+
+    sealed = open_sealer(settings).seal(b"gold", b"about")
+
+    assert open_sealer(settings).open(sealed, b"about") == b"gold"
+    assert text not in repr(settings) + settings.model_dump_json()

@@ -55,7 +55,7 @@ def _findings(settings: Settings, table: PluginTable, *, connect: bool) -> list[
         with suppress(ConfigurationError, Unavailable):
             stored = findings.stored_programs(settings)
     found = [
-        *findings.key_findings(settings.key_file),
+        *findings.key_findings(settings),
         *findings.program_findings(settings.program_files(), stored),
         *findings.section_findings(settings.specs(), table),
     ]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import structlog
 from pydantic import SecretBytes, SecretStr
 
+from stampcard.app import open_sealer
 from stampcard.cli.invocation import reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
@@ -70,8 +71,17 @@ def wrong_settings(error: ConfigurationError) -> list[Finding]:
     return [_wrong(one) for one in (error.problems if isinstance(error, InvalidSettings) else (error,))]
 
 
-def key_findings(path: Path) -> Iterator[Finding]:
-    """Whether the key file is there, whole and private."""
+def key_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether the keys are there, whole and private."""
+    if settings.keys is not None:
+        try:
+            open_sealer(settings)
+        except ConfigurationError as error:
+            yield Finding(level="problem", about="keys", text=error.problem)
+        else:
+            yield Finding(level="ok", about="keys", text="given by the environment")
+        return
+    path = settings.key_file
     try:
         read_keys(path.read_text(encoding="utf-8"))
         mode = path.stat().st_mode

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_serializer,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from stampcard.errors import ConfigurationError
@@ -148,6 +157,10 @@ class Settings(BaseSettings):
         description="drafts of the programs, paths or patterns; an empty database takes them at the first start",
     )
     key_file: Path = Field(default=Path("stampcard.key"), description="the keys that encrypt personal data")
+    keys: SecretStr | None = Field(
+        default=None,
+        description="the text of a key file, lines parted by ';', where the environment brings the keys instead of a file",
+    )
     merchant: str = Field(
         default="main",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
