@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, text, update
 
 from stampcard.applying.deliveries import Prepared, Settled, apply_deliveries
 from stampcard.applying.unit import Setting, Sourced
@@ -138,7 +138,7 @@ def test_erasing_forgets_the_person_and_older_data_does_not_bring_them_back(
 
 
 def test_the_same_new_customer_in_two_workers_becomes_one_member(database: Database, setting: Setting) -> None:
-    rounds = 60
+    rounds = 1000
     ids = store(database, setting, *[f"{half}{n}" for n in range(rounds) for half in "ab"])
     barrier = threading.Barrier(2)
     failures: list[BaseException] = []
@@ -161,6 +161,9 @@ def test_the_same_new_customer_in_two_workers_becomes_one_member(database: Datab
         thread.join()
 
     assert failures == []
+    if not database.is_sqlite:
+        deadlocks = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        assert database.read_now(lambda connection: connection.execute(deadlocks).scalar()) == 0
     assert count(database, member) == rounds
     assert active(database) == [20] * rounds
     assert database.read_now(lambda connection: verify(connection, "main")).findings == ()
