@@ -1,0 +1,79 @@
+# ruff: noqa: INP001, T201 - a script that people run
+"""Writes docs/reference/plugin-api.md anew from the docstrings of `stampcard.plugin`; with --check only says if it must."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+from stampcard import plugin
+
+PAGE = Path(__file__).resolve().parent / "reference" / "plugin-api.md"
+HEAD = """# Plugin API
+
+Everything that a plugin may import, and nothing else: `from stampcard import plugin`, or the names one by one from
+`stampcard.plugin`. The hooks are in [hooks](hooks.md), the way to a first plugin in
+[write a plugin](../how-to/write-a-plugin.md). Values are frozen, built by keyword and changed with
+`msgspec.structs.replace`.
+
+This page is written by `python docs/plugin_api.py`.
+"""
+GROUPS = {
+    "Who a plugin is": ("plugin.manifest", "plugin.hookspecs"),
+    "What a connection gets and gives": ("plugin.connections", "plugin.capabilities", "clock"),
+    "Webhooks": ("plugin.requests", "plugin.signatures"),
+    "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders"),
+    "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),
+    "Members, points and awards": ("domain.members", "domain.wallets", "domain.awards", "domain.decisions"),
+    "Errors": ("errors",),
+}
+#: What can carry no docstring of its own: the module that it belongs to, and its sentence.
+BARE = {
+    "API_VERSION": ("plugin.manifest", f"Major and minor version of the plugin API: `{plugin.API_VERSION}`."),
+    "hookimpl": ("plugin.hookspecs", "The decorator that marks a function as the implementation of the hook it is named after."),
+    "Event": ("domain.events", ""),
+    "Fetch": ("plugin.capabilities", "An async function that reads the records of several `Refetch` and gives each as a `Delivery`."),
+    "Lookup": ("plugin.outcomes", ""),
+    "Outcome": ("plugin.outcomes", ""),
+}  # fmt: skip
+
+
+def page() -> str:
+    """The whole page; fails for a name that has no sentence or no place on it."""
+    placed = {module: heading for heading, modules in GROUPS.items() for module in modules}
+    rows: dict[str, list[str]] = {heading: [] for heading in GROUPS}
+    for name in sorted(plugin.__all__, key=str.lower):
+        module, sentence = _described(name, getattr(plugin, name))
+        rows[placed[module]].append(f"| `{name}` | {sentence.replace('|', chr(92) + '|')} |")
+    parts = [f"## {heading}\n\n| Name | What it is |\n| --- | --- |\n" + "\n".join(of) for heading, of in rows.items()]
+    return HEAD + "\n" + "\n\n".join(parts) + "\n"
+
+
+def _described(name: str, thing: Any) -> tuple[str, str]:
+    """The module that a name of the façade belongs to, below `stampcard`, and what it is."""
+    if isinstance(thing, UnionType):
+        return BARE[name][0], "One of " + ", ".join(f"`{part.__name__}`" for part in get_args(thing)) + "."
+    if name in BARE:
+        return BARE[name]
+    paragraph = (inspect.getdoc(thing) or "").partition("\n\n")[0]
+    if not paragraph:
+        raise SystemExit(f"{name} has no docstring")
+    return thing.__module__.removeprefix("stampcard."), " ".join(paragraph.replace("``", "`").split())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when the page was right already or was written anew."""
+    stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page()
+    if stale:
+        print(PAGE.name)
+    if stale and "--check" not in arguments:
+        PAGE.write_text(page(), encoding="utf-8")
+    return int(stale and "--check" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
