@@ -23,6 +23,9 @@ format: $(VENV)/dev.stamp  ## let ruff put the code in shape
 bench: $(VENV)/dev.stamp  ## speed as ratios measured in one run
 	@$(BIN)/python -P tests/benchmarks/run.py $(ARGS)
 
+docs: $(VENV)/dev.stamp  ## write the generated parts of the documentation anew
+	@$(BIN)/python -P docs/generate.py
+
 lock:  ## write requirements/*.txt anew: versions and hashes, no address of any index
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install -q uv
 	@for which in run dev; do \
@@ -40,5 +43,5 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench docs lock clean
 .SECONDARY:

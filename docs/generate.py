@@ -1,0 +1,246 @@
+# ruff: noqa: INP001, T201 - a script that people run
+"""Writes the generated parts of the documentation anew; with --check only says what is out of date.
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in a Markdown file. The words around it are
+written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Counter
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from stampcard import errors
+from stampcard.domain.members import BUILT_IN_ATTRIBUTES
+from stampcard.domain.scopes import SCOPES
+from stampcard.engine.describing import order_variables
+from stampcard.observing import Metrics
+from stampcard.program.environment import variables
+from stampcard.program.model import PURCHASE, SIGN_UP
+from stampcard.program.reading import read_program
+from stampcard.program.schema import program_schema
+from stampcard.settings import Settings
+from stampcard.testing.building import order
+from stampcard_shopify.plugin import ShopifySettings
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
+SECTIONS = ("Program", "WalletTerms", "RefundTerms", "Rule", "Base")
+
+#: What conditions may read, in the words of somebody who writes one.
+VARIABLES = {
+    "now": "when it happened, by the source's clock",
+    "member.joined_at": "when this installation first saw the member",
+    "member.attributes": "what is known of the member; ask `has()` first",
+    "order.total": "what the customer owes for the order",
+    "order.subtotal": "the lines after their discounts",
+    "order.discount": "the discounts on the lines",
+    "order.tax": "the tax on lines and shipping",
+    "order.shipping": "what shipping costs",
+    "order.currency": "the currency of the amounts: always the program's",
+    "order.channel": "where it was bought, in the source's words: `web`, `pos` …",
+    "order.number": "the number that people see: `#1001`",
+    "order.tags": "the order's tags",
+    "order.lines": "the lines, each with the fields below",
+    "event.data": "the fields of the event, as the program declares them; ask `has()` first",
+}
+LINES = {
+    "product": "the source's id of the product",
+    "sku": "the SKU",
+    "vendor": "the vendor",
+    "quantity": "how many: a whole number",
+    "gross": "the whole line before its discount",
+    "discount": "the discount on the whole line",
+    "tax": "the tax on the whole line",
+    "gift_card": "whether a gift card is bought: `true` or `false`",
+}
+#: What a condition asks → the event and the condition.
+EXAMPLES = {
+    "orders of 20 or more": (PURCHASE, "order.total >= 20"),
+    "bought in the shop, not on the web": (PURCHASE, "order.channel == 'pos'"),
+    "a line of one vendor": (PURCHASE, "order.lines.exists(line, line.vendor == 'Hill Roasters')"),
+    "three or more of one SKU": (PURCHASE, "order.lines.exists(line, line.sku == 'BEANS-1KG' && line.quantity >= 3)"),
+    "customers in Germany": (PURCHASE, "has(member.attributes.country) && member.attributes.country == 'DE'"),
+    "Mondays": (PURCHASE, "now.getDayOfWeek('Europe/Berlin') == 1"),
+    "from eight to eleven": (PURCHASE, "now.getHours('Europe/Berlin') >= 8 && now.getHours('Europe/Berlin') < 11"),
+    "members of more than a year": (PURCHASE, "now - member.joined_at > duration('8760h')"),
+    "reviews of four stars or more": ("review", "has(event.data.stars) && event.data.stars >= 4"),
+}
+
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_WORDS = {"string": "text", "array": "a list", "number": "a number", "object": "a section"}
+_KINDS = {"DOUBLE": "number", "STRING": "text", "TIMESTAMP": "moment"}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def code(value: object) -> str:
+    return f"`{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)}`"
+
+
+def settings() -> str:
+    return table(("Setting", "Variable", "Default", "Meaning"), _settings(Settings, "STAMPCARD_"))
+
+
+def shopify_settings() -> str:
+    rows = _settings(ShopifySettings, "STAMPCARD_CONNECTIONS__SHOP__")
+    return table(("Setting", "Variable, for a connection called `shop`", "Default", "Meaning"), rows)
+
+
+def _settings(model: type[BaseModel], variable: str, above: str = "") -> Iterator[Sequence[str]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _settings(inner, f"{variable}{name.upper()}__", f"{above}{name}.")
+            continue
+        assert field.description, f"{above}{name} has no description"
+        yield code(f"{above}{name}"), code(f"{variable}{name.upper()}"), _default(field), field.description
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(required)"
+    if field.default is PydanticUndefined:
+        return "(made of others)"
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return code(str(default) if isinstance(default, Path) else default) if default not in (None, [], {}) else "(none)"
+
+
+def section(name: str) -> str:
+    """One section of the program file; the whole file is called Program."""
+    schema = program_schema()
+    part = schema["$defs"].get(name, schema)
+    rows = []
+    for key, of in part["properties"].items():
+        assert of.get("description"), f"{name}.{key} has no description"
+        default = of.get("default") if not isinstance(of.get("default"), Mapping | list) else None
+        shown = "(required)" if key in part.get("required", ()) else code(default) if default is not None else "(none)"
+        rows.append((code(key), _value(of), shown if default != "" else "(none)", of["description"]))
+    return table(("Setting", "Value", "Default", "Meaning"), rows)
+
+
+def _value(of: Mapping[str, Any]) -> str:
+    if "enum" in of:
+        return ", ".join(map(code, of["enum"]))
+    if "$ref" in of or of.get("type") == "object":
+        return "a section"
+    if of.get("type") == "integer":
+        return f"{of['minimum']} to {of['maximum']}"
+    if of.get("pattern", "").startswith("^[a-z]"):
+        return "a name: a–z, 0–9, _ and -"
+    kinds = [one["type"] for one in of.get("anyOf", [of]) if one.get("type") != "null"]
+    return " or ".join(_WORDS[kind] for kind in kinds)
+
+
+def condition_variables() -> str:
+    program = read_program(PROGRAM.read_text(encoding="utf-8"), str(PROGRAM))
+    everywhere, purchase, own = (variables(program, on) for on in (SIGN_UP, PURCHASE, "review"))
+    assert VARIABLES.keys() == {*everywhere, *purchase, *own}, "VARIABLES is not what conditions know"
+
+    def where(name: str) -> str:
+        return "every event" if name in everywhere else "a purchase" if name in purchase else "an event of your own"
+
+    kinds = {**everywhere, **purchase, **own}
+    rows = ((code(name), _kind(str(kinds[name])), where(name), text) for name, text in VARIABLES.items())
+    return table(("Name", "Kind", "On", "What it is"), rows)
+
+
+def _kind(name: str) -> str:
+    return _KINDS.get(name) or ("list" if name.startswith("LIST") else "map")
+
+
+def condition_lines() -> str:
+    (line,) = order_variables(order(20), frozenset({"order.lines"}))["order.lines"]
+    assert line.keys() == LINES.keys(), "LINES is not what conditions see of a line"
+    return table(("Field", "What it is"), ((code(name), LINES[name]) for name in line))
+
+
+def condition_examples() -> str:
+    text = PROGRAM.read_text(encoding="utf-8")
+    rules = "".join(
+        f'\n  - {{id: example-{number}, on: {on}, award: 1, when: "{condition}"}}'
+        for number, (on, condition) in enumerate(EXAMPLES.values())
+    )
+    read_program(text + rules + "\n", "the examples")
+    return table(("What is asked", "Condition"), ((asked, code(when)) for asked, (_, when) in EXAMPLES.items()))
+
+
+def attributes() -> str:
+    return ", ".join(map(code, BUILT_IN_ATTRIBUTES))
+
+
+def program_file() -> str:
+    return f"```yaml\n{PROGRAM.read_text(encoding='utf-8')}```"
+
+
+def metrics() -> str:
+    # Where a metric has labels, only the metric itself can tell their names.
+    found = dict.fromkeys(Metrics().registry._names_to_collectors.values())  # noqa: SLF001 - no public way
+    rows = []
+    for metric in found:
+        (family,) = metric.describe()  # type: ignore[attr-defined]
+        name = family.name + "_total" * isinstance(metric, Counter)
+        labels = ", ".join(map(code, metric._labelnames)) or "(none)"  # type: ignore[attr-defined]  # noqa: SLF001
+        rows.append((code(name), family.type, labels, family.documentation))
+    return table(("Name", "Type", "Labels", "What it counts"), sorted(rows))
+
+
+def error_tree() -> str:
+    return "```text\n" + (errors.__doc__ or "").partition("\n\n")[2].strip() + "\n```"
+
+
+def scopes() -> str:
+    return table(("Scope", "What a key with it may do"), ((code(name), text) for name, text in SCOPES.items()))
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "settings": settings,
+    "shopify-settings": shopify_settings,
+    **{f"program-{name.lower()}": partial(section, name) for name in SECTIONS},
+    "program-file": program_file,
+    "condition-variables": condition_variables,
+    "condition-lines": condition_lines,
+    "condition-examples": condition_examples,
+    "attributes": attributes,
+    "metrics": metrics,
+    "error-tree": error_tree,
+    "scopes": scopes,
+}
+
+
+def renewed(text: str) -> str:
+    """A page with its generated parts made anew."""
+    return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", text)
+
+
+def pages() -> list[Path]:
+    """Every page with a generated part."""
+    found = sorted((ROOT / "docs").rglob("*.md"))
+    return [page for page in found if _PART.search(page.read_text(encoding="utf-8"))]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when every page was right already or was written anew."""
+    stale = [page for page in pages() if renewed(page.read_text(encoding="utf-8")) != page.read_text(encoding="utf-8")]
+    for page in stale:
+        print(page.relative_to(ROOT))
+        if "--check" not in arguments:
+            page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return int("--check" in arguments and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
