@@ -42,6 +42,15 @@ def refused_unless(condition: str) -> str:
 
 RIGHT = refused_unless("given.encode() in [text.encode() for text in good]")
 
+#: A sink of commands that must not be done twice, whose lost answers say that nothing was done.
+VOUCHERS = {
+    '"balance", 5, True': '"voucher", 5, False',
+    "in item.balances.items()": "in ()",
+    "import OrderSeen": "import Command, OrderSeen",
+    'sinks = ("balance",)': 'sinks = ("voucher",)\n\n    def item(self, kind, number):\n'
+    '        return Command(kind=kind, key=f"k{number}", member=f"m{number}", reference=f"{number}")',
+}
+
 BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_manifest_and_entry_point_and_folder_have_one_name": [
         {'name="sample"': 'name="simple"'},
@@ -141,7 +150,7 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {"int(seconds) if seconds.isdecimal() and len(seconds) < 6": "float(seconds) if seconds.isdecimal()"},
     ],
     "test_a_vendor_in_trouble_is_asked_later": [{"in {400, 404, 422}": ">= 400"}],
-    "test_a_lost_connection_is_tried_later": [{"except httpx.HTTPError as error:\n            return plugin.Retry": "except httpx.ConnectError as error:\n            return plugin.Retry"}],
+    "test_a_lost_connection_is_tried_later": [VOUCHERS, {"except httpx.HTTPError as error:\n            return plugin.Retry": "except httpx.ConnectError as error:\n            return plugin.Retry"}],
     "test_an_answer_that_says_nothing_is_no_success": [{SHOWN: "answer.status_code == httpx.codes.OK"}],
     "test_a_huge_answer_does_no_harm": [{REASON: "reason = answer.text", SHOWN: "answer.status_code == 203"}],
     "test_what_blames_the_item_is_rejected": [{"in {400, 404, 422}": "in {404}"}],
