@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from stampcard.applying.unit import Setting
+from stampcard.applying.setting import Setting
 from stampcard.engine.versions import Programs
 from stampcard.host.discovering import PluginTable
 from stampcard.host.hooks import Hooks

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.deliveries import Applied, Prepared
-from stampcard.applying.unit import Setting
+from stampcard.applying.setting import Setting
 from stampcard.clock import EPOCH, Clock, SystemClock
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery

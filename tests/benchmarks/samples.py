@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stampcard.applying.unit import Setting
+from stampcard.applying.setting import Setting
 from stampcard.domain.deliveries import Delivery
 from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection

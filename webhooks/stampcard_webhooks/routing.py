@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from stampcard.app import Application
 from stampcard.applying.requests import Answer, Once, Show, Work, answer, stored
-from stampcard.applying.unit import Setting, Stale
+from stampcard.applying.setting import Setting, Stale
 from stampcard.errors import NotFound
 from stampcard.storage.keys import ApiKey
 from stampcard_webhooks.asking import Nothing, Query, body_of, once_of, query_of

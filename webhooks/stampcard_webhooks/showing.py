@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from stampcard.applying.unit import Setting
+from stampcard.applying.setting import Setting
 from stampcard.domain.wallets import Balance
 from stampcard.storage.loading import load_identities_of, load_members
 from stampcard.storage.reading import balances

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, bindparam, select, union, update
 
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.resolving import IdentityKey, customer_of, fingerprint_of, resolve
-from stampcard.applying.unit import Setting, Sourced, Unit, check_revision
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (

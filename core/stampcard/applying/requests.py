@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.resolving import resolve
-from stampcard.applying.unit import Setting, Sourced, Unit, check_revision
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import CustomerSeen, CustomEvent

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
 
-from stampcard.applying.unit import Setting, Unit, check_revision
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, tuple_
 
+from stampcard.applying.outgoing import send_out
+from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
-from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Change, Reason
 from stampcard.domain.events import (
     CustomerErased,
@@ -24,42 +25,14 @@ from stampcard.domain.events import (
     RefundSeen,
 )
 from stampcard.domain.ledger import Entry
-from stampcard.domain.members import Identity, Member
+from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet, balance_of
-from stampcard.engine.versions import Programs
 from stampcard.engine.world import AwardKey, Decision, Order, World
-from stampcard.host.hooks import Hooks
 from stampcard.sealing import Sealer
 from stampcard.storage import loading, rows, saving
-from stampcard.storage.numbering import Numbering
-from stampcard.storage.revising import current
 from stampcard.storage.tables import order_state
-
-
-class Stale(Exception):
-    """The program or the switches changed since the work was prepared: load them and prepare again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """All that units of work of one merchant share.
-
-    `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
-    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `coalesce`: how long a push waits for more changes.
-    """
-
-    merchant: str
-    sealer: Sealer
-    numbering: Numbering
-    hooks: Hooks
-    programs: Programs
-    targets: Mapping[str, tuple[str, ...]]
-    plugins: Mapping[str, str]
-    active: frozenset[str]
-    fetching: frozenset[str]
-    coalesce: timedelta
 
 
 class Sourced(Value, frozen=True):
@@ -93,7 +66,6 @@ class Unit:
     loaded: dict[tuple[str, str], Wallet] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     seen: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
-    commands: list[tuple[str, Command]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     _touched_orders: set[tuple[str, str]] = field(default_factory=set)
     _touched_awards: dict[tuple[str, AwardKey], Award] = field(default_factory=dict)
@@ -248,7 +220,7 @@ class Unit:
             for (c, r), (member, at) in self.seen.items()
         ]
         saving.upsert(connection, "identity", seen)
-        self._save_outgoing()
+        send_out(connection, self.setting, self.now, self.members, self.changes)
         return self.changes
 
     def _give_back_reserved(self) -> None:
@@ -320,56 +292,6 @@ class Unit:
         saving.upsert(self.connection, "member", versions)
         saving.upsert(self.connection, "member", attributes)
         saving.insert_new(self.connection, "membership", joined)
-
-    def _save_outgoing(self) -> None:
-        """Mark the state that must be pushed, and queue what plugins want to be done once."""
-        if not self.changes:
-            return
-        setting, merchant = self.setting, self.setting.merchant
-        known = loading.load_identities_of(self.connection, merchant, [change.member for change in self.changes])
-        due = to_micros(self.now + setting.coalesce)
-        marks = [
-            {"merchant": merchant, "connection": row.connection, "kind": kind, "member": change.member,
-             "wanted": change.version, "due_at": due}
-            for change in self.changes
-            for row in known.get(change.member, ())
-            for kind in setting.targets.get(row.connection, ())
-        ]  # fmt: skip
-        saving.mark_pushes(self.connection, marks)
-        if setting.hooks.implements("outbound_commands"):
-            for change in self.changes:
-                self._ask_for_commands(change, {row.connection: row.reference for row in known.get(change.member, ())})
-        saving.insert_new(self.connection, "outbox", [self._outbox_row(*command) for command in self.commands])
-
-    def _ask_for_commands(self, change: Change, references: Mapping[str, str]) -> None:
-        connections: dict[str, list[tuple[str, Identity | None]]] = {}
-        for name, plugin in self.setting.plugins.items():
-            reference = references.get(name)
-            identity = Identity(connection=name, reference=reference) if reference else None
-            connections.setdefault(plugin, []).append((name, identity))
-        self.commands += self.setting.hooks.outbound_commands(change, self.members[change.member], connections)
-
-    def _outbox_row(self, connection: str, command: Command) -> dict[str, Any]:
-        merchant, now = self.setting.merchant, to_micros(self.now)
-        about = f"outbox:{merchant}:{connection}:{command.key}"
-        return {
-            "merchant": merchant,
-            "id": self.setting.numbering.next(self.now),
-            "connection": connection,
-            "kind": command.kind,
-            "key": command.key,
-            "member": command.member,
-            "reference": command.reference,
-            "data_sealed": rows.seal_object(self.setting.sealer, command.data, about),
-            "due_at": now,
-            "created_at": now,
-        }
-
-
-def check_revision(connection: Connection, setting: Setting) -> None:
-    """Raise Stale if the program or the switches are newer than what this process has loaded."""
-    if current(connection, setting.merchant) != setting.programs.revision:
-        raise Stale
 
 
 def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str, Any]:

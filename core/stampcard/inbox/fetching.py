@@ -13,7 +13,7 @@ from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import Row, delete, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from stampcard.applying.unit import Setting
+from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock, to_micros
 from stampcard.domain.deliveries import Delivery

@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.settling import settle_due
-from stampcard.applying.unit import Setting, Stale
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change

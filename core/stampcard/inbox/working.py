@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.deliveries import Applied, Prepared, Settled, apply_deliveries, is_special, settle_alone
-from stampcard.applying.unit import Setting, Stale
+from stampcard.applying.setting import Setting, Stale
 from stampcard.clock import Clock
 from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection

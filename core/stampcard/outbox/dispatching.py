@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from stampcard.applying.unit import Setting
+from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
 from stampcard.clock import Clock

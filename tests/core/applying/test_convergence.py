@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, update
 
 from stampcard.applying.deliveries import Prepared, apply_deliveries
-from stampcard.applying.unit import Setting, Sourced
+from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Sourced
 from stampcard.clock import to_micros
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import OrderSeen, RefundSeen

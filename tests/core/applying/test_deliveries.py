@@ -8,7 +8,8 @@ from datetime import timedelta
 from sqlalchemy import Connection, func, select, text, update
 
 from stampcard.applying.deliveries import Prepared, Settled, apply_deliveries
-from stampcard.applying.unit import Setting, Sourced
+from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Sourced
 from stampcard.clock import to_micros
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import CustomerErased, CustomerSeen, Event, OrderSeen, RefundSeen

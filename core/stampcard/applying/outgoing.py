@@ -1,0 +1,74 @@
+"""What leaves because of a unit of work: state is marked to be pushed, commands are queued."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from stampcard.applying.setting import Setting
+from stampcard.clock import to_micros
+from stampcard.domain.commands import Command
+from stampcard.domain.decisions import Change
+from stampcard.domain.members import Identity, Member
+from stampcard.storage import loading, rows, saving
+
+
+def send_out(
+    connection: Connection,
+    setting: Setting,
+    now: datetime,
+    members: Mapping[str, Member],
+    changes: Sequence[Change],
+) -> None:
+    """Mark the state that must be pushed, and queue what plugins want to be done once."""
+    if not changes:
+        return
+    merchant = setting.merchant
+    known = loading.load_identities_of(connection, merchant, [change.member for change in changes])
+    due = to_micros(now + setting.coalesce)
+    marks = [
+        {"merchant": merchant, "connection": row.connection, "kind": kind, "member": change.member,
+         "wanted": change.version, "due_at": due}
+        for change in changes
+        for row in known.get(change.member, ())
+        for kind in setting.targets.get(row.connection, ())
+    ]  # fmt: skip
+    saving.mark_pushes(connection, marks)
+    if setting.hooks.implements("outbound_commands"):
+        commands: list[tuple[str, Command]] = []
+        for change in changes:
+            references = {row.connection: row.reference for row in known.get(change.member, ())}
+            commands += _commands(setting, members[change.member], change, references)
+        saving.insert_new(connection, "outbox", [_outbox_row(setting, now, *command) for command in commands])
+
+
+def _commands(
+    setting: Setting, member: Member, change: Change, references: Mapping[str, str]
+) -> list[tuple[str, Command]]:
+    """What plugins ask for at each of their connections, with how the member is called there."""
+    connections: dict[str, list[tuple[str, Identity | None]]] = {}
+    for name, plugin in setting.plugins.items():
+        reference = references.get(name)
+        identity = Identity(connection=name, reference=reference) if reference else None
+        connections.setdefault(plugin, []).append((name, identity))
+    return setting.hooks.outbound_commands(change, member, connections)
+
+
+def _outbox_row(setting: Setting, now: datetime, connection: str, command: Command) -> dict[str, Any]:
+    at = to_micros(now)
+    about = f"outbox:{setting.merchant}:{connection}:{command.key}"
+    return {
+        "merchant": setting.merchant,
+        "id": setting.numbering.next(now),
+        "connection": connection,
+        "kind": command.kind,
+        "key": command.key,
+        "member": command.member,
+        "reference": command.reference,
+        "data_sealed": rows.seal_object(setting.sealer, command.data, about),
+        "due_at": at,
+        "created_at": at,
+    }

@@ -1,0 +1,45 @@
+"""What all units of work of one merchant share, and how they notice that it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from stampcard.engine.versions import Programs
+from stampcard.host.hooks import Hooks
+from stampcard.sealing import Sealer
+from stampcard.storage.numbering import Numbering
+from stampcard.storage.revising import current
+
+
+class Stale(Exception):
+    """The program or the switches changed since the work was prepared: load them and prepare again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """All that units of work of one merchant share.
+
+    `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
+    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `coalesce`: how long a push waits for more changes.
+    """
+
+    merchant: str
+    sealer: Sealer
+    numbering: Numbering
+    hooks: Hooks
+    programs: Programs
+    targets: Mapping[str, tuple[str, ...]]
+    plugins: Mapping[str, str]
+    active: frozenset[str]
+    fetching: frozenset[str]
+    coalesce: timedelta
+
+
+def check_revision(connection: Connection, setting: Setting) -> None:
+    """Raise Stale if the program or the switches are newer than what this process has loaded."""
+    if current(connection, setting.merchant) != setting.programs.revision:
+        raise Stale
