@@ -44,6 +44,9 @@ def postgresql() -> Iterator[str]:
         base, _, query = address.partition("?")
         prefix = base.rsplit("/", 1)[0]
         with psycopg.connect(address, autocommit=True) as connection:
+            # Its power never fails here, and the disk of a test machine is slow.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
             connection.execute("CREATE DATABASE template_stampcard")
         template = Database(f"{prefix}/template_stampcard?{query}")
         migrating.upgrade(template)
