@@ -249,17 +249,18 @@ class Unit:
         for member, before in self._before.items():
             if self.members[member].programs != before.programs:
                 kinds.setdefault(member, set()).add("join")
-        return [self._change(member, of) for member, of in sorted(kinds.items())]
+        names = sorted({name for _, name in self.wallets})
+        return [self._change(member, of, names) for member, of in sorted(kinds.items())]
 
-    def _change(self, member: str, kinds: set[str]) -> Change:
+    def _change(self, member: str, kinds: set[str], names: Sequence[str]) -> Change:
         person = self.members[member]
         self._before.setdefault(member, person)
         self.members[member] = person = replace(person, version=person.version + 1)
         balances, delta = {}, {}
-        for (owner, name), wallet in self.wallets.items():
-            if owner == member:
+        for name in names:
+            if (wallet := self.wallets.get((member, name))) is not None:
                 balances[name] = balance_of(wallet.sums, self.scale_of(name))
-                before = self.loaded.get((owner, name))
+                before = self.loaded.get((member, name))
                 delta[name] = balances[name].active - (before.sums.get("active", 0) if before else 0)
         return Change(
             member=member,
