@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, select, update
 
 from stampcard.app import Application
-from stampcard.applying.unit import Setting, Unit
+from stampcard.applying.deliveries import Prepared, apply_deliveries
+from stampcard.applying.unit import Sourced
+from stampcard.clock import to_micros
+from stampcard.domain.deliveries import Delivery
+from stampcard.domain.events import Event
 from stampcard.domain.scopes import ADMIN
 from stampcard.plugin import (
     BalancePush,
@@ -33,9 +39,13 @@ from stampcard.plugin import (
 from stampcard.program.reading import read_program
 from stampcard.sealing import new_key_text
 from stampcard.settings import HttpSettings, Settings
+from stampcard.storage import migrating, saving
 from stampcard.storage.database import Database
+from stampcard.storage.inboxing import take_in
 from stampcard.storage.keys import create_key
 from stampcard.storage.programming import store_version
+from stampcard.storage.tables import inbox
+from stampcard.testing.clock import FakeClock
 from stampcard_webhooks.server import serving
 
 PROGRAM = """
@@ -51,22 +61,6 @@ rules:
   - {id: welcome, on: sign_up, award: 10}
   - {id: review, on: review, when: event.data.stars >= 3, award: 5}
 """
-
-
-class MovableClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 3, 10, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-    def forward(self, **span: float) -> None:
-        self.at += timedelta(**span)
 
 
 class BalanceSink(Sink[BalancePush]):
@@ -127,10 +121,11 @@ class Served:
 
     application: Application
     address: str
-    clock: MovableClock
+    clock: FakeClock
     shop: Shop
     session: aiohttp.ClientSession
     keys: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def key(self, *scopes: str, merchant: str = "main", lives: timedelta | None = None) -> str:
         now = self.clock.now()
@@ -165,17 +160,52 @@ class Served:
             read = await response.json(content_type=None) if response.content_length else None
             return Reply(response.status, read, {name.lower(): value for name, value in response.headers.items()})
 
-    async def work(self, work: Callable[[Unit], Any]) -> Any:
-        """One unit of work beside HTTP."""
-        setting: Setting = self.application.setting
+    async def read(self, statement: Select[Any]) -> Sequence[Any]:
+        """Rows of a statement, beside HTTP."""
+        return await self.application.database.read(lambda connection: connection.execute(statement).all())
 
-        def run(connection: Any) -> Any:
-            unit = Unit(connection, setting, self.clock.now())
-            answer = work(unit)
-            unit.save()
-            return answer
+    async def store(self, table: str, *rows: Mapping[str, Any]) -> None:
+        """Rows of a table, beside HTTP."""
+        await self.application.database.write(
+            lambda connection: saving.upsert(connection, table, [{"merchant": "main", **row} for row in rows])
+        )
 
-        return await self.application.database.write(run)
+    async def take_in(self, *keys: str, merchant: str = "main") -> list[str]:
+        """Deliveries that nobody has applied; answers their ids."""
+        setting, now = self.application.setting, self.clock.now()
+        taken = [
+            Delivery(connection="shop", key=key, topic="t", body=key.encode(), received_at=now, headers={"x-key": key})
+            for key in keys
+        ]
+        await self.application.database.write(
+            lambda connection: take_in(connection, merchant, taken, setting.sealer, setting.numbering)
+        )
+        rows = await self.read(select(inbox.c.key, inbox.c.id).where(inbox.c.merchant == merchant))
+        ids = {row.key: str(row.id) for row in rows}
+        return [ids[key] for key in keys]
+
+    async def apply(self, *events: Event) -> None:
+        """Events of the shop, each by a delivery of its own."""
+        setting, now = self.application.setting, self.clock.now()
+        keys = [f"event-{next(self.numbers)}" for _ in events]
+        ids = await self.take_in(*keys)
+        batch = [
+            Prepared(
+                delivery=int(id_),
+                connection="shop",
+                source="shop",
+                events=(Sourced(event=event, connection="shop", source="shop", received_at=now, delivery=int(id_)),),
+            )
+            for id_, event in zip(ids, events, strict=True)
+        ]
+        claimed = {"claimed_by": "me", "claimed_until": to_micros(now + timedelta(minutes=1))}
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(inbox).where(inbox.c.id.in_([int(id_) for id_ in ids])).values(claimed))
+            settled = apply_deliveries(connection, setting, batch, now, "me").settled
+            assert [one.status for one in settled] == ["done"] * len(ids)
+
+        await self.application.database.write(work)
 
 
 def settings_in(folder: Path, database: str, connections: Mapping[str, dict[str, Any]]) -> Settings:
@@ -207,7 +237,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serving]:
 
         async def start(url: str, *, loops: bool = False, connections: Mapping[str, Any] | None = None) -> Served:
             shops = {"shop": {"plugin": "shopping"}} if connections is None else connections
-            clock, shop = MovableClock(), Shop()
+            clock, shop = FakeClock(), Shop()
             settings = settings_in(tmp_path, url, shops)
             long_ago = clock.now() - timedelta(days=100)
             database = Database(url)
@@ -224,22 +254,30 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serving]:
         yield start
 
 
-@pytest.fixture
-async def served(serve: Serving, database_url: str) -> Served:
-    """An installation on each kind of database."""
-    return await serve(database_url)
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """The URL of a new SQLite file, in the newest shape."""
-    from stampcard.storage import migrating
-
-    url = f"sqlite:///{tmp_path / 'api.db'}"
-    database = Database(url)
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file in the newest shape, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "stampcard.db"
+    database = Database(f"sqlite:///{path}")
     migrating.upgrade(database)
     database.close()
-    return url
+    return path
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, empty_file: Path) -> str:
+    """The URL of a new SQLite file, in the newest shape."""
+    shutil.copy(empty_file, tmp_path / "api.db")
+    return f"sqlite:///{tmp_path / 'api.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def served(request: pytest.FixtureRequest, serve: Serving) -> Served:
+    """An installation on each kind of database."""
+    if request.param == "sqlite":
+        return await serve(request.getfixturevalue("sqlite_url"))
+    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    return await serve(make())
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 
 from stampcard.storage.tables import idempotency, member
@@ -51,11 +51,9 @@ async def test_attributes_are_merged_and_null_removes_one(served: Any) -> None:
     assert reply.body["attributes"] == {"email": "ann@shop.example", "cups": 2}
 
 
-@pytest.mark.parametrize("attributes", [{"shoe": "42"}, {"cups": "three"}, {"cups": [1]}, {"cups": 2**60}])
-async def test_undeclared_and_wrong_attributes_are_refused(api: Any, attributes: Any) -> None:
-    reply = await api.call("POST", "/members", {"attributes": attributes})
-
-    assert reply.status == 422
+async def test_undeclared_and_wrong_attributes_are_refused(api: Any) -> None:
+    for attributes in ({"shoe": "42"}, {"cups": "three"}, {"cups": [1]}, {"cups": 2**60}):
+        assert (await api.call("POST", "/members", {"attributes": attributes})).status == 422
     assert await count(api, member) == 0
 
 
@@ -119,7 +117,7 @@ async def test_entries_and_lots_show_what_happened(served: Any) -> None:
 
 async def test_points_that_lapsed_are_shown_as_lapsed_before_any_timer_ran(served: Any) -> None:
     ann = await made(served)
-    served.clock.forward(days=40)
+    served.clock.advance(timedelta(days=40))
 
     shown = (await served.call("GET", f"/members/{ann['id']}")).body["balances"]["points"]
     (lot,) = (await served.call("GET", f"/members/{ann['id']}/lots")).body["items"]

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from stampcard.app import Application
 from stampcard.applying.requests import Answer, Once, Show, Work, answer, stored
@@ -28,6 +29,7 @@ Q = TypeVar("Q", bound=BaseModel)
 B = TypeVar("B", bound=BaseModel)
 
 _MOST_ID = 2**63 - 1
+_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class Call(Generic[Q, B]):
     def number(self, name: str, what: str) -> int:
         """A numeric id of the path; raises NotFound for what cannot be one."""
         text = self.path[name]
-        if not (text.isascii() and text.isdigit()) or int(text[:20]) > _MOST_ID:
+        if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS or int(text) > _MOST_ID:
             raise NotFound(what, text)
         return int(text)
 
@@ -72,6 +74,7 @@ class Call(Generic[Q, B]):
     async def write(self, work: Work, show: Show = lambda _, given: given) -> Answer:
         """One unit of work, done once for an Idempotency-Key; `show` completes the answer when all is written."""
         application, clock = self.application, self.application.clock
+        again = True
         while True:
             setting = await application.setting_for(self.merchant)
             try:
@@ -81,6 +84,11 @@ class Call(Generic[Q, B]):
                 break
             except Stale:
                 await application.refresh()
+            except IntegrityError:
+                # Somebody made the same thing at the same time; now it is there to be seen.
+                if not again:
+                    raise
+                again = False
         await application.announce(changes)
         return given
 
