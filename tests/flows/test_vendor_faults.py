@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from sqlalchemy import Row, select, update
 
@@ -179,6 +180,28 @@ async def test_vendors_in_trouble_hurt_only_themselves_and_are_brought_up_to_dat
     assert {vendor.shop.tally.regressions for vendor in running.vendors.values()} == {0}
 
 
+async def test_what_leaves_after_an_outage_is_the_newest_state(install: Install) -> None:
+    running = await install("away")
+    await running.warm("away")
+    shop, server = running.vendors["away"].shop, running.vendors["away"].server
+    server.fault = faults.saying(503)
+    await running.trade("away", 4)
+    await running.breaks("away")
+    await running.trade("away", 8)
+
+    async def is_applied() -> bool:
+        return (await running.depths()).ready == 0
+
+    await eventually("everything is applied", is_applied)
+    server.calls.clear()
+    server.fault = None
+    await running.shows_what_is_due("away")
+    assert await running.demonstration.settled(30)
+    sent = [(owner, version) for call in server.calls for owner, version in versions_in(call.body)]
+    assert sent
+    assert set(sent) <= shop.shown_versions().items()
+
+
 async def test_retry_after_is_honoured_and_is_no_failure(install: Install) -> None:
     running = await install("throttled")
     await running.warm("throttled")
@@ -248,3 +271,9 @@ async def test_what_fails_too_often_is_a_dead_letter_too(install: Install, monke
     running.vendors["ailing"].server.fault = None
     await running.set_dead_letters_due()
     await running.shows_what_is_due("ailing")
+
+
+def versions_in(body: bytes) -> list[tuple[str, int]]:
+    """The customers of a push, with the versions of what it says of them."""
+    fields = msgspec.json.decode(body)["variables"]["metafields"] if b"metafields" in body else []
+    return [(field["ownerId"].rpartition("/")[2], msgspec.json.decode(field["value"])["version"]) for field in fields]

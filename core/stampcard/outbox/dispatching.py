@@ -98,7 +98,7 @@ class Dispatcher:
         kind = job.line.sink.kind
         if self._count[kind] >= FLIGHTS:
             return REST
-        items: Sequence[Any] = await job.due(self._setting().programs) if isinstance(job, Pushing) else await job.due()
+        items = await self._due(job)
         if not items:
             return REST
         flight = asyncio.create_task(self._fly(job, items, token))
@@ -107,14 +107,28 @@ class Dispatcher:
         flight.add_done_callback(self._flights.discard)
         return 0.0
 
+    async def _waited(self, job: Pushing | Commanding) -> bool:
+        """Wait until the line lets a call through, or everything ends; whether that took any time."""
+        waited = False
+        while (pause := job.line.wait()) > 0 and not self._stopping:
+            waited = True
+            await asyncio.sleep(min(pause, 1.0))
+        return waited
+
+    async def _due(self, job: Pushing | Commanding) -> Sequence[Any]:
+        return await job.due(self._setting().programs) if isinstance(job, Pushing) else await job.due()
+
     async def _fly(self, job: Pushing | Commanding, items: Sequence[Any], token: int) -> None:
         kind = job.line.sink.kind
         try:
-            while (pause := job.line.wait()) > 0:
-                await asyncio.sleep(min(pause, 1.0))
-                if self._stopping:
-                    job.release(items)
+            if await self._waited(job):
+                # Much may have changed meanwhile: the figures, and who has the lease.
+                job.release(items)
+                renewed = None if self._stopping else await self._lease.hold()
+                items = await self._due(job) if renewed is not None else ()
+                if renewed is None or not items:
                     return
+                token = renewed
             outcomes = await job.send(items, self._lease.name, token)
             self._told(self._name, kind, outcomes)
         except (Unavailable, SQLAlchemyError) as error:
