@@ -123,7 +123,7 @@ def _pinned(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str) ->
     pins = dict(order.pins)
     for newest in draft.world.programs.newest():
         name = newest.program.program
-        if name in pins:
+        if name in pins and not pins[name].refused:
             continue
         live = draft.world.programs.valid_at(name, snapshot.occurred_at)
         if live is None:

@@ -161,6 +161,17 @@ def test_an_order_that_is_heard_of_too_late_is_stored_and_awards_nothing(days: i
     assert [r.code for r in decide_order(scene, again, "shop", "ann", NOON).reasons] == [code]
 
 
+def test_a_delivery_that_shows_that_the_order_was_known_in_time_mends_what_a_later_one_said() -> None:
+    scene, placed = world(now=NOON), NOON - timedelta(days=61)
+    late = OrderSeen(reference="A", snapshot=order(50, at=placed, age=9))
+    early = OrderSeen(reference="A", snapshot=order(50, at=placed))
+    scene = absorbed(scene, decide_order(scene, late, "shop", "ann", NOON))
+
+    scene = absorbed(scene, decide_order(scene, early, "shop", "ann", placed + timedelta(days=1)))
+
+    assert active(scene) == 50
+
+
 def test_a_condition_that_fails_leaves_its_rule_undecided_and_the_others_pay() -> None:
     text = PROGRAM + "  - {id: german, on: purchase, when: \"member.attributes.country == 'DE'\", award: 10}\n"
 
