@@ -169,12 +169,6 @@ def condition_lines() -> str:
 
 
 def condition_examples() -> str:
-    text = PROGRAM.read_text(encoding="utf-8")
-    rules = "".join(
-        f'\n  - {{id: example-{number}, on: {on}, award: 1, when: "{condition}"}}'
-        for number, (on, condition) in enumerate(EXAMPLES.values())
-    )
-    read_program(text + rules + "\n", "the examples")
     return table(("What is asked", "Condition"), ((asked, code(when)) for asked, (_, when) in EXAMPLES.items()))
 
 

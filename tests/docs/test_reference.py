@@ -1,0 +1,95 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from runpy import run_path
+from typing import Any, get_args
+
+import pytest
+
+from stampcard import errors
+from stampcard.domain.ledger import ACCOUNTS, EntryKind
+from stampcard.engine.describing import order_variables
+from stampcard.plugin import Outcome
+from stampcard.program.conditions import ConditionSet
+from stampcard.program.reading import read_program
+from stampcard.testing.building import LONG_AGO, NOON, order
+from stampcard_shopify.fetching import FETCHED
+from stampcard_shopify.webhooks import TOPICS
+
+Tables = Callable[[str], list[list[dict[str, str]]]]
+
+
+@pytest.fixture(scope="module")
+def generate() -> dict[str, Any]:
+    return run_path(str(Path(__file__).parents[2] / "docs" / "generate.py"))
+
+
+def test_no_generated_part_is_out_of_date(generate: dict[str, Any], root: Path) -> None:
+    renewed = generate["renewed"]
+    pages: list[Path] = generate["pages"]()
+    stale = [page.relative_to(root) for page in pages if renewed(page.read_text()) != page.read_text()]
+    assert not stale, "run: make docs"
+
+
+def test_every_part_that_can_be_generated_stands_on_a_page(generate: dict[str, Any]) -> None:
+    written = "".join(page.read_text() for page in generate["pages"]())
+    assert set(re.findall(r"<!-- generated: ([a-z-]+) -->", written)) == set(generate["PARTS"])
+
+
+def test_every_error_has_an_entry_and_every_entry_an_error(root: Path) -> None:
+    page = (root / "docs/reference/errors.md").read_text()
+    found = {name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
+    assert set(re.findall(r"^### (\w+)$", page, re.MULTILINE)) == found
+    tree = (errors.__doc__ or "").partition("\n\n")[2]
+    assert set(re.findall(r"\b[A-Z]\w+(?=\s{2}|$)", tree, re.MULTILINE)) == found
+
+
+def test_every_code_on_the_page_of_errors_is_one_that_the_code_gives(tables: Tables, root: Path) -> None:
+    codes = {row["Code"] for table in tables("docs/reference/errors.md") for row in table} - {"the name of an error"}
+    sources = "".join(path.read_text() for path in (root / "core/stampcard").rglob("*.py"))
+    assert {code for code in codes if f'"{code}"' not in sources} == set()
+
+
+def test_every_example_of_a_condition_can_be_decided(generate: dict[str, Any]) -> None:
+    text = generate["PROGRAM"].read_text(encoding="utf-8").partition("rules:")[0] + "rules:\n"
+    examples: dict[str, tuple[str, str]] = generate["EXAMPLES"]
+    for number, (on, condition) in enumerate(examples.values()):
+        text += f'  - {{id: example-{number}, on: {on}, award: 1, when: "{condition}"}}\n'
+    program = read_program(text, "the examples")
+    known = {
+        "now": NOON,
+        "member.joined_at": LONG_AGO,
+        "member.attributes": {"country": "DE"},
+        "event.data": {"stars": 5},
+    }
+    for on in ("purchase", "review"):
+        conditions = ConditionSet(program, on)
+        verdicts = conditions.evaluate({**known, **order_variables(order(20), conditions.reads)})
+        assert all(isinstance(verdict, bool) for verdict in verdicts), verdicts
+
+
+def test_the_shopify_page_lists_the_topics_that_the_plugin_reads(tables: Tables) -> None:
+    webhooks = tables("docs/reference/shopify.md")[1]
+    listed = {topic.strip("` ") for row in webhooks for topic in row["Topic"].split("`") if "/" in topic}
+    assert listed == TOPICS.keys() - {FETCHED}
+
+
+def test_the_page_of_metrics_names_the_kinds_and_outcomes_that_there_are(tables: Tables) -> None:
+    labels = {row["Label"]: row["Values"] for row in tables("docs/reference/metrics.md")[1]}
+    kinds = set(words(labels["kind` of `stampcard_entries_posted_total"]))
+    assert kinds == {*get_args(EntryKind), "join"}
+    outcomes = set(words(labels["outcome` of `stampcard_outbox_attempts_total"]))
+    assert outcomes == {kind.__name__.lower() for kind in get_args(Outcome)}
+
+
+def test_the_page_of_the_ledger_lists_every_account(tables: Tables) -> None:
+    assert {row["Account"] for row in tables("docs/explanation/ledger.md")[0]} == set(ACCOUNTS)
+
+
+def words(cell: str) -> Iterator[str]:
+    return (found for found in re.findall(r"[a-z_]+", cell) if found != "also")
