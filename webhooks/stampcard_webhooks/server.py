@@ -34,7 +34,8 @@ def build(application: Application) -> web.Application:
 
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:
-    """Nothing that we answer is to be guessed at or kept on the way."""
+    """Nothing that we answer is to be guessed at or kept on the way, and what we run on is nobody's business."""
+    response.headers["Server"] = "stampcard"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
 
