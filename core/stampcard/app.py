@@ -34,7 +34,7 @@ from stampcard.outbox.dispatching import Dispatcher
 from stampcard.plugin.outcomes import Outcome
 from stampcard.sealing import Sealer, read_keys
 from stampcard.settings import Settings
-from stampcard.storage import migrating
+from stampcard.storage import leasing, migrating
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.numbering import Numbering
@@ -100,6 +100,9 @@ class Application:
             if loops:
                 self.database.claim_file()
             await asyncio.to_thread(_migrate, self.database)
+            if loops and self.database.is_sqlite:
+                # The file is ours alone: whoever still holds a lease was killed.
+                await self.database.write(lambda connection: leasing.end_all(connection, self.settings.merchant))
             await self._connect(sealer)
         except BaseException:
             self.database.close()

@@ -1,6 +1,7 @@
 """`stampcard`, but dying at a named point: a program that tests start, never a module that they import.
 
-MORTAL=<point>:<passes> kills the process with SIGKILL when it passes that point for so many times.
+MORTAL=<point>:<passes> kills the process with SIGKILL when it passes that point for so many times. MORTAL_HELD: for so
+many seconds others wait for what a dead process held.
 """
 
 from __future__ import annotations
@@ -113,9 +114,9 @@ POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
 def main() -> None:
     """Arm the point, then do what `stampcard` does."""
     global _left  # noqa: PLW0603 - the process has one life
-    # What a dead process held is waited for; how long is not what is tried here.
-    stampcard.calling.leases.SPAN = timedelta(seconds=2)
-    stampcard.storage.inboxing.CLAIM = timedelta(seconds=2)
+    if held := os.environ.get("MORTAL_HELD"):
+        stampcard.calling.leases.SPAN = timedelta(seconds=float(held))
+        stampcard.storage.inboxing.CLAIM = timedelta(seconds=float(held))
     point, _, passes = os.environ.get("MORTAL", "").partition(":")
     if point:
         arm, owner, name = POINTS[point]

@@ -45,3 +45,8 @@ def give_back(connection: Connection, merchant: str, name: str, token: int) -> N
         .where(lease.c.merchant == merchant, lease.c.name == name, lease.c.token == token)
         .values(until=0, owner="")
     )
+
+
+def end_all(connection: Connection, merchant: str) -> None:
+    """End every lease: for whoever knows that all owners are dead."""
+    connection.execute(update(lease).where(lease.c.merchant == merchant).values(until=0, owner=""))
