@@ -269,13 +269,11 @@ def _decide_custom(unit: Unit, event: CustomEvent, member: str) -> Decision:
     """A custom event counts once by its key; the same key with other content is a conflict."""
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
-    known = unit.connection.execute(_EFFECT, {"merchant": merchant, "key": key}).scalar()
-    if known == content:
-        return UNCHANGED
-    if known is not None:
-        raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
-    saving.insert(unit.connection, "effect", [row])
+    if not saving.insert_new(unit.connection, "effect", [row]):
+        if unit.connection.execute(_EFFECT, row).scalar() == content:
+            return UNCHANGED
+        raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
     return decide_custom(unit.world, event, unit.members[member])
 
 

@@ -51,7 +51,10 @@ class Commanding:
             fresh = [command for command in commands if not command.unknown]
             results = [await self._find_out(command) for command in unknown]
             outcomes: list[Outcome] = []
-            if fresh and await self._announce(fresh, lease, token):
+            if fresh:
+                leaving = await self._announce(fresh, lease, token)
+                fresh = [command for command in fresh if command.id in leaving]
+            if fresh:
                 outcomes = await self.line.attempt([command.command for command in fresh])
                 now = self._clock.now()
                 results += [self._result(c, outcome, now) for c, outcome in zip(fresh, outcomes, strict=True)]
@@ -60,15 +63,14 @@ class Commanding:
         finally:
             self.release(commands)
 
-    async def _announce(self, commands: Sequence[DueCommand], lease: str, token: int) -> bool:
-        """Commit `attempting` while the lease is ours; False when another process took over."""
+    async def _announce(self, commands: Sequence[DueCommand], lease: str, token: int) -> set[int]:
+        """Commit `attempting` while the lease is ours; answers which may leave, none when another process took over."""
         now = self._clock.now()
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> set[int]:
             if not leasing.holds(connection, self._merchant, lease, token):
-                return False
-            mark_attempting(connection, self._merchant, [command.id for command in commands], now)
-            return True
+                return set()
+            return mark_attempting(connection, self._merchant, [command.id for command in commands], now)
 
         return await self._database.write(work)
 

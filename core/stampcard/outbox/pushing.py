@@ -68,7 +68,10 @@ class Pushing:
                 return PushResult(member=member, sent=push.sent, due_at=now, attempts=attempts, error=reason, dead=True)
         # Sending state twice does no harm, so an unknown outcome is simply tried again.
         later = outcome if isinstance(outcome, RetryLater) else RetryLater(reason=outcome.reason)
-        at = next_attempt(later, attempts, self.line.sink.retry, now, random.random())
+        if later.after is not None:
+            # A vendor that names a time is well and only busy: that alone never makes a dead letter.
+            attempts = push.attempts
+        at = next_attempt(later, max(attempts, 1), self.line.sink.retry, now, random.random())
         return PushResult(
             member=member,
             sent=push.sent,

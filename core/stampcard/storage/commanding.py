@@ -21,7 +21,11 @@ ABANDONED = timedelta(seconds=60)
 _SETTLED = ("status", "attempts", "due_at", "error", "result_sealed")
 _SETTLE = (
     update(outbox)
-    .where(outbox.c.merchant == bindparam("b_merchant"), outbox.c.id == bindparam("b_id"))
+    .where(
+        outbox.c.merchant == bindparam("b_merchant"),
+        outbox.c.id == bindparam("b_id"),
+        outbox.c.status != "dropped",  # whoever dropped it, or erased its member, meanwhile has the last word
+    )
     .values({name: bindparam(name) for name in _SETTLED})
 )
 
@@ -105,13 +109,18 @@ def due_commands(
     ]
 
 
-def mark_attempting(connection: Connection, merchant: str, ids: Sequence[int], now: datetime) -> None:
-    """Commit that a call is about to leave: whatever happens now, nobody sends these again unasked."""
-    connection.execute(
+def mark_attempting(connection: Connection, merchant: str, ids: Sequence[int], now: datetime) -> set[int]:
+    """Commit that a call is about to leave: whatever happens now, nobody sends these again unasked.
+
+    Answers those that may leave; one that was dropped meanwhile stays.
+    """
+    marked = (
         update(outbox)
-        .where(outbox.c.merchant == merchant, outbox.c.id.in_(ids))
+        .where(outbox.c.merchant == merchant, outbox.c.id.in_(ids), outbox.c.status == "ready")
         .values(status="attempting", attempted_at=to_micros(now))
+        .returning(outbox.c.id)
     )
+    return set(connection.execute(marked).scalars())
 
 
 def settle_commands(

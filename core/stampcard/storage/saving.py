@@ -82,11 +82,12 @@ def insert(connection: Connection, table: str, rows: Collection[Row]) -> None:
         execute_many(connection, _insert(target, connection.dialect.name), sorted(rows, key=_key(target)))
 
 
-def insert_new(connection: Connection, table: str, rows: Collection[Row]) -> None:
-    """Insert the rows whose keys do not exist yet."""
-    if rows:
-        target = metadata.tables[table]
-        execute_many(connection, _insert_new(target, connection.dialect.name), sorted(rows, key=_key(target)))
+def insert_new(connection: Connection, table: str, rows: Collection[Row]) -> int:
+    """Insert the rows whose keys do not exist yet; answers how many those were."""
+    if not rows:
+        return 0
+    target = metadata.tables[table]
+    return execute_many(connection, _insert_new(target, connection.dialect.name), sorted(rows, key=_key(target)))
 
 
 def upsert(connection: Connection, table: str, rows: Collection[Row]) -> None:

@@ -79,6 +79,7 @@ inbox = _table(
     ),
     Index("ix_inbox_member", "merchant", "member"),
     Index("ix_inbox_subject_print", "merchant", "subject_print"),
+    Index("ix_inbox_latest", "merchant", "connection", "id"),
     Index("ix_inbox_status", "merchant", "status", "id"),
 )
 
