@@ -8,8 +8,9 @@ from stampcard.clock import Clock
 from stampcard.storage import leasing
 from stampcard.storage.database import Database
 
-#: Longer than any request's total time-out and the ten seconds that the owner needs to settle.
 SPAN = timedelta(seconds=40)
+#: Renewed so early that a call which leaves now, and the ten seconds to settle it, always fit into what remains.
+RENEWAL = timedelta(seconds=5)
 
 
 class Lease:
@@ -25,14 +26,14 @@ class Lease:
         self._renew_at: datetime | None = None
 
     async def hold(self) -> int | None:
-        """Our token, or None while another process has the job; asks the database only when half the span is over."""
+        """Our token, or None while another process has the job; asks the database every few seconds."""
         now = self._clock.now()
         if self._token is not None and self._renew_at is not None and now < self._renew_at:
             return self._token
         self._token = await self._database.write(
             lambda connection: leasing.take(connection, self._merchant, self.name, self._owner, now, SPAN)
         )
-        self._renew_at = now + SPAN / 2
+        self._renew_at = now + RENEWAL
         return self._token
 
     async def give_back(self) -> None:

@@ -24,6 +24,8 @@ T = TypeVar("T")
 #: PostgreSQL's word for a deadlock, a serialisation failure, a lock that could not be had.
 _TRANSIENT = frozenset({"40P01", "40001", "55P03"})
 _TRIES = 6
+#: Seconds after which no further try begins: a webhook's sender waits for five.
+_PATIENCE = 2.0
 _READERS = 4
 
 
@@ -75,17 +77,18 @@ class Database:
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """`write` on the calling thread; deadlocks and lost connections run the whole of it again."""
-        for attempt in range(_TRIES):
+        started, attempt = time.monotonic(), 0
+        while True:
             try:
                 with self._engine.begin() as connection:
                     return work(connection)
             except (OperationalError, InterfaceError, DBAPIError) as error:
                 if not is_transient(error):
                     raise
-                if attempt == _TRIES - 1:
+                attempt += 1
+                if attempt == _TRIES or time.monotonic() - started > _PATIENCE:
                     raise Unavailable("the database") from error
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
-        raise Unavailable("the database")
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """`read` on the calling thread."""
@@ -129,13 +132,13 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
         url,
         poolclass=QueuePool,
         pool_size=_READERS if read_only else 2,
-        connect_args={"check_same_thread": False, "timeout": 10},
+        connect_args={"check_same_thread": False, "timeout": 2},
     )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
-        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "cache_size=-65536"]
+        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000", "cache_size=-65536"]
         if read_only:
             pragmas.append("query_only=ON")
         for pragma in pragmas:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -188,7 +189,7 @@ def test_what_a_plugin_adds_shrinks_with_what_is_kept_and_is_asked_again_only_fo
 
     def adjust(event: Any, member: Any, award: Any, facts: Any) -> list[Adjustment]:
         asked.append(member.id)
-        return [Adjustment(points=10, reason="a tenth of May")]
+        return [Adjustment(points=Decimal(10), reason="a tenth of May")]
 
     scene = replace(world(now=LATER), adjust=adjust)
     scene = seen(scene, order(60, 40))
