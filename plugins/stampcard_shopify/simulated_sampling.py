@@ -27,6 +27,7 @@ SAMPLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "shop.uninstalled": ("app/uninstalled", ()),
     "shop.redacted": ("shop/redact", ()),
 }
+DRASTIC = frozenset({"shop.uninstalled", "shop.redacted"})
 _SHOP = 548380009
 _FATE = {"order.edited": "reduced_late", "order.refunded": "partial"}
 

@@ -22,7 +22,7 @@ from stampcard.testing.simulator import SignedRequest, Simulator
 from stampcard_shopify.simulated_api import AdminApi, Tokens
 from stampcard_shopify.simulated_book import Book
 from stampcard_shopify.simulated_lines import Body
-from stampcard_shopify.simulated_sampling import SAMPLES, Sampling
+from stampcard_shopify.simulated_sampling import DRASTIC, SAMPLES, Sampling
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulated_trade import Step, Trade
@@ -31,9 +31,13 @@ API_VERSION = "2026-10"
 _SIGNATURE = "X-Shopify-Hmac-Sha256"
 
 
+#: Query cost points of the demo's shop: so few that it throttles whoever sends several calls at once.
+DEMO_BUCKET = 40.0
+
+
 def build(seed: int) -> ShopifySimulator:
-    """The simulator behind the entry point."""
-    return ShopifySimulator(seed)
+    """The simulator behind the entry point; its shop is on a small plan."""
+    return ShopifySimulator(seed, ShopPlan(bucket=DEMO_BUCKET))
 
 
 class ShopifySimulator(Simulator):
@@ -66,6 +70,9 @@ class ShopifySimulator(Simulator):
 
     def topics(self) -> Sequence[str]:
         return tuple(SAMPLES)
+
+    def drastic(self) -> frozenset[str]:
+        return DRASTIC
 
     def sample(self, topic: str, *, settings: Mapping[str, object] | None = None) -> SignedRequest:
         at = self.clock.now()

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stampcard.cli.invocation import FAILED, INTERRUPTED
+from stampcard.cli.printing import say, show
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from stampcard.testing.demonstration import Check, Demonstration
+    from stampcard.testing.simulator import Tally
 
-#: How often (seconds) the figures on the screen change.
-REFRESH = 0.25
+#: How often (seconds) the figures change: on a screen, and as lines of text.
+REFRESH, LINE = 0.25, 2.0
 #: How long (seconds) the last pushes may take after the last webhook.
 SETTLING = 120.0
 
@@ -40,45 +44,67 @@ def demo(
     from stampcard.cli.logging import quiet
 
     quiet()
-    proved = asyncio.run(_demo(orders, seed, rate, database, simulator, stay=not exit_ and sys.stdout.isatty()))
-    raise typer.Exit(0 if proved else 1)
+    try:
+        proved = asyncio.run(_demo(orders, seed, rate, database, simulator, stay=not exit_ and sys.stdout.isatty()))
+    except KeyboardInterrupt:
+        say("stopped, so nothing is proved")
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(0 if proved else FAILED)
 
 
 async def _demo(orders: int, seed: int, rate: float | None, database: str | None, vendor: str, *, stay: bool) -> bool:
     from rich.console import Console
 
+    from stampcard.cli.simulators import simulator_of
     from stampcard.testing.demonstration import demonstrating
 
-    (entry,) = entry_points(group="stampcard.simulators", name=vendor)
+    entry = simulator_of(vendor)
     program = files("stampcard.cli").joinpath("templates/demo.yaml").read_text(encoding="utf8")
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="stampcard-demo-") as folder:
-        running = demonstrating(entry.load().build(seed), Path(folder), program, plugin=vendor, database=database)
+        running = demonstrating(entry.build(seed), Path(folder), program, plugin=vendor, database=database)
         async with running as demonstration:
-            console.print(f"Stampcard serves at {demonstration.address}, the simulated shop trades {orders} orders.")
+            say(f"Stampcard serves at {demonstration.address}, the simulated shop trades {orders} orders.")
             await _trade(console, demonstration, orders, rate)
             checks = await demonstration.prove()
             _summarise(demonstration, checks)
             if stay:
-                console.print(f"\nStill serving at {demonstration.address}; Ctrl-C ends it.")
-                await asyncio.Event().wait()
+                say(f"\nStill serving at {demonstration.address}; Ctrl-C ends it.")
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
     return all(check.holds for check in checks)
 
 
 async def _trade(console: Console, demonstration: Demonstration, orders: int, rate: float | None) -> None:
     """Trade and wait until the last balance is pushed, showing the figures meanwhile."""
-    from rich.live import Live
 
     async def trade() -> None:
         await demonstration.simulator.trade(demonstration.target, orders, rate=rate)
         await demonstration.settled(SETTLING)
 
     work = asyncio.create_task(trade())
+    try:
+        await (_watch if console.is_terminal else _report)(console, demonstration, work)
+    finally:
+        work.cancel()
+        await asyncio.wait([work])
+    work.result()
+
+
+async def _watch(console: Console, demonstration: Demonstration, work: asyncio.Task[None]) -> None:
+    from rich.live import Live
+
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while not work.done():
             live.update(_table(await _figures(demonstration)), refresh=True)
             await asyncio.wait([work], timeout=REFRESH)
-    work.result()
+
+
+async def _report(_: Console, demonstration: Demonstration, work: asyncio.Task[None]) -> None:
+    while not work.done():
+        await asyncio.wait([work], timeout=LINE)
+        figures = await _figures(demonstration)
+        say(", ".join(f"{label} {value}" for label, value in figures.items()))
 
 
 async def _figures(demonstration: Demonstration) -> Mapping[str, Any]:
@@ -93,10 +119,11 @@ async def _figures(demonstration: Demonstration) -> Mapping[str, Any]:
     return {
         "received": tally.acknowledged,
         "refused (forged)": tally.refused,
-        "duplicates": int(metrics.get_sample_value("stampcard_webhooks_duplicate_total") or 0),
+        "known already": int(metrics.get_sample_value("stampcard_webhooks_duplicate_total") or 0),
         "points posted": await demonstration.points(),
         "balances pushed": pushed("delivered"),
-        "retries": pushed("retrylater") + pushed("unknown"),
+        "throttled": tally.throttled,
+        "tried again": pushed("retrylater") + pushed("unknown"),
         "waiting": await demonstration.waiting(),
         "lag": f"{await demonstration.lag():.1f} s",
     }
@@ -113,18 +140,21 @@ def _table(figures: Mapping[str, Any]) -> Any:
 
 def _summarise(demonstration: Demonstration, checks: list[Check]) -> None:
     """The result, on stdout."""
-    tally = demonstration.simulator.tally
-    print(
-        f"{tally.orders} orders: {tally.refunded_orders} refunded, {tally.cancelled} cancelled, {tally.edited} edited"
-    )
-    print(
-        f"{tally.sent} webhooks sent, {tally.duplicates} of them twice, {tally.redelivered} again after a failure; "
-        f"{tally.forged} forged ones refused"
-    )
-    print(
-        f"{tally.pushes_received} balances pushed in {tally.push_calls} calls, of which "
-        f"{tally.throttled} were throttled and {tally.failures_injected} failed"
-    )
+    for line in _story(demonstration.simulator.tally):
+        show(line)
     for check in checks:
-        print(f"  {'ok  ' if check.holds else 'FAIL'} {check.claim}: {check.detail}")
-    print("proved: not a point is missing" if all(c.holds for c in checks) else "NOT proved: see the lines marked FAIL")
+        show(f"  {'ok  ' if check.holds else 'FAIL'} {check.claim}: {check.detail}")
+    proved = all(check.holds for check in checks)
+    show("proved: not a point is missing" if proved else "NOT proved: see the lines marked FAIL")
+
+
+def _story(tally: Tally) -> Iterator[str]:
+    yield f"{tally.orders} orders: {tally.refunded_orders} refunded, {tally.cancelled} cancelled, {tally.edited} edited"
+    yield (
+        f"{tally.sent} webhooks sent, {tally.duplicates} of them twice, {tally.redelivered} again, because the answer got "
+        f"lost ({tally.lost_answers}) or was none of 2xx; {tally.forged} forged ones, {tally.refused} of them refused"
+    )
+    yield (
+        f"{tally.pushes_received} balances pushed in {tally.push_calls} calls; {tally.throttled} calls were throttled "
+        f"and {tally.failures_injected} failed"
+    )

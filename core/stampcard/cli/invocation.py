@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stampcard.settings import Settings
     from stampcard.storage.database import Database
 
-FAILED, INVALID, UNREACHABLE, PARTLY = 1, 3, 4, 5
+FAILED, USAGE, INVALID, UNREACHABLE, PARTLY, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 _CODES: tuple[tuple[type[StampcardError], int], ...] = (
     (ConfigurationError, INVALID),

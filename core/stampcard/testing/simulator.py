@@ -38,11 +38,13 @@ class Plan(Value, frozen=True):
     """How webhooks travel and how often the vendor's own API fails; shares are between 0 and 1, times in seconds.
 
     `window`: so many deliveries lose their order among each other. `attempts`: after so many a delivery is given up.
+    `lost_answers`: of the answers that take a delivery in, how many never reach the sender, who then sends it again.
     """
 
     senders: int = 16
     duplicates: float = 0.05
     forged: float = 0.02
+    lost_answers: float = 0.02
     window: int = 40
     attempts: int = 30
     first_pause: float = 0.2
@@ -56,12 +58,14 @@ class Tally:
     """Live counters of one simulator.
 
     In the end `sent` = `acknowledged` + `given_up`; `forged_accepted`, `given_up` and `regressions` (a push older than
-    what the vendor already showed) have to stay 0. `sent` includes `duplicates`, but neither repeats nor forgeries.
+    what the vendor already showed) have to stay 0. `sent` includes `duplicates`, but neither repeats nor forgeries. A
+    delivery whose answer is among `lost_answers` is `acknowledged` only by a later one.
     """
 
     sent: int = 0
     acknowledged: int = 0
     redelivered: int = 0
+    lost_answers: int = 0
     duplicates: int = 0
     given_up: int = 0
     forged: int = 0
@@ -87,6 +91,8 @@ class Simulator(ABC):
         self.clock: Clock = clock or SystemClock()
         self._traffic = plan
         self._travel = random.Random(f"travel {seed}")
+        # Of its own: in which order answers come must not change what is sent.
+        self._answers = random.Random(f"answers {seed}")
         self._runner: web.AppRunner | None = None
         self._api_url = ""
 
@@ -97,6 +103,10 @@ class Simulator(ABC):
     @abstractmethod
     def topics(self) -> Sequence[str]:
         """What `sample` can make, in our words."""
+
+    def drastic(self) -> frozenset[str]:
+        """Those of `topics` that end or erase more than what the sample itself made up."""
+        return frozenset()
 
     @abstractmethod
     def sample(self, topic: str, *, settings: Mapping[str, object] | None = None) -> SignedRequest:
@@ -154,7 +164,7 @@ class Simulator(ABC):
 
     async def trade(self, target_url: str, orders: int, *, rate: float | None = None) -> None:
         """Send a history of so many orders there, at most `rate` orders a second, until all is acknowledged."""
-        courier = Courier(target_url, self._traffic, self.tally)
+        courier = Courier(target_url, self._traffic, self.tally, self._answers)
         await courier.carry(self._paced(disorder(self._parcels(orders), self._traffic.window, self._travel), rate))
 
     def _parcels(self, orders: int) -> Iterator[Parcel]:
@@ -186,12 +196,13 @@ def disorder(parcels: Iterable[Parcel], window: int, chance: random.Random) -> I
 
 
 class Courier:
-    """Carries parcels to one receiver, many at a time, and each again until it is settled."""
+    """Carries parcels to one receiver, many at a time, and each again until it is settled; `chance` loses answers."""
 
-    def __init__(self, target_url: str, plan: Plan, tally: Tally) -> None:
+    def __init__(self, target_url: str, plan: Plan, tally: Tally, chance: random.Random) -> None:
         self._target = target_url
         self._plan = plan
         self._tally = tally
+        self._chance = chance
 
     async def carry(self, parcels: AsyncIterator[Parcel]) -> None:
         """Deliver them all; a parcel that fails to the last attempt is counted in `given_up`."""
@@ -225,7 +236,7 @@ class Courier:
         pause = self._plan.first_pause
         for attempt in range(1, self._plan.attempts + 1):
             status, retry_after = await self._attempt(session, parcel.request)
-            if self._settles(parcel, status):
+            if self._settles(parcel, self._heard(parcel, status)):
                 return
             if attempt < self._plan.attempts:
                 self._tally.redelivered += not parcel.forged
@@ -244,14 +255,25 @@ class Courier:
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             return 0, 0.0
 
+    def _heard(self, parcel: Parcel, status: int) -> int:
+        """The status that reaches the sender; a forger hears everything, so that none that was let in goes uncounted."""
+        if parcel.forged or not _accepts(status) or self._chance.random() >= self._plan.lost_answers:
+            return status
+        self._tally.lost_answers += 1
+        return 0
+
     def _settles(self, parcel: Parcel, status: int) -> bool:
-        accepted = 200 <= status < 300  # noqa: PLR2004 - the 2xx of HTTP
+        accepted = _accepts(status)
         if not parcel.forged:
             self._tally.acknowledged += accepted
             return accepted
         self._tally.forged_accepted += accepted
         self._tally.refused += status == 401  # noqa: PLR2004 - Unauthorized
         return accepted or status == 401  # noqa: PLR2004 - Unauthorized
+
+
+def _accepts(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - the 2xx of HTTP
 
 
 def _seconds(text: str) -> float:

@@ -323,7 +323,7 @@ async def trade_with(shop: ShopifySimulator, receiver: Receiver, orders: int) ->
 
 
 async def test_every_delivery_arrives_though_the_receiver_fails_now_and_then() -> None:
-    shop = make(7, ShopPlan(first_pause=0.01, longest_pause=0.05))
+    shop = make(7, ShopPlan(first_pause=0.01, longest_pause=0.05, lost_answers=0.0))
     receiver = Receiver(secrets_of(shop), failures=0.1)
     await trade_with(shop, receiver, 60)
     everything = {(one.headers[DELIVERY], one.body) for one in make().history(60)}
@@ -332,6 +332,33 @@ async def test_every_delivery_arrives_though_the_receiver_fails_now_and_then() -
     assert tally.sent == tally.acknowledged == len(everything) + tally.duplicates == len(receiver.accepted)
     assert tally.redelivered == len(receiver.attempts) - len(receiver.accepted) > 0
     assert tally.given_up == 0
+
+
+async def test_what_was_taken_in_is_sent_again_when_the_answer_got_lost() -> None:
+    shop = make(7, ShopPlan(first_pause=0.01, longest_pause=0.05, lost_answers=0.2))
+    receiver = Receiver(secrets_of(shop), failures=0.0)
+    await trade_with(shop, receiver, 40)
+    tally = shop.tally
+    assert tally.redelivered == tally.lost_answers > 10
+    assert len(receiver.accepted) == tally.sent + tally.lost_answers
+    assert tally.acknowledged == tally.sent
+    assert tally.given_up == 0
+
+
+async def test_that_answers_get_lost_changes_nothing_of_what_is_sent() -> None:
+    sent = []
+    for share in (0.0, 0.5):
+        shop = make(7, ShopPlan(first_pause=0.01, longest_pause=0.05, lost_answers=share))
+        receiver = Receiver(secrets_of(shop), failures=0.0)
+        await trade_with(shop, receiver, 10)
+        sent.append({(one.headers[DELIVERY], one.body) for one in receiver.accepted})
+    assert sent[0] == sent[1]
+
+
+async def test_a_forgery_that_is_let_in_is_counted_even_if_every_answer_gets_lost() -> None:
+    shop = make(7, ShopPlan(forged=0.5, attempts=1, lost_answers=1.0))
+    await trade_with(shop, Gullible((), failures=0.0), 5)
+    assert shop.tally.forged_accepted == shop.tally.forged > 0
 
 
 async def test_duplicates_and_repeats_carry_the_same_identifier_and_body() -> None:
@@ -383,6 +410,10 @@ def test_disorder_loses_and_adds_nothing_but_lets_a_refund_overtake_its_order() 
 
 
 # Samples
+
+
+def test_only_known_topics_are_called_drastic() -> None:
+    assert set(build(1).drastic()) < set(build(1).topics())
 
 
 @pytest.mark.parametrize("topic", build(1).topics())
