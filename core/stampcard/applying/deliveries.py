@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, select, union, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.resolving import IdentityKey, customer_of, fingerprint_of, resolve
@@ -31,7 +31,7 @@ from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
 from stampcard.storage.rows import moment, to_json
-from stampcard.storage.tables import award, effect, inbox, order_state
+from stampcard.storage.tables import effect, inbox
 
 Status = Literal["done", "quarantined", "failed", "later"]
 #: How often a delivery that fails for a reason of ours is tried, and the wait (microseconds) that grows by itself.
@@ -89,16 +89,6 @@ _SETTLE = (
         | {"claimed_by": None, "claimed_until": None}
     )
 )
-_OWNERS = union(
-    select(order_state.c.member).where(
-        order_state.c.merchant == bindparam("merchant"),
-        order_state.c.reference.in_(bindparam("references", expanding=True)),
-        order_state.c.member.is_not(None),
-    ),
-    select(award.c.member).where(
-        award.c.merchant == bindparam("merchant"), award.c.subject.in_(bindparam("subjects", expanding=True))
-    ),
-)
 
 
 def apply_deliveries(
@@ -144,7 +134,9 @@ def _decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     events = [sourced for prepared in batch for sourced in prepared.events]
     identities = resolve(unit, events)
     orders = sorted({key for sourced in events if (key := order_key(sourced)) is not None})
-    owners = _owners(unit, orders) | {row.member for row in identities.values()}
+    owners = loading.load_owners(unit.connection, unit.setting.merchant, orders) | {
+        row.member for row in identities.values()
+    }
     often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
     repeated = {
         identities[who].member for e in events if order_key(e) in often and (who := customer_of(e)) in identities
@@ -159,17 +151,6 @@ def order_key(sourced: Sourced) -> tuple[str, str] | None:
         case OrderSeen(reference=reference) | RefundSeen(order=reference):
             return sourced.source, reference
     return None
-
-
-def _owners(unit: Unit, orders: Sequence[tuple[str, str]]) -> set[str]:
-    if not orders:
-        return set()
-    parameters = {
-        "merchant": unit.setting.merchant,
-        "references": sorted({reference for _, reference in orders}),
-        "subjects": [f"order:{source}:{reference}" for source, reference in orders],
-    }
-    return set(unit.connection.execute(_OWNERS, parameters).scalars())
 
 
 def _needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:

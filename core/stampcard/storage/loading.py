@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select
 
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
@@ -23,9 +23,11 @@ from stampcard.storage.tables import award, balance, debit, identity, lot, membe
 
 _M: Any = bindparam("merchant")
 _IDS: Any = bindparam("ids", expanding=True)
+_SOURCE: Any = bindparam("source")
 
+# Sources one by one: for pairs in a list SQLite reads the whole table.
 _identities = select(identity).where(
-    identity.c.merchant == _M, tuple_(identity.c.connection, identity.c.reference).in_(_IDS)
+    identity.c.merchant == _M, identity.c.connection == _SOURCE, identity.c.reference.in_(_IDS)
 )
 _identities_of = select(identity.c.connection, identity.c.reference, identity.c.member).where(
     identity.c.merchant == _M, identity.c.member.in_(_IDS)
@@ -35,9 +37,13 @@ _members = select(member).where(member.c.merchant == _M, member.c.id.in_(_IDS)).
 _memberships = select(membership).where(membership.c.merchant == _M, membership.c.member.in_(_IDS))
 _orders = (
     select(order_state)
-    .where(order_state.c.merchant == _M, tuple_(order_state.c.source, order_state.c.reference).in_(_IDS))
-    .order_by(order_state.c.source, order_state.c.reference)
+    .where(order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS))
+    .order_by(order_state.c.reference)
 )
+_owners = select(order_state.c.member).where(
+    order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
+)
+_awarded = select(award.c.member).where(award.c.merchant == _M, award.c.subject.in_(_IDS))
 _awards = select(award).where(award.c.merchant == _M, award.c.subject.in_(_IDS))
 _balances = select(balance).where(balance.c.merchant == _M, balance.c.member.in_(_IDS))
 _live_lots = select(lot).where(lot.c.merchant == _M, lot.c.member.in_(_IDS), lot.c.remaining > 0)
@@ -55,11 +61,24 @@ def _all(
     return list(connection.execute(statement, {"merchant": merchant, "ids": sorted(ids), **more}))
 
 
+def _by_source(
+    connection: Connection, statement: Select[Any], merchant: str, keys: Iterable[tuple[str, str]]
+) -> list[Row[Any]]:
+    references: dict[str, list[str]] = {}
+    for source, reference in keys:
+        references.setdefault(source, []).append(reference)
+    return [
+        row
+        for source in sorted(references)
+        for row in _all(connection, statement, merchant, references[source], source=source)
+    ]
+
+
 def load_identities(
     connection: Connection, merchant: str, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], Row[Any]]:
     """(connection, reference) → its row, for those that are known."""
-    return {(row.connection, row.reference): row for row in _all(connection, _identities, merchant, keys)}
+    return {(row.connection, row.reference): row for row in _by_source(connection, _identities, merchant, keys)}
 
 
 def load_identities_of(connection: Connection, merchant: str, members: Collection[str]) -> dict[str, list[Row[Any]]]:
@@ -100,10 +119,17 @@ def load_orders(
     """Orders by (source, reference)."""
     statement = _orders.with_for_update() if lock else _orders
     found = {}
-    for row in _all(connection, statement, merchant, keys):
+    for row in _by_source(connection, statement, merchant, keys):
         about = f"order:{merchant}:{row.source}:{row.reference}"
         found[row.source, row.reference] = rows.order_of(row, rows.open_object(sealer, row.pinned_member_sealed, about))
     return found
+
+
+def load_owners(connection: Connection, merchant: str, keys: Collection[tuple[str, str]]) -> set[str]:
+    """The members whom these orders belong to, or who have awards for them."""
+    subjects = [f"order:{source}:{reference}" for source, reference in keys]
+    found = [*_by_source(connection, _owners, merchant, keys), *_all(connection, _awarded, merchant, subjects)]
+    return {row.member for row in found if row.member is not None}
 
 
 def load_awards(connection: Connection, merchant: str, subjects: Collection[str]) -> dict[str, dict[AwardKey, Award]]:
