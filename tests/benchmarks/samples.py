@@ -14,12 +14,15 @@ from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection
 from stampcard.host.discovering import discover
 from stampcard.host.hooks import Hooks
+from stampcard.plugin import Capabilities
 from stampcard.program.reading import read_program
 from stampcard.sealing import new_key_text, read_keys
 from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.numbering import Numbering
+from stampcard_shopify.plugin import ShopifySettings
 from stampcard_shopify.simulator import ShopifySimulator
+from stampcard_shopify.webhooks import ShopifyWebhooks
 
 CONDITIONS = (
     "order.total >= 200.0",
@@ -80,12 +83,12 @@ def database(url: str | None = None) -> Iterator[Database]:
             opened.close()
 
 
-def setting() -> Setting:
-    """An engine with the 20 rules."""
+def setting(key: str | None = None) -> Setting:
+    """An engine with the 20 rules, sealing with the text of that key file or a new one."""
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     return Setting(
         merchant="main",
-        sealer=read_keys(new_key_text()),
+        sealer=read_keys(key or new_key_text()),
         numbering=Numbering(),
         hooks=Hooks(discover()),
         programs=assembled([compiled(read_program(program_text(), "bench"), 1, long_ago)], 0),
@@ -107,12 +110,7 @@ def deliveries(bodies: Sequence[tuple[str, bytes]], now: datetime) -> list[Deliv
 
 def connections() -> dict[str, Connection]:
     """A Shopify connection that only decodes."""
-    from stampcard.plugin import Capabilities
-    from stampcard_shopify.plugin import ShopifySettings
-    from stampcard_shopify.webhooks import ShopifyWebhooks
-
     settings = ShopifySettings(shop="bench.myshopify.com", webhook_secrets="made-up", access_token="made-up")
-    return {"shop": Connection(name="shop", plugin="shopify", capabilities=Capabilities(webhook=ShopifyWebhooks(settings)))}
-
-
-
+    return {
+        "shop": Connection(name="shop", plugin="shopify", capabilities=Capabilities(webhook=ShopifyWebhooks(settings)))
+    }
