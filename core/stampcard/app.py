@@ -23,7 +23,7 @@ from stampcard.errors import ConfigurationError, Unavailable
 from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import Connection, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable, discover
-from stampcard.host.guarding import guarded_client
+from stampcard.host.guarding import closed_client, guarded_client
 from stampcard.host.hooks import Hooks
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
@@ -91,8 +91,8 @@ class Application:
     ) -> None:
         await self.close()
 
-    async def open(self, *, loops: bool = True) -> None:
-        """Open everything; without `loops` nothing works by itself, which is what one-off commands want."""
+    async def open(self, *, loops: bool = True, calls: bool = True) -> None:
+        """Open everything. One-off commands want no `loops`, then nothing works by itself, and no `calls` to vendors."""
         outbound_rules(self.settings.security.outbound_allow, ())
         sealer = open_sealer(self.settings)
         self.database = Database(self.settings.database)
@@ -103,14 +103,14 @@ class Application:
             if loops and self.database.is_sqlite:
                 # The file is ours alone: whoever still holds a lease was killed.
                 await self.database.write(lambda connection: leasing.end_all(connection, self.settings.merchant))
-            await self._connect(sealer)
+            await self._connect(sealer, calls=calls)
         except BaseException:
             self.database.close()
             raise
         if loops:
             self._start()
 
-    async def _connect(self, sealer: Sealer) -> None:
+    async def _connect(self, sealer: Sealer, *, calls: bool) -> None:
         settings, merchant = self.settings, self.settings.merchant
         self.table = discover(self._plugins)
         hooks = Hooks(self.table)
@@ -122,7 +122,9 @@ class Application:
             log=log,
             public_url=self.public_url,
             open_store=lambda name: SealedStore(self.database, merchant, name, sealer),
-            open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
+            open_http=lambda hosts: (
+                guarded_client(settings.security.outbound_allow, hosts) if calls else closed_client()
+            ),
         )
         self.connections = await connect_all(settings.specs(), self.table, resources)
         for connection in self.connections.values():

@@ -36,7 +36,7 @@ def check(
         raise typer.Exit(INVALID) from None
     table = discover()
     shown = list(shown_settings(settings, origin, table))
-    findings = _findings(settings, table, connect=connect)
+    findings = findings_of(settings, table, connect=connect)
     levels = {finding.level for finding in findings}
     code = INVALID if "problem" in levels else UNREACHABLE if "unreachable" in levels else 0
     if json:
@@ -46,7 +46,8 @@ def check(
     raise typer.Exit(code)
 
 
-def _findings(settings: Settings, table: PluginTable, *, connect: bool) -> list[Finding]:
+def findings_of(settings: Settings, table: PluginTable, *, connect: bool, vendors: bool = True) -> list[Finding]:
+    """What there is to say of an installation; `connect` reaches for the database and, with `vendors`, for those."""
     from stampcard.cli import findings
 
     stored: dict[str, str] = {}
@@ -61,6 +62,7 @@ def _findings(settings: Settings, table: PluginTable, *, connect: bool) -> list[
     ]
     if connect:
         found += findings.database_findings(settings)
+    if connect and vendors:
         found += asyncio.run(findings.connection_findings(settings, table))
     return found
 

@@ -157,10 +157,14 @@ def database_findings(settings: Settings) -> Iterator[Finding]:
         yield _shape(found, needed, upgraded_at_start=database.is_sqlite)
 
 
-async def connection_findings(settings: Settings, table: PluginTable) -> list[Finding]:
-    """Connect every connection whose section is right, and ask each how it is."""
+async def connection_findings(
+    settings: Settings, table: PluginTable, specs: Sequence[ConnectionSpec] | None = None
+) -> list[Finding]:
+    """Connect every connection whose section is right, or these, and ask each how it is."""
     sound = [
-        spec for spec in settings.specs() if not any(f.level == "problem" for f in section_findings([spec], table))
+        spec
+        for spec in (settings.specs() if specs is None else specs)
+        if not any(f.level == "problem" for f in section_findings([spec], table))
     ]
     resources = Resources(
         clock=SystemClock(),

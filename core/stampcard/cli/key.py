@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from stampcard.cli.invocation import opened, settings_of
 from stampcard.cli.printing import say, show, show_json, show_table
+from stampcard.cli.spans import span
 from stampcard.domain.scopes import SCOPES
 from stampcard.errors import NotFound
 
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Keys for the REST API: who may do what.")
 
 Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
-
-_SPAN = re.compile(r"([1-9][0-9]{0,4})([hdw])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-def _span(written: str) -> timedelta:
-    form = _SPAN.fullmatch(written.strip())
-    if form is None:
-        message = f"{written!r} is no time span: write 90d, 12h or 4w"
-        raise typer.BadParameter(message)
-    return int(form[1]) * _UNITS[form[2]]
 
 
 def _known(scopes: list[str]) -> list[str]:
@@ -50,7 +39,7 @@ def create(
     ],
     expires: Annotated[
         timedelta | None,
-        typer.Option(parser=_span, metavar="SPAN", help="After how long it ends: 90d, 12h, 4w.", show_default=False),
+        typer.Option(parser=span, metavar="SPAN", help="After how long it ends: 90d, 12h, 4w.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -8,7 +8,25 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stampcard.cli import check, database, demo, init, key, plugin, program, serve
+from stampcard.cli import (
+    check,
+    connection,
+    database,
+    demo,
+    doctor,
+    init,
+    key,
+    member,
+    outbox,
+    plugin,
+    program,
+    quarantine,
+    replay,
+    resync,
+    serve,
+    trigger,
+    verify,
+)
 from stampcard.cli.invocation import Invocation, exit_code, invocation_of
 from stampcard.cli.printing import say, show
 from stampcard.errors import StampcardError
@@ -65,8 +83,17 @@ app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.command("trigger")(trigger.trigger)
+app.command("verify")(verify.verify)
+app.command("replay")(replay.replay)
+app.command("resync")(resync.resync)
 app.add_typer(program.app, name="program")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(connection.app, name="connection")
+app.add_typer(member.app, name="member")
+app.add_typer(outbox.app, name="outbox")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(key.app, name="key")
 app.add_typer(database.app, name="db")
 

@@ -64,6 +64,18 @@ def guarded_client(
     )
 
 
+def closed_client() -> httpx.AsyncClient:
+    """A client that calls nobody, for whoever wants to know what a connection can do and no more."""
+    return httpx.AsyncClient(transport=ClosedTransport(), follow_redirects=False, trust_env=False)
+
+
+class ClosedTransport(httpx.AsyncBaseTransport):
+    """Refuses every call."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise CallRefused(request.url.host, "no vendor is called here")
+
+
 class CheckedResolver(AbstractResolver):
     """Resolves names and drops the addresses that must not be reached; what is checked is what is connected to."""
 

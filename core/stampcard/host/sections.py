@@ -56,6 +56,19 @@ def without_secrets(text: str, manifest: PluginManifest, section: Mapping[str, A
     return text
 
 
+def revealed(value: Any) -> Any:
+    """A plugin's settings as plain values, secrets in clear text: only for who signs in their name."""
+    if isinstance(value, PluginSettings):
+        return {name: revealed(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, SecretStr | SecretBytes):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {key: revealed(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [revealed(part) for part in value]
+    return value
+
+
 def _problem(
     connection: str,
     manifest: PluginManifest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, Table, and_, case, func, or_, select, tuple_
 
 from stampcard.domain.ledger import Entry
 from stampcard.domain.wallets import Lot
@@ -83,6 +83,28 @@ def quarantine_groups(connection: Connection, merchant: str) -> Rows:
     return connection.execute(statement).all()
 
 
+def quarantine_sample(connection: Connection, merchant: str, name: str, code: str) -> Row[Any] | None:
+    """The newest delivery of a connection that is set aside under a code."""
+    statement = select(*_DELIVERY).where(
+        inbox.c.merchant == merchant,
+        inbox.c.status == "quarantined",
+        inbox.c.connection == name,
+        func.coalesce(inbox.c.code, "") == code,
+    )
+    return connection.execute(statement.order_by(inbox.c.id.desc()).limit(1)).first()
+
+
+def count_quarantined(connection: Connection, merchant: str, name: str | None, code: str | None) -> tuple[int, int]:
+    """How many deliveries are set aside with their body, and how many without, so that they cannot be applied."""
+    bodiless = func.coalesce(func.sum(case((inbox.c.body_sealed.is_(None), 1), else_=0)), 0)
+    statement = select(func.count() - bodiless, bodiless).where(inbox.c.merchant == merchant)
+    statement = _narrowed(statement, inbox, "quarantined", name)
+    if code is not None:
+        statement = statement.where(inbox.c.code == code)
+    whole, without = connection.execute(statement).one()
+    return int(whole), int(without)
+
+
 def last_received(connection: Connection, merchant: str, name: str) -> int | None:
     """When the newest delivery of a connection came in."""
     statement = select(inbox.c.received_at).where(inbox.c.merchant == merchant, inbox.c.connection == name)
@@ -154,6 +176,19 @@ def references_after(connection: Connection, merchant: str, name: str, of: str |
     if of is not None:
         statement = statement.where(identity.c.member == of)
     return connection.execute(statement.order_by(identity.c.reference).limit(limit)).all()
+
+
+def count_references(connection: Connection, merchant: str, name: str, of: str | None) -> int:
+    """How many references `references_after` gives in all."""
+    statement = select(func.count()).where(identity.c.merchant == merchant, identity.c.connection == name)
+    if of is not None:
+        statement = statement.where(identity.c.member == of)
+    return connection.execute(statement).scalar() or 0
+
+
+def count_members(connection: Connection, merchant: str) -> int:
+    """How many members there are, also those who were erased."""
+    return connection.execute(select(func.count()).where(member.c.merchant == merchant)).scalar() or 0
 
 
 def _narrowed(

@@ -92,6 +92,12 @@ def due_pushes(
     ]
 
 
+def pushed_kinds(connection: Connection, merchant: str, name: str) -> tuple[str, ...]:
+    """The kinds of state that were ever marked for a connection."""
+    statement = select(push.c.kind).where(push.c.merchant == merchant, push.c.connection == name).distinct()
+    return tuple(sorted(connection.execute(statement).scalars()))
+
+
 def settle_pushes(connection: Connection, merchant: str, name: str, kind: str, results: Sequence[PushResult]) -> None:
     """Write down what became of pushes; what changed during the call leaves the row due."""
     rows: list[dict[str, Any]] = [

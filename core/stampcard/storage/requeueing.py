@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_, update
+from sqlalchemy import Connection, Row, func, select, tuple_, update
 
 from stampcard.errors import Conflict, NotFound
 from stampcard.storage import saving
@@ -64,14 +64,21 @@ PushKey = tuple[str, str, str]
 
 
 def retry_pushes(
-    connection: Connection, merchant: str, name: str | None, member: str | None, after: PushKey, now: int
+    connection: Connection,
+    merchant: str,
+    name: str | None,
+    member: str | None,
+    after: PushKey,
+    now: int,
+    since: int = 0,
 ) -> tuple[int, PushKey]:
-    """Make the next chunk of pushes that were given up, or that wait for another try, due now."""
+    """Make the next chunk of pushes that were given up, or that wait for another try, due now; `since`: if due later."""
     key = (push.c.connection, push.c.kind, push.c.member)
     statement = select(*key).where(
         push.c.merchant == merchant,
         push.c.wanted > push.c.sent,
         (push.c.dead == 1) | (push.c.attempts > 0),
+        push.c.due_at >= since,
         tuple_(*key) > after,
     )
     if name is not None:
@@ -101,6 +108,38 @@ def push_anew(
     ]  # fmt: skip
     saving.upsert(connection, "push", marks)
     return len(versions), found[-1].reference if found else after
+
+
+def drop_push(connection: Connection, merchant: str, key: PushKey, reason: str) -> None:
+    """Want nothing more of a push that has not arrived; the member's next change is pushed again."""
+    name, kind, member = key
+    mine = (push.c.merchant == merchant, push.c.connection == name, push.c.kind == kind, push.c.member == member)
+    dropped = update(push).where(*mine, push.c.wanted > push.c.sent)
+    if not connection.execute(dropped.values(wanted=push.c.sent, dead=0, attempts=0, error=reason)).rowcount:
+        raise NotFound("push", "/".join(key))
+
+
+def retry_dead_commands(
+    connection: Connection, merchant: str, name: str | None, after: int, now: int, since: int = 0
+) -> tuple[int, int]:
+    """Send the next chunk of commands again that were given up; `since`: only those that were tried later.
+
+    Those whose outcome is unknown are not among them: sending one twice is a person's decision.
+    """
+    statement = select(outbox.c.id).where(
+        outbox.c.merchant == merchant,
+        outbox.c.status == "dead",
+        outbox.c.id > after,
+        outbox.c.data_sealed.is_not(None),
+        func.coalesce(outbox.c.attempted_at, outbox.c.created_at) >= since,
+    )
+    if name is not None:
+        statement = statement.where(outbox.c.connection == name)
+    ids = list(connection.execute(statement.order_by(outbox.c.id).limit(CHUNK)).scalars())
+    if ids:
+        again = update(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(ids))
+        connection.execute(again.values(status="ready", attempts=0, due_at=now, error=None))
+    return len(ids), ids[-1] if ids else after
 
 
 def retry_command(connection: Connection, merchant: str, id_: int, now: int) -> None:

@@ -1,0 +1,125 @@
+"""What `doctor` finds in the database and at the server, beside what `check` finds; each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select
+
+from stampcard.cli.findings import Finding, Level
+from stampcard.clock import from_micros
+from stampcard.storage.depths import load_depths
+from stampcard.storage.listing import commands_before, orders_after, pushes_after, quarantine_groups, quarantine_sample
+from stampcard.storage.stating import load_states
+from stampcard.storage.tables import fetch, inbox
+
+#: What waits longer than this waits for somebody.
+SLOW = timedelta(minutes=5)
+
+
+def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Finding]:
+    """Everything that a person should look at."""
+    found = [
+        *_states(connection, merchant),
+        *_inbox(connection, merchant, now),
+        *_quarantined(connection, merchant),
+        *_undecided(connection, merchant),
+        *_fetches(connection, merchant),
+        *_due(connection, merchant, now),
+        *_dead(connection, merchant),
+        *_unknown(connection, merchant),
+    ]
+    return found or [_finding("ok", "queues", "nothing is stuck, set aside or given up")]
+
+
+def _finding(level: Level, about: str, text: str) -> Finding:
+    return Finding(level=level, about=about, text=text)
+
+
+def _states(connection: Connection, merchant: str) -> Iterator[Finding]:
+    for row in load_states(connection, merchant):
+        since = f"{from_micros(row.since):%Y-%m-%d %H:%M}Z"
+        text = f"{row.state} since {since}: {row.reason or 'no reason given'}. Mend the cause, then: "
+        yield _finding(
+            "warning", f"connections.{row.connection}", f"{text}stampcard connection resume {row.connection}"
+        )
+
+
+def _inbox(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:
+    paused = [row.connection for row in load_states(connection, merchant) if row.state == "paused"]
+    waiting = select(func.count(), func.min(inbox.c.received_at)).where(
+        inbox.c.merchant == merchant, inbox.c.status == "ready", inbox.c.connection.not_in(paused)
+    )
+    count, oldest = connection.execute(waiting).one()
+    if count and now - from_micros(oldest) > SLOW:
+        text = (
+            f"{count} deliveries wait to be applied, the oldest for {_span(now, oldest)}. Is stampcard serve running?"
+        )
+        yield _finding("warning", "inbox", text)
+
+
+def _quarantined(connection: Connection, merchant: str) -> Iterator[Finding]:
+    for name, code, count, *_ in quarantine_groups(connection, merchant):
+        sample = quarantine_sample(connection, merchant, name, code)
+        reason = f" ({sample.detail})" if sample and sample.detail else ""
+        text = f"{count} of {name} set aside as {code or 'failed'}{reason}. Mend the cause, then: "
+        yield _finding("warning", "quarantine", f"{text}stampcard replay --connection {name}")
+
+
+def _undecided(connection: Connection, merchant: str) -> Iterator[Finding]:
+    most = 100
+    orders = orders_after(connection, merchant, None, most, undecided=True)
+    if orders:
+        count = f"{len(orders)}{'+' * (len(orders) == most)}"
+        first = f"{orders[0].source}:{orders[0].reference}"
+        text = f"a rule's condition failed for {count} orders, {first} among them. Mend the program and apply it"
+        yield _finding("warning", "orders", text)
+
+
+def _fetches(connection: Connection, merchant: str) -> Iterator[Finding]:
+    failing = (
+        select(fetch.c.connection, func.count(), func.max(fetch.c.error))
+        .where(fetch.c.merchant == merchant, fetch.c.error.is_not(None))
+        .group_by(fetch.c.connection)
+    )
+    for name, count, error in connection.execute(failing):
+        text = f"{count} records cannot be fetched ({error}). See: stampcard connection test {name}"
+        yield _finding("warning", f"connections.{name}", text)
+
+
+def _due(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:
+    depths = load_depths(connection, merchant)
+    for name, oldest in depths.oldest.items():
+        if now - oldest > SLOW:
+            text = f"{depths.pending[name]} are due, the oldest for {_text(now - oldest)}. Is stampcard serve running? "
+            yield _finding("warning", f"connections.{name}", f"{text}See: stampcard connection test {name}")
+
+
+def _dead(connection: Connection, merchant: str) -> Iterator[Finding]:
+    for name, count in load_depths(connection, merchant).dead.items():
+        rows = [
+            *pushes_after(connection, merchant, name, True, None, 1),
+            *commands_before(connection, merchant, "dead", name, None, 1),
+        ]
+        last = next((row.error for row in rows if row.error), "no reason kept")
+        text = f"{count} given up ({last}). Mend the cause, then: stampcard outbox retry --all"
+        yield _finding("warning", f"connections.{name}", text)
+
+
+def _unknown(connection: Connection, merchant: str) -> Iterator[Finding]:
+    most = 100
+    rows = commands_before(connection, merchant, "unknown", None, None, most)
+    if rows:
+        text = f"of {len(rows)}{'+' * (len(rows) == most)} commands nobody knows whether they were done. "
+        yield _finding("warning", "outbox", f"{text}See: stampcard outbox list --status unknown")
+
+
+def _span(now: datetime, since: int) -> str:
+    return _text(now - from_micros(since))
+
+
+def _text(span: timedelta) -> str:
+    minutes = int(span.total_seconds()) // 60
+    days, hours = minutes // 1440, minutes // 60
+    return f"{days} days" if days > 1 else f"{hours} hours" if hours > 1 else f"{minutes} minutes"

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stampcard.cli.invocation import settings_of
+from stampcard.cli.printing import say, show, show_json, show_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from stampcard.app import Application
+    from stampcard.applying.requests import Answer
+    from stampcard.applying.unit import Unit
+    from stampcard.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Members: what they have, and points by hand.")
+
+Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
+Member = Annotated[
+    str, typer.Argument(metavar="MEMBER", help="The member's id, or CONNECTION:REFERENCE.", show_default=False)
+]
+Wallet = Annotated[str, typer.Argument(help="A wallet of the program.", show_default=False)]
+_POINTS = "In the wallet's smallest unit: 1250 means 12.50 when the wallet has two decimal places."
+#: Click would take the minus of an adjustment for an option.
+_NEGATIVE = {"ignore_unknown_options": True}
+
+
+@app.command("show")
+def show_member(context: typer.Context, member: Member, json: Json = False) -> None:
+    """Show one member with identities and balances as of now."""
+    view = _views(context, [member])[0]
+    if json:
+        show_json(view)
+        return
+    show(f"member       {view['id']}, joined {view['joined_at'][:10]}, version {view['version']}")
+    show(f"identities   {_identities(view) or '(none)'}")
+    show(f"programs     {', '.join(view['programs']) or '(none)'}")
+    for name, value in sorted(view["attributes"].items()):
+        show(f"{name:<12} {value}")
+    kinds = ("active", "pending", "held", "spent", "expired", "negative", "lifetime")
+    show_table([("WALLET", *(kind.upper() for kind in kinds)), *_balances(view, kinds)])
+
+
+@app.command("list")
+def list_members(
+    context: typer.Context,
+    after: Annotated[str, typer.Option(metavar="ID", help="Go on behind this id.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")] = 50,
+    json: Json = False,
+) -> None:
+    """List members by id, with what they can spend now."""
+    views = _views(context, None, after, limit)
+    if json:
+        show_json(views)
+    elif not views:
+        say("There is no member behind that id." if after else "There is no member yet.")
+    else:
+        rows = [(view["id"], view["joined_at"][:10], _spendable(view), _identities(view)) for view in views]
+        show_table([("ID", "JOINED", "ACTIVE", "IDENTITIES"), *rows])
+        if len(views) == limit:
+            say(f"There may be more: stampcard member list --after {views[-1]['id']}")
+
+
+@app.command(context_settings=_NEGATIVE)
+def adjust(
+    context: typer.Context,
+    member: Member,
+    wallet: Wallet,
+    points: Annotated[int, typer.Argument(help=f"Added, or taken if below 0. {_POINTS}", show_default=False)],
+    reason: Annotated[str, typer.Option(help="Why; the member will see it.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Add or take points by hand."""
+    import secrets
+
+    from stampcard.applying import requests
+    from stampcard.applying.requests import Answer
+
+    key = f"a_{secrets.token_hex(12)}"
+
+    def work(unit: Unit, id_: str) -> Answer:
+        requests.adjust(unit, id_, wallet, points, key, reason)
+        return Answer(status=201, body={"key": key, **_after(unit, id_, wallet)}, member=id_)
+
+    _tell(_for_member(context, member, work), json)
+
+
+@app.command()
+def spend(
+    context: typer.Context,
+    member: Member,
+    wallet: Wallet,
+    points: Annotated[int, typer.Argument(min=1, help=_POINTS, show_default=False)],
+    reference: Annotated[
+        str, typer.Option(help="Your own name for the spend, used once; made up without.", show_default=False)
+    ] = "",
+    note: Annotated[str, typer.Option(help="What for; the member will see it.", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """Spend points of a member; the key that is printed cancels it."""
+    import secrets
+
+    from stampcard.applying import requests
+    from stampcard.applying.requests import Answer
+
+    key = reference or f"s_{secrets.token_hex(12)}"
+
+    def work(unit: Unit, id_: str) -> Answer:
+        requests.spend(unit, id_, wallet, points, key, note)
+        return Answer(status=201, body={"key": key, **_after(unit, id_, wallet)}, member=id_)
+
+    _tell(_for_member(context, member, work), json)
+
+
+@app.command("cancel-spend")
+def cancel_spend(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="The key that `spend` printed, or your own reference.")],
+    note: Annotated[str, typer.Option(help="Why; the member will see it.", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """Put the points of a spend back."""
+    from stampcard.applying import requests
+    from stampcard.applying.requests import Answer
+    from stampcard.cli.acting import act
+
+    def work(unit: Unit) -> Answer:
+        debit = requests.cancel_spend(unit, key, note)
+        return Answer(status=200, body={"key": key, **_after(unit, debit.member, debit.wallet)}, member=debit.member)
+
+    _tell(act(settings_of(context), work), json)
+
+
+@app.command()
+def erase(
+    context: typer.Context,
+    member: Member,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget a member's personal data for ever; the anonymous ledger stays."""
+    from stampcard.applying.erasing import erase_members
+    from stampcard.applying.requests import Answer, lock_member
+
+    if not yes:
+        typer.confirm(f"Erase {member}? Nobody can undo that.", abort=True, err=True)
+
+    def work(unit: Unit, id_: str) -> Answer:
+        lock_member(unit, id_)
+        erase_members(unit, [id_])
+        return Answer(status=204, body={"member": id_})
+
+    show(f"member {_for_member(context, member, work).body['member']} is erased")
+
+
+def _for_member(context: typer.Context, named: str, work: Any) -> Answer:
+    from stampcard.cli.acting import act
+
+    settings = settings_of(context)
+    return act(settings, lambda unit: work(unit, _find(unit.connection, settings, named)))
+
+
+def _find(connection: Connection, settings: Settings, named: str) -> str:
+    """The id of the member who is meant; raises NotFound for an unknown identity."""
+    from stampcard.errors import NotFound
+    from stampcard.storage.loading import load_identities
+
+    name, colon, reference = named.partition(":")
+    if not colon:
+        return named
+    key = (settings.sources().get(name, name), reference)
+    for row in load_identities(connection, settings.merchant, [key]).values():
+        return str(row.member)
+    raise NotFound("member", named)
+
+
+def _views(context: typer.Context, named: list[str] | None, after: str = "", limit: int = 0) -> list[dict[str, Any]]:
+    from stampcard.cli.acting import acting
+    from stampcard.errors import NotFound
+    from stampcard.storage.listing import members_after
+    from stampcard_webhooks.showing import member_views
+
+    settings = settings_of(context)
+
+    async def use(application: Application) -> list[dict[str, Any]]:
+        now = application.clock.now()
+
+        def read(connection: Connection) -> list[dict[str, Any]]:
+            if named is None:
+                ids = members_after(connection, settings.merchant, after, limit)
+            else:
+                ids = [_find(connection, settings, one) for one in named]
+            views = member_views(connection, application.setting, ids, now)
+            if named is not None and not views:
+                raise NotFound("member", named[0])
+            return [view.model_dump(mode="json") for view in views]
+
+        return await application.database.read(read)
+
+    return acting(settings, use)
+
+
+def _after(unit: Unit, member: str, wallet: str) -> dict[str, Any]:
+    """The wallet as it is now."""
+    import msgspec
+
+    from stampcard.domain.wallets import balance_of
+
+    balance = balance_of(unit.wallets[member, wallet].sums, unit.scale_of(wallet))
+    return {"member": member, "wallet": wallet, "balance": msgspec.structs.asdict(balance)}
+
+
+def _tell(answer: Answer, json: bool) -> None:
+    body = answer.body
+    if json:
+        show_json(body)
+        return
+    balance = body["balance"]
+    active = _figure(balance["active"], balance["scale"])
+    show(f"{body['key']}: member {body['member']} has {active} active in {body['wallet']!r} now")
+
+
+def _identities(view: Mapping[str, Any]) -> str:
+    return ", ".join(f"{one['connection']}:{one['reference']}" for one in view["identities"])
+
+
+def _balances(view: Mapping[str, Any], kinds: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [
+        (wallet, *(_figure(balance[kind], balance["scale"]) for kind in kinds))
+        for wallet, balance in view["balances"].items()
+    ]
+
+
+def _spendable(view: Mapping[str, Any]) -> str:
+    return ", ".join(f"{wallet} {active}" for wallet, active in _balances(view, ("active",)))
+
+
+def _figure(points: int, scale: int) -> str:
+    return str(Decimal(points).scaleb(-scale))

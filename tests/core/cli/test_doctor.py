@@ -1,0 +1,94 @@
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from typer.testing import Result
+
+from stampcard.cli.diagnosing import diagnose
+from stampcard.clock import SystemClock
+from stampcard.storage.database import Database
+from stampcard.storage.tables import inbox, push
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def unserved(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows of a server, so that none that happens to run here is asked."""
+    monkeypatch.setenv("STAMPCARD_HTTP__PORT", "0")
+
+
+def looked_at(run: Run, code: int) -> list[str]:
+    result = run("doctor", "--offline", "--json")
+    assert result.exit_code == code, result.output
+    return [f"{one['about']}: {one['text']}" for one in json.loads(result.stdout)["findings"] if one["level"] != "ok"]
+
+
+def test_where_all_is_well_that_is_said_and_the_end_is_0(run: Run) -> None:
+    assert looked_at(run, 0) == []
+    result = run("doctor", "--offline")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == "all is well"
+    assert "ok: queues: nothing is stuck, set aside or given up" in result.stdout
+
+
+def test_each_thing_that_is_not_right_is_told_with_what_to_do(
+    run: Run, database: Database, join: Callable[[str], str], set_aside: Callable[..., int], command: Callable[..., str]
+) -> None:
+    join("7")
+    set_aside("malformed", "no id")
+    command("unknown")
+    run("connection", "pause", "shop", "--note", "moving house")
+    database.write_now(lambda connection: connection.execute(update(push).values(dead=1, error="is gone")))
+    paused, quarantined, dead, unknown = looked_at(run, 1)
+    assert paused.startswith("connections.shop: paused since ")
+    assert paused.endswith(": moving house. Mend the cause, then: stampcard connection resume shop")
+    assert quarantined == (
+        "quarantine: 1 of shop set aside as malformed (no id). Mend the cause, then: stampcard replay --connection shop"
+    )
+    assert dead == "connections.shop: 1 given up (is gone). Mend the cause, then: stampcard outbox retry --all"
+    assert unknown.endswith("See: stampcard outbox list --status unknown")
+    assert run("doctor", "--offline").stdout.splitlines()[-1] == "4 things to look at"
+
+
+def test_what_waits_for_long_is_told(
+    database: Database, join: Callable[[str], str], set_aside: Callable[..., int]
+) -> None:
+    join("7")
+    set_aside("failed", "")
+    database.write_now(lambda connection: connection.execute(update(inbox).values(status="ready")))
+
+    def told(now: Any) -> list[str]:
+        return [one.text for one in database.read_now(lambda c: diagnose(c, "main", now)) if one.level != "ok"]
+
+    now = SystemClock().now()
+    assert [text.partition(" d")[0] for text in told(now)] == ["1"]
+    inbox_waits, push_waits = told(now + timedelta(hours=3, minutes=1))
+    assert "wait to be applied" in inbox_waits
+    assert "the oldest for 3 hours. Is stampcard serve running?" in push_waits
+
+
+def test_a_program_file_that_is_not_what_is_valid_is_told(installed: Path, run: Run) -> None:
+    settings = installed / "stampcard.toml"
+    settings.write_text(settings.read_text().replace("programs = []", 'programs = ["program.yaml"]'))
+    text = "program: main\ncurrency: EUR\ntimezone: UTC\nwallets: {points: {scale: 2}}\nrules: []\n"
+    (installed / "program.yaml").write_text(text)
+    (finding,) = looked_at(run, 1)
+    assert "differs from what is valid" in finding
+    assert "stampcard program diff" in finding
+
+
+def test_a_server_that_does_not_answer_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAMPCARD_HTTP__PORT", "1")
+    (finding,) = looked_at(run, 1)
+    assert finding.startswith("server: nothing answers at http://127.0.0.1:1 (ConnectError). Start it:")
+
+
+def test_wrong_settings_are_findings_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAMPCARD_LOG__LEVEL", "loud")
+    (finding,) = looked_at(run, 1)
+    assert finding.startswith("log.level: ")

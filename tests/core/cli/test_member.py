@@ -1,0 +1,97 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from typer.testing import Result
+
+from stampcard.storage.database import Database
+from stampcard.storage.tables import push
+
+Run = Callable[..., Result]
+Data = Callable[..., Any]
+Join = Callable[[str], str]
+
+
+def points(data: Data, member: str) -> int:
+    return int(data("member", "show", member)["balances"]["points"]["active"])
+
+
+def test_where_nobody_is_a_member_that_is_said(run: Run) -> None:
+    result = run("member", "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "There is no member yet.\n")
+
+
+def test_members_are_listed_a_page_at_a_time(run: Run, data: Data, join: Join) -> None:
+    ids = sorted(join(reference) for reference in ("7", "8", "9"))
+    assert [one["id"] for one in data("member", "list")] == ids
+    page = run("member", "list", "--limit", "2")
+    assert [line.split()[0] for line in page.stdout.splitlines()] == ["ID", *ids[:2]]
+    assert f"stampcard member list --after {ids[1]}" in page.stderr
+    assert [one["id"] for one in data("member", "list", "--after", ids[1])] == ids[2:]
+
+
+def test_a_member_is_shown_by_id_or_by_what_the_shop_calls_them(run: Run, data: Data, join: Join) -> None:
+    ann = join("7")
+    view = data("member", "show", "shop:7")
+    assert (view["id"], view["programs"]) == (ann, ["main"])
+    assert view["identities"] == [{"connection": "shop", "reference": "7"}]
+    assert f"member       {ann}" in run("member", "show", ann).stdout
+    unknown = run("member", "show", "shop:8")
+    assert (unknown.exit_code, unknown.stderr) == (1, "error: there is no member 'shop:8'\n")
+    assert run("member", "show", "m_nobody").exit_code == 1
+
+
+def test_points_are_adjusted_by_hand_in_both_directions_with_a_reason(run: Run, data: Data, join: Join) -> None:
+    ann = join("7")
+    given = run("member", "adjust", "shop:7", "points", "1250", "--reason", "a gift")
+    assert given.exit_code == 0, given.output
+    assert given.stdout.endswith(f": member {ann} has 12.50 active in 'points' now\n")
+    taken = data("member", "adjust", ann, "points", "-50", "--reason", "a mistake")
+    assert taken["balance"]["active"] == points(data, ann) == 1200
+    assert run("member", "adjust", ann, "points", "5").exit_code == 2
+    blank = run("member", "adjust", ann, "points", "5", "--reason", " ")
+    assert (blank.exit_code, points(data, ann)) == (1, 1200)
+
+
+def test_a_spend_is_cancelled_by_its_key_and_once_only(run: Run, data: Data, join: Join) -> None:
+    ann = join("7")
+    run("member", "adjust", ann, "points", "100", "--reason", "a gift")
+    spent = data("member", "spend", ann, "points", "30", "--reference", "receipt-1")
+    assert (spent["key"], spent["balance"]["active"], points(data, ann)) == ("receipt-1", 70, 70)
+    assert run("member", "spend", ann, "points", "30", "--reference", "receipt-1").exit_code == 1
+    assert data("member", "cancel-spend", "receipt-1")["balance"]["active"] == points(data, ann) == 100
+    again = run("member", "cancel-spend", "receipt-1")
+    assert (again.exit_code, points(data, ann)) == (1, 100)
+    assert run("member", "cancel-spend", "receipt-2").exit_code == 1
+
+
+def test_nobody_spends_more_than_there_is(run: Run, data: Data, join: Join) -> None:
+    ann = join("7")
+    result = run("member", "spend", ann, "points", "30")
+    assert (result.exit_code, result.stderr) == (1, "error: 30 points were asked for, 0 are active\n")
+    assert run("member", "spend", ann, "cups", "30").stderr == "error: there is no wallet 'cups'\n"
+
+
+def test_what_changes_is_marked_to_be_sent_to_the_shop(run: Run, database: Database, join: Join) -> None:
+    ann = join("7")
+    run("member", "adjust", ann, "points", "100", "--reason", "a gift")
+    marks = database.read_now(lambda connection: connection.execute(select(push)).all())
+    assert [(row.connection, row.kind, row.member, row.wanted, row.sent) for row in marks] == [
+        ("shop", "balance", ann, 2, 0)
+    ]
+
+
+def test_an_erased_member_is_gone_and_only_after_asking(run: Run, join: Join) -> None:
+    ann = join("7")
+    refused = run("member", "erase", ann, input="n\n")
+    assert refused.exit_code == 1
+    assert run("member", "show", ann).exit_code == 0
+    assert run("member", "erase", "shop:7", "--yes").stdout == f"member {ann} is erased\n"
+    assert run("member", "show", ann).exit_code == 1
+    assert run("member", "erase", ann, "--yes").exit_code == 1
+
+
+@pytest.mark.parametrize("points", ["0", "x"])
+def test_a_spend_is_of_a_whole_number_above_0(run: Run, join: Join, points: str) -> None:
+    assert run("member", "spend", join("7"), "points", points).exit_code == 2
