@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Connections: your shop and whatever else is plugged in.")
 
 Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
-Name = Annotated[str, typer.Argument(help="A connection of the settings.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="A connection of the settings.", show_default=False)]
 
 
 @app.command("list")

@@ -24,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
 Member = Annotated[
     str, typer.Argument(metavar="MEMBER", help="The member's id, or CONNECTION:REFERENCE.", show_default=False)
 ]
-Wallet = Annotated[str, typer.Argument(help="A wallet of the program.", show_default=False)]
+Wallet = Annotated[str, typer.Argument(metavar="WALLET", help="A wallet of the program.", show_default=False)]
 _POINTS = "In the wallet's smallest unit: 1250 means 12.50 when the wallet has two decimal places."
 #: Click would take the minus of an adjustment for an option.
 _NEGATIVE = {"ignore_unknown_options": True}
@@ -71,7 +71,9 @@ def adjust(
     context: typer.Context,
     member: Member,
     wallet: Wallet,
-    points: Annotated[int, typer.Argument(help=f"Added, or taken if below 0. {_POINTS}", show_default=False)],
+    points: Annotated[
+        int, typer.Argument(metavar="POINTS", help=f"Added, or taken if below 0. {_POINTS}", show_default=False)
+    ],
     reason: Annotated[str, typer.Option(help="Why; the member will see it.", show_default=False)],
     json: Json = False,
 ) -> None:
@@ -95,7 +97,7 @@ def spend(
     context: typer.Context,
     member: Member,
     wallet: Wallet,
-    points: Annotated[int, typer.Argument(min=1, help=_POINTS, show_default=False)],
+    points: Annotated[int, typer.Argument(metavar="POINTS", min=1, help=_POINTS, show_default=False)],
     reference: Annotated[
         str, typer.Option(help="Your own name for the spend, used once; made up without.", show_default=False)
     ] = "",
@@ -120,7 +122,7 @@ def spend(
 @app.command("cancel-spend")
 def cancel_spend(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(help="The key that `spend` printed, or your own reference.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key that `spend` printed, or your own reference.")],
     note: Annotated[str, typer.Option(help="Why; the member will see it.", show_default=False)] = "",
     json: Json = False,
 ) -> None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def resync(
     context: typer.Context,
-    connection: Annotated[str, typer.Argument(help="A connection of the settings.", show_default=False)],
+    connection: Annotated[
+        str, typer.Argument(metavar="CONNECTION", help="A connection of the settings.", show_default=False)
+    ],
     member: Annotated[str | None, typer.Option(metavar="ID", help="Only this member.", show_default=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
 ) -> None:

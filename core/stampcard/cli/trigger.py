@@ -30,7 +30,9 @@ HINTS = {
 
 def trigger(
     context: typer.Context,
-    topic: Annotated[str | None, typer.Argument(help="What shall have happened.", show_default=False)] = None,
+    topic: Annotated[
+        str | None, typer.Argument(metavar="TOPIC", help="What shall have happened.", show_default=False)
+    ] = None,
     connection: Annotated[
         str | None, typer.Option(help="Which connection; needed when there are several.", show_default=False)
     ] = None,
