@@ -133,8 +133,8 @@ def _table(figures: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 3))
-    table.add_row(*[f"[dim]{label}[/dim]" for label in figures])
-    table.add_row(*[f"[bold]{value}[/bold]" for value in figures.values()])
+    for label, value in figures.items():
+        table.add_row(f"[dim]{label}[/dim]", f"[bold]{value}[/bold]")
     return table
 
 

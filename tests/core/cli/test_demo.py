@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,6 +28,37 @@ def test_the_demo_proves_itself_and_tells_its_troubles_in_plain_lines_where_ther
     assert first.startswith("Stampcard serves at http://127.0.0.1:")
     assert reports[-1].startswith("received ")
     assert ", waiting 0, " in reports[-1]
+
+
+def test_on_a_terminal_the_figures_change_in_place(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from stampcard.cli.main import run; run()",
+        "demo",
+        "--orders",
+        "5",
+        "--exit",
+    ]
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and program
+        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=theirs, text=True
+    ) as process:
+        os.close(theirs)
+        drawn = b""
+        # On Linux a terminal that the other side has closed is an error to read.
+        with suppress(OSError):
+            while part := os.read(ours, 65536):
+                drawn += part
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0, printed
+    assert printed.splitlines()[-1] == "proved: not a point is missing"
+    assert b"balances pushed" in drawn
+    assert b"\x1b[1A" in drawn
 
 
 def test_a_demo_that_is_not_proved_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
