@@ -25,6 +25,8 @@ bench: $(VENV)/dev.stamp  ## speed as ratios measured in one run
 
 docs: $(VENV)/dev.stamp  ## write the generated parts of the documentation anew
 	@$(BIN)/python -P docs/generate.py && $(BIN)/python -P docs/plugin_api.py && $(BIN)/python -P docs/commands.py
+	@$(BIN)/python -P -m stampcard_webhooks.openapi > docs/reference/openapi.json
+	@$(BIN)/stampcard program schema > config/programs/program.schema.json
 
 lock:  ## write requirements/*.txt anew: versions and hashes, no address of any index
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install -q uv
