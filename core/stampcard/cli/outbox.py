@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
 Id = Annotated[
     str, typer.Argument(metavar="ID", help="As `outbox list` shows it: a number, or CONNECTION/KIND/MEMBER.")
 ]
-Status = Literal["ready", "attempting", "unknown", "dead", "dropped", "done"]
+Status = Literal["ready", "attempting", "unknown", "done", "dead", "dropped"]
 
 #: What is shown unless a status is asked for.
 OPEN = ("ready", "attempting", "unknown", "dead")
