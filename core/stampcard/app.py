@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace as replaced
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -323,6 +323,7 @@ def _migrate(database: Database) -> None:
 
 
 def _kinds(connection: Connection) -> tuple[str, ...]:
-    """The kinds of state that a connection wants to be pushed."""
-    sinks: Sequence[Any] = connection.capabilities.sinks if connection.capabilities else ()
-    return tuple(sink.kind for sink in sinks if sink.kind == "balance")
+    """The kinds of state that a connection wants to be pushed; one that could not connect is told later what it missed."""
+    if connection.capabilities is None:
+        return ("balance",)
+    return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind == "balance")

@@ -22,6 +22,7 @@ StampcardError
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 
 
@@ -210,3 +211,10 @@ class Unavailable(StampcardError):
 
     def __str__(self) -> str:
         return f"{self.what} is unavailable"
+
+
+def place_of(error: BaseException) -> str:
+    """What kind of error it was and where it came from; never its text, which may quote a person's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

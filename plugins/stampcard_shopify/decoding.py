@@ -195,5 +195,5 @@ def customer_of(person: Person, delivery: Delivery) -> CustomerSeen:
     return CustomerSeen(
         reference=str(person.id),
         occurred_at=utc(person.updated_at or person.created_at or delivery.received_at),
-        attributes={name: value for name, value in told.items() if value},
+        attributes={name: value or None for name, value in told.items()},
     )

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from stampcard.app import Application
 from stampcard.domain.deliveries import Delivery
-from stampcard.errors import CannotVerify, InvalidSignature, Unavailable
+from stampcard.errors import CannotVerify, InvalidSignature, Unavailable, place_of
 from stampcard.host.connecting import Connection
 from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
 from stampcard_webhooks.keys import APPLICATION
@@ -84,7 +84,7 @@ def _verify(
     except (InvalidSignature, CannotVerify):
         raise
     except Exception as error:
-        log.exception("verify_failed", connection=connection.name)
+        log.error("verify_failed", connection=connection.name, error=place_of(error))
         raise CannotVerify(f"the plugin of {connection.name} failed") from error
 
 

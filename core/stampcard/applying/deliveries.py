@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.erasing import SPECIAL, apply_special
-from stampcard.applying.resolving import IdentityKey, customer_of, fingerprint_of, resolve
+from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
@@ -37,10 +37,14 @@ Status = Literal["done", "quarantined", "failed", "later"]
 #: How often a delivery that fails for a reason of ours is tried, and the wait (microseconds) that grows by itself.
 TRIES = 3
 RETRY_AFTER = 2_000_000
+LONGEST_WAIT = 60_000_000
 
 
 class Prepared(Value, frozen=True):
-    """One claimed delivery, decoded: its events, the records it wants fetched, or why it cannot be understood."""
+    """One claimed delivery, decoded: its events, the records it wants fetched, or why it cannot be understood.
+
+    `waits_for` names what must be mended before it can be decoded at all.
+    """
 
     delivery: int
     connection: str
@@ -48,10 +52,14 @@ class Prepared(Value, frozen=True):
     events: tuple[Sourced, ...] = ()
     refetches: tuple[Refetch, ...] = ()
     refusal: tuple[str, str] | None = None
+    waits_for: str = ""
 
 
 class Settled(Value, frozen=True):
-    """What became of one delivery; `failed` is tried again a few times, `later` waits for the next batch."""
+    """What became of one delivery; `failed` is tried again a few times, `later` waits for the next batch.
+
+    `forget` means that its body tells of somebody who was erased and must not be kept.
+    """
 
     delivery: int
     status: Status
@@ -59,6 +67,7 @@ class Settled(Value, frozen=True):
     detail: str = ""
     member: str | None = None
     subject_print: str | None = None
+    forget: bool = False
 
 
 class Applied(Value, frozen=True):
@@ -100,7 +109,7 @@ def apply_deliveries(
     unit = Unit(connection, setting, now)
     if len(batch) == 1 and is_special(batch[0]):
         apply_special(unit, batch[0])
-        settled = [Settled(delivery=batch[0].delivery, status="done")]
+        settled = [Settled(delivery=batch[0].delivery, status="done", forget=True)]
     else:
         settled = _decide_all(unit, batch)
     changes = unit.save()
@@ -135,12 +144,10 @@ def _decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     identities = resolve(unit, events)
     orders = sorted({key for sourced in events if (key := order_key(sourced)) is not None})
     owners = loading.load_owners(unit.connection, unit.setting.merchant, orders) | {
-        row.member for row in identities.values()
+        row.member for row in identities.rows.values()
     }
     often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
-    repeated = {
-        identities[who].member for e in events if order_key(e) in often and (who := customer_of(e)) in identities
-    }
+    repeated = {row.member for e in events if order_key(e) in often and (row := identities.of(e)) is not None}
     unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events), repeated=repeated)
     return [_decide(unit, prepared, identities) for prepared in batch]
 
@@ -161,11 +168,13 @@ def _needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
     )
 
 
-def _decide(unit: Unit, prepared: Prepared, identities: dict[IdentityKey, Any]) -> Settled:
+def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     """One delivery by itself: all of its events, or nothing of it."""
     if prepared.refusal is not None:
         code, detail = prepared.refusal
         return Settled(delivery=prepared.delivery, status="quarantined", code=code, detail=detail)
+    if prepared.waits_for:
+        return Settled(delivery=prepared.delivery, status="later", code="waits", detail=prepared.waits_for)
     if not all(_is_locked(unit, sourced, identities) for sourced in prepared.events):
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     checkpoint = unit.checkpoint() if len(prepared.events) > 1 else None
@@ -178,7 +187,8 @@ def _decide(unit: Unit, prepared: Prepared, identities: dict[IdentityKey, Any]) 
         if checkpoint is not None:
             unit.restore(checkpoint)
         return _failed(prepared, error, print_)
-    return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_)
+    forget = any(identities.is_buried(sourced) for sourced in prepared.events)
+    return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
 
 
 def _failed(prepared: Prepared, error: Exception, print_: str | None) -> Settled:
@@ -197,10 +207,10 @@ def _subject_print(unit: Unit, prepared: Prepared) -> str | None:
     return next((fingerprint_of(unit, key) for key in keys if key is not None), None)
 
 
-def _is_locked(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, Any]) -> bool:
+def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     """Whether what was looked up before locking still holds: nobody was erased, the order did not change hands."""
-    who, key = customer_of(sourced), order_key(sourced)
-    if who is not None and who in identities and unit.members[identities[who].member].erased_at is not None:
+    row, key = identities.of(sourced), order_key(sourced)
+    if row is not None and unit.members[row.member].erased_at is not None:
         return False
     if key is None:
         return True
@@ -211,14 +221,15 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, An
     return owners <= unit.members.keys()
 
 
-def decide_event(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, Any]) -> str | None:
+def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | None:
     """Decide one event inside the unit and take the decision in; answers the member it concerned."""
-    key = customer_of(sourced)
-    row = identities.get(key) if key else None
+    key, row = customer_of(sourced), identities.of(sourced)
     member: str | None = row.member if row is not None else None
     decision = UNCHANGED
     match sourced.event:
         case OrderSeen() | RefundSeen() as event:
+            if identities.is_buried(sourced):  # what an erased person had bought stays where it was
+                member = _owner(unit, sourced)
             event = _unnamed(unit, sourced.source, event)
             sourced = replace(sourced, event=event)
             decision = decide_order(unit.world, event, sourced.source, member, sourced.received_at)
@@ -239,6 +250,12 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Mapping[IdentityKey, 
     return member
 
 
+def _owner(unit: Unit, sourced: Sourced) -> str | None:
+    key = order_key(sourced)
+    order = unit.orders.get(key) if key is not None else None
+    return None if order is None else order.member
+
+
 def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any) -> Decision:
     seen_at = unit.seen[key][1] if key in unit.seen else moment(row.seen_at)
     if seen_at is None or event.occurred_at > seen_at:
@@ -250,12 +267,13 @@ def _decide_custom(unit: Unit, event: CustomEvent, member: str) -> Decision:
     """A custom event counts once by its key; the same key with other content is a conflict."""
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
+    decision = decide_custom(unit.world, event, unit.members[member])  # first: a refused one must leave its key free
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
-    if not saving.insert_new(unit.connection, "effect", [row]):
-        if unit.connection.execute(_EFFECT, row).scalar() == content:
-            return UNCHANGED
-        raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
-    return decide_custom(unit.world, event, unit.members[member])
+    if saving.insert_new(unit.connection, "effect", [row]):
+        return decision
+    if unit.connection.execute(_EFFECT, row).scalar() == content:
+        return UNCHANGED
+    raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
 
 
 def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSeen | RefundSeen:
@@ -285,26 +303,36 @@ def settle_alone(connection: Connection, setting: Setting, settled: Settled, now
 
 def _settle_rows(connection: Connection, setting: Setting, settled: Sequence[Settled], now: datetime) -> None:
     """Write what became of each delivery into its row."""
-    ids = [one.delivery for one in settled if one.status == "failed"]
-    tries: dict[int, int] = {}
+    ids = [one.delivery for one in settled if one.status in {"failed", "later"}]
+    known: dict[int, Any] = {}
     if ids:
-        statement = select(inbox.c.id, inbox.c.attempts).where(
+        statement = select(inbox.c.id, inbox.c.attempts, inbox.c.received_at).where(
             inbox.c.merchant == setting.merchant, inbox.c.id.in_(ids)
         )
-        tries = {row.id: row.attempts + 1 for row in connection.execute(statement)}
-    rows = [_settled_row(setting, one, tries.get(one.delivery, 0), to_micros(now)) for one in settled]
+        known = {row.id: row for row in connection.execute(statement)}
+    rows = [_settled_row(setting, one, known.get(one.delivery), to_micros(now)) for one in settled]
     if rows:
         saving.execute_many(connection, _SETTLE, rows)
+    forgotten = [one.delivery for one in settled if one.forget]
+    if forgotten:
+        connection.execute(
+            update(inbox)
+            .where(inbox.c.merchant == setting.merchant, inbox.c.id.in_(forgotten))
+            .values(body_sealed=None, headers="{}")
+        )
 
 
-def _settled_row(setting: Setting, one: Settled, attempts: int, now: int) -> dict[str, Any]:
+def _settled_row(setting: Setting, one: Settled, known: Any, now: int) -> dict[str, Any]:
     status: str = one.status
-    next_at = 0
-    if status == "failed":
+    attempts = next_at = 0
+    if status == "failed" and known is not None:
+        attempts = known.attempts + 1
         status = "quarantined" if attempts >= TRIES else "ready"
         next_at = now + attempts * RETRY_AFTER
-    elif status == "later":
-        status, next_at = "ready", now + RETRY_AFTER
+    elif status == "later" and known is not None:
+        # The longer it has waited the longer it may wait on, so that many waiting rows do not stand before new ones.
+        attempts, status = known.attempts, "ready"
+        next_at = now + min(LONGEST_WAIT, max(RETRY_AFTER, (now - known.received_at) // 4))
     return {
         "b_merchant": setting.merchant,
         "b_id": one.delivery,

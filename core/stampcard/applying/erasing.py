@@ -14,6 +14,7 @@ from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErase
 from stampcard.storage import loading, saving
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
+    entry,
     idempotency,
     identity,
     inbox,
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from stampcard.applying.deliveries import Prepared
 
 SPECIAL = (CustomerErased, SourceErased, ConnectionEnded)
+
+
+#: How many members one statement concerns: databases bound the number of parameters.
+CHUNK = 500
+#: Stands in an identity's row while it is being erased, so that two units of work meet there.
+NOBODY = ""
 
 
 def apply_special(unit: Unit, prepared: Prepared) -> None:
@@ -50,6 +57,7 @@ def _erase_customer(unit: Unit, sourced: Sourced, event: CustomerErased) -> None
     found: set[str] = set()
     prints: list[str] = []
     if event.reference:
+        _hold_place(unit, sourced.source, event.reference)
         prints.append(fingerprint_of(unit, (sourced.source, event.reference)))
         found |= _members(unit, identity.c.connection == sourced.source, identity.c.reference == event.reference)
     else:
@@ -60,7 +68,14 @@ def _erase_customer(unit: Unit, sourced: Sourced, event: CustomerErased) -> None
             or_(member.c.email_print.in_(emails), member.c.phone_print.in_(phones)),
         )
         found |= _members(unit, identity.c.connection == sourced.source, identity.c.member.in_(known))
-    erase_members(unit, found, prints)
+    erase_members(unit, found - {NOBODY}, prints)
+    _delete(unit, identity, identity.c.connection == sourced.source, identity.c.member == NOBODY)
+
+
+def _hold_place(unit: Unit, source: str, reference: str) -> None:
+    """Wait for whoever is making a member of this person right now, and let whoever comes later wait for us."""
+    row = {"merchant": unit.setting.merchant, "connection": source, "reference": reference, "member": NOBODY}
+    saving.insert_new(unit.connection, "identity", [row])
 
 
 def _erase_source(unit: Unit, sourced: Sourced) -> None:
@@ -69,7 +84,10 @@ def _erase_source(unit: Unit, sourced: Sourced) -> None:
     elsewhere = _members(unit, identity.c.connection != sourced.source)
     keys = _identity_prints(unit, and_(identity.c.connection == sourced.source))
     _bury(unit, keys)
-    _delete(unit, identity, identity.c.connection == sourced.source, identity.c.member.in_(here & elsewhere))
+    both = sorted(here & elsewhere)
+    for start in range(0, len(both), CHUNK):
+        chunk = identity.c.member.in_(both[start : start + CHUNK])
+        _delete(unit, identity, identity.c.connection == sourced.source, chunk)
     erase_members(unit, here - elsewhere)
 
 
@@ -88,6 +106,11 @@ def erase_members(unit: Unit, members: Iterable[str], prints: Sequence[str] = ()
     `prints`: fingerprints of identifiers that stay forbidden although no member was found for them.
     """
     ids = sorted(members)
+    for start in range(0, max(1, len(ids)), CHUNK):
+        _erase(unit, ids[start : start + CHUNK], prints if start == 0 else ())
+
+
+def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     # Whoever is deciding about these members right now ends first, and whoever comes later finds them erased.
     loading.load_members(unit.connection, unit.setting.merchant, ids, unit.setting.sealer, attributes=False, lock=True)
     prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
@@ -98,12 +121,13 @@ def erase_members(unit: Unit, members: Iterable[str], prints: Sequence[str] = ()
     _update(unit, member, member.c.id.in_(ids), **nothing, erased_at=to_micros(unit.now))
     theirs = or_(inbox.c.member.in_(ids), inbox.c.subject_print.in_(prints))
     _update(unit, inbox, and_(theirs, inbox.c.status == "quarantined"), status="dropped")
-    _update(unit, inbox, theirs, body_sealed=None, headers="{}")
+    _update(unit, inbox, theirs, body_sealed=None, headers="{}", detail=None)
     waiting = and_(outbox.c.member.in_(ids), outbox.c.status.in_(("ready", "attempting", "unknown")))
     _update(unit, outbox, waiting, status="dropped")
-    _update(unit, outbox, outbox.c.member.in_(ids), data_sealed=None, result_sealed=None, reference="")
+    _update(unit, outbox, outbox.c.member.in_(ids), data_sealed=None, result_sealed=None, reference="", error=None)
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
+    _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 
 def _members(unit: Unit, *conditions: ColumnElement[bool]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.deliveries import decide_event
-from stampcard.applying.resolving import resolve
+from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
@@ -195,7 +195,7 @@ def record_event(unit: Unit, event: CustomEvent, source: str) -> str:
     if key not in identities:
         raise NotFound("customer", f"{source}:{event.customer}")
     lock_member(unit, identities[key].member, attributes=True)
-    decide_event(unit, sourced, identities)
+    decide_event(unit, sourced, Resolved(rows=identities, erased={}))
     return str(identities[key].member)
 
 
@@ -207,15 +207,16 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
     key = identity or (OWN, new_member_id())
     event = CustomerSeen(reference=key[1], occurred_at=unit.now, attributes=attributes)
     sourced = Sourced(event=event, connection=key[0], source=key[0], received_at=unit.now)
-    identities = resolve(unit, [sourced])
-    if key not in identities:
+    found = resolve(unit, [sourced])
+    row = found.of(sourced)
+    if row is None:
         raise Conflict("erased", f"{key[0]}:{key[1]} was erased just now")
-    member: str = identities[key].member
+    member: str = row.member
     unit.lock([member], attributes=True)
     if unit.members[member].programs:
         # Somebody else made this member while we waited for the identity.
         raise Conflict("member_exists", f"{key[0]}:{key[1]} is a member already")
-    decide_event(unit, sourced, identities)
+    decide_event(unit, sourced, found)
     return member
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import delete
 
 from stampcard.applying.unit import Sourced, Unit, occurred_at
 from stampcard.clock import to_micros
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen
+from stampcard.domain.value import Value
 from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
+from stampcard.storage.tables import identity, member
 
 #: (source, reference)
 IdentityKey = tuple[str, str]
@@ -33,10 +37,30 @@ def customer_of(sourced: Sourced) -> IdentityKey | None:
     return (sourced.source, reference) if reference else None
 
 
-def resolve(unit: Unit, events: Iterable[Sourced]) -> dict[IdentityKey, Any]:
-    """Identity key → its row, making a member for everyone who is new; data older than an erasure finds nobody.
+class Resolved(Value, frozen=True):
+    """Identity key → its row, and, for who was erased, when (microseconds)."""
 
-    Two units that meet the same new customer agree: the first inserts, the second waits for it and reads.
+    rows: Mapping[IdentityKey, Any]
+    erased: Mapping[IdentityKey, int]
+
+    def of(self, sourced: Sourced) -> Any:
+        """The row of the customer that an event names; None for nobody, and for data older than an erasure."""
+        key = customer_of(sourced)
+        if key is None or self.is_buried(sourced):
+            return None
+        return self.rows.get(key)
+
+    def is_buried(self, sourced: Sourced) -> bool:
+        """Whether an event tells of somebody who was erased after it happened."""
+        key = customer_of(sourced)
+        return key is not None and key in self.erased and to_micros(occurred_at(sourced.event)) <= self.erased[key]
+
+
+def resolve(unit: Unit, events: Iterable[Sourced]) -> Resolved:
+    """Who the events' customers are, making a member for everyone who is new.
+
+    Two units that meet the same new customer agree: the first inserts, the second waits for it and reads. What an
+    erasure forbids is looked up after that waiting, since it may be an erasure that was waited for.
     """
     merchant = unit.setting.merchant
     latest: dict[IdentityKey, datetime] = {}
@@ -47,24 +71,37 @@ def resolve(unit: Unit, events: Iterable[Sourced]) -> dict[IdentityKey, Any]:
             latest[key] = max(when, latest.get(key, when))
     known = loading.load_identities(unit.connection, merchant, latest)
     new = latest.keys() - known.keys()
-    if new:
-        prints = {key: fingerprint_of(unit, key) for key in new}
-        erased = loading.load_tombstones(unit.connection, merchant, list(prints.values()))
-        known |= _welcome(unit, [key for key in new if erased.get(prints[key], -1) < to_micros(latest[key])])
-    return known
+    prints = {key: fingerprint_of(unit, key) for key in latest}
+    found, made = _welcome(unit, sorted(new)) if new else ({}, set())
+    buried = loading.load_tombstones(unit.connection, merchant, list(prints.values()))
+    erased = {key: buried[print_] for key, print_ in prints.items() if print_ in buried}
+    unwanted = {key for key in made if erased.get(key, -1) >= to_micros(latest[key])}
+    _turn_away(unit, unwanted, found)
+    rows = {key: row for key, row in {**known, **found}.items() if key not in unwanted and row.member}
+    return Resolved(rows=rows, erased=erased)
 
 
-def _welcome(unit: Unit, keys: list[IdentityKey]) -> dict[IdentityKey, Any]:
+def _turn_away(unit: Unit, keys: Collection[IdentityKey], found: Mapping[IdentityKey, Any]) -> None:
+    """Take back members that were made before their erasure was seen."""
+    for key in keys:
+        merchant = unit.setting.merchant
+        unit.connection.execute(
+            delete(identity).where(
+                identity.c.merchant == merchant, identity.c.connection == key[0], identity.c.reference == key[1]
+            )
+        )
+        unit.connection.execute(delete(member).where(member.c.merchant == merchant, member.c.id == found[key].member))
+
+
+def _welcome(unit: Unit, keys: list[IdentityKey]) -> tuple[dict[IdentityKey, Any], set[IdentityKey]]:
+    """The rows of identities that were unknown, and which of them are ours."""
     merchant = unit.setting.merchant
     offered = {key: new_member_id() for key in keys}
     identities = [{"merchant": merchant, "connection": c, "reference": r, "member": m} for (c, r), m in offered.items()]
     saving.insert_new(unit.connection, "identity", identities)
     found = loading.load_identities(unit.connection, merchant, keys)
     joined = to_micros(unit.now)
-    members = [
-        {"merchant": merchant, "id": row.member, "joined_at": joined, "version": 0}
-        for key, row in found.items()
-        if row.member == offered[key]
-    ]
+    made = {key for key, row in found.items() if row.member == offered[key]}
+    members = [{"merchant": merchant, "id": offered[key], "joined_at": joined, "version": 0} for key in made]
     saving.insert(unit.connection, "member", members)
-    return found
+    return found, made

@@ -104,6 +104,8 @@ class Unit:
         be taken: by them, by the owners of awards that stand already, and by time.
         """
         merchant, sealer = self.setting.merchant, self.setting.sealer
+        # A plugin sees the same member whatever else happens in the unit of work.
+        attributes = attributes or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
         self.members = loading.load_members(
             self.connection, merchant, members, sealer, attributes=attributes, lock=True
         )

@@ -11,7 +11,7 @@ import structlog
 
 from stampcard.calling.breaking import Breaker, State, allow, record
 from stampcard.calling.limiting import full, take
-from stampcard.errors import CallRefused
+from stampcard.errors import CallRefused, place_of
 from stampcard.plugin.capabilities import Sink
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater, Unknown
 
@@ -41,7 +41,7 @@ class Line:
     def wait(self) -> float:
         """Seconds until a call may leave; 0 when one may now, and then it is counted."""
         now = time.monotonic()
-        pause = max(self._held_until - now, self.sink.pace())
+        pause = max(self._held_until - now, self._pace())
         if pause > 0:
             return pause
         if self._bucket is not None and self.sink.rate is not None:
@@ -55,6 +55,14 @@ class Line:
             return 0.0
         self._breaker, allowed = allow(self._breaker, now)
         return 0.0 if allowed else 1.0
+
+    def _pace(self) -> float:
+        """What the vendor wants to pass, if the plugin can tell."""
+        try:
+            return self.sink.pace()
+        except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own
+            log.error("pace_failed", connection=self.connection, kind=self.sink.kind, error=place_of(error))
+            return 1.0
 
     async def attempt(self, items: Sequence[Any]) -> list[Outcome]:
         """Send items in one call; an outcome for each, whatever the plugin does."""
@@ -79,8 +87,8 @@ class Line:
             return [RetryLater(reason=str(error))] * count
         except TimeoutError:
             return [Unknown(reason=f"no answer within {ATTEMPT:g} s")] * count
-        except Exception as error:
-            log.exception("sink_failed", connection=self.connection, kind=self.sink.kind)
+        except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own
+            log.error("sink_failed", connection=self.connection, kind=self.sink.kind, error=place_of(error))
             return [Unknown(reason=f"the plugin failed: {type(error).__name__}")] * count
         if len(outcomes) != count:
             log.error(

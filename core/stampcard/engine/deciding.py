@@ -81,7 +81,7 @@ def _award(draft: Draft, event: OrderSeen | RefundSeen, order: Order) -> Order:
     else:
         order = _pinned(draft, order, snapshot, owner)
         due = _rules(draft, order, snapshot, owner, standing)
-    for key in standing.keys() - due.keys():
+    for key in sorted(standing.keys() - due.keys()):
         _withdraw(draft, order, standing[key])
     if snapshot is not None and due:
         measuring = Measuring(snapshot, _countable(draft, order, snapshot))
@@ -123,20 +123,31 @@ def _pinned(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str) ->
     pins = dict(order.pins)
     for newest in draft.world.programs.newest():
         name = newest.program.program
-        if name in pins and not pins[name].refused:
-            continue
-        live = draft.world.programs.valid_at(name, snapshot.occurred_at)
-        if live is None:
-            pins[name] = Pin(version=0, refused="before_program")
-        elif order.first_seen_at - snapshot.occurred_at > live.program.accept_late:
-            pins[name] = Pin(version=0, refused="late")
-        else:
-            conditions = live.conditions.get("purchase")
-            person = draft.member if draft.member and draft.member.id == member else draft.world.members[member]
-            pins[name] = Pin(
-                version=live.number, member=member_variables(person, conditions.reads) if conditions else {}
-            )
+        known = pins.get(name)
+        if known is None or known.refused:
+            pins[name] = _pin(draft, order, snapshot, member, name)
+        elif known.owner != member:
+            live = draft.world.programs.numbered(name, known.version) or newest
+            pins[name] = replace(known, owner=member, member=_seen_of(draft, live, member))
     return replace(order, pins=pins)
+
+
+def _pin(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str, program: str) -> Pin:
+    live = draft.world.programs.valid_at(program, snapshot.occurred_at)
+    if live is None:
+        return Pin(version=0, refused="before_program")
+    if order.first_seen_at - snapshot.occurred_at > live.program.accept_late:
+        return Pin(version=0, refused="late")
+    return Pin(version=live.number, owner=member, member=_seen_of(draft, live, member))
+
+
+def _seen_of(draft: Draft, live: LiveProgram, member: str) -> dict[str, Any]:
+    """What the conditions for purchases read of a member."""
+    conditions = live.conditions.get("purchase")
+    if conditions is None:
+        return {}
+    person = draft.member if draft.member and draft.member.id == member else draft.world.members[member]
+    return member_variables(person, conditions.reads)
 
 
 def _matches(live: LiveProgram, pin: Pin, snapshot: OrderSnapshot) -> list[Matched]:

@@ -18,10 +18,14 @@ def settle(wallet: Wallet, until: datetime) -> tuple[Wallet, tuple[Entry, ...]]:
     entries: list[Entry] = []
     while (due := wallet.next_change_at) is not None and due <= until:
         about = About(occurred_at=due, now=until)
+        known = len(entries)
         for step in (_activate, _expire):
             wallet, entry = step(wallet, due, about)
             if entry is not None:
                 entries.append(entry)
+        if len(entries) == known:
+            message = f"wallet {wallet.member}/{wallet.name} is due at {due.isoformat()}, but no lot of it is"
+            raise ValueError(message)
     if wallet.booked_to < until:
         wallet = replace(wallet, booked_to=until)
     return wallet, tuple(entries)

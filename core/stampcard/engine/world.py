@@ -29,11 +29,12 @@ class Pin(Value, frozen=True):
     """What an order keeps of the moment when a program first decided it.
 
     `version` 0 with `refused` means: this program never awards the order, for that reason. `member` holds the variables
-    of the member as the conditions saw them.
+    of `owner` as the conditions saw them; an order that changes hands keeps the version and sees its new owner.
     """
 
     version: int
     refused: str = ""
+    owner: str = ""
     member: Mapping[str, Any] = {}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import Event
 from stampcard.domain.members import Identity, Member
-from stampcard.errors import PluginError, PluginSuspended
+from stampcard.errors import PluginError, PluginSuspended, place_of
 from stampcard.host.discovering import HookFunction, PluginTable
 
 #: A sync hook that takes longer (seconds) holds up the unit of work and is counted.
@@ -95,7 +94,7 @@ class Hooks:
                     answer = function(event=event, member=member, award=award, facts=facts)
                     adjustments += _checked(answer, Adjustment, _sound_adjustment)
             except Exception as error:
-                raise PluginError(plugin, f"award_adjustments failed: {_place(error)}") from error
+                raise PluginError(plugin, f"award_adjustments failed: {place_of(error)}") from error
         return tuple(adjustments)
 
     def outbound_commands(
@@ -158,19 +157,13 @@ class Hooks:
             if suspend:
                 self._suspended |= {plugin}
         # Its text may quote a person's data, so only its kind and place are told.
-        self._log.warning("hook_failed", plugin=plugin, hook=hook, error=_place(failure))
+        self._log.warning("hook_failed", plugin=plugin, hook=hook, error=place_of(failure))
         if suspend:
             self._log.error("plugin_suspended", plugin=plugin, hook=hook, failures=PATIENCE)
 
     def _skip(self, plugin: str, hook: str) -> None:
         with self._lock:
             self.stats[plugin, hook].skipped += 1
-
-
-def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
 
 
 def _checked(answer: Iterable[T], kind: type[T], sound: Any) -> list[T]:

@@ -20,6 +20,7 @@ from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Refetch
 from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection
+from stampcard.plugin.capabilities import Fetch
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import take_in
 from stampcard.storage.tables import fetch
@@ -76,23 +77,29 @@ class Fetcher:
         self._stop.set()
 
     async def fetch_once(self) -> int:
-        """Fetch one batch of wanted records; answers how many were wanted."""
+        """Fetch one batch of wanted records, each stored as soon as it is here; answers how many were wanted."""
         wanted = await self._database.read(self._due)
         capabilities = self._connection.capabilities
-        if not wanted or capabilities is None or capabilities.fetch is None:
+        if capabilities is None or capabilities.fetch is None:
             return 0
-        references = [Refetch(kind=row.kind, reference=row.reference) for row in wanted]
+        for row in wanted:
+            if self._stop.is_set() or await self._lease.hold() is None:
+                break
+            await self._fetch(row, capabilities.fetch)
+        return len(wanted)
+
+    async def _fetch(self, row: Row[Any], fetch_: Fetch) -> None:
+        """Fetch one record; one that fails is postponed and holds no other up."""
         try:
             async with asyncio.timeout(ATTEMPT):
-                deliveries = list(await capabilities.fetch(references))
+                deliveries = list(await fetch_([Refetch(kind=row.kind, reference=row.reference)]))
         except Exception as error:  # noqa: BLE001 - whatever it was, the record is still wanted
             failure = type(error).__name__
             log.warning("fetch_failed", connection=self._connection.name, error=failure)
-            await self._database.write(lambda connection: self._postpone(connection, wanted, failure))
-            return len(wanted)
-        await self._database.write(lambda connection: self._store(connection, wanted, deliveries))
+            await self._database.write(lambda connection: self._postpone(connection, [row], failure))
+            return
+        await self._database.write(lambda connection: self._store(connection, [row], deliveries))
         self._stored()
-        return len(wanted)
 
     def _due(self, connection: DatabaseConnection) -> Sequence[Row[Any]]:
         now = to_micros(self._clock.now())

@@ -10,8 +10,10 @@ from sqlalchemy import Row
 
 from stampcard.applying.deliveries import Prepared
 from stampcard.applying.unit import Sourced
-from stampcard.domain.events import Refetch
-from stampcard.errors import MalformedPayload
+from stampcard.domain.deliveries import Delivery
+from stampcard.domain.events import Event, Refetch
+from stampcard.domain.value import replace
+from stampcard.errors import ConfigurationError, MalformedPayload, place_of
 from stampcard.host.connecting import Connection
 from stampcard.sealing import Sealer
 from stampcard.storage.inboxing import delivery_of
@@ -33,28 +35,30 @@ def prepare(
 
 
 def _prepare(row: Row[Any], connection: Connection | None, source: str, sealer: Sealer) -> Prepared:
-    delivery = delivery_of(row, sealer)
     prepared = Prepared(delivery=row.id, connection=row.connection, source=source)
-    if delivery is None:
-        return _refused(prepared, "body_deleted", "the body was deleted after its time of keeping, or by an erasure")
+    if connection is not None and connection.capabilities is None:
+        return replace(prepared, waits_for=f"connection {row.connection!r}: {connection.problem}")
+    try:
+        delivery = delivery_of(row, sealer)
+        if delivery is None:
+            detail = "the body was deleted after its time of keeping, or by an erasure"
+            return replace(prepared, refusal=("body_deleted", detail))
+        return _sourced(prepared, _events(delivery, connection), row, delivery.received_at)
+    except ConfigurationError as error:
+        refusal = ("unreadable", str(error))
+    except MalformedPayload as error:
+        refusal = ("malformed", str(error))
+    except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own
+        log.error("decoding_failed", connection=row.connection, delivery=row.id, error=place_of(error))
+        refusal = ("decoder_failed", f"{type(error).__name__} while decoding {row.topic!r}")
+    return replace(prepared, refusal=refusal)
+
+
+def _events(delivery: Delivery, connection: Connection | None) -> list[Event | Refetch]:
     webhook = connection.capabilities.webhook if connection and connection.capabilities else None
     if webhook is None:
-        reason = connection.problem if connection else f"there is no connection {row.connection!r} any more"
-        return _refused(prepared, "connection_unusable", reason)
-    try:
-        found = list(webhook.events(delivery))
-    except MalformedPayload as error:
-        return _refused(prepared, "malformed", str(error))
-    except Exception as error:
-        log.exception("decoding_failed", connection=row.connection, delivery=row.id, topic=row.topic)
-        return _refused(prepared, "decoder_failed", f"{type(error).__name__} while decoding {row.topic!r}")
-    return _sourced(prepared, found, row, delivery.received_at)
-
-
-def _refused(prepared: Prepared, code: str, detail: str) -> Prepared:
-    return Prepared(
-        delivery=prepared.delivery, connection=prepared.connection, source=prepared.source, refusal=(code, detail)
-    )
+        raise MalformedPayload(f"there is no connection {delivery.connection!r} any more that takes webhooks")
+    return list(webhook.events(delivery))
 
 
 def _sourced(prepared: Prepared, found: Sequence[Any], row: Row[Any], received_at: Any) -> Prepared:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from stampcard.calling.lines import Line
+from stampcard.calling.lines import ATTEMPT, Line
 from stampcard.clock import Clock
 from stampcard.outbox.retrying import next_attempt
 from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, Rejected, RetryLater, Unknown
@@ -34,7 +35,15 @@ class Commanding:
         now, sink, flying = self._clock.now(), self.line.sink, set(self._flying)
         commands = await self._database.write(
             lambda connection: due_commands(
-                connection, self._merchant, self.line.connection, sink.kind, self._sealer, now, sink.batch_size, flying
+                connection,
+                self._merchant,
+                self.line.connection,
+                sink.kind,
+                self._sealer,
+                now,
+                sink.batch_size,
+                flying,
+                sink.visible_after,
             )
         )
         self._flying |= {command.id for command in commands}
@@ -81,7 +90,8 @@ class Commanding:
 
     async def _find_out(self, command: DueCommand) -> CommandResult:
         try:
-            lookup: Lookup = await self.line.sink.lookup(command.command)
+            async with asyncio.timeout(ATTEMPT):
+                lookup: Lookup = await self.line.sink.lookup(command.command)
         except Exception as error:  # noqa: BLE001 - a lookup that fails tells nothing
             lookup = Unknown(reason=f"the lookup failed: {type(error).__name__}")
         now = self._clock.now()
@@ -119,7 +129,9 @@ def _settled(
         id=command.id,
         key=command.command.key,
         status=status,
-        attempts=command.attempts + tried,
+        attempts=command.attempts,
+        tried=command.attempts + tried,
+        was="attempting" if tried else "unknown",
         due_at=due_at,
         error=error,
         result=result,

@@ -134,5 +134,6 @@ class Dispatcher:
         except (Unavailable, SQLAlchemyError) as error:
             log.warning("settling_failed", connection=self._name, kind=kind, error=type(error).__name__)
         finally:
+            job.release(items)
             self._count[kind] -= 1
             self.wake.set()

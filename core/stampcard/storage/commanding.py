@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from stampcard.clock import to_micros
 from stampcard.domain.commands import Command
 from stampcard.domain.value import Value
+from stampcard.errors import ConfigurationError
 from stampcard.sealing import Sealer
 from stampcard.storage.rows import open_object, seal_object
 from stampcard.storage.tables import outbox
@@ -24,7 +25,9 @@ _SETTLE = (
     .where(
         outbox.c.merchant == bindparam("b_merchant"),
         outbox.c.id == bindparam("b_id"),
-        outbox.c.status != "dropped",  # whoever dropped it, or erased its member, meanwhile has the last word
+        # Whoever dropped it, erased its member or found out about it meanwhile has the last word.
+        outbox.c.status == bindparam("b_status"),
+        outbox.c.attempts == bindparam("b_attempts"),
     )
     .values({name: bindparam(name) for name in _SETTLED})
 )
@@ -37,17 +40,18 @@ class DueCommand(Value, frozen=True):
     command: Command
     attempts: int
     unknown: bool
-    attempted_at: datetime | None = None
 
 
 class CommandResult(Value, frozen=True):
-    """What becomes of a command."""
+    """What becomes of a command that was `was` after `attempts` tries; `tried` counts them now."""
 
     id: int
     key: str
     status: str
     attempts: int
+    tried: int
     due_at: datetime
+    was: str
     error: str | None = None
     result: dict[str, Any] | None = None
 
@@ -65,9 +69,15 @@ def due_commands(
     now: datetime,
     limit: int,
     flying: Collection[int],
+    visible_after: timedelta,
 ) -> list[DueCommand]:
-    """Due commands of one connection; what was being attempted when its process died comes back as unknown."""
+    """Due commands of one connection.
+
+    What was being attempted when its process died becomes unknown, and is looked for once its effect would surely be
+    visible.
+    """
     at = to_micros(now)
+    patience = visible_after // timedelta(microseconds=1)
     connection.execute(
         update(outbox)
         .where(
@@ -77,7 +87,11 @@ def due_commands(
             outbox.c.status == "attempting",
             outbox.c.attempted_at < at - int(ABANDONED.total_seconds() * 1_000_000),
         )
-        .values(status="unknown", error="the process stopped during the call")
+        .values(
+            status="unknown",
+            error="the process stopped during the call",
+            due_at=outbox.c.attempted_at + patience,
+        )
     )
     statement = (
         select(outbox)
@@ -92,21 +106,22 @@ def due_commands(
         .limit(limit + len(flying))
     )
     rows = [row for row in connection.execute(statement) if row.id not in flying][:limit]
-    return [
-        DueCommand(
-            id=row.id,
-            command=Command(
-                kind=row.kind,
-                key=row.key,
-                member=row.member,
-                reference=row.reference,
-                data=open_object(sealer, row.data_sealed, _about(merchant, name, row.key)),
-            ),
-            attempts=row.attempts,
-            unknown=row.status == "unknown",
+    return [command for row in rows if (command := _command(connection, merchant, row, sealer)) is not None]
+
+
+def _command(connection: Connection, merchant: str, row: Row[Any], sealer: Sealer) -> DueCommand | None:
+    """The command of a row; one that cannot be opened any more is given up, visibly."""
+    try:
+        data = open_object(sealer, row.data_sealed, _about(merchant, row.connection, row.key))
+    except ConfigurationError as error:
+        connection.execute(
+            update(outbox)
+            .where(outbox.c.merchant == merchant, outbox.c.id == row.id)
+            .values(status="dead", error=str(error))
         )
-        for row in rows
-    ]
+        return None
+    command = Command(kind=row.kind, key=row.key, member=row.member, reference=row.reference, data=data)
+    return DueCommand(id=row.id, command=command, attempts=row.attempts, unknown=row.status == "unknown")
 
 
 def mark_attempting(connection: Connection, merchant: str, ids: Sequence[int], now: datetime) -> set[int]:
@@ -132,7 +147,9 @@ def settle_commands(
             "b_merchant": merchant,
             "b_id": result.id,
             "status": result.status,
-            "attempts": result.attempts,
+            "attempts": result.tried,
+            "b_status": result.was,
+            "b_attempts": result.attempts,
             "due_at": to_micros(result.due_at),
             "error": result.error,
             "result_sealed": seal_object(sealer, result.result, _about(merchant, name, result.key))

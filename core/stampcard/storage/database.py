@@ -40,7 +40,12 @@ class Database:
         self.is_sqlite = url.startswith("sqlite:")
         self._lock_file: int | None = None
         self._engine = _sqlite(url, read_only=False) if self.is_sqlite else _postgresql(url)
-        self._reading = _sqlite(url, read_only=True) if self.is_sqlite else self._engine
+        # What is read belongs together: balances and the lots under them must be of one moment.
+        self._reading = (
+            _sqlite(url, read_only=True)
+            if self.is_sqlite
+            else self._engine.execution_options(isolation_level="REPEATABLE READ")
+        )
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else writers, thread_name_prefix="write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
 
@@ -119,8 +124,8 @@ def is_transient(error: DBAPIError) -> bool:
         words = str(original)
         return any(word in words for word in ("locked", "busy", "full", "disk I/O", "unable to open"))
     state = getattr(original, "sqlstate", None)
-    if state is None:
-        return isinstance(error, OperationalError)
+    if state is None:  # a server that cannot be reached; with a statement it is the statement that is wrong
+        return isinstance(error, OperationalError) and error.statement is None
     return state in _TRANSIENT or state[:2] in {"08", "53", "57", "58"}
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stampcard.clock import from_micros, to_micros
@@ -116,21 +116,20 @@ def delivery_of(row: Row[Any], sealer: Sealer) -> Delivery | None:
 
 
 def forget_bodies(connection: Connection, merchant: str, done_before: datetime, quarantined_before: datetime) -> int:
-    """Delete bodies whose time of keeping is over; the rows stay, so that duplicates are still known."""
-    deleted = 0
-    for status, before in (("done", done_before), ("dropped", done_before), ("quarantined", quarantined_before)):
-        result = connection.execute(
-            update(inbox)
-            .where(
-                inbox.c.merchant == merchant,
-                inbox.c.status == status,
-                inbox.c.received_at < to_micros(before),
-                inbox.c.body_sealed.is_not(None),
-            )
-            .values(body_sealed=None, headers="{}")
-        )
-        deleted += result.rowcount
-    return deleted
+    """Delete bodies whose time of keeping is over; the rows stay, so that duplicates are still known.
+
+    A body of which nobody can say whom it tells about is kept no longer than a quarantined one.
+    """
+    nobody = and_(inbox.c.member.is_(None), inbox.c.subject_print.is_(None))
+    old = or_(
+        and_(inbox.c.status.in_(("done", "dropped")), inbox.c.received_at < to_micros(done_before)),
+        and_(
+            or_(inbox.c.status == "quarantined", and_(inbox.c.status == "done", nobody)),
+            inbox.c.received_at < to_micros(quarantined_before),
+        ),
+    )
+    forgotten = update(inbox).where(inbox.c.merchant == merchant, inbox.c.body_sealed.is_not(None), old)
+    return connection.execute(forgotten.values(body_sealed=None, headers="{}")).rowcount
 
 
 def forget_answers(connection: Connection, merchant: str, before: datetime) -> None:
