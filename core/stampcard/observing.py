@@ -38,5 +38,13 @@ class Metrics:
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600),
             registry=self.registry,
         )
+        self._received: dict[tuple[str, str], Counter] = {}
         build = gauge("build_info", "The version that runs", "version")
         build.labels(version=__version__).set(1)
+
+    def count_received(self, connection: str, outcome: str) -> None:
+        """Count a webhook request; its counter is remembered, because looking it up costs more than counting."""
+        counter = self._received.get((connection, outcome))
+        if counter is None:
+            counter = self._received[connection, outcome] = self.received.labels(connection=connection, outcome=outcome)
+        counter.inc()

@@ -29,25 +29,27 @@ class Commanding:
         self._sealer = sealer
         self.line = line
         self._flying: set[int] = set()
+        self._looking = asyncio.Lock()
 
     async def due(self) -> list[DueCommand]:
-        """The next batch; ours until `send` has settled it."""
-        now, sink, flying = self._clock.now(), self.line.sink, set(self._flying)
-        commands = await self._database.write(
-            lambda connection: due_commands(
-                connection,
-                self._merchant,
-                self.line.connection,
-                sink.kind,
-                self._sealer,
-                now,
-                sink.batch_size,
-                flying,
-                sink.visible_after,
+        """The next batch; ours until `release` it."""
+        async with self._looking:  # two flights that look at once must not find the same
+            now, sink, flying = self._clock.now(), self.line.sink, set(self._flying)
+            commands = await self._database.write(
+                lambda connection: due_commands(
+                    connection,
+                    self._merchant,
+                    self.line.connection,
+                    sink.kind,
+                    self._sealer,
+                    now,
+                    sink.batch_size,
+                    flying,
+                    sink.visible_after,
+                )
             )
-        )
-        self._flying |= {command.id for command in commands}
-        return commands
+            self._flying |= {command.id for command in commands}
+            return commands
 
     def release(self, commands: Sequence[DueCommand]) -> None:
         """Let go of a batch."""
@@ -55,22 +57,19 @@ class Commanding:
 
     async def send(self, commands: Sequence[DueCommand], lease: str, token: int) -> list[Outcome]:
         """Find out about the unknown ones, send the others, and write down what became of all."""
-        try:
-            unknown = [command for command in commands if command.unknown]
-            fresh = [command for command in commands if not command.unknown]
-            results = [await self._find_out(command) for command in unknown]
-            outcomes: list[Outcome] = []
-            if fresh:
-                leaving = await self._announce(fresh, lease, token)
-                fresh = [command for command in fresh if command.id in leaving]
-            if fresh:
-                outcomes = await self.line.attempt([command.command for command in fresh])
-                now = self._clock.now()
-                results += [self._result(c, outcome, now) for c, outcome in zip(fresh, outcomes, strict=True)]
-            await self._settle(results)
-            return outcomes
-        finally:
-            self.release(commands)
+        unknown = [command for command in commands if command.unknown]
+        fresh = [command for command in commands if not command.unknown]
+        results = [await self._find_out(command) for command in unknown]
+        outcomes: list[Outcome] = []
+        if fresh:
+            leaving = await self._announce(fresh, lease, token)
+            fresh = [command for command in fresh if command.id in leaving]
+        if fresh:
+            outcomes = await self.line.attempt([command.command for command in fresh])
+            now = self._clock.now()
+            results += [self._result(c, outcome, now) for c, outcome in zip(fresh, outcomes, strict=True)]
+        await self._settle(results)
+        return outcomes
 
     async def _announce(self, commands: Sequence[DueCommand], lease: str, token: int) -> set[int]:
         """Commit `attempting` while the lease is ours; answers which may leave, none when another process took over."""

@@ -124,6 +124,7 @@ class Dispatcher:
             if await self._waited(job):
                 # Much may have changed meanwhile: the figures, and who has the lease.
                 job.release(items)
+                items = ()  # another flight may take them now
                 renewed = None if self._stopping else await self._lease.hold()
                 items = await self._due(job) if renewed is not None else ()
                 if renewed is None or not items:

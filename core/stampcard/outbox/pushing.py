@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -27,17 +28,26 @@ class Pushing:
         self._merchant = merchant
         self.line = line
         self._flying: set[str] = set()
+        self._looking = asyncio.Lock()
 
     async def due(self, programs: Programs) -> list[DuePush]:
-        """The next batch; its members are ours until `send` has settled them."""
-        now, kind, flying = self._clock.now(), self.line.sink.kind, set(self._flying)
-        pushes = await self._database.read(
-            lambda connection: due_pushes(
-                connection, self._merchant, self.line.connection, kind, programs, now, self.line.sink.batch_size, flying
+        """The next batch; its members are ours until `release` them."""
+        async with self._looking:  # two flights that look at once must not find the same
+            now, kind, flying = self._clock.now(), self.line.sink.kind, set(self._flying)
+            pushes = await self._database.read(
+                lambda connection: due_pushes(
+                    connection,
+                    self._merchant,
+                    self.line.connection,
+                    kind,
+                    programs,
+                    now,
+                    self.line.sink.batch_size,
+                    flying,
+                )
             )
-        )
-        self._flying |= {push.item.member for push in pushes}
-        return pushes
+            self._flying |= {push.item.member for push in pushes}
+            return pushes
 
     def release(self, pushes: Sequence[DuePush]) -> None:
         """Let go of a batch."""
@@ -45,19 +55,16 @@ class Pushing:
 
     async def send(self, pushes: Sequence[DuePush], lease: str, token: int) -> list[Outcome]:
         """Send a batch and write down what became of it, unless another process took the connection over meanwhile."""
-        try:
-            outcomes = await self.line.attempt([push.item for push in pushes])
-            now = self._clock.now()
-            results = _worst(self._result(push, outcome, now) for push, outcome in zip(pushes, outcomes, strict=True))
+        outcomes = await self.line.attempt([push.item for push in pushes])
+        now = self._clock.now()
+        results = _worst(self._result(push, outcome, now) for push, outcome in zip(pushes, outcomes, strict=True))
 
-            def settle(connection: Connection) -> None:
-                if leasing.holds(connection, self._merchant, lease, token):
-                    settle_pushes(connection, self._merchant, self.line.connection, self.line.sink.kind, results)
+        def settle(connection: Connection) -> None:
+            if leasing.holds(connection, self._merchant, lease, token):
+                settle_pushes(connection, self._merchant, self.line.connection, self.line.sink.kind, results)
 
-            await self._database.write(settle)
-            return outcomes
-        finally:
-            self.release(pushes)
+        await self._database.write(settle)
+        return outcomes
 
     def _result(self, push: DuePush, outcome: Outcome, now: datetime) -> PushResult:
         member, attempts = push.item.member, push.attempts + 1

@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.deliveries import Delivery
 from stampcard.sealing import Sealer
 from stampcard.storage.numbering import Numbering
-from stampcard.storage.saving import execute_many
+from stampcard.storage.saving import execute_many, insertion
 from stampcard.storage.tables import connection_state, idempotency, inbox
 
 #: How long a worker may hold what it claimed before another may take it over.
@@ -25,9 +24,9 @@ _HEADERS = msgspec.json.Decoder(dict[str, str])
 
 
 @cache
-def _take_in(dialect: str) -> Any:
+def _take_in(dialect: str, columns: tuple[str, ...]) -> Any:
     """Insert; a redelivery of what was quarantined queues it again, any other duplicate changes nothing."""
-    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(inbox)
+    statement = insertion(inbox, dialect, columns)
     return statement.on_conflict_do_update(
         index_elements=["merchant", "connection", "key", "body_hash"],
         set_={"status": "ready", "attempts": 0, "next_at": 0, "body_sealed": statement.excluded.body_sealed},
@@ -58,9 +57,10 @@ def take_in(
         }
         for delivery in deliveries
     ]
+    unique = {(row["connection"], row["key"], row["body_hash"]): row for row in reversed(rows)}
     # Two processes that take in the same deliveries must meet in the same order.
-    rows.sort(key=lambda row: (row["connection"], row["key"], row["body_hash"]))
-    return max(0, execute_many(connection, _take_in(connection.dialect.name), rows))
+    ordered = [unique[place] for place in sorted(unique)]
+    return max(0, execute_many(connection, _take_in(connection.dialect.name, tuple(ordered[0])), ordered))
 
 
 def _ready(merchant: str, now: int, limit: int, claimed: Collection[int]) -> Select[Any]:

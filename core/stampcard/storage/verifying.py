@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from stampcard.clock import EPOCH
 from stampcard.domain.awards import Award
@@ -31,10 +31,8 @@ class Verified(Value, frozen=True):
 def verify(connection: Connection, merchant: str, progress: Callable[[int], None] = lambda _: None) -> Verified:
     """Rebuild every balance, lot and award from the entries; memory stays flat. `total` is the sum of all postings.
 
-    Must come first in its transaction: it looks at one state of the database, whatever is written meanwhile.
+    Belongs into a reading transaction: those see one state of the database, whatever is written meanwhile.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     after, members, entries, total = "", 0, 0, 0
     findings: list[Finding] = []
     while chunk := _next_members(connection, merchant, after):
