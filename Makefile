@@ -12,7 +12,7 @@ run: $(VENV)/run.stamp  ## the demo: a simulated shop, points, balances pushed b
 	@$(BIN)/stampcard demo
 
 test: $(VENV)/dev.stamp  ## all tests, on SQLite and PostgreSQL
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
