@@ -64,7 +64,8 @@ class ShopifyWebhooks(WebhookSource):
 
 def _header(request: UnverifiedRequest, name: str) -> str:
     """A header of Shopify's, in the old or in the new family (which lacks the x-)."""
-    return request.header(f"x-shopify-{name}") or request.header(f"shopify-{name}")
+    headers = request.headers
+    return headers.get("x-shopify-" + name) or headers.get("shopify-" + name, "")
 
 
 def _plain(request: UnverifiedRequest, name: str) -> str:

@@ -30,7 +30,8 @@ from stampcard.storage.inboxing import claim, take_in
 BATCH = 200
 #: What one worker did: how many deliveries, from when to when by the machine's monotonic clock.
 Spell = tuple[int, float, float]
-Statement = tuple[str, list[Any]]
+#: As the driver gets it: parameters for each row in a list, or all rows' in one object.
+Statement = tuple[str, Any]
 Bodies = Sequence[tuple[str, bytes]]
 _READY = "SELECT id, body_sealed FROM inbox WHERE status = 'ready' ORDER BY id LIMIT 200"
 
@@ -44,9 +45,9 @@ class Recording:
 
     def __enter__(self) -> Self:
         def recorded(connection: Connection, statement: Any, rows: Sequence[Any]) -> int:
-            text, arranged = saving._text(statement, connection.dialect, tuple(rows[0]))
+            text, parameters = saving._text(statement, connection.dialect, tuple(rows[0]))
             if self.batches:
-                self.batches[-1].append((text, [arranged(row) for row in rows]))
+                self.batches[-1].append((text, parameters(rows)))
             return self._real(connection, statement, rows)
 
         saving.execute_many = recorded
@@ -201,7 +202,8 @@ def replayed_on_postgresql(url: str, batches: Sequence[Sequence[Statement]], cou
         started = time.perf_counter()
         for batch in batches:
             cursor.execute(_READY.encode()).fetchall()
-            for text, rows in batch:
-                cursor.executemany(text.encode(), rows)
+            for text, parameters in batch:
+                run = cursor.executemany if isinstance(parameters, list) else cursor.execute
+                run(text.encode(), parameters)
             connection.commit()
         return count / (time.perf_counter() - started)

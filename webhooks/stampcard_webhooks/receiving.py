@@ -30,7 +30,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
     if connection is None:
         return problem(404, f"there is no connection {name!r}")
     response, outcome = await _answer(application, connection, request)
-    application.metrics.received.labels(connection=name, outcome=outcome).inc()
+    application.metrics.count_received(name, outcome)
     return response
 
 
