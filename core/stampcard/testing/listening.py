@@ -48,6 +48,8 @@ def listening(lines: Lines) -> Iterator[None]:
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    configured = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET))  # whoever made it deaf
     try:
         with (
             structlog.testing.capture_logs(processors=[structlog.processors.format_exc_info, _copier(lines)]),
@@ -56,6 +58,7 @@ def listening(lines: Lines) -> Iterator[None]:
         ):
             yield
     finally:
+        structlog.configure(**configured)
         root.setLevel(level)
         root.removeHandler(handler)
         lines.extend(told.getvalue().splitlines())
