@@ -72,6 +72,7 @@ def _check(snapshot: OrderSnapshot, now: datetime) -> None:
 
 def _award(draft: Draft, event: OrderSeen | RefundSeen, order: Order) -> Order:
     """Bring every award of the order to what its state justifies."""
+    order = _unseen(order)
     snapshot, owner = order.state.snapshot, order.member
     standing = draft.world.awards.get(order.subject, {})
     due: dict[AwardKey, tuple[Matched, LiveProgram]] = {}
@@ -129,6 +130,17 @@ def _pinned(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str) ->
         elif known.owner != member:
             live = draft.world.programs.numbered(name, known.version) or newest
             pins[name] = replace(known, owner=member, member=_seen_of(draft, live, member))
+    return replace(order, pins=pins)
+
+
+def _unseen(order: Order) -> Order:
+    """The order without what was seen of a former owner; an erasure looks for it only at who has the order now."""
+    if all(pin.owner == order.member or not pin.member for pin in order.pins.values()):
+        return order
+    pins = {
+        name: pin if pin.owner == order.member else replace(pin, owner="", member={})
+        for name, pin in order.pins.items()
+    }
     return replace(order, pins=pins)
 
 

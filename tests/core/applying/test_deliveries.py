@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import timedelta
 
@@ -12,15 +13,23 @@ from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Sourced
 from stampcard.clock import to_micros
 from stampcard.domain.deliveries import Delivery
-from stampcard.domain.events import CustomerErased, CustomerSeen, Event, OrderSeen, RefundSeen
+from stampcard.domain.events import CustomerErased, CustomerSeen, CustomEvent, Event, OrderSeen, RefundSeen
 from stampcard.sealing import Sealer
 from stampcard.storage import inboxing
 from stampcard.storage.database import Database
 from stampcard.storage.tables import balance, entry, identity, inbox, lot, member, push, tombstone
 from stampcard.storage.verifying import verify
-from stampcard.testing.building import NOON, order, refund
+from stampcard.testing.building import NOON, order, programs, refund
 
 NOW = NOON + timedelta(hours=2)
+REVIEWS = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+events: {review: {stars: integer}}
+wallets: {points: {}}
+rules: [{id: review, on: review, award: 5}]
+"""
 
 
 def store(database: Database, setting: Setting, *keys: str) -> list[int]:
@@ -111,6 +120,23 @@ def test_a_refused_delivery_leaves_no_trace_of_any_of_its_events(database: Datab
 
     assert [(s.status, s.code) for s in settled] == [("quarantined", "from_the_future"), ("done", "")]
     assert active(database) == [7]
+
+
+def test_a_custom_event_that_is_refused_leaves_its_key_free_and_counts_when_it_is_applied_again(
+    database: Database, setting: Setting
+) -> None:
+    setting = dataclasses.replace(setting, programs=programs(REVIEWS))
+    first, again = store(database, setting, "first", "again")
+    review = CustomEvent(name="review", customer="1", key="r", occurred_at=NOW, data={"stars": 5})
+    ahead = CustomEvent(
+        name="review", customer="1", key="r", occurred_at=NOW + timedelta(minutes=10), data={"stars": 5}
+    )
+
+    (refused,) = apply(database, setting, prepared(first, ahead))
+    (counted,) = apply(database, setting, prepared(again, review))
+
+    assert [(s.status, s.code) for s in (refused, counted)] == [("quarantined", "from_the_future"), ("done", "")]
+    assert active(database) == [5]
 
 
 def test_erasing_forgets_the_person_and_older_data_does_not_bring_them_back(

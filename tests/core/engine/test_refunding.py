@@ -17,6 +17,14 @@ from stampcard.errors import EventRefused
 from stampcard.testing.building import NOON, PROGRAM, order, refund, world
 
 LATER = NOON + timedelta(hours=2)
+GERMAN = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {refunds: {policy: within_balance}}}
+rules:
+  - {id: purchase, on: purchase, award: 1 per 1 EUR, when: "member.attributes.country == 'DE'"}
+"""
 
 
 def seen(scene: World, snapshot: Any, customer: str | None = "ann") -> World:
@@ -200,3 +208,19 @@ def test_what_a_plugin_adds_shrinks_with_what_is_kept_and_is_asked_again_only_fo
 
     seen(scene, order(60, 41, age=3))
     assert len(asked) == 2
+
+
+def test_an_order_that_changes_hands_is_judged_by_its_new_owner_whichever_state_came_first() -> None:
+    scene = world(GERMAN, now=LATER, members=("ann", "ben"))
+    ann = replace(scene.members["ann"], attributes={"country": "DE"})
+    ben = replace(scene.members["ben"], attributes={"country": "FR"})
+    scene = replace(scene, members={"ann": ann, "ben": ben})
+    states = [(order(100), "ann"), (order(100, age=5, customer="2"), "ben")]
+
+    for ordered in (states, states[::-1]):
+        after = scene
+        for snapshot, customer in ordered:
+            after = seen(after, snapshot, customer)
+
+        assert sum(award.due for award in after.awards.get("order:shop:A", {}).values()) == 0
+        assert after.orders["shop", "A"].member == "ben"

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stampcard.domain.events import OrderSeen
+from stampcard.domain.value import replace
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.dating import lifetime, midnight
 from stampcard.engine.deciding import decide_order
@@ -81,3 +82,12 @@ def test_a_day_that_has_no_midnight_begins_when_the_clock_has_jumped() -> None:
     began = midnight(date(2026, 3, 29), beirut)
 
     assert began.astimezone(beirut).isoformat() == "2026-03-29T01:00:00+03:00"
+
+
+def test_a_wallet_that_is_due_although_no_lot_of_it_is_is_refused_instead_of_settled_for_ever() -> None:
+    scene = world(TEXT)
+    scene = absorbed(scene, decide_order(scene, OrderSeen(reference="A", snapshot=order(10)), "shop", "ann", NOON))
+    wallet = scene.wallets["ann", "points"]
+
+    with pytest.raises(ValueError, match=r"is due at .*, but no lot of it is"):
+        settle(replace(wallet, lots={}), NOON + timedelta(days=90))
