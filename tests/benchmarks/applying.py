@@ -66,11 +66,14 @@ def measure(scale: Scale, server: Server) -> Iterator[Figure]:
         for kind, pairs in (("sqlite", _on_sqlite(bodies, few)), ("postgresql", _on_postgresql(bodies, few, server))):
             for name, pair in pairs.items():
                 seen.setdefault(f"apply-{kind}{name}", []).append(pair)
+    shared = Figure(name="apply-postgresql-two", rounds=tuple(seen.pop("apply-postgresql-two-shared")))
     size = sum(len(body) for _, body in bodies) / len(bodies)
+    also = {
+        "apply-sqlite": f"bodies of {size / 1000:.1f} kB",
+        "apply-postgresql-two": f"orders of different customers; ×{shared.ratio:.2f} where batches share customers",
+    }
     for name, rounds in seen.items():
-        yield Figure(
-            name=name, rounds=tuple(rounds), also=f"bodies of {size / 1000:.1f} kB" if name[6:] == "sqlite" else ""
-        )
+        yield Figure(name=name, rounds=tuple(rounds), also=also.get(name, ""))
 
 
 def _on_sqlite(bodies: Bodies, few: Bodies) -> dict[str, tuple[float, float]]:
@@ -93,9 +96,20 @@ def _on_postgresql(bodies: Bodies, few: Bodies, server: Server) -> dict[str, tup
     fill(short, few, key)
     ours = drained_by(1, server.new(full), key)
     raw = replayed_on_postgresql(server.new(full), recorded(server.new(full), key), len(bodies))
-    two = drained_by(2, server.new(full), key)
     single = drained(short, key, size=1)
-    return {"": (ours, raw), "-batched": (ours, single), "-two": (two, ours)}
+    return {
+        "": (ours, raw),
+        "-batched": (ours, single),
+        "-two": _together(samples.of_strangers(bodies), server),
+        "-two-shared": (drained_by(2, server.new(full), key), ours),
+    }
+
+
+def _together(bodies: Bodies, server: Server) -> tuple[float, float]:
+    """Two processes and one."""
+    key, full = new_key_text(), server.new()
+    fill(full, bodies, key)
+    return drained_by(2, server.new(full), key), drained_by(1, full, key)
 
 
 @contextmanager
