@@ -218,3 +218,8 @@ def place_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
+
+
+def told(error: BaseException) -> str:
+    """An error in words: ours say what to change, of any other only its kind is told."""
+    return str(error) if isinstance(error, StampcardError) else type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from stampcard.errors import told
 from stampcard.host.connecting import Connection
 from stampcard.plugin.capabilities import Health
 
@@ -40,4 +41,4 @@ async def _ask(connection: Connection) -> Health | None:
     except TimeoutError:
         return Health(ok=False, problem=f"its check did not end within {WITHIN:g} seconds")
     except Exception as error:  # noqa: BLE001 - a plugin's own code
-        return Health(ok=False, problem=f"its check failed: {type(error).__name__}")
+        return Health(ok=False, problem=f"its check failed: {told(error)}")

@@ -16,7 +16,7 @@ from stampcard.app import open_sealer
 from stampcard.cli.invocation import reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
-from stampcard.errors import ConfigurationError, InvalidSettings, ProgramError, StampcardError, Unavailable
+from stampcard.errors import ConfigurationError, InvalidSettings, ProgramError, StampcardError, Unavailable, told
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
@@ -196,7 +196,7 @@ async def _health(connection: Connection) -> Finding:
     try:
         health = await connection.capabilities.check_health()
     except Exception as error:  # noqa: BLE001 - a plugin's own code
-        return Finding(level="unreachable", about=about, text=f"its check failed: {type(error).__name__}")
+        return Finding(level="unreachable", about=about, text=f"its check failed: {told(error)}")
     if health.ok:
         return Finding(level="ok", about=about, text="connected")
     return Finding(level="unreachable", about=about, text=health.problem)
