@@ -14,10 +14,10 @@ from stampcard.engine.dating import lifetime
 from stampcard.engine.deciding import decide_order
 from stampcard.engine.requesting import decide_cancel_spend, decide_spend
 from stampcard.engine.spending import Debit
-from stampcard.engine.world import World, absorbed
+from stampcard.engine.world import World
 from stampcard.program.amounts import read_period
 from stampcard.program.model import WalletTerms
-from stampcard.testing.building import order, refund, world
+from stampcard.testing.building import absorbed, order, refund, world
 
 Tables = Callable[[str], list[list[dict[str, str]]]]
 

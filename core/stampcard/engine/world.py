@@ -12,7 +12,7 @@ from stampcard.domain.events import Event, Refetch
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY, OrderState
-from stampcard.domain.value import Value, replace
+from stampcard.domain.value import Value
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.dating import lifetime
 from stampcard.engine.refunding import Lifetime
@@ -146,18 +146,3 @@ class Draft:
             reasons=tuple(self.reasons),
             refetch=refetch,
         )
-
-
-def absorbed(world: World, decision: Decision) -> World:
-    """The world after a decision, for the next one; used where speed does not matter."""
-    awards = {subject: dict(of) for subject, of in world.awards.items()}
-    for award in decision.awards:
-        awards.setdefault(award.subject, {})[award.member, award.program, award.rule] = award
-    order, member = decision.order, decision.member
-    return replace(
-        world,
-        awards=awards,
-        orders={**world.orders, (order.source, order.reference): order} if order else world.orders,
-        members={**world.members, member.id: member} if member else world.members,
-        wallets={**world.wallets, **{(w.member, w.name): w for w in decision.wallets}},
-    )

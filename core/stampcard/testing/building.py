@@ -9,8 +9,9 @@ from typing import Any
 
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
+from stampcard.domain.value import replace
 from stampcard.engine.versions import Programs, assembled, compiled
-from stampcard.engine.world import World
+from stampcard.engine.world import Decision, World
 from stampcard.program.reading import read_program
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -75,4 +76,19 @@ def refund(
     stamp = Stamp(at=at + timedelta(hours=1), digest=reference)
     return Refund(
         **{"reference": reference, "stamp": stamp, "occurred_at": stamp.at, "lines": given, "money": paid, **more}
+    )
+
+
+def absorbed(world: World, decision: Decision) -> World:
+    """The world after a decision, for the next one."""
+    awards = {subject: dict(of) for subject, of in world.awards.items()}
+    for award in decision.awards:
+        awards.setdefault(award.subject, {})[award.member, award.program, award.rule] = award
+    order, member = decision.order, decision.member
+    return replace(
+        world,
+        awards=awards,
+        orders={**world.orders, (order.source, order.reference): order} if order else world.orders,
+        members={**world.members, member.id: member} if member else world.members,
+        wallets={**world.wallets, **{(w.member, w.name): w for w in decision.wallets}},
     )

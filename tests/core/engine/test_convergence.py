@@ -18,9 +18,9 @@ from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, deci
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
 from stampcard.engine.verifying import verify_wallet
-from stampcard.engine.world import Decision, World, absorbed
+from stampcard.engine.world import Decision, World
 from stampcard.errors import InsufficientPoints
-from stampcard.testing.building import NOON, world
+from stampcard.testing.building import NOON, absorbed, world
 from stampcard.testing.histories import histories, program_texts
 
 

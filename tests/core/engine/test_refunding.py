@@ -12,9 +12,9 @@ from stampcard.domain.value import replace
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.deciding import decide_order
 from stampcard.engine.requesting import decide_spend
-from stampcard.engine.world import World, absorbed
+from stampcard.engine.world import World
 from stampcard.errors import EventRefused
-from stampcard.testing.building import NOON, PROGRAM, order, refund, world
+from stampcard.testing.building import NOON, PROGRAM, absorbed, order, refund, world
 
 LATER = NOON + timedelta(hours=2)
 GERMAN = """

@@ -11,9 +11,8 @@ from stampcard.domain.wallets import balance_of
 from stampcard.engine.dating import lifetime, midnight
 from stampcard.engine.deciding import decide_order
 from stampcard.engine.settling import settle
-from stampcard.engine.world import absorbed
 from stampcard.program.model import WalletTerms
-from stampcard.testing.building import NOON, order, world
+from stampcard.testing.building import NOON, absorbed, order, world
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TEXT = """

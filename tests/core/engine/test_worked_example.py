@@ -15,8 +15,8 @@ from stampcard.engine.deciding import UNCHANGED, decide_order
 from stampcard.engine.requesting import decide_cancel_spend, decide_spend
 from stampcard.engine.spending import Debit
 from stampcard.engine.verifying import verify_wallet
-from stampcard.engine.world import World, absorbed
-from stampcard.testing.building import order, refund, world
+from stampcard.engine.world import World
+from stampcard.testing.building import absorbed, order, refund, world
 
 A_PLACED = datetime(2025, 12, 31, 10, tzinfo=UTC)
 B_PLACED = datetime(2026, 3, 31, 10, tzinfo=UTC)
