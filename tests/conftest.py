@@ -109,6 +109,7 @@ def make_setting(sealer: Sealer, programs: Programs) -> Setting:
         active=frozenset({"shop"}),
         fetching=frozenset({"shop"}),
         coalesce=timedelta(0),
+        longest=timedelta(0),
     )
 
 

@@ -146,6 +146,7 @@ class Application:
                 if one.capabilities and one.capabilities.fetch is not None
             ),
             coalesce=timedelta(seconds=settings.deliver.coalesce),
+            longest=timedelta(seconds=settings.deliver.longest),
         )
         await self.refresh()
         self.batcher = Batcher(self.database, merchant, sealer, self.setting.numbering, self._stored)

@@ -107,6 +107,7 @@ def setting(key: str | None = None) -> Setting:
         active=frozenset({"shop"}),
         fetching=frozenset({"shop"}),
         coalesce=timedelta(0),
+        longest=timedelta(0),
     )
 
 

@@ -183,7 +183,7 @@ def test_a_misspelt_setting_inside_a_table_is_refused_wherever_it_stands(empty: 
 
 def test_an_unknown_setting_without_a_near_one_is_told_the_known_ones(empty: Path) -> None:
     path = toml(empty, "[deliver]\nzzz = 1\n")
-    assert refused(path) == f"deliver.zzz: there is no such setting ({path}). Known: coalesce"
+    assert refused(path) == f"deliver.zzz: there is no such setting ({path}). Known: coalesce, longest"
 
 
 def test_every_problem_is_told_at_once_each_with_its_place(empty: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,15 +28,15 @@ def send_out(
         return
     merchant = setting.merchant
     known = loading.load_identities_of(connection, merchant, [change.member for change in changes])
-    due = to_micros(now + setting.coalesce)
+    since, due = to_micros(now), to_micros(now + min(setting.coalesce, setting.longest))
     marks = [
         {"merchant": merchant, "connection": row.connection, "kind": kind, "member": change.member,
-         "wanted": change.version, "due_at": due}
+         "wanted": change.version, "since": since, "due_at": due}
         for change in changes
         for row in known.get(change.member, ())
         for kind in setting.targets.get(row.connection, ())
     ]  # fmt: skip
-    saving.mark_pushes(connection, marks)
+    saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
     if setting.hooks.implements("outbound_commands"):
         commands: list[tuple[str, Command]] = []
         for change in changes:

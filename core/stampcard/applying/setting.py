@@ -24,7 +24,8 @@ class Setting:
     """All that units of work of one merchant share.
 
     `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
-    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `coalesce`: how long a push waits for more changes.
+    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `coalesce`: how long a push
+    waits for a further change; `longest`: for how long at most changes hold it back.
     """
 
     merchant: str
@@ -37,6 +38,7 @@ class Setting:
     active: frozenset[str]
     fetching: frozenset[str]
     coalesce: timedelta
+    longest: timedelta
 
 
 def check_revision(connection: Connection, setting: Setting) -> None:

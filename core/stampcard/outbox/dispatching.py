@@ -50,7 +50,7 @@ class Dispatcher:
             [Line(connection.name, sink) for sink in connection.capabilities.sinks] if connection.capabilities else []
         )
         self.jobs: list[Pushing | Commanding] = [
-            Pushing(database, clock, now.merchant, line)
+            Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
             if line.sink.kind == "balance"
             else Commanding(database, clock, now.merchant, now.sealer, line)
             for line in lines

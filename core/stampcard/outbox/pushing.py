@@ -22,11 +22,13 @@ from stampcard.storage.pushing import DuePush, PushResult, due_pushes, settle_pu
 class Pushing:
     """The pushes of one sink of one connection."""
 
-    def __init__(self, database: Database, clock: Clock, merchant: str, line: Line) -> None:
+    def __init__(self, database: Database, clock: Clock, merchant: str, line: Line, coalesce: timedelta) -> None:
+        """`coalesce`: how long what changes during a call waits for a further change."""
         self._database = database
         self._clock = clock
         self._merchant = merchant
         self.line = line
+        self._coalesce = coalesce
         self._flying: set[str] = set()
         self._looking = asyncio.Lock()
 
@@ -70,7 +72,7 @@ class Pushing:
         member, attempts = push.item.member, push.attempts + 1
         match outcome:
             case Delivered():
-                return PushResult(member=member, sent=push.item.version, due_at=now)
+                return PushResult(member=member, sent=push.item.version, due_at=now + self._coalesce, since=now)
             case Rejected(reason=reason):
                 return PushResult(member=member, sent=push.sent, due_at=now, attempts=attempts, error=reason, dead=True)
         # Sending state twice does no harm, so an unknown outcome is simply tried again.

@@ -115,11 +115,18 @@ class DeliverSettings(Section):
     """How changed balances leave."""
 
     coalesce: float = Field(
-        default=0.4,
+        default=0.2,
         ge=0,
         le=60,
         allow_inf_nan=False,
-        description="seconds that a changed balance waits for further changes before it is pushed",
+        description="seconds without a further change after which a changed balance is pushed",
+    )
+    longest: float = Field(
+        default=1.0,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="seconds after its first change when a balance is pushed although it goes on changing",
     )
 
 

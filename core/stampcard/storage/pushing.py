@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from stampcard.clock import to_micros
 from stampcard.domain.commands import BalancePush
@@ -23,7 +23,10 @@ _SETTLE = (
         push.c.kind == bindparam("b_kind"),
         push.c.member == bindparam("b_member"),
     )
-    .values({name: bindparam(name) for name in ("sent", "due_at", "attempts", "error", "dead")})
+    .values(
+        {name: bindparam(name) for name in ("sent", "due_at", "attempts", "error", "dead")}
+        | {"since": func.coalesce(bindparam("b_since", type_=push.c.since.type), push.c.since)}
+    )
 )
 
 
@@ -36,11 +39,15 @@ class DuePush(Value, frozen=True):
 
 
 class PushResult(Value, frozen=True):
-    """What becomes of a push: the version that the vendor has now, or when to try again."""
+    """What becomes of a push: the version that the vendor has now, or when to try again.
+
+    `since`: from when on whatever changed during the call waits; None where the wait goes on.
+    """
 
     member: str
     sent: int
     due_at: datetime
+    since: datetime | None = None
     attempts: int = 0
     error: str | None = None
     dead: bool = False
@@ -107,6 +114,7 @@ def settle_pushes(connection: Connection, merchant: str, name: str, kind: str, r
             "b_kind": kind,
             "b_member": result.member,
             "sent": result.sent,
+            "b_since": None if result.since is None else to_micros(result.since),
             "due_at": to_micros(result.due_at),
             "attempts": result.attempts,
             "error": result.error,

@@ -90,7 +90,7 @@ def retry_pushes(
     ]
     if found:
         again = update(push).where(push.c.merchant == merchant, tuple_(*key).in_(found))
-        connection.execute(again.values(dead=0, attempts=0, error=None, due_at=now))
+        connection.execute(again.values(dead=0, attempts=0, error=None, since=now, due_at=now))
     return len(found), found[-1] if found else after
 
 
@@ -102,7 +102,7 @@ def push_anew(
     versions = {row.member: row.version for row in found}
     marks = [
         {"merchant": merchant, "connection": name, "kind": kind, "member": of, "wanted": version, "sent": version - 1,
-         "due_at": now, "attempts": 0, "error": None, "dead": 0}
+         "since": now, "due_at": now, "attempts": 0, "error": None, "dead": 0}
         for of, version in versions.items()
         for kind in kinds
     ]  # fmt: skip

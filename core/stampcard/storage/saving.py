@@ -7,7 +7,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, case, func, select
+from sqlalchemy import Connection, Dialect, Table, bindparam, case, func, null, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stampcard.storage.tables import metadata, push
@@ -42,15 +42,20 @@ def _upsert(table: Table, dialect: str, columns: tuple[str, ...]) -> Any:
 
 
 @cache
-def _mark(dialect: str, columns: tuple[str, ...]) -> Any:
+def _mark(dialect: str, columns: tuple[str, ...], longest: int) -> Any:
     statement = insertion(push, dialect, columns)
     waiting = (push.c.wanted > push.c.sent) & (push.c.dead == 0)
+    # One that was tried has an error, also where a busy vendor let the try not count.
+    tried = waiting & push.c.error.is_not(None)
+    fresh, last = statement.excluded.due_at, push.c.since + longest
     return statement.on_conflict_do_update(
         index_elements=["merchant", "connection", "kind", "member"],
         set_={
             "wanted": statement.excluded.wanted,
-            "due_at": case((waiting, push.c.due_at), else_=statement.excluded.due_at),
+            "since": case((waiting, push.c.since), else_=statement.excluded.since),
+            "due_at": case((tried, push.c.due_at), (waiting & (last < fresh), last), else_=fresh),
             "attempts": case((waiting, push.c.attempts), else_=0),
+            "error": case((waiting, push.c.error), else_=null()),
             "dead": 0,
         },
         where=statement.excluded.wanted > push.c.wanted,
@@ -124,8 +129,12 @@ def upsert(connection: Connection, table: str, rows: Collection[Row]) -> None:
         execute_many(connection, _upsert(target, connection.dialect.name, tuple(ordered[0])), ordered)
 
 
-def mark_pushes(connection: Connection, rows: Collection[Row]) -> None:
-    """Ask for newer state to be pushed; a push that already waits keeps its place and its patience."""
+def mark_pushes(connection: Connection, rows: Collection[Row], longest: int) -> None:
+    """Ask for newer state to be pushed.
+
+    A push that already waits becomes due as late as the new one, but no later than `longest` (microseconds) after it
+    began to wait; one that was tried keeps its time and its patience.
+    """
     if rows:
         ordered = _in_order(push, rows)
-        execute_many(connection, _mark(connection.dialect.name, tuple(ordered[0])), ordered)
+        execute_many(connection, _mark(connection.dialect.name, tuple(ordered[0]), longest), ordered)

@@ -251,6 +251,7 @@ push = _table(
     _key("member"),
     _col("wanted", _BIG),
     _col("sent", _BIG, default=0),
+    _col("since", _BIG, default=0),  # when it began to wait
     _col("due_at", _BIG),
     _col("attempts", _BIG, default=0),
     _maybe("error"),

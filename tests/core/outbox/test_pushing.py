@@ -1,14 +1,28 @@
+"""When a changed balance leaves, and what becomes of a push that was tried."""
+
+from __future__ import annotations
+
+import dataclasses
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
+from sqlalchemy import select
+
+from stampcard.applying.setting import Setting
+from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
-from stampcard.clock import SystemClock
+from stampcard.clock import SystemClock, to_micros
 from stampcard.domain.commands import BalancePush
+from stampcard.domain.events import OrderSeen
 from stampcard.outbox.pushing import Pushing
 from stampcard.plugin import Delivered, Outcome, RetryLater, Sink
 from stampcard.storage.database import Database
 from stampcard.storage.pushing import DuePush
+from stampcard.storage.tables import push
+from stampcard.testing.applying import LATER, rows, tell
+from stampcard.testing.building import order
+from stampcard.testing.clock import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -20,9 +34,48 @@ class Shelf(Sink[BalancePush]):
         return [Delivered()] * len(items)
 
 
+async def test_ten_changes_within_a_second_leave_as_one_push(database: Database, setting: Setting) -> None:
+    clock = FakeClock(LATER)
+    setting = dataclasses.replace(setting, coalesce=timedelta(seconds=0.2), longest=timedelta(seconds=1))
+    pushing = Pushing(database, clock, "main", Line("shop", Shelf()), setting.coalesce)
+    for number in range(10):
+        tell(database, setting, OrderSeen(reference=str(number), snapshot=order(1)), now=clock.now())
+        assert await pushing.due(setting.programs) == []
+        clock.advance(0.1)
+
+    (one,) = await pushing.due(setting.programs)
+
+    assert one.item.balances["points"].active == 10
+
+
+async def test_a_single_change_leaves_soon(database: Database, setting: Setting) -> None:
+    setting = dataclasses.replace(setting, coalesce=timedelta(seconds=0.2), longest=timedelta(seconds=1))
+    tell(database, setting, OrderSeen(reference="A", snapshot=order(1)))
+    pushing = Pushing(database, FakeClock(LATER + setting.coalesce), "main", Line("shop", Shelf()), setting.coalesce)
+
+    assert len(await pushing.due(setting.programs)) == 1
+
+
+async def test_what_changes_during_a_call_waits_for_more_changes_too(database: Database, setting: Setting) -> None:
+    clock = FakeClock(LATER)
+    pushing = Pushing(database, clock, "main", Line("shop", Shelf()), timedelta(seconds=0.2))
+    await Lease(database, clock, "main", "lease", "me").hold()
+    tell(database, setting, OrderSeen(reference="A", snapshot=order(1)))
+    pushes = await pushing.due(setting.programs)
+    tell(database, setting, OrderSeen(reference="B", snapshot=order(1)))
+    clock.advance(3)
+
+    await pushing.send(pushes, "lease", 1)
+
+    now = to_micros(clock.now())
+    (row,) = rows(database, select(push))
+    assert row.wanted == row.sent + 1
+    assert (row.since, row.due_at) == (now, now + 200_000)
+
+
 def tried(outcome: Outcome, times: int) -> list[tuple[int, bool]]:
     """After each try: the attempts that count, and whether it was the last."""
-    pushing = Pushing(cast("Database", None), SystemClock(), "main", Line("shop", Shelf()))
+    pushing = Pushing(cast("Database", None), SystemClock(), "main", Line("shop", Shelf()), timedelta(0))
     attempts, told = 0, []
     for _ in range(times):
         push = DuePush(item=BalancePush(member="ann", reference="1", version=1, balances={}), attempts=attempts, sent=0)

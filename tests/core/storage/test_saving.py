@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
@@ -76,12 +77,49 @@ def test_what_is_only_inserted_when_new_keeps_the_first_and_is_counted(database:
     assert database.write_now(write) == (1, 0, ["first"])
 
 
+def mark(wanted: int, at: int) -> dict[str, Any]:
+    """A push that is wanted from a moment on, and due two later."""
+    key = {"merchant": "main", "connection": "shop", "kind": "balance", "member": "ann"}
+    return {**key, "wanted": wanted, "since": at, "due_at": at + 2}
+
+
+def marked(database: Database, *marks: dict[str, Any], **before: Any) -> list[tuple[int, int, int]]:
+    """What is wanted, since when, and when it is due, after marking one by one; `before`: how the row stood."""
+
+    def write(connection: Connection) -> list[tuple[int, int, int]]:
+        if before:
+            saving.insert(connection, "push", [{**mark(1, 100), **before}])
+        for one in marks:
+            saving.mark_pushes(connection, [one], 10)
+        return [(row.wanted, row.since, row.due_at) for row in connection.execute(select(push))]
+
+    return database.write_now(write)
+
+
 def test_a_push_that_is_asked_for_twice_at_once_waits_once(database: Database) -> None:
-    mark = {"merchant": "main", "connection": "shop", "kind": "balance", "member": "ann", "due_at": 5}
+    def write(connection: Connection) -> list[int]:
+        saving.mark_pushes(connection, [mark(3, 100), mark(3, 100)], 10)
+        return list(connection.execute(select(push.c.wanted)).scalars())
 
-    def write(connection: Connection) -> list[tuple[int, int]]:
-        saving.mark_pushes(connection, [{**mark, "wanted": 3}, {**mark, "wanted": 3}])
-        saving.mark_pushes(connection, [{**mark, "wanted": 4, "due_at": 9}])
-        return [(row.wanted, row.due_at) for row in connection.execute(select(push))]
+    assert database.write_now(write) == [3]
 
-    assert database.write_now(write) == [(4, 5)]
+
+def test_a_push_waits_for_the_newest_change(database: Database) -> None:
+    assert marked(database, mark(1, 100), mark(2, 101), mark(3, 103)) == [(3, 100, 105)]
+
+
+def test_a_push_whose_member_goes_on_changing_leaves_all_the_same(database: Database) -> None:
+    assert marked(database, *(mark(number, 100 + number) for number in range(1, 30))) == [(29, 101, 111)]
+
+
+def test_a_push_that_was_tried_keeps_its_time(database: Database) -> None:
+    assert marked(database, mark(2, 101), attempts=3, error="broken", due_at=500) == [(2, 100, 500)]
+
+
+def test_a_push_to_a_busy_vendor_keeps_the_time_that_the_vendor_named(database: Database) -> None:
+    assert marked(database, mark(2, 101), attempts=0, error="busy", due_at=500) == [(2, 100, 500)]
+
+
+@pytest.mark.parametrize("before", [{"sent": 1}, {"sent": 1, "error": "dropped"}, {"dead": 1, "error": "refused"}])
+def test_a_push_that_did_not_wait_begins_to_wait_anew(database: Database, before: dict[str, Any]) -> None:
+    assert marked(database, mark(2, 300), mark(3, 301), **before) == [(3, 300, 303)]
