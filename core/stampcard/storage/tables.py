@@ -44,6 +44,12 @@ def _accounts() -> list[Column[Any]]:
     return [_col(account, _BIG, default=0) for account in ACCOUNTS]
 
 
+def _where_known(name: str, column: str) -> Index:
+    """An index of the rows that have this column: taking in a row that has none writes nothing to it."""
+    known = text(f"{column} IS NOT NULL")
+    return Index(name, "merchant", column, sqlite_where=known, postgresql_where=known)
+
+
 def _table(name: str, *parts: Column[Any] | CheckConstraint | Index) -> Table:
     return Table(name, metadata, _key("merchant"), *parts, sqlite_strict=True)
 
@@ -70,15 +76,8 @@ inbox = _table(
     _maybe("detail"),
     _maybe("settled_at", _BIG),
     Index("uq_inbox_delivery", "merchant", "connection", "key", "body_hash", unique=True),
-    Index(
-        "ix_inbox_ready",
-        "merchant",
-        "id",
-        sqlite_where=text("status = 'ready'"),
-        postgresql_where=text("status = 'ready'"),
-    ),
-    Index("ix_inbox_member", "merchant", "member"),
-    Index("ix_inbox_subject_print", "merchant", "subject_print"),
+    _where_known("ix_inbox_member", "member"),
+    _where_known("ix_inbox_subject_print", "subject_print"),
     Index("ix_inbox_latest", "merchant", "connection", "id"),
     Index("ix_inbox_status", "merchant", "status", "id"),
 )

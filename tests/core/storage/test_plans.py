@@ -1,16 +1,22 @@
-"""How SQLite finds what a unit of work reads: by the whole key, however many rows the merchant has."""
+"""How databases find what is asked often: by the whole key, however many rows the merchant has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, event
 
+from stampcard.applying.erasing import erase_members
+from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Unit
 from stampcard.clock import SystemClock
 from stampcard.sealing import Sealer
-from stampcard.storage import loading, migrating
+from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving
 from stampcard.storage.database import Database
+from stampcard.storage.depths import load_depths
 
 KEYS = [(source, str(number)) for source in ("shop", "till") for number in range(100)]
 NAMES = [name for _, name in KEYS]
@@ -18,19 +24,54 @@ NAMES = [name for _, name in KEYS]
 BY_MERCHANT = "(merchant=?)"
 
 
-def test_nothing_that_a_unit_of_work_loads_is_looked_for_among_all_rows_of_a_merchant(
-    tmp_path: Path, sealer: Sealer
-) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'stampcard.db'}")
-    migrating.upgrade(database)
+def plans_of(database: Database, work: Callable[[Connection], Any]) -> list[str]:
+    """How the database goes about the statements of some work."""
     ran: list[tuple[str, Any]] = []
 
     @event.listens_for(database.engine, "before_cursor_execute")
     def _remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "UPDATE")):
             ran.append((statement, parameters))
 
-    def load(connection: Connection) -> list[str]:
+    def explain(connection: Connection) -> list[str]:
+        work(connection)
+        explained = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        return [
+            row[-1]
+            for statement, parameters in list(ran)
+            for row in connection.exec_driver_sql(f"{explained} {statement}", parameters)
+        ]
+
+    return database.write_now(explain)
+
+
+def inbox_row(number: int) -> dict[str, Any]:
+    row = {"merchant": "main", "id": number, "connection": "shop", "key": str(number), "body_hash": "", "topic": "t"}
+    status = {0: "ready", 1: "quarantined", 2: "dropped"}.get(number % 100, "done")
+    about = str(number) if number % 2 else None
+    return {**row, "received_at": number, "status": status, "member": about, "subject_print": about}
+
+
+def look_into_the_inbox(connection: Connection) -> None:
+    """What is asked of the inbox again and again, or while everybody waits."""
+    inboxing.claim(connection, "main", "me", SystemClock().now(), 10)
+    for status in ("ready", "quarantined", "dropped"):
+        listing.deliveries_before(connection, "main", status, None, None, 10)
+        listing.deliveries_before(connection, "main", status, None, 1000, 10)
+    requeueing.replay_quarantined(connection, "main", None, None, 0)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path / 'stampcard.db'}")
+    migrating.upgrade(database)
+    return database
+
+
+def test_nothing_that_a_unit_of_work_loads_is_looked_for_among_all_rows_of_a_merchant(
+    sqlite: Database, sealer: Sealer
+) -> None:
+    def load(connection: Connection) -> None:
         loading.load_identities(connection, "main", KEYS)
         loading.load_identities_of(connection, "main", NAMES)
         loading.load_tombstones(connection, "main", NAMES)
@@ -39,13 +80,50 @@ def test_nothing_that_a_unit_of_work_loads_is_looked_for_among_all_rows_of_a_mer
         loading.load_orders(connection, "main", KEYS, sealer, lock=True)
         loading.load_awards(connection, "main", NAMES)
         loading.load_wallets(connection, "main", NAMES, NAMES, NAMES, SystemClock().now())
-        return [plan for statement, parameters in list(ran) for plan in _plan(connection, statement, parameters)]
 
-    plans = database.write_now(load)
-    database.close()
+    plans = plans_of(sqlite, load)
+    sqlite.close()
     assert len(plans) >= 10
     assert [plan for plan in plans if plan.startswith("SCAN") or plan.endswith(BY_MERCHANT)] == []
 
 
-def _plan(connection: Connection, statement: str, parameters: Any) -> list[str]:
-    return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+def test_what_is_asked_of_the_inbox_is_not_looked_for_among_all_of_its_rows(sqlite: Database) -> None:
+    plans = [plan for plan in plans_of(sqlite, look_into_the_inbox) if " inbox " in plan]
+    plans += [plan for plan in plans_of(sqlite, lambda c: load_depths(c, "main")) if " inbox " in plan]
+    sqlite.close()
+    assert len(plans) >= 10
+    assert [plan for plan in plans if plan.startswith("SCAN") or plan.endswith(BY_MERCHANT)] == []
+
+
+def test_an_erasure_finds_the_deliveries_of_a_person_by_themselves(sqlite: Database, setting: Setting) -> None:
+    now = SystemClock().now()
+    plans = plans_of(sqlite, lambda connection: erase_members(Unit(connection, setting, now), ["ann"], ["print"]))
+    sqlite.close()
+    used = {plan.partition(" USING ")[2] for plan in plans if " inbox " in plan}
+    found = {name for plan in used for name in plan.split()}
+    assert {"ix_inbox_member", "ix_inbox_subject_print"} <= found
+    assert [plan for plan in used if plan.endswith(BY_MERCHANT)] == []
+
+
+def test_postgresql_finds_what_is_asked_of_a_large_inbox_in_an_index(
+    new_postgresql: Callable[[], str], setting: Setting
+) -> None:
+    database = Database(new_postgresql())
+    now = SystemClock().now()
+
+    def fill(connection: Connection) -> None:
+        saving.insert(connection, "inbox", [inbox_row(number) for number in range(10_000)])
+        connection.exec_driver_sql("ANALYZE inbox")
+
+    def ask(connection: Connection) -> None:
+        look_into_the_inbox(connection)
+        load_depths(connection, "main")
+        erase_members(Unit(connection, setting, now), ["7"], ["9"])
+
+    database.write_now(fill)
+    plans = plans_of(database, ask)
+    database.close()
+    found = [plan for plan in plans if "Index" in plan and " on " in plan and "inbox" in plan]
+    assert [plan for plan in plans if "Seq Scan on inbox" in plan] == []
+    for index in ("ix_inbox_status", "ix_inbox_member", "ix_inbox_subject_print"):
+        assert any(f" {index}" in plan for plan in found), index
