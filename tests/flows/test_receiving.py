@@ -92,6 +92,13 @@ async def test_an_unknown_connection_is_answered_404(
     assert await stored(running) == []
 
 
+@pytest.mark.parametrize("name", ["shop", "nobody"])
+async def test_whatever_is_not_posted_is_answered_405(running: Demonstration, name: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{running.address}/webhooks/{name}") as answer:
+        assert (answer.status, answer.content_type) == (405, "application/problem+json")
+        assert answer.headers["Allow"] == "POST"
+
+
 FORGERIES: dict[str, Callable[[SignedRequest], SignedRequest]] = {
     "bad": lambda request: with_header(request, SIGNATURE, "A" * 43 + "="),
     "missing": lambda request: without(request, SIGNATURE),

@@ -19,6 +19,7 @@ from stampcard_webhooks import (
     points,
     programs,
 )
+from stampcard_webhooks.problems import told
 from stampcard_webhooks.routing import Route, add_routes
 
 ROUTES: tuple[Route, ...] = (
@@ -37,7 +38,7 @@ ROUTES: tuple[Route, ...] = (
 def add_api(server: web.Application) -> None:
     """Add everything under /api/v1."""
     add_routes(server, ROUTES)
-    server.router.add_route("GET", openapi.PATH, describe)
+    server.router.add_route("GET", openapi.PATH, told(describe))
 
 
 async def describe(_: web.Request) -> web.Response:

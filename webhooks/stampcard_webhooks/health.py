@@ -15,7 +15,7 @@ from stampcard.errors import Unavailable
 from stampcard.storage import migrating
 from stampcard_webhooks.examining import Finding, examine
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING
-from stampcard_webhooks.problems import problem
+from stampcard_webhooks.problems import problem, told
 
 #: A loop that has not ticked for so long is stuck.
 STUCK = timedelta(seconds=30)
@@ -23,9 +23,9 @@ STUCK = timedelta(seconds=30)
 
 def add_health(server: web.Application) -> None:
     """Add the three routes."""
-    server.router.add_get("/livez", livez)
-    server.router.add_get("/readyz", readyz)
-    server.router.add_get("/metrics", metrics)
+    server.router.add_get("/livez", told(livez))
+    server.router.add_get("/readyz", told(readyz))
+    server.router.add_get("/metrics", told(metrics))
 
 
 async def livez(_: web.Request) -> web.Response:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from stampcard.app import Application
 from stampcard.domain.deliveries import Delivery
@@ -11,22 +13,34 @@ from stampcard.errors import CannotVerify, InvalidSignature, Unavailable, place_
 from stampcard.host.connecting import Connection
 from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
 from stampcard_webhooks.keys import APPLICATION
-from stampcard_webhooks.problems import of_error, problem
+from stampcard_webhooks.problems import Handler, of_error, problem
 
 log = structlog.get_logger()
 
 _PLAIN = {"", "identity"}
 
 
-async def receive(request: web.Request) -> web.StreamResponse:
-    """POST /webhooks/{connection}: 200 only once the delivery is stored durably.
+def receiving(name: str) -> Handler:
+    """POST /webhooks/{name} of a connection that is known: a route of its own is found sooner than one with a pattern.
 
-    401 for a signature that does not fit, 404 for an unknown connection, 413 and 415 for bodies we do not read, 503 with
-    Retry-After when nothing can be promised now.
+    200 only once the delivery is stored durably; 401 for a signature that does not fit, 413 and 415 for bodies we do not
+    read, 503 with Retry-After when nothing can be promised now.
     """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await _receive(request, name)
+
+    return handle
+
+
+async def receive(request: web.Request) -> web.StreamResponse:
+    """POST /webhooks/{connection} of whichever connection: 404 where it is unknown."""
+    return await _receive(request, request.match_info["connection"])
+
+
+async def _receive(request: web.Request, name: str) -> web.StreamResponse:
     application = request.app[APPLICATION]
-    name = request.match_info["connection"]
-    connection = await application.find(name)
+    connection = application.connections.get(name) or await application.find(name)
     if connection is None:
         return problem(404, f"there is no connection {name!r}")
     response, outcome = await _answer(application, connection, request)
@@ -37,11 +51,12 @@ async def receive(request: web.Request) -> web.StreamResponse:
 async def _answer(application: Application, connection: Connection, request: web.Request) -> tuple[web.Response, str]:
     try:
         body = await _body(application, request)
-        verified = _verify(application, connection, request, body)
+        received_at = application.clock.now()
+        verified = _verify(application, connection, request, body, received_at)
         if isinstance(verified, Reply):
             reply = web.Response(body=verified.body, status=verified.status, content_type=verified.content_type)
             return reply, "replied"
-        return web.Response(body=await _store(application, connection, verified)), "stored"
+        return web.Response(body=await _store(application, connection, verified, received_at)), "stored"
     except web.HTTPException as error:
         return problem(error.status, error.text or ""), "body"
     except InvalidSignature as error:
@@ -55,10 +70,12 @@ async def _answer(application: Application, connection: Connection, request: web
 async def _body(application: Application, request: web.Request) -> bytes:
     """The raw bytes; raises 413 for more than we read, as soon as that is known, and 415 for what is packed."""
     most = application.settings.http.max_body
-    if request.headers.get("Content-Encoding", "").strip().lower() not in _PLAIN:
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING)
+    if encoding is not None and encoding.strip().lower() not in _PLAIN:
         raise web.HTTPUnsupportedMediaType(text="send the body without a content encoding")
+    length = request.content_length
     try:
-        if request.content_length is None or request.content_length <= most:
+        if length is None or length <= most:
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         pass
@@ -68,7 +85,7 @@ async def _body(application: Application, request: web.Request) -> bytes:
 
 
 def _verify(
-    application: Application, connection: Connection, request: web.Request, body: bytes
+    application: Application, connection: Connection, request: web.Request, body: bytes, received_at: datetime
 ) -> VerifiedRequest | Reply:
     """What the plugin says of the bytes; whatever it raises beyond its contract means that it cannot tell."""
     if connection.capabilities is None or connection.capabilities.webhook is None:
@@ -77,7 +94,7 @@ def _verify(
         url=application.public_url + request.path_qs,
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,
-        received_at=application.clock.now(),
+        received_at=received_at,
     )
     try:
         return connection.capabilities.webhook.verify(unverified)
@@ -88,7 +105,9 @@ def _verify(
         raise CannotVerify(f"the plugin of {connection.name} failed") from error
 
 
-async def _store(application: Application, connection: Connection, verified: VerifiedRequest) -> bytes:
+async def _store(
+    application: Application, connection: Connection, verified: VerifiedRequest, received_at: datetime
+) -> bytes:
     assert connection.capabilities is not None
     webhook = connection.capabilities.webhook
     assert webhook is not None
@@ -98,7 +117,7 @@ async def _store(application: Application, connection: Connection, verified: Ver
             key=webhook.delivery_key(verified),
             topic=verified.topic,
             body=verified.body,
-            received_at=application.clock.now(),
+            received_at=received_at,
             headers=verified.headers,
         )
     )

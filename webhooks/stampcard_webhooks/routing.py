@@ -20,7 +20,7 @@ from stampcard.errors import NotFound
 from stampcard.storage.keys import ApiKey
 from stampcard_webhooks.asking import Nothing, Query, body_of, once_of, query_of
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING
-from stampcard_webhooks.problems import Refused
+from stampcard_webhooks.problems import Refused, told
 
 PREFIX = "/api/v1"
 
@@ -135,7 +135,7 @@ class Route:
 def add_routes(server: web.Application, routes: Iterable[Route]) -> None:
     """Add routes to a server."""
     for route in routes:
-        server.router.add_route(route.method, PREFIX + route.path, _handling(route))
+        server.router.add_route(route.method, PREFIX + route.path, told(_handling(route)))
 
 
 def given(view: BaseModel, member: str | None = None, status: int = 200) -> Answer:

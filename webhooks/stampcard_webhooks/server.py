@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from stampcard.app import Application
 from stampcard_webhooks.api import add_api
 from stampcard_webhooks.authorising import Authorising
 from stampcard_webhooks.health import add_health
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING, WELLBEING
-from stampcard_webhooks.problems import problems
-from stampcard_webhooks.receiving import receive
+from stampcard_webhooks.problems import nothing, told
+from stampcard_webhooks.receiving import receive, receiving
 from stampcard_webhooks.wellbeing import Wellbeing
 
 #: How long (seconds) requests under way may take when the server stops.
@@ -22,22 +22,26 @@ SHUTDOWN = 10.0
 
 def build(application: Application) -> web.Application:
     """All routes over one running application."""
-    server = web.Application(client_max_size=application.settings.http.max_body, middlewares=[problems])
+    server = web.Application(client_max_size=application.settings.http.max_body)
     server[APPLICATION] = application
     server[AUTHORISING] = Authorising(application)
     server[WELLBEING] = Wellbeing()
     server.on_response_prepare.append(_secure)
-    server.router.add_post("/webhooks/{connection}", receive)
+    for name in application.connections:
+        server.router.add_post(f"/webhooks/{name}", told(receiving(name)))
+    server.router.add_post("/webhooks/{connection}", told(receive))
     add_health(server)
     add_api(server)
+    server.router.add_route("*", "/{path:.*}", told(nothing))
     return server
 
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:
     """Nothing that we answer is to be guessed at or kept on the way, and what we run on is nobody's business."""
-    response.headers["Server"] = "stampcard"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")
+    headers = response.headers
+    headers[hdrs.SERVER] = "stampcard"
+    headers[hdrs.X_CONTENT_TYPE_OPTIONS] = "nosniff"
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
 @asynccontextmanager
