@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -137,6 +137,13 @@ class OrderEdit(Payload, frozen=True):
 
 class Edited(Payload, frozen=True):
     order_edit: OrderEdit
+
+
+class Anything(Payload, frozen=True):
+    """A body of any topic, with what may say whom it is about."""
+
+    id: Any = None
+    customer: Any = None
 
 
 class Merge(Payload, frozen=True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Found = Iterable[Event | Refetch]
 KEPT = ("webhook-id", "triggered-at", "api-version")
 LONGEST = 200
+CUSTOMER = re.compile(r"(?:gid://shopify/Customer/)?([1-9][0-9]{0,18})")
 MERGED = frozenset({"completed", "succeeded", "success"})
 
 
@@ -60,6 +62,17 @@ class ShopifyWebhooks(WebhookSource):
     def events(self, delivery: Delivery) -> Found:
         topic = TOPICS.get(delivery.topic)
         return () if topic is None else tuple(topic(delivery, self._settings))
+
+    def subject(self, delivery: Delivery) -> str | None:
+        try:
+            body = read(delivery.body, payloads.Anything)
+        except MalformedPayload:
+            return None
+        told = body.customer.get("id") if isinstance(body.customer, dict) else None
+        if told is None and delivery.topic.startswith("customers/"):
+            told = body.id
+        number = CUSTOMER.fullmatch(str(told)) if isinstance(told, int | str) else None
+        return number[1] if number else None
 
 
 def _header(request: UnverifiedRequest, name: str) -> str:

@@ -43,7 +43,8 @@ LONGEST_WAIT = 60_000_000
 class Prepared(Value, frozen=True):
     """One claimed delivery, decoded: its events, the records it wants fetched, or why it cannot be understood.
 
-    `waits_for` names what must be mended before it can be decoded at all.
+    `waits_for` names what must be mended before it can be decoded at all. `subject` is whom its body tells about where no
+    event names a customer.
     """
 
     delivery: int
@@ -53,6 +54,7 @@ class Prepared(Value, frozen=True):
     refetches: tuple[Refetch, ...] = ()
     refusal: tuple[str, str] | None = None
     waits_for: str = ""
+    subject: str | None = None
 
 
 class Settled(Value, frozen=True):
@@ -170,15 +172,15 @@ def _needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
 
 def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     """One delivery by itself: all of its events, or nothing of it."""
+    print_ = _subject_print(unit, prepared)
     if prepared.refusal is not None:
         code, detail = prepared.refusal
-        return Settled(delivery=prepared.delivery, status="quarantined", code=code, detail=detail)
+        return Settled(delivery=prepared.delivery, status="quarantined", code=code, detail=detail, subject_print=print_)
     if prepared.waits_for:
         return Settled(delivery=prepared.delivery, status="later", code="waits", detail=prepared.waits_for)
     if not all(_is_locked(unit, sourced, identities) for sourced in prepared.events):
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     checkpoint = unit.checkpoint() if len(prepared.events) > 1 else None
-    print_ = _subject_print(unit, prepared)
     member: str | None = None
     try:
         for sourced in prepared.events:
@@ -187,7 +189,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
         if checkpoint is not None:
             unit.restore(checkpoint)
         return _failed(prepared, error, print_)
-    forget = any(identities.is_buried(sourced) for sourced in prepared.events)
+    forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(unit, prepared, print_)
     return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
 
 
@@ -203,8 +205,17 @@ def _failed(prepared: Prepared, error: Exception, print_: str | None) -> Settled
 
 
 def _subject_print(unit: Unit, prepared: Prepared) -> str | None:
-    keys = (customer_of(sourced) for sourced in prepared.events)
-    return next((fingerprint_of(unit, key) for key in keys if key is not None), None)
+    keys = [key for sourced in prepared.events if (key := customer_of(sourced)) is not None]
+    if not keys and prepared.subject is not None:
+        keys = [(prepared.source, prepared.subject)]
+    return fingerprint_of(unit, keys[0]) if keys else None
+
+
+def _is_left_over(unit: Unit, prepared: Prepared, print_: str | None) -> bool:
+    """Whether a body that led to nothing tells of somebody who was erased: nobody needs it any more."""
+    if prepared.subject is None or print_ is None:
+        return False
+    return bool(loading.load_tombstones(unit.connection, unit.setting.merchant, [print_]))
 
 
 def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:

@@ -9,12 +9,14 @@ import structlog
 from sqlalchemy import Row
 
 from stampcard.applying.deliveries import Prepared
+from stampcard.applying.resolving import customer_of
 from stampcard.applying.unit import Sourced
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, MalformedPayload, place_of
 from stampcard.host.connecting import Connection
+from stampcard.plugin.capabilities import WebhookSource
 from stampcard.sealing import Sealer
 from stampcard.storage.inboxing import delivery_of
 
@@ -38,27 +40,43 @@ def _prepare(row: Row[Any], connection: Connection | None, source: str, sealer: 
     prepared = Prepared(delivery=row.id, connection=row.connection, source=source)
     if connection is not None and connection.capabilities is None:
         return replace(prepared, waits_for=f"connection {row.connection!r}: {connection.problem}")
+    webhook = connection.capabilities.webhook if connection and connection.capabilities else None
+    delivery: Delivery | None = None
     try:
         delivery = delivery_of(row, sealer)
         if delivery is None:
             detail = "the body was deleted after its time of keeping, or by an erasure"
             return replace(prepared, refusal=("body_deleted", detail))
-        return _sourced(prepared, _events(delivery, connection), row, delivery.received_at)
+        prepared = _sourced(prepared, _events(delivery, webhook), row, delivery.received_at)
     except ConfigurationError as error:
-        refusal = ("unreadable", str(error))
+        prepared = replace(prepared, refusal=("unreadable", str(error)))
     except MalformedPayload as error:
-        refusal = ("malformed", str(error))
+        prepared = replace(prepared, refusal=("malformed", str(error)))
     except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own
         log.error("decoding_failed", connection=row.connection, delivery=row.id, error=place_of(error))
         refusal = ("decoder_failed", f"{type(error).__name__} while decoding {row.topic!r}")
-    return replace(prepared, refusal=refusal)
+        prepared = replace(prepared, refusal=refusal)
+    if delivery is None or webhook is None or any(customer_of(sourced) for sourced in prepared.events):
+        return prepared
+    return replace(prepared, subject=_subject(delivery, webhook, row))
 
 
-def _events(delivery: Delivery, connection: Connection | None) -> list[Event | Refetch]:
-    webhook = connection.capabilities.webhook if connection and connection.capabilities else None
+def _events(delivery: Delivery, webhook: WebhookSource | None) -> list[Event | Refetch]:
     if webhook is None:
         raise MalformedPayload(f"there is no connection {delivery.connection!r} any more that takes webhooks")
     return list(webhook.events(delivery))
+
+
+def _subject(delivery: Delivery, webhook: WebhookSource, row: Row[Any]) -> str | None:
+    """Whom a body tells about that names no customer in an event; a plugin that fails to tell stops nothing."""
+    try:
+        subject = webhook.subject(delivery)
+        if subject:
+            subject.encode()  # what is no text can have no fingerprint
+    except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own
+        log.error("subject_failed", connection=row.connection, delivery=row.id, error=place_of(error))
+        return None
+    return subject or None
 
 
 def _sourced(prepared: Prepared, found: Sequence[Any], row: Row[Any], received_at: Any) -> Prepared:

@@ -38,6 +38,14 @@ class WebhookSource(ABC):
     def events(self, delivery: Delivery) -> Iterable[Event | Refetch]:
         """Decode a delivery. An unknown topic has no events; raises MalformedPayload and nothing else."""
 
+    def subject(self, delivery: Delivery) -> str | None:  # noqa: ARG002 - a vendor's bodies may name nobody
+        """The customer's reference that a body tells about, also where it leads to no event; None where it cannot be told.
+
+        Asked only where no event names a customer, so that an erasure finds such a body too. Raises nothing, whatever the
+        body.
+        """
+        return None
+
 
 class Rate(Value, frozen=True):
     """A token bucket: so many calls a second, so many at once."""

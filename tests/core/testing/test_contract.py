@@ -23,6 +23,7 @@ CAUGHT = "except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)"
 DECODE = "        try:\n            sale = "
 REASON = 'reason = f"the till answered {answer.status_code}"'
 SHOWN = 'answer.status_code == httpx.codes.OK and answer.content == b"shown"'
+EVENTS = "    def events("
 SECRET_LIST = "for secret in settings.webhook_secrets]"
 KEY = "return hashlib.sha256(request.body).hexdigest()"
 SIGNED = 'return {"till-signature"'
@@ -34,6 +35,11 @@ def checked(*lines: str) -> dict[str, str]:
     given = 'given = request.header("till-signature")'
     good = 'good = [base64.b64encode(hmac.digest(s, request.body, "sha256")).decode() for s in self._secrets]'
     return {CHECK: "".join(f"        {line}\n" for line in (given, good, *lines))}
+
+
+def told_about(line: str) -> dict[str, str]:
+    """A say in whom a body tells about."""
+    return {EVENTS: f"    def subject(self, delivery):\n        {line}\n\n{EVENTS}"}
 
 
 def refused_unless(condition: str) -> str:
@@ -135,6 +141,12 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {CAUGHT: "except (msgspec.MsgspecError, RecursionError)"},
     ],
     "test_random_bytes_are_malformed": [{DECODE: f'        assert body[0] == b"{{"[0]\n{DECODE}'}],
+    "test_whom_a_body_tells_about_is_whom_its_events_name": [told_about('return "till"')],
+    "test_asking_whom_a_body_tells_about_does_no_harm": [
+        told_about("return msgspec.json.decode(delivery.body, type=Sale).customer"),
+        told_about("return json.loads(delivery.body or '0') if delivery.body[:1] == b'[' else None"),
+        told_about("return '\\ud800' if delivery.topic != 'sale' else None"),
+    ],
     "test_what_the_vendor_takes_is_delivered": [
         {'b"shown"': 'b"displayed"'},
         {"for item in items]": "for item in items[:1]]"},

@@ -137,6 +137,17 @@ def decode(
 
 
 @pytest.fixture
+def subject_of(settings: Callable[..., ShopifySettings]) -> Callable[[bytes, str], str | None]:
+    """Whom a body of a topic tells about, as the webhook source would say."""
+
+    def run(body: bytes, topic: str) -> str | None:
+        delivery = Delivery(connection="acme", key="k", topic=topic, body=body, received_at=NOW)
+        return ShopifyWebhooks(settings()).subject(delivery)
+
+    return run
+
+
+@pytest.fixture
 def request_of() -> Callable[..., UnverifiedRequest]:
     """Make a signed webhook request; headers given as None are left out."""
 

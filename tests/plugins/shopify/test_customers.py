@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from stampcard.plugin import (
@@ -119,3 +120,33 @@ def test_an_uninstallation_without_a_shop_is_refused(decode: Decode, load: Load)
 def test_a_body_sent_again_under_a_destructive_topic_destroys_nothing(decode: Decode, name: str, topic: str) -> None:
     with pytest.raises(MalformedPayload):
         decode(name, topic=topic)
+
+
+@pytest.mark.parametrize(
+    ("topic", "body", "reference"),
+    [
+        ("checkouts/create", b'{"id": 1, "customer": {"id": 7, "email": "ada@shop.example"}}', "7"),
+        ("orders/paid", b'{"customer": {"id": 7}}', "7"),
+        ("fetched/order", b'{"customer": {"id": "gid://shopify/Customer/7"}}', "7"),
+        ("customers/delete", b'{"id": 7}', "7"),
+        ("customers/redact", b'{"id": 1, "customer": {"id": 7}}', "7"),
+        ("products/create", b'{"id": 7}', None),
+        ("orders/paid", b'{"customer": null}', None),
+        ("orders/paid", b'{"customer": {"id": "gid://shopify/Order/7"}}', None),
+        ("orders/paid", b'{"customer": {"id": true}}', None),
+        ("orders/paid", b'{"customer": "7"}', None),
+        ("orders/paid", b"[7]", None),
+        ("orders/paid", b"not JSON", None),
+    ],
+)
+def test_whom_a_body_is_about_is_read_from_its_customer_whatever_the_topic(
+    subject_of: Callable[[bytes, str], str | None], topic: str, body: bytes, reference: str | None
+) -> None:
+    assert subject_of(body, topic) == reference
+
+
+def test_a_test_order_leads_to_nothing_and_still_says_whose_it_is(
+    decode: Decode, load: Load, subject_of: Callable[[bytes, str], str | None]
+) -> None:
+    assert decode("orders_paid__test") == []
+    assert subject_of(msgspec.json.encode(load("orders_paid__test")), "orders/paid") == "9007199254740993"

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampcard.plugin import Delivery, Event, MalformedPayload, Refetch, WebhookSource
+from stampcard.plugin import (
+    CustomerErased,
+    CustomerSeen,
+    CustomEvent,
+    DataRequested,
+    Delivery,
+    Event,
+    MalformedPayload,
+    OrderSeen,
+    Refetch,
+    WebhookSource,
+)
 from stampcard.testing.rules.case import TRIAL, Case, Recording
 
 #: JSON values that nobody expects, as they stand in a body; in Latin-1, so that one is no UTF-8.
@@ -24,6 +35,7 @@ ODD = (
 #: At most so many odd values are tried in one payload.
 TRIES = 150
 DEEP = 100_000
+GARBAGE = (b"", b"\xff\xfe", b"hello", b"null", b"7", b"[]", b"{}", b'{"data": null}', b'{"a":' * DEEP, b"[" * DEEP)
 
 
 class DecodingRules(Case):
@@ -115,6 +127,32 @@ class DecodingRules(Case):
 
         nothing()
 
+    def test_whom_a_body_tells_about_is_whom_its_events_name(self) -> None:
+        """Where events name a customer, subject gives the same reference, or None: an erasure finds bodies by it."""
+        source = self.source()
+        for recording in self.recordings():
+            named = {reference for event in self._understood(source, recording) if (reference := _customer(event))}
+            subject = self._subject(source, self.delivery(recording))
+            assert subject is None or not named or subject in named, f"{recording.name}: {subject!r}, not {named}"
+
+    def test_asking_whom_a_body_tells_about_does_no_harm(self) -> None:
+        """Whatever the topic and the body: subject is a reference that can be stored, or None, and raises nothing."""
+        source = self.source()
+        for recording in self.recordings():
+            for body in (*GARBAGE, recording.body, recording.body[:-9], *_spoilt(recording.body)):
+                delivery = self.delivery(recording, body)
+                for topic in (recording.topic, self.unknown_topic):
+                    self._subject(source, msgspec.structs.replace(delivery, topic=topic))
+
+    def _subject(self, source: WebhookSource, delivery: Delivery) -> str | None:
+        try:
+            subject = source.subject(delivery)
+        except Exception as error:  # noqa: BLE001 - that is the finding
+            pytest.fail(f"{delivery.topic}: subject raised {type(error).__name__} for {delivery.body[:200]!r}")
+        assert subject is None or isinstance(subject, str), f"subject gave a {type(subject).__name__}"
+        assert subject is None or subject.encode(errors="ignore").decode() == subject, "subject gave no text"
+        return subject
+
     def _understood(self, source: WebhookSource, recording: Recording) -> list[Event | Refetch]:
         try:
             return list(source.events(self.delivery(recording)))
@@ -144,6 +182,18 @@ class DecodingRules(Case):
         for recording in self.recordings():
             for part in _inside(self._understood(source, recording)):
                 yield recording.name, part
+
+
+def _customer(event: Event | Refetch) -> str | None:
+    """The customer whom an event names."""
+    match event:
+        case OrderSeen(snapshot=snapshot):
+            return snapshot.customer
+        case CustomerSeen(reference=reference) | CustomerErased(reference=reference):
+            return reference
+        case DataRequested(reference=reference) | CustomEvent(customer=reference):
+            return reference
+    return None
 
 
 def _inside(value: object) -> Iterator[object]:

@@ -48,6 +48,7 @@ class KeepingRules(ConfiguringRules):
                 _hear(said, partial(source.verify, request))
             for body in (recording.body, b"{}", b"{"):
                 _hear(said, partial(_all, source, self.delivery(recording, body)))
+                _hear(said, partial(source.subject, self.delivery(recording, body)))
 
 
 def _all(source: WebhookSource, delivery: Delivery) -> list[object]:

@@ -130,7 +130,7 @@ class VerifyingRules(Case):
                     _check_storable(source, verified)
 
     def test_verifying_fetches_nothing(self) -> None:
-        """verify, delivery_key and events reach for no network: the sender waits for the answer."""
+        """verify, delivery_key, events and subject reach for no network: the sender waits for the answer."""
 
         async def look() -> int:
             async with self.visiting() as visit:
@@ -141,6 +141,7 @@ class VerifyingRules(Case):
                         verified = self.vouched(source, self.request(recording.topic, recording.body))
                         source.delivery_key(verified)
                         list(source.events(self.delivery(recording)))
+                        source.subject(self.delivery(recording))
                 return len(visit.requests) - before
 
         self.source()
