@@ -26,7 +26,8 @@ from stampcard.domain.scopes import SCOPES
 from stampcard.engine.describing import order_variables
 from stampcard.observing import Metrics
 from stampcard.program.environment import variables
-from stampcard.program.model import PURCHASE, SIGN_UP
+from stampcard.program.events import PURCHASE, REPORTED, SIGN_UP
+from stampcard.program.history import MEASURES, WINDOWS
 from stampcard.program.reading import read_program
 from stampcard.program.schema import program_schema
 from stampcard.settings import Settings
@@ -35,12 +36,18 @@ from stampcard_shopify.plugin import ShopifySettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
-SECTIONS = ("Program", "WalletTerms", "RefundTerms", "Rule", "Base")
+SECTIONS = (
+    "Program", "Ending", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
+    "Campaign",
+)  # fmt: skip
 
 #: What conditions may read, in the words of somebody who writes one.
 VARIABLES = {
     "now": "when it happened, by the source's clock",
+    "facts": "what plugins know, such as the weather; ask `has()` first",
     "member.joined_at": "when this installation first saw the member",
+    "member.days": "for how many days the member has been one",
+    "member.tier": "the member's tier; empty without one",
     "member.attributes": "what is known of the member; ask `has()` first",
     "order.total": "what the customer owes for the order",
     "order.subtotal": "the lines after their discounts",
@@ -50,8 +57,14 @@ VARIABLES = {
     "order.currency": "the currency of the amounts: always the program's",
     "order.channel": "where it was bought, in the source's words: `web`, `pos` …",
     "order.number": "the number that people see: `#1001`",
+    "order.items": "how many items were bought",
     "order.tags": "the order's tags",
     "order.lines": "the lines, each with the fields below",
+    "order.by_sku": "how much money was spent on each SKU: ask `'A1' in order.by_sku` first",
+    "order.by_product": "how much on each product",
+    "order.by_vendor": "how much on each vendor's goods",
+    "order.by_collection": "how much on each collection, where the shop tells them",
+    "order.by_tag": "how much on products of each tag, where the shop tells them",
     "event.data": "the fields of the event, as the program declares them; ask `has()` first",
 }
 LINES = {
@@ -63,6 +76,8 @@ LINES = {
     "discount": "the discount on the whole line",
     "tax": "the tax on the whole line",
     "gift_card": "whether a gift card is bought: `true` or `false`",
+    "collections": "the product's collections, where the shop tells them",
+    "tags": "the product's tags, where the shop tells them",
 }
 #: What a condition asks → the event and the condition.
 EXAMPLES = {
@@ -73,13 +88,25 @@ EXAMPLES = {
     "customers in Germany": (PURCHASE, "has(member.attributes.country) && member.attributes.country == 'DE'"),
     "Mondays": (PURCHASE, "now.getDayOfWeek('Europe/Berlin') == 1"),
     "from eight to eleven": (PURCHASE, "now.getHours('Europe/Berlin') >= 8 && now.getHours('Europe/Berlin') < 11"),
-    "members of more than a year": (PURCHASE, "now - member.joined_at > duration('8760h')"),
+    "members of more than a year": (PURCHASE, "member.days > 365"),
+    "who spent 1000 or more last calendar year": (PURCHASE, "history.spend.last_year >= 1000"),
+    "a member's first order": (PURCHASE, "history.orders.ever == 0"),
+    "50 or more spent on one vendor's goods": (
+        PURCHASE,
+        "'Hill Roasters' in order.by_vendor && order.by_vendor['Hill Roasters'] >= 50",
+    ),
     "reviews of four stars or more": ("review", "has(event.data.stars) && event.data.stars >= 4"),
 }
 
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_WORDS = {"string": "text", "array": "a list", "number": "a number", "object": "a section"}
-_KINDS = {"DOUBLE": "number", "STRING": "text", "TIMESTAMP": "moment"}
+_WORDS = {
+    "boolean": "`true` or `false`",
+    "string": "text",
+    "array": "a list",
+    "number": "a number",
+    "object": "a section",
+}
+_KINDS = {"DOUBLE": "number", "INT": "whole number", "STRING": "text", "TIMESTAMP": "moment"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -135,27 +162,47 @@ def section(name: str) -> str:
 def _value(of: Mapping[str, Any]) -> str:
     if "enum" in of:
         return ", ".join(map(code, of["enum"]))
-    if "$ref" in of or of.get("type") == "object":
+    if "$ref" in of or of.get("type") == "object" or any("$ref" in one for one in of.get("anyOf", ())):
         return "a section"
     if of.get("type") == "integer":
         return f"{of['minimum']} to {of['maximum']}"
     if of.get("pattern", "").startswith("^[a-z]"):
         return "a name: a–z, 0–9, _ and -"
-    kinds = [one["type"] for one in of.get("anyOf", [of]) if one.get("type") != "null"]
-    return " or ".join(_WORDS[kind] for kind in kinds)
+    kinds = [one.get("type", "string") for one in of.get("anyOf", [of]) if one.get("type") != "null"]
+    return " or ".join(dict.fromkeys(_WORDS[kind] for kind in kinds))
 
 
 def condition_variables() -> str:
     program = read_program(PROGRAM.read_text(encoding="utf-8"), str(PROGRAM))
-    everywhere, purchase, own = (variables(program, on) for on in (SIGN_UP, PURCHASE, "review"))
+    everywhere, purchase, own = (_own(variables(program, on)) for on in (SIGN_UP, PURCHASE, "review"))
     assert VARIABLES.keys() == {*everywhere, *purchase, *own}, "VARIABLES is not what conditions know"
 
     def where(name: str) -> str:
-        return "every event" if name in everywhere else "a purchase" if name in purchase else "an event of your own"
+        return (
+            "every event" if name in everywhere else "a purchase or refund" if name in purchase else "a reported event"
+        )
 
     kinds = {**everywhere, **purchase, **own}
     rows = ((code(name), _kind(str(kinds[name])), where(name), text) for name, text in VARIABLES.items())
     return table(("Name", "Kind", "On", "What it is"), rows)
+
+
+def _own(known: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: kind for name, kind in known.items() if not name.startswith("history.")}
+
+
+def history() -> str:
+    measures = {"orders": "how many", "spend": "the program's money", "points": "earned, in whole points"}
+    rows = [(code(f"history.{of}.…"), measures[of], ", ".join(map(code, WINDOWS))) for of in MEASURES]
+    return table(("Name", "In", "Windows"), rows)
+
+
+def reported_events() -> str:
+    rows = (
+        (code(name), ", ".join(f"{code(f)}: {kind}" for f, kind in of.items()) or "(none)")
+        for name, of in REPORTED.items()
+    )
+    return table(("Event", "Fields"), rows)
 
 
 def _kind(name: str) -> str:
@@ -209,6 +256,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "condition-lines": condition_lines,
     "condition-examples": condition_examples,
     "attributes": attributes,
+    "history": history,
+    "reported-events": reported_events,
     "metrics": metrics,
     "error-tree": error_tree,
     "scopes": scopes,

@@ -94,7 +94,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
     """The whole decision, then its conditions alone."""
     events = _events()
     world = _world()
-    live = world.programs.newest()[0]
+    live = world.programs.current(world.now)[0]
     orders = [event.snapshot for event in events]
     for event in events:
         _agree(_decided(world, event), event.snapshot)

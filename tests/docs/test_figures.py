@@ -15,8 +15,7 @@ from stampcard.engine.deciding import decide_order
 from stampcard.engine.requesting import decide_cancel_spend, decide_spend
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import World
-from stampcard.program.amounts import read_period
-from stampcard.program.model import WalletTerms
+from stampcard.program.lifetimes import read_expiry, read_pending
 from stampcard.testing.building import absorbed, order, refund, world
 
 Tables = Callable[[str], list[list[dict[str, str]]]]
@@ -94,8 +93,8 @@ def test_the_dates_of_the_page_on_time_are_what_the_engine_works_out(tables: Tab
     (rows,) = tables("docs/explanation/time.md")
     for row in rows:
         placed = datetime.strptime(row["Placed"], "%d %b %Y").replace(hour=15, tzinfo=ZONE)
-        terms = WalletTerms.model_construct(pending=read_period(row["pending"]), expire=read_period(row["expire"]))
-        usable, dies = lifetime(terms, ZONE, placed.astimezone(UTC))
+        dates = lifetime(read_expiry(row["expire"]), read_pending(row["pending"]), ZONE, placed.astimezone(UTC))
+        usable, dies = dates.available_from, dates.expires_at
         begins = "at once" if usable == placed else shown(usable)
         last = "never" if dies is None else shown(dies - timedelta(seconds=1))
         assert (begins, last) == (row["Usable from"], row["Last day"])

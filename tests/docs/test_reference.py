@@ -64,12 +64,15 @@ def test_every_example_of_a_condition_can_be_decided(generate: dict[str, Any]) -
     known = {
         "now": NOON,
         "member.joined_at": LONG_AGO,
+        "member.days": 400,
+        "history.spend.last_year": 1200.0,
+        "history.orders.ever": 3,
         "member.attributes": {"country": "DE"},
         "event.data": {"stars": 5},
     }
     for on in ("purchase", "review"):
         conditions = ConditionSet(program, on)
-        verdicts = conditions.evaluate({**known, **order_variables(order(20), conditions.reads)})
+        verdicts, _ = conditions.evaluate({**known, **order_variables(order(20), conditions.reads)})
         assert all(isinstance(verdict, bool) for verdict in verdicts), verdicts
 
 

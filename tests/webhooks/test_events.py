@@ -42,7 +42,7 @@ async def test_one_key_at_once_for_several_customers_counts_for_one(served: Any)
 
 
 WRONG: list[tuple[dict[str, Any], int]] = [
-    ({"name": "visit"}, 404),
+    ({"name": "visited"}, 404),
     ({"customer": "2"}, 404),
     ({"connection": "crm"}, 404),
     ({"data": {"stars": "five"}}, 422),

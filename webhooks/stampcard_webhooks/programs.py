@@ -39,7 +39,7 @@ async def list_programs(call: Call[Query, Nothing]) -> ProgramPage:
             timezone=live.program.timezone,
             wallets=list(live.program.wallets),
         )
-        for live in call.setting.programs.newest()
+        for live in call.setting.programs.current(call.now)
     ]
     return ProgramPage(items=items)
 

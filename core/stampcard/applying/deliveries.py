@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
-from stampcard.applying.unit import Sourced, Unit
+from stampcard.applying.unit import Sourced, Unit, occurred_at
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
@@ -26,9 +26,12 @@ from stampcard.domain.events import (
     SetAside,
 )
 from stampcard.domain.value import Value, replace
+from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
+from stampcard.program.agreeing import ORDER
+from stampcard.program.events import PURCHASE, REFUND, SIGN_UP
 from stampcard.storage import loading, saving
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import effect, inbox
@@ -144,13 +147,19 @@ def _still_ours(
 def _decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     events = [sourced for prepared in batch for sourced in prepared.events]
     identities = resolve(unit, events)
-    orders = sorted({key for sourced in events if (key := order_key(sourced)) is not None})
+    freed = {key for sourced in events if (key := freed_order(sourced)) is not None}
+    orders = sorted({key for sourced in events if (key := order_key(sourced)) is not None} | freed)
     owners = loading.load_owners(unit.connection, unit.setting.merchant, orders) | {
         row.member for row in identities.rows.values()
     }
     often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
-    repeated = {row.member for e in events if order_key(e) in often and (row := identities.of(e)) is not None}
+    repeated = {
+        row.member
+        for e in events
+        if (order_key(e) in often or freed_order(e) is not None) and (row := identities.of(e)) is not None
+    }
     unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events), repeated=repeated)
+    unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
     return [_decide(unit, prepared, identities) for prepared in batch]
 
 
@@ -162,11 +171,38 @@ def order_key(sourced: Sourced) -> tuple[str, str] | None:
     return None
 
 
+def freed_order(sourced: Sourced) -> tuple[str, str] | None:
+    """The order whose waiting points an event frees."""
+    order = sourced.event.data.get(ORDER) if isinstance(sourced.event, CustomEvent) else None
+    return (sourced.source, order) if isinstance(order, str) else None
+
+
+def counter_keys(unit: Unit, sourced: Sourced, identities: Resolved) -> Iterator[CounterKey]:
+    """The counters that deciding an event may read, whatever it comes to."""
+    programs, key = unit.setting.programs, order_key(sourced)
+    if not programs.counts:
+        return
+    order = unit.orders.get(key) if key is not None else None
+    row, at = identities.of(sourced), occurred_at(sourced.event)
+    if order is not None and order.state.snapshot is not None and not isinstance(sourced.event, OrderSeen):
+        at = order.state.snapshot.occurred_at
+    members: set[str] = {row.member} if row is not None else set()
+    members |= {order.member} if order is not None and order.member is not None else set()
+    kinds: tuple[str, ...] = (SIGN_UP, PURCHASE, REFUND) if key is not None else (SIGN_UP,)
+    if isinstance(sourced.event, CustomEvent):
+        kinds = (SIGN_UP, sourced.event.name)
+    for versions in programs.versions.values():
+        for live in versions:
+            if live.counts:
+                yield from (one for member in members for on in kinds for one in keys_for(live, on, at, member))
+
+
 def _needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
-    return any(isinstance(sourced.event, CustomerSeen) for sourced in events) or any(
-        "member.attributes" in conditions.reads
-        for live in unit.setting.programs.newest()
-        for conditions in live.conditions.values()
+    programs = unit.setting.programs
+    return (
+        any(isinstance(sourced.event, CustomerSeen) for sourced in events)
+        or "member.attributes" in programs.reads
+        or any(live.program.asks_for_zones for versions in programs.versions.values() for live in versions)
     )
 
 
@@ -243,12 +279,12 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
                 member = _owner(unit, sourced)
             event = _unnamed(unit, sourced.source, event)
             sourced = replace(sourced, event=event)
-            decision = decide_order(unit.world, event, sourced.source, member, sourced.received_at)
+            decision = decide_order(unit.world, event, sourced.source, member, sourced.received_at, sourced.facts)
             member = decision.order.member if decision.order else member
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
         case CustomEvent() if row is not None:
-            decision = _decide_custom(unit, sourced.event, row.member)
+            decision = _decide_custom(unit, sourced, sourced.event, row.member)
         case SetAside(reason=reason):
             raise EventRefused("set_aside", reason)
         case DataRequested(reference=reference):
@@ -274,11 +310,12 @@ def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any
     return decide_customer(unit.world, event, unit.members[row.member], seen_at)
 
 
-def _decide_custom(unit: Unit, event: CustomEvent, member: str) -> Decision:
+def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str) -> Decision:
     """A custom event counts once by its key; the same key with other content is a conflict."""
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
-    decision = decide_custom(unit.world, event, unit.members[member])  # first: a refused one must leave its key free
+    # Decided first: an event that is refused must leave its key free.
+    decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
     if saving.insert_new(unit.connection, "effect", [row]):
         return decision

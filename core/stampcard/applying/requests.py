@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from stampcard.applying.deliveries import decide_event
+from stampcard.applying.deliveries import counter_keys, decide_event, freed_order
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
@@ -130,20 +130,23 @@ def _about(setting: Setting, once: Once) -> str:
     return f"idempotency:{setting.merchant}:{once.path}:{once.key}"
 
 
-def lock_member(unit: Unit, member: str, *, attributes: bool = False) -> None:
-    """Lock one member with the wallets; raises NotFound, also for one who was erased."""
-    unit.lock([member], attributes=attributes)
+def lock_member(unit: Unit, member: str, *, attributes: bool = False, orders: Collection[tuple[str, str]] = ()) -> None:
+    """Lock one member with the wallets, and orders; raises NotFound, also for one who was erased."""
+    unit.lock([member], orders, attributes=attributes)
     if member not in unit.members or unit.members[member].erased_at is not None:
         raise NotFound("member", member)
 
 
-def spend(unit: Unit, member: str, wallet: str, amount: int, key: str, note: str) -> Debit:
-    """Spend points of a member; the key is the debit's own, for cancelling it."""
+def spend(
+    unit: Unit, member: str, wallet: str, amount: int, key: str, note: str, order: tuple[str, str] | None = None
+) -> Debit:
+    """Spend points of a member, maybe on an order; the key is the debit's own, for cancelling it."""
     _reserve(unit, f"spend:{key}", member)
     lock_member(unit, member)
     if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
         raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")
-    decision = decide_spend(unit.world, member, wallet, amount, key, note)
+    subject = f"order:{order[0]}:{order[1]}" if order else ""
+    decision = decide_spend(unit.world, member, wallet, amount, key, note, subject)
     unit.absorb(decision)
     assert decision.debit is not None
     return decision.debit
@@ -186,22 +189,25 @@ def adjust(unit: Unit, member: str, wallet: str, points: int, key: str, note: st
 
 def record_event(unit: Unit, event: CustomEvent, source: str) -> str:
     """Apply an event of the merchant's own; raises NotFound for an unknown event or customer."""
-    if not any(event.name in live.program.events for live in unit.setting.programs.newest()):
+    fields = event_fields(unit.setting.programs, event.name, unit.now)
+    if fields is None:
         raise NotFound("event", event.name)
-    _check_fields(_event_fields(unit.setting.programs, event.name), event.data, f"event {event.name}")
+    _check_fields(fields, event.data, f"event {event.name}")
     sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now)
     key = (source, event.customer)
     identities = loading.load_identities(unit.connection, unit.setting.merchant, [key])
     if key not in identities:
         raise NotFound("customer", f"{source}:{event.customer}")
-    lock_member(unit, identities[key].member, attributes=True)
-    decide_event(unit, sourced, Resolved(rows=identities, erased={}))
+    freed, found = freed_order(sourced), Resolved(rows=identities, erased={})
+    lock_member(unit, identities[key].member, attributes=True, orders=[freed] if freed else [])
+    unit.count(set(counter_keys(unit, sourced, found)))
+    decide_event(unit, sourced, found)
     return str(identities[key].member)
 
 
 def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapping[str, Any]) -> str:
     """A new member, known by an identity at a connection, or by our own id; signs up for every program."""
-    check_attributes(unit.setting.programs, attributes)
+    check_attributes(unit.setting.programs, attributes, unit.now)
     if identity is not None and loading.load_identities(unit.connection, unit.setting.merchant, [identity]):
         raise Conflict("member_exists", f"{identity[0]}:{identity[1]} is a member already")
     key = identity or (OWN, new_member_id())
@@ -213,6 +219,7 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
         raise Conflict("erased", f"{key[0]}:{key[1]} was erased just now")
     member: str = row.member
     unit.lock([member], attributes=True)
+    unit.count(set(counter_keys(unit, sourced, found)))
     if unit.members[member].programs:
         # Somebody else made this member while we waited for the identity.
         raise Conflict("member_exists", f"{key[0]}:{key[1]} is a member already")
@@ -222,7 +229,7 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
 
 def change_attributes(unit: Unit, member: str, attributes: Mapping[str, Any]) -> None:
     """Change attributes of a member; null removes one. Raises RequestRefused for what the program does not declare."""
-    check_attributes(unit.setting.programs, attributes)
+    check_attributes(unit.setting.programs, attributes, unit.now)
     lock_member(unit, member, attributes=True)
     _merge(unit, member, attributes)
 
@@ -233,7 +240,7 @@ def change_many(unit: Unit, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> 
     refused: list[tuple[int, RequestRefused]] = []
     for index, (member, attributes) in enumerate(wanted):
         try:
-            check_attributes(unit.setting.programs, attributes)
+            check_attributes(unit.setting.programs, attributes, unit.now)
             if member not in unit.members or unit.members[member].erased_at is not None:
                 raise NotFound("member", member)
         except RequestRefused as error:
@@ -271,19 +278,20 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def check_attributes(programs: Programs, attributes: Mapping[str, Any]) -> None:
+def check_attributes(programs: Programs, attributes: Mapping[str, Any], now: datetime) -> None:
     """Raise RequestRefused unless every attribute is declared and of its type."""
     declared: dict[str, str] = {}
-    for live in programs.newest():
+    for live in programs.current(now):
         declared.update(live.program.attribute_types)
     _check_fields(declared, attributes, "attribute")
 
 
-def _event_fields(programs: Programs, name: str) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for live in programs.newest():
-        fields.update(live.program.events.get(name, {}))
-    return fields
+def event_fields(programs: Programs, name: str, now: datetime) -> dict[str, str] | None:
+    """The fields that an event may have in any program; None if none knows it."""
+    known = [live.program.event_fields(name) for live in programs.current(now)]
+    if all(fields is None for fields in known):
+        return None
+    return {field: kind for fields in known if fields for field, kind in fields.items()}
 
 
 def _check_fields(declared: Mapping[str, str], given: Mapping[str, Any], what: str) -> None:

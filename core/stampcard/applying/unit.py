@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, tuple_
@@ -14,7 +14,7 @@ from stampcard.applying.outgoing import send_out
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
-from stampcard.domain.decisions import Change, Reason
+from stampcard.domain.decisions import Alert, Change, Reason
 from stampcard.domain.events import (
     CustomerErased,
     CustomerSeen,
@@ -29,7 +29,10 @@ from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet, balance_of
-from stampcard.engine.world import AwardKey, Decision, Order, World
+from stampcard.engine.counting import MEMBERS, CounterKey
+from stampcard.engine.describing import Past, purchase_of
+from stampcard.engine.spending import Debit
+from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
 from stampcard.sealing import Sealer
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.tables import order_state
@@ -43,12 +46,14 @@ class Sourced(Value, frozen=True):
     source: str
     received_at: datetime
     delivery: int | None = None
+    facts: Facts = NO_FACTS
 
 
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
-    "_touched_wallets", "_before", "_fetches", "_events", "_debits",
+    "_touched_wallets", "_before", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
+    "_touched_counters",
 )  # fmt: skip
 
 
@@ -64,12 +69,17 @@ class Unit:
     awards: dict[str, dict[AwardKey, Award]] = field(default_factory=dict)
     wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
     loaded: dict[tuple[str, str], Wallet] = field(default_factory=dict)
+    debits: dict[str, tuple[Debit, ...]] = field(default_factory=dict)
+    counters: dict[CounterKey, int] = field(default_factory=dict)
+    pasts: dict[str, Past] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     seen: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     _touched_orders: set[tuple[str, str]] = field(default_factory=set)
     _touched_awards: dict[tuple[str, AwardKey], Award] = field(default_factory=dict)
     _touched_wallets: set[tuple[str, str]] = field(default_factory=set)
+    _touched_counters: dict[CounterKey, int] = field(default_factory=dict)
     _reserved: frozenset[tuple[str, str]] = frozenset()
     _before: dict[str, Member] = field(default_factory=dict)
     _fetches: set[tuple[str, str, str]] = field(default_factory=set)
@@ -87,6 +97,10 @@ class Unit:
             orders=self.orders,
             awards=self.awards,
             wallets=self.wallets,
+            debits=self.debits,
+            counters=self.counters,
+            pasts=self.pasts,
+            work_out=hooks.award_formula if hooks.implements("award_formula") else None,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
 
@@ -116,10 +130,46 @@ class Unit:
             subjects = [f"order:{source}:{reference}" for source, reference in orders]
             self.awards = loading.load_awards(self.connection, merchant, subjects)
         touching = None
-        if repeated is not None:
+        if repeated is not None and not self.setting.programs.slides:
             touching = {owner for of in self.awards.values() for owner, _, _ in of} | set(repeated)
         self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
+        self.debits = loading.load_debits(self.connection, merchant, subjects)
+        for debit in (debit for of in self.debits.values() for debit in of):
+            self._load_drawn(debit)
         self.loaded = dict(self.wallets)
+        self._recall()
+
+    def _load_drawn(self, debit: Debit) -> None:
+        """Load the lots that a spend drew from, so that points can go back into them."""
+        key = (debit.member, debit.wallet)
+        if debit.left and key in self.wallets:
+            wallet, numbers = self.wallets[key], [draw.lot for draw in debit.draws]
+            lots = loading.load_lots(self.connection, self.setting.merchant, wallet, numbers)
+            self.wallets[key] = replace(wallet, lots={**wallet.lots, **lots})
+
+    def _recall(self) -> None:
+        """Load what conditions ask of the members' past, and their names, where any program does."""
+        programs, merchant = self.setting.programs, self.setting.merchant
+        if programs.recalls:
+            asks_points = any(name.startswith("history.points") for name in programs.reads)
+            self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)
+        if programs.names_members:
+            for id_, known in loading.load_identities_of(self.connection, merchant, list(self.members)).items():
+                names = frozenset(f"{row.connection}:{row.reference}" for row in known)
+                self.members[id_] = replace(self.members[id_], names=names)
+
+    def count(self, keys: Collection[CounterKey]) -> None:
+        """Load and lock counters, after everything else: what the events at hand and the awards loaded may touch."""
+        if not self.setting.programs.counts:
+            return
+        charged = {
+            CounterKey(award.program, charge.scope, charge.period, charge.member)
+            for of in self.awards.values()
+            for award in of.values()
+            for charge in award.charges
+        }
+        together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
+        self.counters = loading.load_counters(self.connection, self.setting.merchant, {*keys, *charged, *together})
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:
         """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
@@ -158,9 +208,17 @@ class Unit:
             self._before.setdefault(decision.member.id, self.members[decision.member.id])
             self.members[decision.member.id] = decision.member
         if decision.order is not None:
-            key = (decision.order.source, decision.order.reference)
-            self.orders[key] = decision.order
-            self._touched_orders.add(key)
+            self.orders[decision.order.key] = decision.order
+            self._touched_orders.add(decision.order.key)
+            if self.setting.programs.recalls:
+                self._remember(decision.order)
+        self._absorb_points(decision)
+        if sourced is not None:
+            if decision.refetch is not None and sourced.source in self.setting.fetching:
+                self._fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
+            self.record(sourced, decision.reasons, decision.order, member)
+
+    def _absorb_points(self, decision: Decision) -> None:
         for award in decision.awards:
             award_key = (award.member, award.program, award.rule)
             self.awards[award.subject] = {**self.awards.get(award.subject, {}), award_key: award}
@@ -169,12 +227,21 @@ class Unit:
             self.wallets[wallet.member, wallet.name] = wallet
             self._touched_wallets.add((wallet.member, wallet.name))
         self.entries.extend(decision.entries)
-        if decision.debit is not None:
-            self._debits.append(rows.debit_row(self.setting.merchant, decision.debit, to_micros(self.now)))
-        if sourced is not None:
-            if decision.refetch is not None and sourced.source in self.setting.fetching:
-                self._fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
-            self.record(sourced, decision.reasons, decision.order, member)
+        self.counters.update(decision.counters)
+        self._touched_counters.update(decision.counters)
+        self.alerts.extend(decision.alerts)
+        for debit in decision.debits:
+            self._debits.append(rows.debit_row(self.setting.merchant, debit, to_micros(self.now)))
+            if debit.subject in self.debits:
+                others = (one for one in self.debits[debit.subject] if one.key != debit.key)
+                self.debits[debit.subject] = (*others, debit)
+
+    def _remember(self, order: Order) -> None:
+        """Let the next decisions of this unit see the order in its member's past."""
+        purchase = purchase_of(order.state)
+        past = self.pasts.get(order.member or "")
+        if past is not None and purchase is not None:
+            self.pasts[order.member or ""] = replace(past, purchases={**past.purchases, order.key: purchase})
 
     def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
         """Keep an applied event with its reasons, as long as the ledger."""
@@ -211,6 +278,11 @@ class Unit:
         wallets = [rows.balance_row(merchant, self.wallets[key]) for key in self._touched_wallets]
         saving.upsert(connection, "balance", wallets)
         saving.upsert(connection, "debit", self._debits)
+        counted = [
+            {"merchant": merchant, **key._asdict(), "value": value} for key, value in self._touched_counters.items()
+        ]
+        saving.upsert(connection, "counter", counted)
+        self._save_alerts()
         saving.insert(connection, "event", self._events)
         fetches = [
             {"merchant": merchant, "connection": c, "kind": k, "reference": r, "wanted_at": now, "due_at": now}
@@ -224,6 +296,25 @@ class Unit:
         saving.upsert(connection, "identity", seen)
         send_out(connection, self.setting, self.now, self.members, self.changes)
         return self.changes
+
+    def _save_alerts(self) -> None:
+        """Keep what budgets have reached as events of their own."""
+        for alert in self.alerts:
+            self._events.append(
+                {
+                    "merchant": self.setting.merchant,
+                    "id": self.setting.numbering.next(self.now),
+                    "kind": "alert",
+                    "subject": f"program:{alert.program}",
+                    "member": None,
+                    "connection": None,
+                    "delivery": None,
+                    "occurred_at": to_micros(self.now),
+                    "applied_at": to_micros(self.now),
+                    "body": rows.to_json(alert),
+                    "reasons": "[]",
+                }
+            )
 
     def _give_back_reserved(self) -> None:
         """Remove the places of orders that were held and then not filled, because their delivery was refused."""
@@ -273,6 +364,12 @@ class Unit:
             delta=delta,
         )
 
+    def _day_of_joining(self, program: str) -> str:
+        """Month and day, in the program's zone."""
+        versions = self.setting.programs.versions.get(program)
+        zone = versions[-1].program.zone if versions else UTC
+        return f"{self.now.astimezone(zone):%m-%d}"
+
     def scale_of(self, wallet: str) -> int:
         """Decimal places of a wallet's figures."""
         live = self.setting.programs.of_wallet(wallet)
@@ -289,7 +386,13 @@ class Unit:
             if after.version != before.version:
                 versions.append({**row, "version": after.version})
             joined += [
-                {"merchant": merchant, "member": id_, "program": program, "joined_at": to_micros(self.now)}
+                {
+                    "merchant": merchant,
+                    "member": id_,
+                    "program": program,
+                    "joined_at": to_micros(self.now),
+                    "anniversary": self._day_of_joining(program),
+                }
                 for program in after.programs - before.programs
             ]
         saving.upsert(self.connection, "member", versions)
@@ -297,13 +400,20 @@ class Unit:
         saving.insert_new(self.connection, "membership", joined)
 
 
+def birthday_print(sealer: Sealer, merchant: str, month_and_day: str) -> str:
+    """What a birthday is found by; the day itself is sealed like everything personal."""
+    return sealer.fingerprint(f"birthday:{merchant}:{month_and_day}")
+
+
 def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str, Any]:
     """A member's personal columns: the sealed attributes, and the fingerprints that an erasure by address needs."""
     email, phone = member.attributes.get("email"), member.attributes.get("phone")
+    birthday = member.attributes.get("birthday")
     return {
         "attributes_sealed": rows.seal_object(sealer, member.attributes, f"member:{merchant}:{member.id}"),
         "email_print": sealer.fingerprint(f"email:{str(email).strip().lower()}") if email else None,
         "phone_print": sealer.fingerprint(f"phone:{phone}") if phone else None,
+        "birthday_print": birthday_print(sealer, merchant, str(birthday)[5:10]) if birthday else None,
     }
 
 

@@ -14,11 +14,26 @@ class Adjustment(Value, frozen=True):
     reason: str
 
 
+class Charge(Value, frozen=True, array_like=True):
+    """What an award uses of a limit: its counter, how much now, and how much it was allowed before refunds.
+
+    Points in the wallet's smallest unit, money in ten-thousandths, times and members by one.
+    """
+
+    scope: str
+    period: str
+    member: str
+    amount: int
+    reserved: int
+
+
 class Award(Value, frozen=True):
     """One rule's award to one member for one subject; due = granted − taken − written_off.
 
     `subject`: ``order:<source>:<reference>``, ``sign_up`` or ``event:<key>``. `basis`: digest of the order's content
-    that adjustments were asked for. Amounts in the wallet's smallest unit.
+    that adjustments were asked for. `allowed`: what limits left of `desired`, both before refunds; None where no limit
+    applies. `cooling`: the rule had paid too short a time before, which is decided once. Amounts in the wallet's
+    smallest unit.
     """
 
     subject: str
@@ -32,6 +47,10 @@ class Award(Value, frozen=True):
     revision: int = 0
     basis: str = ""
     adjustments: tuple[Adjustment, ...] = ()
+    desired: int = 0
+    allowed: int | None = None
+    cooling: bool = False
+    charges: tuple[Charge, ...] = ()
 
     @property
     def due(self) -> int:

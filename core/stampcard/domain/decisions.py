@@ -9,11 +9,14 @@ from typing import Literal
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Balance
 
-Outcome = Literal["paid", "not_matched", "undecided", "refused", "changed", "kept"]
+Outcome = Literal["paid", "not_matched", "undecided", "refused", "changed", "kept", "limited"]
 
 
-class Reason(Value, frozen=True):
-    """Why a rule did what it did: `code` for machines, `detail` for people; `due` in the smallest unit."""
+class Reason(Value, frozen=True, omit_defaults=True):
+    """Why a rule did what it did: `code` for machines, `detail` for people; `due` in the smallest unit.
+
+    `desired`: what the rule would have paid without its limits, where that is more.
+    """
 
     rule: str
     outcome: Outcome
@@ -23,6 +26,16 @@ class Reason(Value, frozen=True):
     granted: int = 0
     taken: int = 0
     written_off: int = 0
+    desired: int = 0
+
+
+class Alert(Value, frozen=True):
+    """A budget that is used up to a share (80 or 100 %): `scope` names the rule, group or campaign and the measure."""
+
+    program: str
+    scope: str
+    period: str
+    share: int
 
 
 class Change(Value, frozen=True):

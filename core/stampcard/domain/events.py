@@ -28,8 +28,8 @@ class RefundSeen(Value, frozen=True, tag="refund_seen"):
 class CustomerSeen(Value, frozen=True, tag="customer_seen"):
     """A customer as the source shows them; `attributes` holds personal data and is stored sealed.
 
-    Attributes that every program knows: email, phone, first_name, last_name, language, country. None says that the
-    source has none any more; what it cannot tell is left out.
+    Attributes that every program knows: email, phone, first_name, last_name, language, country, timezone. None says that
+    the source has none any more; what it cannot tell is left out.
     """
 
     reference: str

@@ -15,7 +15,7 @@ MEMBER_ACCOUNTS: tuple[Account, ...] = ("pending", "active", "held", "debt")
 PROGRAM_ACCOUNTS: tuple[Account, ...] = ("issued", "redeemed", "expired", "adjusted")
 ACCOUNTS: tuple[Account, ...] = MEMBER_ACCOUNTS + PROGRAM_ACCOUNTS
 
-EntryKind = Literal["earn", "activate", "expire", "claw_back", "restore", "spend", "cancel_spend", "adjust"]
+EntryKind = Literal["earn", "activate", "expire", "claw_back", "restore", "spend", "cancel_spend", "adjust", "lapse"]
 
 
 class LotMove(Value, frozen=True, array_like=True):

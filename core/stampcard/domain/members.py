@@ -7,13 +7,14 @@ from typing import Any
 from stampcard.domain.value import Value
 
 #: Attributes that a source may always tell of a customer; a program declares others.
-BUILT_IN_ATTRIBUTES = ("email", "phone", "first_name", "last_name", "language", "country")
+BUILT_IN_ATTRIBUTES = ("email", "phone", "first_name", "last_name", "language", "country", "timezone")
 
 
 class Member(Value, frozen=True):
     """A person who takes part; everything personal is in `attributes`.
 
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
+    `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Member(Value, frozen=True):
     attributes: Mapping[str, Any] = {}
     programs: frozenset[str] = frozenset()
     erased_at: datetime | None = None
+    names: frozenset[str] = frozenset()
 
 
 class Identity(Value, frozen=True):

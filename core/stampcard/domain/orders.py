@@ -23,7 +23,7 @@ class Stamp(Value, frozen=True, order=True):
     digest: str = ""
 
 
-class OrderLine(Value, frozen=True):
+class OrderLine(Value, frozen=True, omit_defaults=True):
     """One line as placed or edited, before refunds; amounts are of the whole line, in the order's tax mode."""
 
     reference: str
@@ -35,14 +35,18 @@ class OrderLine(Value, frozen=True):
     product: str = ""
     sku: str = ""
     vendor: str = ""
+    collections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
-class OrderSnapshot(Value, frozen=True):
+class OrderSnapshot(Value, frozen=True, omit_defaults=True):
     """An order as its source showed it once; money is shop money.
 
     `tax_included`: whether line and shipping amounts contain their tax. `total`: what the customer owes for the order
     as placed or edited, before refunds. `lists_all_refunds`: the source promises that the refunds it showed with this
-    snapshot (`refund_references`) are all there are.
+    snapshot (`refund_references`) are all there are. `paid_with_points`: the part of the total that was paid with
+    points. `fulfilled_at`: since when all of it has been sent or handed over. `utc_offset`: minutes that the shop's
+    clock was ahead of UTC when the order was placed.
     """
 
     stamp: Stamp
@@ -61,9 +65,12 @@ class OrderSnapshot(Value, frozen=True):
     tags: tuple[str, ...] = ()
     lists_all_refunds: bool = False
     refund_references: tuple[str, ...] = ()
+    paid_with_points: Decimal = ZERO
+    fulfilled_at: datetime | None = None
+    utc_offset: int | None = None
 
 
-class RefundLine(Value, frozen=True):
+class RefundLine(Value, frozen=True, omit_defaults=True):
     """What a refund gives back of one line: `subtotal` in the order's tax mode, after discounts."""
 
     line: str
@@ -72,7 +79,7 @@ class RefundLine(Value, frozen=True):
     tax: Decimal = ZERO
 
 
-class Refund(Value, frozen=True):
+class Refund(Value, frozen=True, omit_defaults=True):
     """A refund as its source showed it once.
 
     `money`: the sum of its successful money transactions, positive. `shipping`: the part given back for shipping,

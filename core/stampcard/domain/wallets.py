@@ -13,7 +13,8 @@ class Lot(Value, frozen=True):
     """Points that were credited together and die together; amounts in the wallet's smallest unit.
 
     `remaining` is what can still be drawn; `expired` lapsed; `taken` went back to the program because the award shrank;
-    the rest was drawn by debits. `active` is False while the points wait for `available_from`.
+    the rest was drawn by debits. `active` is False while the points wait for `available_from`; if they wait for
+    something to happen (`waits_for`), they lapse then. `slides`: what the wallet's expiry names gives it a new date.
     """
 
     number: int
@@ -29,6 +30,8 @@ class Lot(Value, frozen=True):
     expired: int = 0
     taken: int = 0
     parent: int | None = None
+    waits_for: str = ""
+    slides: bool = False
 
 
 class Wallet(Value, frozen=True):

@@ -5,9 +5,20 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from stampcard.program.model import WalletTerms
+from stampcard.domain.value import Value
+from stampcard.program.lifetimes import Expiry, Pending, Sliding, UntilEvent
 
 _DAY = timedelta(days=1)
+
+
+class Lifetime(Value, frozen=True):
+    """Dates and origin of the lots that a grant opens; see Lot."""
+
+    available_from: datetime
+    expires_at: datetime | None
+    program_version: int
+    waits_for: str = ""
+    slides: bool = False
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -15,19 +26,29 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+def expiry_of(expire: Expiry | None, zone: ZoneInfo, day: date) -> datetime | None:
+    """When points that become usable on that local day expire: the last valid day is inclusive."""
+    return None if expire is None else midnight(expire.last_day(day) + _DAY, zone)
+
+
 def lifetime(
-    terms: WalletTerms, zone: ZoneInfo, occurred_at: datetime, *, at_once: bool = False
-) -> tuple[datetime, datetime | None]:
-    """(available_from, expires_at) of points that were earned at `occurred_at`.
+    expire: Expiry | None, pending: Pending | None, zone: ZoneInfo, occurred_at: datetime, version: int = 0
+) -> Lifetime:
+    """Dates of points that were earned at `occurred_at`.
 
     The last pending day and the last valid day are inclusive, so both moments are local midnights; the expiry clock
-    starts when the points become available. `at_once` leaves the pending period out.
+    starts when the points become available.
     """
     available_from = occurred_at
     day = occurred_at.astimezone(zone).date()
-    if terms.pending is not None and not at_once:
-        day = terms.pending.after(day) + _DAY
+    waits_for = pending.event if isinstance(pending, UntilEvent) else ""
+    if pending is not None:
+        day = pending.last_day(day) + _DAY
         available_from = midnight(day, zone)
-    if terms.expire is None:
-        return available_from, None
-    return available_from, midnight(terms.expire.after(day) + _DAY, zone)
+    return Lifetime(
+        available_from=available_from,
+        expires_at=None if waits_for else expiry_of(expire, zone, day),
+        program_version=version,
+        waits_for=waits_for,
+        slides=isinstance(expire, Sliding),
+    )

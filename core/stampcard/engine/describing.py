@@ -2,49 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from stampcard.domain.members import Member
-from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot
+from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot, OrderState, standing_refunds
+from stampcard.domain.value import Value
+from stampcard.program.history import HISTORY, WINDOWS
+from stampcard.program.model import Program
 
-_ORDER: Mapping[str, Callable[[OrderSnapshot], Any]] = {
-    "order.total": lambda order: float(order.total),
-    "order.subtotal": lambda order: float(sum((line.gross - line.discount for line in order.lines), ZERO)),
-    "order.discount": lambda order: float(sum((line.discount for line in order.lines), ZERO)),
-    "order.tax": lambda order: float(sum((line.tax for line in order.lines), order.shipping_tax)),
-    "order.shipping": lambda order: float(order.shipping),
+_Sight = Callable[[OrderSnapshot], Any]
+
+_AMOUNTS: Mapping[str, _Sight] = {
+    "order.total": lambda order: order.total,
+    "order.subtotal": lambda order: sum((line.gross - line.discount for line in order.lines), ZERO),
+    "order.discount": lambda order: sum((line.discount for line in order.lines), ZERO),
+    "order.tax": lambda order: sum((line.tax for line in order.lines), order.shipping_tax),
+    "order.shipping": lambda order: order.shipping,
+}
+_ORDER: Mapping[str, _Sight] = {
     "order.currency": lambda order: order.currency,
     "order.channel": lambda order: order.channel,
     "order.number": lambda order: order.number,
     "order.tags": lambda order: list(order.tags),
-    "order.lines": lambda order: [_line(line) for line in order.lines],
+    "order.items": lambda order: sum(line.quantity for line in order.lines),
+}
+_OF_LINES: Mapping[str, Callable[[OrderLine], Iterable[str]]] = {
+    "order.by_sku": lambda line: (line.sku,),
+    "order.by_product": lambda line: (line.product,),
+    "order.by_vendor": lambda line: (line.vendor,),
+    "order.by_collection": lambda line: line.collections,
+    "order.by_tag": lambda line: line.tags,
 }
 
 
-def _line(line: OrderLine) -> dict[str, Any]:
+def _line(line: OrderLine, rate: Decimal) -> dict[str, Any]:
     return {
         "product": line.product,
         "sku": line.sku,
         "vendor": line.vendor,
         "quantity": line.quantity,
-        "gross": float(line.gross),
-        "discount": float(line.discount),
-        "tax": float(line.tax),
+        "gross": float(line.gross * rate),
+        "discount": float(line.discount * rate),
+        "tax": float(line.tax * rate),
         "gift_card": line.gift_card,
+        "collections": list(line.collections),
+        "tags": list(line.tags),
     }
 
 
-def order_variables(order: OrderSnapshot, reads: frozenset[str]) -> dict[str, Any]:
-    """The variables of an order that conditions read, as placed or edited, before refunds."""
-    return {name: describe(order) for name, describe in _ORDER.items() if name in reads}
+def _sums(order: OrderSnapshot, names: Callable[[OrderLine], Iterable[str]], rate: Decimal) -> dict[str, float]:
+    sums: dict[str, Decimal] = {}
+    for line in order.lines:
+        for name in filter(None, names(line)):
+            sums[name] = sums.get(name, ZERO) + line.gross - line.discount
+    return {name: float(amount * rate) for name, amount in sums.items()}
 
 
-def member_variables(member: Member, reads: frozenset[str]) -> dict[str, Any]:
+def order_variables(order: OrderSnapshot, reads: frozenset[str], rate: Decimal | None = None) -> dict[str, Any]:
+    """The variables of an order that conditions read, as placed or edited, before refunds; `rate` to the program's money."""
+    seen: dict[str, Any]
+    if rate is None:
+        seen = {name: float(describe(order)) for name, describe in _AMOUNTS.items() if name in reads}
+    else:
+        seen = {name: float(describe(order) * rate) for name, describe in _AMOUNTS.items() if name in reads}
+    seen.update((name, describe(order)) for name, describe in _ORDER.items() if name in reads)
+    if "order.lines" in reads:
+        seen["order.lines"] = [_line(line, rate or Decimal(1)) for line in order.lines]
+    for name, names in _OF_LINES.items():
+        if name in reads:
+            seen[name] = _sums(order, names, rate or Decimal(1))
+    return seen
+
+
+def member_variables(member: Member, reads: frozenset[str], at: datetime) -> dict[str, Any]:
     """The variables of a member that conditions read."""
     variables: dict[str, Any] = {}
     if "member.attributes" in reads:
         variables["member.attributes"] = {k: v for k, v in member.attributes.items() if v is not None}
     if "member.joined_at" in reads:
         variables["member.joined_at"] = member.joined_at
+    if "member.days" in reads:
+        variables["member.days"] = max(0, (at - member.joined_at).days)
+    if "member.tier" in reads:
+        variables["member.tier"] = ""
     return variables
+
+
+class Purchase(Value, frozen=True):
+    """What the past keeps of an order: `spend` is what the customer kept of a paid order's total."""
+
+    occurred_at: datetime
+    spend: Decimal
+    currency: str
+
+
+class Past(Value, frozen=True):
+    """A member's past: orders by (source, reference), and (occurred_at, wallet, points in the smallest unit) earned."""
+
+    purchases: Mapping[tuple[str, str], Purchase] = {}
+    points: tuple[tuple[datetime, str, int], ...] = ()
+
+
+def purchase_of(state: OrderState) -> Purchase | None:
+    """What the past keeps of an order; nothing of one that is not paid."""
+    snapshot = state.snapshot
+    if snapshot is None or not snapshot.paid:
+        return None
+    back = sum((refund.money for refund in standing_refunds(state)), ZERO)
+    spend = ZERO if snapshot.cancelled else max(ZERO, snapshot.total - back)
+    return Purchase(occurred_at=snapshot.occurred_at, spend=spend, currency=snapshot.currency)
+
+
+def history_variables(
+    past: Past, program: Program, reads: frozenset[str], at: datetime, leaving_out: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """The figures of a member's past that conditions read, up to the day of `at`, without the order at hand."""
+    zone = program.zone
+    found: dict[str, Any] = {}
+    for name in reads & HISTORY.keys():
+        asked = HISTORY[name]
+        first, end = WINDOWS[asked.window](at.astimezone(zone).date())
+        if asked.of == "points":
+            found[name] = sum(
+                points / 10 ** program.wallets[wallet].scale
+                for when, wallet, points in past.points
+                if wallet in program.wallets and when <= at and first <= when.astimezone(zone).date() < end
+            )
+            continue
+        orders = [
+            purchase
+            for key, purchase in past.purchases.items()
+            if key != leaving_out and purchase.occurred_at <= at and _inside(purchase.occurred_at, zone, first, end)
+        ]
+        if asked.of == "orders":
+            found[name] = len(orders)
+        else:
+            found[name] = float(sum((_converted(one, program) for one in orders), ZERO))
+    return found
+
+
+def _inside(moment: datetime, zone: ZoneInfo, first: Any, end: Any) -> bool:
+    return bool(first <= moment.astimezone(zone).date() < end)
+
+
+def _converted(purchase: Purchase, program: Program) -> Decimal:
+    """Spend in the program's money; nothing where it names no rate."""
+    rate = rate_of(program, purchase.currency, purchase.occurred_at)
+    return ZERO if rate is None else purchase.spend * rate
+
+
+def rate_of(program: Program, currency: str, at: datetime) -> Decimal | None:
+    """How much of the program's money one unit was worth on that day; None where the program names no rate."""
+    if currency == program.currency:
+        return Decimal(1)
+    rates = program.rates.get(currency)
+    if not rates:
+        return None
+    day = at.astimezone(program.zone).date()
+    return next((rate for first, rate in reversed(list(rates.items())) if first <= day), next(iter(rates.values())))

@@ -1,4 +1,4 @@
-"""What the rules of one program version owe for a purchase, a sign-up or an event of the merchant's own."""
+"""What one rule owes for a purchase, a sign-up or any other event, before limits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 from stampcard.domain.awards import Adjustment, Award
 from stampcard.domain.decisions import Reason
 from stampcard.engine.measuring import Measured, Part
-from stampcard.engine.versions import LiveProgram, Matched
-from stampcard.program.amounts import FixedAward
-from stampcard.program.conditions import ConditionError
-from stampcard.program.model import Rule, WalletTerms
+from stampcard.engine.versions import Offer
+from stampcard.program.amounts import Award as Form
+from stampcard.program.amounts import FixedAward, ItemAward, RateAward
+from stampcard.program.events import AMOUNT
+from stampcard.program.wallets import WalletTerms
 
 _ROUNDING: Mapping[str, str] = {
     "down": ROUND_DOWN,
@@ -21,78 +22,86 @@ _ROUNDING: Mapping[str, str] = {
     "half-up": ROUND_HALF_UP,
     "half-even": ROUND_HALF_EVEN,
 }
-
-
-def match(live: LiveProgram, on: str, variables: Mapping[str, Any]) -> list[Matched]:
-    """Every rule for this kind of event, with whether its condition holds."""
-    conditions = live.conditions.get(on)
-    if conditions is None:
-        return []
-    return [
-        true if verdict is True else not_true if verdict is False else _undecided(verdict, true.rule)
-        for (true, not_true), verdict in zip(live.verdicts[on], conditions.evaluate(variables), strict=True)
-    ]
-
-
-def _undecided(error: ConditionError, rule: Rule) -> Matched:
-    reason = Reason(rule=error.rule, outcome="undecided", code="condition_failed", detail=error.message)
-    return Matched(rule=rule, reason=reason, undecided=True)
+_NOTHING = Decimal(0)
 
 
 def owed_for_order(
-    rule: Rule, terms: WalletTerms, measured: Measured, adjustments: Sequence[Adjustment], *, cancelled: bool
+    form: Form,
+    terms: WalletTerms,
+    measured: Measured,
+    adjustments: Sequence[Adjustment],
+    formula: Decimal | None = None,
 ) -> int:
     """Points, in the wallet's smallest unit, that the order as it stands justifies.
 
     It is what the customer would have got for just what they kept: a function of the cumulative refunds, so the parts
-    of several refunds always add up.
+    of several refunds always add up. `formula`: points for the whole order, where the form is a plugin's.
     """
-    if cancelled or (measured.base > 0 and measured.kept == 0):
+    base, kept = measured.base, measured.kept
+    if measured.cancelled or (base > 0 and kept == 0):
         return 0
-    extra = sum((a.points for a in adjustments), Decimal(0))
-    whole = Part(base=measured.base, refunded=measured.base - measured.kept)
-    parts = measured.parts if terms.round_per == "line" and not isinstance(rule.award, FixedAward) else (whole,)
-    points = sum(
-        _rounded(_exact(rule, part, extra if i == 0 else Decimal(0), whole), terms) for i, part in enumerate(parts)
-    )
-    return max(0, points)
+    if isinstance(form, RateAward) and not adjustments and terms.round_per == "order":
+        return rounded(form.points * kept / form.per, terms)
+    extra = sum((a.points for a in adjustments), _NOTHING)
+    if isinstance(form, ItemAward):
+        exact = form.points * measured.items + (extra * kept / base if base else extra)
+        return max(0, rounded(exact, terms))
+    if not isinstance(form, RateAward):
+        points = form.points if isinstance(form, FixedAward) else formula or _NOTHING
+        return max(0, rounded((points + extra) * kept / base if base else points + extra, terms))
+    whole = Part(base=base, refunded=base - kept)
+    parts = measured.parts if terms.round_per == "line" else (whole,)
+    return max(0, sum(rounded(_exact(form, part, extra * (not i), whole), terms) for i, part in enumerate(parts)))
 
 
-def _exact(rule: Rule, part: Part, extra: Decimal, whole: Part) -> Decimal:
+def _exact(form: RateAward, part: Part, extra: Decimal, whole: Part) -> Decimal:
     """Points before rounding; what a plugin added shrinks with the share of the order that is kept."""
-    award = rule.award
-    if isinstance(award, FixedAward):
-        points = (award.points + extra) * part.kept / part.base if part.base else award.points + extra
-    elif not extra:
-        points = award.points * part.kept / award.per
-    else:
-        exact = Fraction(award.points) * Fraction(part.kept) / Fraction(award.per)
-        share = Fraction(whole.kept) / Fraction(whole.base) if whole.base else Fraction(1)
-        exact += Fraction(extra) * share
-        points = Decimal(exact.numerator) / Decimal(exact.denominator)
-    return points
+    if not extra:
+        return form.points * part.kept / form.per
+    exact = Fraction(form.points) * Fraction(part.kept) / Fraction(form.per)
+    share = Fraction(whole.kept) / Fraction(whole.base) if whole.base else Fraction(1)
+    exact += Fraction(extra) * share
+    return Decimal(exact.numerator) / Decimal(exact.denominator)
 
 
-def _rounded(points: Decimal, terms: WalletTerms) -> int:
-    return int(points.scaleb(terms.scale).to_integral_value(rounding=_ROUNDING[terms.rounding]))
+def rounded(points: Decimal, terms: WalletTerms) -> int:
+    """Whole points to the wallet's smallest unit."""
+    if terms.scale:
+        points = points.scaleb(terms.scale)
+    return (
+        int(points) if terms.rounding == "down" else int(points.to_integral_value(rounding=_ROUNDING[terms.rounding]))
+    )
 
 
-def owed_at_once(rule: Rule, terms: WalletTerms) -> int:
-    """Points of a fixed award on a sign-up or custom event."""
-    award = rule.award
-    return _rounded(award.points, terms) if isinstance(award, FixedAward) else 0
+def owed_at_once(form: Form, terms: WalletTerms, data: Mapping[str, Any]) -> int:
+    """Points of an award on an event that is no order; an award per amount earns on what the event says."""
+    match form:
+        case FixedAward(points=points):
+            return rounded(points, terms)
+        case RateAward(points=points, per=per):
+            amount = data.get(AMOUNT)
+            known = isinstance(amount, int | float) and not isinstance(amount, bool) and 0 < amount < 1e12  # noqa: PLR2004 - beyond it no amount is believed
+            return rounded(points * Decimal(str(amount)) / per, terms) if known else 0
+    return 0
 
 
-def explained(rule: Rule, before: Award, after: Award, measured: Measured | None) -> Reason:
+def money_of(data: Mapping[str, Any]) -> Decimal:
+    """The money that an event says it is about."""
+    amount = data.get(AMOUNT)
+    return Decimal(str(amount)) if isinstance(amount, int | float) and not isinstance(amount, bool) else _NOTHING
+
+
+def explained(offer: Offer, before: Award, after: Award, told: str, limit: str = "") -> Reason:
     """Why a rule that matched stands where it stands, and what was done now."""
-    detail = f"base {measured.base.normalize():f}, kept {measured.kept.normalize():f}" if measured else ""
+    limited = after.allowed is not None and after.allowed < after.desired
     return Reason(
-        rule=rule.id,
-        outcome="paid",
-        code="matched",
-        detail=detail,
+        rule=offer.rule.id,
+        outcome="limited" if limited else "paid",
+        code=("cooldown" if limit == "cooldown" else "limit") if limited else "matched",
+        detail=f"{told}; {limit}" if limit and told else limit or told,
         due=after.due,
         granted=after.granted - before.granted,
         taken=after.taken - before.taken,
         written_off=after.written_off - before.written_off,
+        desired=after.desired if limited else 0,
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot, Refund
 from stampcard.domain.value import Value
-from stampcard.program.model import Base
+from stampcard.program.rules import Base, Filter
 
 SHIPPING = "\0shipping"
+_ONE = Decimal(1)
 
 
 class Part(Value, frozen=True):
@@ -25,34 +26,55 @@ class Part(Value, frozen=True):
 
 
 class Measured(Value, frozen=True):
-    """A rule's base of one order: `base` before refunds, `kept` after them, in shop money."""
+    """A rule's base of one order: `base` before refunds, `kept` after them, in the program's money; `items` kept."""
 
     base: Decimal
     kept: Decimal
     parts: tuple[Part, ...]
+    items: Decimal = ZERO
+    cancelled: bool = False
+    told: str = ""
 
 
 class Measuring:
-    """Measures one order for many rules; rules with the same base share the work."""
+    """Measures one order for many rules; those whose base is one object share the work. `rate`: to the program's money."""
 
-    def __init__(self, snapshot: OrderSnapshot, refunds: Sequence[Refund]) -> None:
+    def __init__(self, snapshot: OrderSnapshot, refunds: Sequence[Refund], rate: Decimal = _ONE) -> None:
         self.snapshot = snapshot
-        self._refunds = refunds
-        self._known: dict[tuple[str, str, str, str, bool], Measured] = {}
+        self.refunds = refunds
+        self._rate = rate
+        self._known: dict[tuple[int, bool, bool], Measured] = {}
 
-    def of(self, base: Base, *, ignore_restock: bool) -> Measured:
-        """The order's base as a rule sees it."""
-        key = (base.discount, base.tax, base.shipping, base.gift_cards, ignore_restock)
+    def of(self, base: Base, *, ignore_restock: bool, refunded: bool = True) -> Measured:
+        """The order's base as a rule sees it; as placed or edited where `refunded` is false."""
+        key = (id(base), ignore_restock, refunded)
         known = self._known.get(key)
         if known is None:
-            known = measure(self.snapshot, self._refunds, base, ignore_restock=ignore_restock)
+            refunds = self.refunds if refunded else ()
+            known = measure(
+                self.snapshot, refunds, base, ignore_restock=ignore_restock, rate=self._rate, cancels=refunded
+            )
             self._known[key] = known
         return known
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the order was given back."""
+        return not self.refunds and not self.snapshot.cancelled
 
-def measure(snapshot: OrderSnapshot, refunds: Sequence[Refund], base: Base, *, ignore_restock: bool) -> Measured:
+
+def measure(
+    snapshot: OrderSnapshot,
+    refunds: Sequence[Refund],
+    base: Base,
+    *,
+    ignore_restock: bool,
+    rate: Decimal = _ONE,
+    cancels: bool = True,
+) -> Measured:
     """Measure an order for one rule; refunds that exceed the order are the caller's to leave out."""
     amounts = _amounts(snapshot, base)
+    cancelled = snapshot.cancelled and cancels
     refunded = dict.fromkeys(amounts, ZERO)
     for refund in refunds:
         if refund.lines:
@@ -60,23 +82,74 @@ def measure(snapshot: OrderSnapshot, refunds: Sequence[Refund], base: Base, *, i
                 _by_lines(snapshot, refund, base, refunded)
         else:
             _by_money(snapshot, refund, amounts, refunded)
-    parts = tuple(Part(base=amount, refunded=refunded[key]) for key, amount in amounts.items())
     total = sum(amounts.values(), ZERO)
-    kept = ZERO if snapshot.cancelled else max(ZERO, total - max(ZERO, sum(refunded.values(), ZERO)))
-    if snapshot.cancelled:
-        parts = tuple(Part(base=part.base, refunded=part.base) for part in parts)
-    return Measured(base=total, kept=kept, parts=parts)
+    kept = ZERO if cancelled else max(ZERO, total - max(ZERO, sum(refunded.values(), ZERO))) if refunds else total
+    share = _share_paid_in_money(snapshot, base) * rate
+    if share != _ONE:
+        amounts = {key: amount * share for key, amount in amounts.items()}
+        refunded = {key: amount * share for key, amount in refunded.items()}
+        total, kept = total * share, kept * share
+    if cancelled:
+        refunded = amounts
+    return Measured(
+        base=total,
+        kept=kept,
+        parts=tuple(Part(base=amount, refunded=refunded[key]) for key, amount in amounts.items()),
+        items=ZERO if cancelled else _items(snapshot, refunds, amounts),
+        cancelled=cancelled,
+        told=f"base {total.normalize():f}, kept {kept.normalize():f}",
+    )
 
 
 def _amounts(snapshot: OrderSnapshot, base: Base) -> dict[str, Decimal]:
+    counts = _counting(base)
     amounts = {
         line.reference: max(ZERO, _line_amount(snapshot, line, base))
         for line in snapshot.lines
-        if base.gift_cards == "included" or not line.gift_card
+        if (base.gift_cards == "included" or not line.gift_card) and (counts is None or counts(line))
     }
     if base.shipping == "included":
         amounts[SHIPPING] = _taxed(snapshot, snapshot.shipping, snapshot.shipping_tax, base)
     return amounts
+
+
+def _counting(base: Base) -> Callable[[OrderLine], bool] | None:
+    """Which lines the filters of a base let count; None for all."""
+    if base.only is None and base.without is None:
+        return None
+    only, without = base.only, base.without
+    return lambda line: (only is None or _fits(only, line)) and not (without is not None and _fits(without, line))
+
+
+def _fits(of: Filter, line: OrderLine) -> bool:
+    return (
+        line.product in of.product
+        or line.vendor in of.vendor
+        or any(line.sku == sku or (sku[-1:] == "*" and line.sku.startswith(sku[:-1])) for sku in of.sku)
+        or _meet(of.collection, line.collections)
+        or _meet(of.tag, line.tags)
+    )
+
+
+def _meet(left: Iterable[str], right: Sequence[str]) -> bool:
+    return any(one in right for one in left)
+
+
+def _share_paid_in_money(snapshot: OrderSnapshot, base: Base) -> Decimal:
+    if base.paid_with_points == "included" or not snapshot.paid_with_points or snapshot.total <= 0:
+        return _ONE
+    return max(ZERO, snapshot.total - snapshot.paid_with_points) / snapshot.total
+
+
+def _items(snapshot: OrderSnapshot, refunds: Sequence[Refund], amounts: dict[str, Decimal]) -> Decimal:
+    """How many items of the counting lines were kept; those of a refund without lines are not known."""
+    counts = {line.reference: line.quantity for line in snapshot.lines if line.reference in amounts}
+    back = dict.fromkeys(counts, 0)
+    for refund in refunds:
+        for given in refund.lines:
+            if given.line in back:
+                back[given.line] += given.quantity
+    return Decimal(sum(max(0, count - back[reference]) for reference, count in counts.items()))
 
 
 def _line_amount(snapshot: OrderSnapshot, line: OrderLine, base: Base) -> Decimal:

@@ -72,7 +72,16 @@ def post(
     return after, entry
 
 
+def redate(wallet: Wallet, lots: Iterable[Lot]) -> Wallet:
+    """The wallet after these lots got other dates; no point moves, so there is no entry."""
+    changed = {**wallet.lots, **{lot.number: lot for lot in lots}}
+    due = _earlier(next_change(changed.values()), wallet.left_out_until)
+    return replace(wallet, lots=changed, next_change_at=due)
+
+
 def _moves(before: Lot | None, after: Lot) -> Iterable[LotMove]:
+    if before is None and not after.expired:
+        return (LotMove(lot=after.number, account="active" if after.active else "pending", amount=after.remaining),)
     amounts: dict[Account, int] = {}
     if before is not None:
         amounts["active" if before.active else "pending"] = -before.remaining

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from stampcard.domain.awards import Award
 from stampcard.domain.ledger import Account, Entry, EntryKind
-from stampcard.domain.value import Value, replace
+from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet, draw_key
+from stampcard.engine.dating import Lifetime
 from stampcard.engine.posting import About, post
 
 RefundPolicy = Literal["only_pending", "within_balance", "unlimited"]
-
-
-class Lifetime(Value, frozen=True):
-    """Dates and origin of the lots that a grant opens."""
-
-    available_from: datetime
-    expires_at: datetime | None
-    program_version: int
 
 
 def bring_to(
@@ -53,7 +45,7 @@ def credit(
     wallet: Wallet, amount: int, lifetime: Lifetime, about: About, *, kind: EntryKind, source: Account
 ) -> tuple[Wallet, Entry]:
     """Points into a new lot; a credit that is active at once pays debt first, and the lot opens with the rest."""
-    active = lifetime.available_from <= about.now
+    active = lifetime.available_from <= about.now and not lifetime.waits_for
     payment = min(-wallet.sums.get("debt", 0), amount) if active else 0
     lots = []
     if amount > payment:
@@ -69,6 +61,8 @@ def credit(
                 subject=about.subject,
                 rule=about.rule,
                 program_version=lifetime.program_version,
+                waits_for=lifetime.waits_for,
+                slides=lifetime.slides,
             )
         )
     return post(wallet, kind, lots, {source: -amount, "debt": payment}, about)

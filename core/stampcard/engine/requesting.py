@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from stampcard.domain.wallets import Wallet
-from stampcard.engine.dating import lifetime
+from stampcard.engine.dating import Lifetime, lifetime
 from stampcard.engine.posting import About
-from stampcard.engine.refunding import Lifetime, credit
+from stampcard.engine.refunding import credit
 from stampcard.engine.spending import Debit, cancel_spend, draw, spend
 from stampcard.engine.versions import LiveProgram
+from stampcard.engine.waiting import slide
 from stampcard.engine.world import Decision, Draft, World
 from stampcard.errors import Conflict, NotFound, RequestRefused
 
 
-def decide_spend(world: World, member: str, wallet: str, amount: int, key: str, note: str) -> Decision:
-    """Spend `amount` of the smallest unit; raises InsufficientPoints."""
+def decide_spend(
+    world: World, member: str, wallet: str, amount: int, key: str, note: str, subject: str = ""
+) -> Decision:
+    """Spend `amount` of the smallest unit, maybe on an order (`subject`); raises InsufficientPoints."""
     _positive(amount)
-    _program_of(world, wallet)
+    live = _program_of(world, wallet)
+    if not live.program.wallets[wallet].spendable:
+        raise RequestRefused("not_spendable", f"points of the wallet {wallet!r} count for status and cannot be spent")
+    _still_open(live, world.now)
     draft = Draft(world)
     about = About(occurred_at=world.now, now=world.now, subject=f"spend:{key}", note=note)
-    after, debit, entry = spend(draft.wallet(member, wallet), key, amount, about)
+    after, debit, entry = spend(draft.wallet(member, wallet), key, amount, about, subject)
     draft.keep(after, entry)
-    return draft.decision(debit=debit)
+    if live.slides:
+        slide(draft, live, member, "spend", world.now)
+    draft.debits.append(debit)
+    return draft.decision()
 
 
 def decide_cancel_spend(world: World, debit: Debit, note: str) -> Decision:
@@ -37,8 +47,9 @@ def decide_cancel_spend(world: World, debit: Debit, note: str) -> Decision:
     wallet, debit, entry = cancel_spend(
         wallet, debit, terms.returned_to_dead_lot, _from_now(world, live, wallet), about
     )
-    draft.keep(wallet, entry)
-    return draft.decision(debit=debit)
+    draft.keep(wallet, *([entry] if entry else []))
+    draft.debits.append(debit)
+    return draft.decision()
 
 
 def decide_adjust(world: World, member: str, wallet: str, points: int, key: str, note: str) -> Decision:
@@ -67,6 +78,18 @@ def decide_settle(world: World, wallets: Iterable[Wallet]) -> Decision:
     return draft.decision()
 
 
+def _still_open(live: LiveProgram, now: datetime) -> None:
+    """Raise RequestRefused once a program that ends lets nobody spend any more."""
+    program, ending = live.program, live.program.ending
+    over = program.state == "ended" or (
+        program.state == "ending" and ending is not None and now.astimezone(program.zone).date() > ending.last_redeem
+    )
+    if over:
+        raise RequestRefused(
+            "program_ended", f"the program {live.name!r} has ended: its points cannot be spent any more"
+        )
+
+
 def _positive(amount: int) -> None:
     if amount <= 0:
         raise RequestRefused("amount_not_positive", f"the amount must be above 0, not {amount}")
@@ -81,6 +104,4 @@ def _program_of(world: World, wallet: str) -> LiveProgram:
 
 def _from_now(world: World, live: LiveProgram, wallet: Wallet) -> Lifetime:
     """Dates of points that are given today and usable at once."""
-    terms = live.program.wallets[wallet.name]
-    available_from, expires_at = lifetime(terms, live.program.zone, world.now, at_once=True)
-    return Lifetime(available_from=available_from, expires_at=expires_at, program_version=live.number)
+    return lifetime(live.program.wallets[wallet.name].expire, None, live.program.zone, world.now, live.number)

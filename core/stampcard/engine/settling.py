@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from stampcard.domain.ledger import Entry
@@ -11,15 +12,16 @@ from stampcard.engine.posting import About, post
 
 
 def settle(wallet: Wallet, until: datetime) -> tuple[Wallet, tuple[Entry, ...]]:
-    """The wallet as of `until`, with one entry per midnight and kind: pending points activate, then points expire.
+    """The wallet as of `until`, with one entry per midnight and kind.
 
-    Pure and the same for writers and readers, so that a late timer changes no figure that anybody sees.
+    Pending points activate, those that waited in vain lapse, then points expire. Pure and the same for writers and
+    readers, so that a late timer changes no figure that anybody sees.
     """
     entries: list[Entry] = []
     while (due := wallet.next_change_at) is not None and due <= until:
         about = About(occurred_at=due, now=until)
         known = len(entries)
-        for step in (_activate, _expire):
+        for step in (_activate, _lapse, _expire):
             wallet, entry = step(wallet, due, about)
             if entry is not None:
                 entries.append(entry)
@@ -31,18 +33,40 @@ def settle(wallet: Wallet, until: datetime) -> tuple[Wallet, tuple[Entry, ...]]:
     return wallet, tuple(entries)
 
 
-def _activate(wallet: Wallet, due: datetime, about: About) -> tuple[Wallet, Entry | None]:
-    waiting = [lot for lot in wallet.lots.values() if not lot.active and lot.remaining and lot.available_from <= due]
-    if not waiting:
-        return wallet, None
+def activate(wallet: Wallet, waiting: Iterable[Lot], about: About) -> tuple[Wallet, Entry]:
+    """The lots, as they are to be, become usable; debt is paid first."""
     debt = -wallet.sums.get("debt", 0)
     paid = 0
     lots: list[Lot] = []
     for lot in sorted(waiting, key=lambda lot: lot.number):
         payment = min(debt - paid, lot.remaining)
         paid += payment
-        lots.append(replace(lot, active=True, remaining=lot.remaining - payment))
+        lots.append(replace(lot, active=True, waits_for="", remaining=lot.remaining - payment))
     return post(wallet, "activate", lots, {"debt": paid}, about)
+
+
+def lapse(wallet: Wallet, waiting: Iterable[Lot], about: About) -> tuple[Wallet, Entry]:
+    """Pending points are cancelled."""
+    lots = [replace(lot, waits_for="", remaining=0, expired=lot.expired + lot.remaining) for lot in waiting]
+    return post(wallet, "lapse", lots, {}, about)
+
+
+def _due(wallet: Wallet, due: datetime, *, in_vain: bool) -> list[Lot]:
+    return [
+        lot
+        for lot in wallet.lots.values()
+        if not lot.active and lot.remaining and lot.available_from <= due and bool(lot.waits_for) is in_vain
+    ]
+
+
+def _activate(wallet: Wallet, due: datetime, about: About) -> tuple[Wallet, Entry | None]:
+    waiting = _due(wallet, due, in_vain=False)
+    return activate(wallet, waiting, about) if waiting else (wallet, None)
+
+
+def _lapse(wallet: Wallet, due: datetime, about: About) -> tuple[Wallet, Entry | None]:
+    waiting = _due(wallet, due, in_vain=True)
+    return lapse(wallet, waiting, about) if waiting else (wallet, None)
 
 
 def _expire(wallet: Wallet, due: datetime, about: About) -> tuple[Wallet, Entry | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from stampcard.domain.ledger import Account, Entry, EntryKind
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Lot, Wallet, draw_key
+from stampcard.engine.dating import Lifetime
 from stampcard.engine.posting import About, post
-from stampcard.engine.refunding import Lifetime
 from stampcard.errors import InsufficientPoints
 
 DeadLotRule = Literal["expire", "renew"]
@@ -22,7 +23,10 @@ class Draw(Value, frozen=True, array_like=True):
 
 
 class Debit(Value, frozen=True):
-    """A spend: what it drew, in draw order, and whether it was cancelled."""
+    """A spend: what it drew, in draw order, how much of that was given back, and whether it was cancelled.
+
+    `subject`: the order that it paid for, if it was one.
+    """
 
     key: str
     member: str
@@ -30,6 +34,13 @@ class Debit(Value, frozen=True):
     amount: int
     draws: tuple[Draw, ...]
     cancelled: bool = False
+    subject: str = ""
+    returned: int = 0
+
+    @property
+    def left(self) -> int:
+        """What is still spent."""
+        return self.amount - self.returned
 
 
 def draw(
@@ -56,16 +67,27 @@ def draw(
     return wallet, entry, tuple(draws)
 
 
-def spend(wallet: Wallet, key: str, amount: int, about: About) -> tuple[Wallet, Debit, Entry]:
+def spend(wallet: Wallet, key: str, amount: int, about: About, subject: str = "") -> tuple[Wallet, Debit, Entry]:
     """Spend points; the debit remembers its lots."""
     wallet, entry, draws = draw(wallet, amount, about, kind="spend", target="redeemed")
-    return wallet, Debit(key=key, member=wallet.member, wallet=wallet.name, amount=amount, draws=draws), entry
+    debit = Debit(key=key, member=wallet.member, wallet=wallet.name, amount=amount, draws=draws, subject=subject)
+    return wallet, debit, entry
 
 
 def cancel_spend(
     wallet: Wallet, debit: Debit, dead_lots: DeadLotRule, renewal: Lifetime, about: About
+) -> tuple[Wallet, Debit, Entry | None]:
+    """Put what is still spent back into the lots it came from; see `give_back`."""
+    if not debit.left:
+        return wallet, replace(debit, cancelled=True), None
+    wallet, debit, entry = give_back(wallet, debit, debit.left, dead_lots, renewal, about)
+    return wallet, replace(debit, cancelled=True), entry
+
+
+def give_back(
+    wallet: Wallet, debit: Debit, amount: int, dead_lots: DeadLotRule, renewal: Lifetime, about: About
 ) -> tuple[Wallet, Debit, Entry]:
-    """Put the points back into the lots they came from, with their old dates; debt is paid first.
+    """Put points back into the lots they came from, with their old dates; debt is paid first.
 
     Points of a lot that died meanwhile expire with it, or go into a successor with the dates of `renewal`.
     """
@@ -73,11 +95,11 @@ def cancel_spend(
     paid = 0
     lots: dict[int, Lot] = {}
     opened = wallet.opened
-    for part in debit.draws:
-        payment = min(debt - paid, part.amount)
+    for number, part in _drawn(debit, amount):
+        payment = min(debt - paid, part)
         paid += payment
-        back = part.amount - payment
-        lot = lots.get(part.lot, wallet.lots[part.lot])
+        back = part - payment
+        lot = lots.get(number, wallet.lots[number])
         dead = lot.expires_at is not None and lot.expires_at <= about.now
         if not back:
             continue
@@ -88,8 +110,20 @@ def cancel_spend(
         else:
             opened += 1
             lots[opened] = _successor(lot, opened, back, renewal, about)
-    wallet, entry = post(wallet, "cancel_spend", lots.values(), {"redeemed": -debit.amount, "debt": paid}, about)
-    return wallet, replace(debit, cancelled=True), entry
+    wallet, entry = post(wallet, "cancel_spend", lots.values(), {"redeemed": -amount, "debt": paid}, about)
+    return wallet, replace(debit, returned=debit.returned + amount), entry
+
+
+def _drawn(debit: Debit, amount: int) -> Iterator[tuple[int, int]]:
+    """The lots that the next `amount` points to be given back came from, after what was given back before."""
+    skip = debit.returned
+    for draw_ in debit.draws:
+        skipped = min(skip, draw_.amount)
+        skip -= skipped
+        part = min(draw_.amount - skipped, amount)
+        amount -= part
+        if part:
+            yield draw_.lot, part
 
 
 def _successor(lot: Lot, number: int, amount: int, renewal: Lifetime, about: About) -> Lot:
@@ -105,4 +139,5 @@ def _successor(lot: Lot, number: int, amount: int, renewal: Lifetime, about: Abo
         rule=lot.rule,
         program_version=lot.program_version,
         parent=lot.number,
+        slides=renewal.slides,
     )

@@ -7,14 +7,42 @@ from datetime import datetime
 
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
+from stampcard.program.campaigns import Campaign
 from stampcard.program.conditions import ConditionSet, compile_conditions
-from stampcard.program.model import Program, Rule
+from stampcard.program.lifetimes import Expiry, Pending, Sliding
+from stampcard.program.limits import Limit
+from stampcard.program.model import Program
+from stampcard.program.rules import Base, Rule
+from stampcard.program.wallets import WalletTerms
+
+
+class Bound(Value, frozen=True):
+    """A limit with what it limits: ``rule:<id>``, ``group:<name>`` or ``campaign:<name>``, and what it measures."""
+
+    scope: str
+    limit: Limit
+
+
+class Offer(Value, frozen=True):
+    """A rule with all that the rest of its program says about it. Rules with equal bases have the same object as `base`.
+
+    `plain`: nothing but its condition decides whether it pays, and nothing limits it.
+    """
+
+    rule: Rule
+    base: Base
+    terms: WalletTerms
+    expire: Expiry | None
+    pending: Pending | None
+    campaign: Campaign | None
+    bounds: tuple[Bound, ...]
+    plain: bool
 
 
 class Matched(Value, frozen=True):
     """A rule that pays, or one that does not, with the reason; `undecided` when its condition failed."""
 
-    rule: Rule
+    offer: Offer
     reason: Reason | None = None
     undecided: bool = False
 
@@ -26,32 +54,107 @@ class LiveProgram(Value, frozen=True):
     valid_from: datetime
     program: Program
     conditions: Mapping[str, ConditionSet]
-    #: For each rule of an event type: what it comes to when its condition is true, and when it is not.
+    #: For each rule of an event type, by priority: what it comes to when its condition is true, and when it is not.
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
+    #: Every variable that any condition reads.
+    reads: frozenset[str] = frozenset()
+    #: Whether the expiry of any wallet slides.
+    slides: bool = False
+    #: Whether any condition asks for a member's past, anything is limited, anything is for members whom it names.
+    recalls: bool = False
+    counts: bool = False
+    names_members: bool = False
+
+    @property
+    def name(self) -> str:
+        """The program's."""
+        return self.program.program
 
 
 def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram:
     """A version with its conditions compiled."""
     conditions = compile_conditions(program)
+    bases: dict[Base, Base] = {}
+    offers = {rule.id: _offer(program, rule, bases.setdefault(rule.base, rule.base)) for rule in program.rules}
+    verdicts = {
+        on: tuple((Matched(offer=offers[r.id]), _not_true(offers[r.id])) for r in of.rules)
+        for on, of in conditions.items()
+    }
+    reads = frozenset[str]().union(*(of.reads for of in conditions.values()))
     return LiveProgram(
         number=number,
         valid_from=valid_from,
         program=program,
         conditions=conditions,
-        verdicts={on: tuple((Matched(rule=r), _not_true(r)) for r in of.rules) for on, of in conditions.items()},
+        verdicts=verdicts,
+        reads=reads,
+        slides=any(isinstance(terms.expire, Sliding) for terms in program.wallets.values()),
+        recalls=any(name.startswith("history.") for name in reads),
+        counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values()),
+        names_members=program.names_members,
     )
 
 
-def _not_true(rule: Rule) -> Matched:
+def _offer(program: Program, rule: Rule, base: Base) -> Offer:
+    terms = program.wallets[rule.wallet]
+    campaign = program.campaigns.get(rule.campaign)
+    holders = [(f"rule:{rule.id}", rule.limits)]
+    holders += [(f"group:{name}", program.groups[name].limits) for name in rule.groups]
+    holders += [(f"campaign:{rule.campaign}", campaign.limits)] if campaign else []
+    bounds = tuple(Bound(scope=f"{scope}:{limit.name}", limit=limit) for scope, limits in holders for limit in limits)
+    conditioned = campaign or rule.during or rule.who or rule.values or rule.cooldown or rule.stack != "add"
+    return Offer(
+        rule=rule,
+        base=base,
+        terms=terms,
+        expire=rule.expire if "expire" in rule.overrides else terms.expire,
+        pending=rule.pending if "pending" in rule.overrides else terms.pending,
+        campaign=campaign,
+        bounds=bounds,
+        plain=not (conditioned or bounds) and rule.enabled,
+    )
+
+
+def _not_true(offer: Offer) -> Matched:
+    rule = offer.rule
     reason = Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
-    return Matched(rule=rule, reason=reason)
+    return Matched(offer=offer, reason=reason)
 
 
 class Programs(Value, frozen=True):
-    """Every version of every program of a merchant, each program's versions in ascending order."""
+    """Every version of every program of a merchant, each program's versions in ascending order.
+
+    `stopped`: what was switched off: ``program:<id>``, ``rule:<program>/<id>``, ``campaign:<program>/<id>``.
+    """
 
     revision: int = 0
     versions: Mapping[str, tuple[LiveProgram, ...]] = {}
+    stopped: frozenset[str] = frozenset()
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every variable that any condition of any version reads."""
+        return frozenset[str]().union(*(live.reads for versions in self.versions.values() for live in versions))
+
+    @property
+    def recalls(self) -> bool:
+        """Whether any condition asks for a member's past."""
+        return any(live.recalls for versions in self.versions.values() for live in versions)
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything is limited."""
+        return any(live.counts for versions in self.versions.values() for live in versions)
+
+    @property
+    def slides(self) -> bool:
+        """Whether the expiry of any wallet slides."""
+        return any(live.slides for versions in self.versions.values() for live in versions)
+
+    @property
+    def names_members(self) -> bool:
+        """Whether any program is for members whom it names."""
+        return any(live.names_members for versions in self.versions.values() for live in versions)
 
     def valid_at(self, program: str, moment: datetime) -> LiveProgram | None:
         """The version that was valid at that moment, or None before the first."""
@@ -59,20 +162,28 @@ class Programs(Value, frozen=True):
 
     def numbered(self, program: str, number: int) -> LiveProgram | None:
         """A version by its number."""
-        return next((v for v in self.versions.get(program, ()) if v.number == number), None)
+        versions = self.versions.get(program, ())
+        if 0 < number <= len(versions) and versions[number - 1].number == number:
+            return versions[number - 1]
+        return next((v for v in versions if v.number == number), None)
 
-    def newest(self) -> tuple[LiveProgram, ...]:
-        """The newest version of each program."""
-        return tuple(versions[-1] for _, versions in sorted(self.versions.items()))
+    def current(self, now: datetime) -> tuple[LiveProgram, ...]:
+        """The version of each program that is valid now, by program; a program that only begins later has none."""
+        return tuple(live for versions in self.versions.values() if (live := _valid(versions, now)) is not None)
 
     def of_wallet(self, wallet: str) -> LiveProgram | None:
         """The newest version of the program that a wallet belongs to; wallet names are unique per merchant."""
-        return next((live for live in self.newest() if wallet in live.program.wallets), None)
+        return next((vs[-1] for vs in self.versions.values() if wallet in vs[-1].program.wallets), None)
 
 
-def assembled(versions: Iterable[LiveProgram], revision: int) -> Programs:
+def _valid(versions: tuple[LiveProgram, ...], now: datetime) -> LiveProgram | None:
+    newest = versions[-1]
+    return newest if newest.valid_from <= now else next((v for v in reversed(versions) if v.valid_from <= now), None)
+
+
+def assembled(versions: Iterable[LiveProgram], revision: int, stopped: frozenset[str] = frozenset()) -> Programs:
     """Versions grouped by program."""
     grouped: dict[str, list[LiveProgram]] = {}
-    for live in sorted(versions, key=lambda live: live.number):
-        grouped.setdefault(live.program.program, []).append(live)
-    return Programs(revision=revision, versions={name: tuple(of) for name, of in grouped.items()})
+    for live in sorted(versions, key=lambda live: (live.name, live.number)):
+        grouped.setdefault(live.name, []).append(live)
+    return Programs(revision=revision, versions={name: tuple(of) for name, of in grouped.items()}, stopped=stopped)

@@ -4,38 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from stampcard.domain.awards import Adjustment, Award
-from stampcard.domain.decisions import Reason
+from stampcard.domain.decisions import Alert, Reason
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY, OrderState
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Wallet
-from stampcard.engine.dating import lifetime
-from stampcard.engine.refunding import Lifetime
+from stampcard.engine.counting import CounterKey, Counters
+from stampcard.engine.dating import Lifetime, lifetime
+from stampcard.engine.describing import Past
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
-from stampcard.engine.versions import LiveProgram, Programs
+from stampcard.engine.versions import LiveProgram, Offer, Programs
 
 #: (member, program, rule)
 AwardKey = tuple[str, str, str]
 Adjuster = Callable[[Event, Member, Award, Mapping[str, Any]], Sequence[Adjustment]]
+#: (name, event, member, base, facts) → points
+FormulaWorker = Callable[[str, Event, Member, Decimal, Mapping[str, Any]], Decimal]
 
 
-class Pin(Value, frozen=True):
+class Facts(Value, frozen=True):
+    """What plugins know for one event, and, for what they do not, why."""
+
+    known: Mapping[str, Any] = {}
+    lacking: Mapping[str, str] = {}
+
+
+NO_FACTS = Facts()
+
+
+class Pin(Value, frozen=True, omit_defaults=True):
     """What an order keeps of the moment when a program first decided it.
 
     `version` 0 with `refused` means: this program never awards the order, for that reason. `member` holds the variables
-    of `owner` as the conditions saw them; an order that changes hands keeps the version and sees its new owner.
+    of `owner` as the conditions saw them, with history, facts and zone; an order that changes hands keeps the version
+    and sees its new owner. `stopped`: what was switched off; `lacking`: facts that were not known, and why.
     """
 
     version: int
     refused: str = ""
     owner: str = ""
     member: Mapping[str, Any] = {}
+    stopped: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = {}
 
 
 class Order(Value, frozen=True):
@@ -54,6 +71,11 @@ class Order(Value, frozen=True):
         """What its awards are keyed by."""
         return f"order:{self.source}:{self.reference}"
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """(source, reference)."""
+        return self.source, self.reference
+
 
 class World(Value, frozen=True):
     """All that one unit of work has loaded; decisions read it and never change it."""
@@ -64,7 +86,11 @@ class World(Value, frozen=True):
     orders: Mapping[tuple[str, str], Order] = {}
     awards: Mapping[str, Mapping[AwardKey, Award]] = {}
     wallets: Mapping[tuple[str, str], Wallet] = {}
+    debits: Mapping[str, tuple[Debit, ...]] = {}
+    counters: Mapping[CounterKey, int] = {}
+    pasts: Mapping[str, Past] = {}
     adjust: Adjuster | None = None
+    work_out: FormulaWorker | None = None
 
 
 class Decision(Value, frozen=True):
@@ -79,9 +105,16 @@ class Decision(Value, frozen=True):
     wallets: tuple[Wallet, ...] = ()
     awards: tuple[Award, ...] = ()
     entries: tuple[Entry, ...] = ()
-    debit: Debit | None = None
+    counters: Mapping[CounterKey, int] = {}
+    alerts: tuple[Alert, ...] = ()
+    debits: tuple[Debit, ...] = ()
     reasons: tuple[Reason, ...] = ()
     refetch: Refetch | None = None
+
+    @property
+    def debit(self) -> Debit | None:
+        """The one that was asked for."""
+        return self.debits[0] if self.debits else None
 
 
 class Draft:
@@ -91,6 +124,10 @@ class Draft:
         self.world = world
         self.member: Member | None = None
         self.reasons: list[Reason] = []
+        self.debits: list[Debit] = []
+        self.counters = Counters(world.counters)
+        #: Budgets that this decision counts against: counter → limit, in the counter's unit.
+        self.budgets: dict[CounterKey, int] = {}
         self._wallets: dict[tuple[str, str], Wallet] = {}
         self._awards: dict[tuple[str, AwardKey], Award] = {}
         self._entries: list[Entry] = []
@@ -112,16 +149,25 @@ class Draft:
         self._wallets[wallet.member, wallet.name] = wallet
         self._entries.extend(entries)
 
-    def lifetime(self, live: LiveProgram, wallet: str, occurred_at: datetime) -> Lifetime:
-        """Dates of what is earned at that moment; all rules of an order share one answer."""
-        key = (live.program.program, live.number, wallet, occurred_at)
+    def knows(self, member: str, name: str) -> bool:
+        """Whether this decision has a member's wallet in hand already."""
+        return (member, name) in self._wallets
+
+    def lifetime(self, live: LiveProgram, offer: Offer, occurred_at: datetime) -> Lifetime:
+        """Dates of what a rule pays for that moment; rules with the wallet's own terms share one answer."""
+        rule = offer.rule
+        key = (live.name, live.number, f"{rule.wallet}/{rule.id}" if rule.overrides else rule.wallet, occurred_at)
         known = self._lifetimes.get(key)
         if known is None:
-            terms = live.program.wallets[wallet]
-            available_from, expires_at = lifetime(terms, live.program.zone, occurred_at)
-            if terms.pending is None:  # a source whose clock is ahead of ours must not make points wait
-                available_from = min(available_from, self.world.now)
-            known = Lifetime(available_from=available_from, expires_at=expires_at, program_version=live.number)
+            known = lifetime(offer.expire, offer.pending, live.program.zone, occurred_at, live.number)
+            if offer.pending is None and known.available_from > self.world.now:
+                # A source whose clock is ahead of ours must not make points wait.
+                known = Lifetime(
+                    available_from=self.world.now,
+                    expires_at=known.expires_at,
+                    program_version=live.number,
+                    slides=known.slides,
+                )
             self._lifetimes[key] = known
         return known
 
@@ -129,20 +175,22 @@ class Draft:
         """Remember an award's new value."""
         self._awards[award.subject, (award.member, award.program, award.rule)] = award
 
-    def decision(
-        self, order: Order | None = None, debit: Debit | None = None, refetch: Refetch | None = None
-    ) -> Decision:
+    def decision(self, order: Order | None = None, refetch: Refetch | None = None) -> Decision:
         """The decision; lots that were credited for days long past are settled once more."""
+        now = self.world.now
         for wallet in list(self._wallets.values()):
-            settled, entries = settle(wallet, self.world.now)
-            self.keep(settled, *entries)
+            if wallet.next_change_at is not None and wallet.next_change_at <= now:
+                settled, entries = settle(wallet, now)
+                self.keep(settled, *entries)
         return Decision(
             order=order,
             member=self.member,
             wallets=tuple(self._wallets.values()),
             awards=tuple(self._awards.values()),
             entries=tuple(self._entries),
-            debit=debit,
+            counters=self.counters.changed,
+            alerts=self.counters.alerts(self.budgets) if self.budgets else (),
+            debits=tuple(self.debits),
             reasons=tuple(self.reasons),
             refetch=refetch,
         )

@@ -97,6 +97,27 @@ class Hooks:
                 raise PluginError(plugin, f"award_adjustments failed: {place_of(error)}") from error
         return tuple(adjustments)
 
+    def award_formula(
+        self, formula: str, event: Event, member: Member, base: Decimal, facts: Mapping[str, Any]
+    ) -> Decimal:
+        """What the first plugin that knows the formula works out.
+
+        Raises PluginSuspended if one that must be asked is suspended, PluginError if one fails or none knows it.
+        """
+        for plugin, function in self._hooks.get("award_formula", ()):
+            if plugin in self._suspended:
+                self._skip(plugin, "award_formula")
+                raise PluginSuspended(plugin, f"is suspended after {PATIENCE} failures in a row")
+            try:
+                with self._watched(plugin, "award_formula"):
+                    points = function(formula=formula, event=event, member=member, base=base, facts=facts)
+                    _check_points(points)
+            except Exception as error:
+                raise PluginError(plugin, f"award_formula failed: {place_of(error)}") from error
+            if points is not None:
+                return points  # type: ignore[no-any-return]
+        raise PluginError("(any)", f"no plugin knows the formula {formula!r}")
+
     def outbound_commands(
         self, change: Change, member: Member, connections: Mapping[str, Sequence[tuple[str, Identity | None]]]
     ) -> list[tuple[str, Command]]:
@@ -174,6 +195,11 @@ def _checked(answer: Iterable[T], kind: type[T], sound: Any) -> list[T]:
         if not isinstance(item, kind) or not sound(item):
             raise TypeError(f"not a sound {kind.__name__}")
     return found
+
+
+def _check_points(points: object) -> None:
+    if points is not None and not (isinstance(points, Decimal) and points.is_finite() and points >= 0):
+        raise TypeError("not a Decimal of 0 or more")
 
 
 def _sound_adjustment(adjustment: Adjustment) -> bool:

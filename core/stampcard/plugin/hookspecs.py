@@ -1,4 +1,4 @@
-"""Every hook of the plugin API, version 1.0, on one page.
+"""Every hook of the plugin API, version 1.1, on one page.
 
 pluggy finds and lists the implementations; the host calls them one by one, in the order of the plugins' names, guarded,
 and names the plugin that failed. Hooks return data and change no argument. Only `connect` and `event_committed` are
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from stampcard.domain.awards import Adjustment, Award
     from stampcard.domain.commands import Command
     from stampcard.domain.decisions import Change
@@ -48,6 +50,17 @@ def award_adjustments(  # type: ignore[empty-body]
 
     Asked when an order is first awarded and again after an edit, never for refunds or replays: the answer is kept on
     the award. A failure quarantines the delivery, because its points would be wrong.
+    """
+
+
+@hookspec
+def award_formula(
+    formula: str, event: Event, member: Member, base: Decimal, facts: Mapping[str, Any]
+) -> Decimal | None:
+    """Work out the whole points that ``award: formula NAME`` pays for an order of that base, before refunds; pure.
+
+    None for a name that is not yours. Asked again for an edit, and for each refund, so the same must be answered for
+    the same. A failure quarantines the delivery, because its points would be wrong.
     """
 
 

@@ -1,51 +1,31 @@
-"""Short forms of the program file: "12 months", "60 days", "1 per 1 EUR"."""
+"""Short forms of the program file for amounts: "1 per 1 EUR", "2 per item", "x1.5", "5 EUR", "30 %"."""
 
 from __future__ import annotations
 
-import calendar
 import re
-from datetime import date, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
 
-Unit = Literal["days", "months", "years"]
-
-#: Longest period for each unit; beyond it a date would leave the calendar.
-LONGEST: dict[Unit, int] = {"days": 36_500, "months": 1_200, "years": 100}
-
 MOST_POINTS = Decimal(1_000_000_000)
+MOST_TIMES = Decimal(100)
+WHOLE = Decimal(100)
 
-_UNITS = "|".join(unit.removesuffix("s") for unit in get_args(Unit))
-_PERIOD = re.compile(rf"([1-9][0-9]{{0,5}}) +({_UNITS})s?")
-_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
-_FIXED = re.compile(_NUMBER)
-_RATE = re.compile(rf"({_NUMBER}) +per +({_NUMBER}) +([A-Z]{{3}})")
+NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
+_FIXED = re.compile(NUMBER)
+_RATE = re.compile(rf"({NUMBER}) +per +({NUMBER}) +([A-Z]{{3}})")
+_ITEM = re.compile(rf"({NUMBER}) +per +item")
+_TIMES = re.compile(rf"x *({NUMBER})")
+_FORMULA = re.compile(r"formula +([a-z][a-z0-9_-]{0,39})")
+_WORTH = re.compile(rf"({NUMBER}) +([A-Z]{{3}}) +per +({NUMBER})")
+_SHARE = re.compile(rf"({NUMBER}) *%")
 
 
 class Short(BaseModel):
     """A value that the program file writes in a short form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Period(Short):
-    """A length of time on the calendar."""
-
-    count: int
-    unit: Unit
-
-    def after(self, day: date) -> date:
-        """The day that lies one period later; the 31st becomes the last day of a shorter month."""
-        if self.unit == "days":
-            return day + timedelta(days=self.count)
-        months = day.year * 12 + day.month - 1 + self.count * (12 if self.unit == "years" else 1)
-        year, month = months // 12, months % 12 + 1
-        return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.unit}"
 
 
 class FixedAward(Short):
@@ -68,58 +48,91 @@ class RateAward(Short):
         return f"{self.points:f} per {self.per:f} {self.currency}"
 
 
-Award = FixedAward | RateAward
+class ItemAward(Short):
+    """`points` for each item of the lines that count."""
+
+    points: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.points:f} per item"
 
 
-def read_period(written: Any) -> Period | None:
-    """The period that "12 months" means; None for "none"; raises ValueError."""
-    if written is None or isinstance(written, Period):
-        return written
-    if written == "none":
-        return None
-    found = _PERIOD.fullmatch(written.strip()) if isinstance(written, str) else None
-    if found is None:
-        message = "write none, or a number with days, months or years, such as '12 months'"
-        raise ValueError(message)
-    count, unit = int(found[1]), next(unit for unit in LONGEST if unit == f"{found[2]}s")
-    if count > LONGEST[unit]:
-        message = f"{count} {unit} is too long: at most {LONGEST[unit]} {unit}"
-        raise ValueError(message)
-    return Period(count=count, unit=unit)
+class Multiplier(Short):
+    """What the other rules pay into the wallet, so many times in all; its own award is what that is more."""
+
+    times: Decimal
+
+    def __str__(self) -> str:
+        return f"x{self.times:f}"
 
 
-def read_days(written: Any) -> Period | None:
-    """Like `read_period`, for what counts in days only."""
-    period = read_period(written)
-    if period is not None and period.unit != "days":
-        message = "write none, or a number of days, such as '14 days'"
-        raise ValueError(message)
-    return period
+class Formula(Short):
+    """Points that a plugin works out."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"formula {self.name}"
 
 
-def read_lateness(written: Any) -> timedelta:
-    """The time that "60 days" means; raises ValueError."""
-    if isinstance(written, timedelta):
-        return written
-    period = read_days(written)
-    if period is None:
-        message = "write a number of days, such as '60 days'"
-        raise ValueError(message)
-    return timedelta(days=period.count)
+Award = FixedAward | RateAward | ItemAward | Multiplier | Formula
+
+
+class Worth(Short):
+    """`money` for each `points`: what the points of a wallet are a liability of."""
+
+    money: Decimal
+    currency: str
+    points: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.money:f} {self.currency} per {self.points:f}"
 
 
 def read_award(written: Any) -> Award:
-    """The award that "1 per 1 EUR" or a plain number means; raises ValueError."""
-    if isinstance(written, FixedAward | RateAward):
+    """The award that "1 per 1 EUR", "2 per item", "x1.5", "formula NAME" or a plain number means; raises ValueError."""
+    if isinstance(written, Award):
         return written
     text = str(written).strip() if isinstance(written, int | float | Decimal | str) else ""
     if _FIXED.fullmatch(text) and not isinstance(written, bool):
         return FixedAward(points=_positive(text))
-    found = _RATE.fullmatch(text)
+    if found := _RATE.fullmatch(text):
+        return RateAward(points=_positive(found[1]), per=_positive(found[2]), currency=found[3])
+    if found := _ITEM.fullmatch(text):
+        return ItemAward(points=_positive(found[1]))
+    if found := _TIMES.fullmatch(text):
+        times = Decimal(found[1])
+        if not 1 < times <= MOST_TIMES:
+            message = f"x{found[1]} is out of range: more than x1, at most x{MOST_TIMES:f}"
+            raise ValueError(message)
+        return Multiplier(times=times)
+    if found := _FORMULA.fullmatch(text):
+        return Formula(name=found[1])
+    message = "write a number of points, or '1 per 1 EUR', '2 per item', 'x2' or 'formula NAME'"
+    raise ValueError(message)
+
+
+def read_worth(written: Any) -> Worth | None:
+    """What points are worth: "1 EUR per 100"; raises ValueError."""
+    if written is None or isinstance(written, Worth):
+        return written
+    found = _WORTH.fullmatch(written.strip()) if isinstance(written, str) else None
     if found is None:
-        message = "write a number of points, or a rate such as '1 per 1 EUR'"
+        message = "write money per points, such as '1 EUR per 100'"
         raise ValueError(message)
-    return RateAward(points=_positive(found[1]), per=_positive(found[2]), currency=found[3])
+    return Worth(money=_positive(found[1]), currency=found[2], points=_positive(found[3]))
+
+
+def read_share(written: Any) -> Decimal | None:
+    """The share, in percent, that "30 %" means; raises ValueError."""
+    if written is None or isinstance(written, Decimal):
+        return written
+    found = _SHARE.fullmatch(written.strip()) if isinstance(written, str) else None
+    share = Decimal(found[1]) if found else None
+    if share is None or not 0 < share <= WHOLE:
+        message = "write a share above 0 and up to 100, such as '30 %'"
+        raise ValueError(message)
+    return share
 
 
 def _positive(text: str) -> Decimal:
@@ -130,38 +143,34 @@ def _positive(text: str) -> Decimal:
     return number
 
 
-def _schema(pattern: str, description: str, *others: dict[str, Any]) -> WithJsonSchema:
+def schema(pattern: str, description: str, *others: dict[str, Any]) -> WithJsonSchema:
+    """The JSON Schema of a text of this form, or of what else may be written."""
     text = {"type": "string", "pattern": f"^(?:{pattern})$"}
     return WithJsonSchema({"description": description} | ({"anyOf": [*others, text]} if others else text))
 
 
-_AS_WRITTEN = PlainSerializer(lambda value: "none" if value is None else str(value), return_type=str)
+#: How a short form is written out again.
+AS_WRITTEN = PlainSerializer(lambda value: "none" if value is None else str(value), return_type=str)
 
-PeriodField = Annotated[
-    Period | None,
-    PlainValidator(read_period),
-    _AS_WRITTEN,
-    _schema(f"none|{_PERIOD.pattern}", "none, or a number of days, months or years: 12 months", {"type": "null"}),
-]
-DaysField = Annotated[
-    Period | None,
-    PlainValidator(read_days),
-    _AS_WRITTEN,
-    _schema("none|[1-9][0-9]{0,5} +days?", "none, or a number of days: 14 days", {"type": "null"}),
-]
-LatenessField = Annotated[
-    timedelta,
-    PlainValidator(read_lateness),
-    PlainSerializer(lambda value: f"{value.days} days", return_type=str),
-    _schema("[1-9][0-9]{0,5} +days?", "a number of days: 60 days"),
-]
 AwardField = Annotated[
     Award,
     PlainValidator(read_award),
-    _AS_WRITTEN,
-    _schema(
-        _RATE.pattern,
-        "points per amount of money (1 per 1 EUR), or a number of points",
+    AS_WRITTEN,
+    schema(
+        "|".join(form.pattern for form in (_RATE, _ITEM, _TIMES, _FORMULA)),
+        "a number of points, or 1 per 1 EUR, 2 per item, x2, formula NAME",
         {"type": "number", "exclusiveMinimum": 0, "maximum": int(MOST_POINTS)},
     ),
+]
+WorthField = Annotated[
+    Worth | None,
+    PlainValidator(read_worth),
+    PlainSerializer(lambda value: None if value is None else str(value), return_type=str | None),
+    schema(_WORTH.pattern, "money per points: 1 EUR per 100", {"type": "null"}),
+]
+ShareField = Annotated[
+    Decimal | None,
+    PlainValidator(read_share),
+    PlainSerializer(lambda share: None if share is None else f"{share:f} %", return_type=str | None),
+    schema(_SHARE.pattern, "a share in percent: 30 %", {"type": "null"}),
 ]

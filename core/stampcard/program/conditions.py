@@ -18,6 +18,7 @@ from cel_expr_python.cel import Activation, Env, Expression, Type
 from stampcard.domain.value import Value
 from stampcard.program.environment import environment, variables
 from stampcard.program.model import Program
+from stampcard.program.rules import Rule
 from stampcard.program.wording import Flaw, failure, flaws
 
 LONGEST_CONDITION = 2_000
@@ -28,6 +29,14 @@ _OPEN_FIELD = re.compile(r"\b(member\.attributes|event\.data)\.([A-Za-z_][A-Za-z
 
 
 _READY = frozenset({bool, int, float, datetime})
+#: Parts a rule's id from the number of one of its values.
+VALUE = "#"
+_NONE: Mapping[str, Any] = {}
+
+
+def value_key(rule: str, index: int) -> str:
+    """What the condition of a rule's value is called."""
+    return f"{rule}{VALUE}{index}"
 
 
 class ConditionError(Value, frozen=True):
@@ -43,34 +52,46 @@ Verdict = bool | ConditionError
 class ConditionSet:
     """The conditions of all rules on one event type, decided together.
 
-    `rules`: those rules, in file order. `reads`: at least every variable that their conditions use; `evaluate` needs no
+    `rules`: those rules, by priority, then in file order. `reads`: at least every variable that their conditions use; `evaluate` needs no
     others.
     """
 
     def __init__(self, program: Program, on: str) -> None:
-        self.rules = tuple(rule for rule in program.rules if rule.on == on)
+        by_priority = sorted((rule for rule in program.rules if rule.on == on), key=lambda rule: rule.priority)
+        self.rules = tuple(by_priority)
         conditions = {rule.id: rule.when for rule in self.rules if rule.when is not None}
+        conditions |= {
+            value_key(rule.id, index): value.when
+            for rule in self.rules
+            for index, value in enumerate(rule.values)
+            if value.when is not None
+        }
         known = variables(program, on)
         self.reads = frozenset(name for name in known if _mentions(conditions.values(), name))
         self._dates = {f"member.attributes.{name}" for name, kind in program.attribute_types.items() if kind == "date"}
-        self._dates |= {f"event.data.{name}" for name, kind in program.events.get(on, {}).items() if kind == "date"}
+        fields = program.event_fields(on) or {}
+        self._dates |= {f"event.data.{name}" for name, kind in fields.items() if kind == "date"}
         self._environment = environment(program, on) if conditions else None
         self._single = (
             {rule: self._environment.compile(text) for rule, text in conditions.items()} if self._environment else {}
         )
         self._joined = self._join(conditions.values())
-        positions = {rule: place for place, rule in enumerate(conditions)}
+        positions = {key: place for place, key in enumerate(conditions)}
         self._places = tuple(positions.get(rule.id) for rule in self.rules)
+        self._values = {key: place for key, place in positions.items() if VALUE in key}
+        if any(value.tier is not None for rule in self.rules for value in rule.values):
+            self.reads |= {"member.tier"}
 
-    def evaluate(self, variables: Mapping[str, object]) -> list[Verdict]:
-        """A verdict for each of `rules`; a rule without a condition is True.
+    def evaluate(self, variables: Mapping[str, object]) -> tuple[list[Verdict], Mapping[str, Verdict]]:
+        """A verdict for each of `rules` (a rule without a condition is True), and for each value's condition.
 
         `variables` maps the names in `reads` to plain values, Decimals, dates, aware datetimes, and lists and mappings
         of these.
         """
         data = {name: self._handed(name, variables[name]) for name in self.reads if name in variables}
         verdicts = self._together(data) or self._singly(data)
-        return [True if place is None else verdicts[place] for place in self._places]
+        rules = [True if place is None else verdicts[place] for place in self._places]
+        return rules, {key: verdicts[place] for key, place in self._values.items()} if self._values else _NONE
 
     def _together(self, data: Mapping[str, Any]) -> list[Verdict]:
         """The verdicts of all conditions, or nothing if any of them fails."""
@@ -123,22 +144,32 @@ def compile_conditions(program: Program) -> Mapping[str, ConditionSet]:
     return {on: ConditionSet(program, on) for on in dict.fromkeys(rule.on for rule in program.rules)}
 
 
-def flaws_of(program: Program) -> list[tuple[int, Flaw]]:
-    """Everything that is wrong with the program's conditions, with the position of the rule."""
-    environments = {on: environment(program, on) for on in {rule.on for rule in program.rules if rule.when is not None}}
+def flaws_of(program: Program) -> list[tuple[tuple[int, *tuple[str | int, ...]], Flaw]]:
+    """Everything that is wrong with the program's conditions, with the rule's position and the path inside the rule."""
+    conditions = [(position, *found) for position, rule in enumerate(program.rules) for found in _conditions(rule)]
+    environments = {
+        on: environment(program, on) for on in {program.rules[position].on for position, _, _ in conditions}
+    }
     return [
-        (position, flaw)
-        for position, rule in enumerate(program.rules)
-        if rule.when is not None
-        for flaw in _flaws(program, rule.on, rule.when, environments[rule.on])
+        ((position, *path), flaw)
+        for position, path, text in conditions
+        for flaw in _flaws(program, program.rules[position].on, text, environments)
     ]
 
 
-def _flaws(program: Program, on: str, text: str, environment: Env) -> list[Flaw]:
+def _conditions(rule: Rule) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    if rule.when is not None:
+        yield ("when",), rule.when
+    for index, value in enumerate(rule.values):
+        if value.when is not None:
+            yield ("values", index, "when"), value.when
+
+
+def _flaws(program: Program, on: str, text: str, environments: Mapping[str, Env]) -> list[Flaw]:
     if len(text) > LONGEST_CONDITION:
         return [Flaw(1, 1, f"a condition has at most {LONGEST_CONDITION} characters, this has {len(text)}")]
     try:
-        kind = environment.compile(text).return_type()
+        kind = environments[on].compile(text).return_type()
     except RuntimeError as error:
         return flaws(str(error), _names(program, on))
     if kind != Type.BOOL:
@@ -148,13 +179,13 @@ def _flaws(program: Program, on: str, text: str, environment: Env) -> list[Flaw]
 
 def _names(program: Program, on: str) -> list[str]:
     attributes = (f"member.attributes.{name}" for name in program.attribute_types)
-    fields = (f"event.data.{name}" for name in program.events.get(on, {}))
+    fields = (f"event.data.{name}" for name in program.event_fields(on) or ())
     return [*variables(program, on), *attributes, *fields]
 
 
 def _unknown_fields(program: Program, on: str, text: str) -> list[Flaw]:
     """Keys of the open maps that the program never declared: the compiler cannot know them."""
-    known = {"member.attributes": list(program.attribute_types), "event.data": list(program.events.get(on, {}))}
+    known = {"member.attributes": list(program.attribute_types), "event.data": list(program.event_fields(on) or ())}
     found = []
     blanked = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
     for use in _OPEN_FIELD.finditer(blanked):

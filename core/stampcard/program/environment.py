@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from cel_expr_python.cel import Env, NewEnv, NewEnvConfigFromYaml, Type
 
-from stampcard.program.model import PURCHASE, SIGN_UP, Program
+from stampcard.program.events import OF_ORDERS
+from stampcard.program.history import HISTORY
+
+if TYPE_CHECKING:
+    from stampcard.program.model import Program
 
 _COMPARISONS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "greater_equals"}
 _NUMBERS = {"int": "int64", "uint": "uint64", "double": "double"}
@@ -21,6 +26,9 @@ stdlib:
     - {name: _+_, overloads: [{id: add_string}, {id: add_bytes}]}
 """
 
+#: How much was bought of what: order.by_sku['A1'] is money.
+BY = ("sku", "product", "vendor", "collection", "tag")
+
 
 def environment(program: Program, on: str) -> Env:
     """The environment in which conditions of rules on that event are compiled."""
@@ -29,14 +37,22 @@ def environment(program: Program, on: str) -> Env:
 
 def variables(program: Program, on: str) -> Mapping[str, Type]:
     """The names that conditions of that event may use, with their types."""
-    fields = Type.Map(Type.STRING, Type.DYN)
-    seen = {"now": Type.TIMESTAMP, "member.joined_at": Type.TIMESTAMP, "member.attributes": fields}
-    if on == PURCHASE:
-        amounts = ("total", "subtotal", "discount", "tax", "shipping")
-        seen |= {f"order.{name}": Type.DOUBLE for name in amounts}
+    fields, amounts = Type.Map(Type.STRING, Type.DYN), Type.Map(Type.STRING, Type.DOUBLE)
+    seen = {
+        "now": Type.TIMESTAMP,
+        "facts": fields,
+        "member.joined_at": Type.TIMESTAMP,
+        "member.days": Type.INT,
+        "member.tier": Type.STRING,
+        "member.attributes": fields,
+    }
+    seen |= {name: Type.DOUBLE if of.is_amount else Type.INT for name, of in HISTORY.items()}
+    if on in OF_ORDERS:
+        seen |= {f"order.{name}": Type.DOUBLE for name in ("total", "subtotal", "discount", "tax", "shipping")}
         seen |= {f"order.{name}": Type.STRING for name in ("currency", "channel", "number")}
-        seen |= {"order.tags": Type.List(Type.STRING), "order.lines": Type.List(fields)}
-    elif on != SIGN_UP and on in program.events:
+        seen |= {"order.items": Type.INT, "order.tags": Type.List(Type.STRING), "order.lines": Type.List(fields)}
+        seen |= {f"order.by_{what}": amounts for what in BY}
+    elif program.event_fields(on) is not None:
         seen["event.data"] = fields
     return seen
 

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    StringConstraints,
+    PlainSerializer,
+    PlainValidator,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
-from stampcard.program.amounts import (
-    AwardField,
-    DaysField,
-    FixedAward,
-    LatenessField,
-    PeriodField,
-    RateAward,
-    read_lateness,
-)
+from stampcard.program.agreeing import faults_of
+from stampcard.program.campaigns import Campaign, Ending, Group, State
+from stampcard.program.events import BUILT_IN_EVENTS, REPORTED, FieldType
+from stampcard.program.parts import FieldName, Name, Part
+from stampcard.program.periods import LatenessField, read_lateness
+from stampcard.program.rules import Rule, Who
+from stampcard.program.wallets import WalletTerms
 
-FieldType = Literal["string", "integer", "number", "boolean", "date"]
-
-#: Events that every program knows; others are declared under `events`.
-PURCHASE = "purchase"
-SIGN_UP = "sign_up"
-BUILT_IN_EVENTS = (PURCHASE, SIGN_UP)
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Fields = Annotated[
     Mapping[FieldName, FieldType],
     BeforeValidator(
@@ -58,64 +50,32 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
+#: From which day on which rate counts; the first also counts before its day.
+Rates = Mapping[date, Decimal]
 
 
-class Part(BaseModel):
-    """A section of the program file; refuses what it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RefundTerms(Part):
-    """What happens to points when the order that earned them is refunded."""
-
-    policy: Literal["only_pending", "within_balance", "unlimited"] = Field(
-        default="within_balance",
-        description="how far points are taken back: only what is still pending, what the balance has, or into debt",
-    )
-    restock_without_money: Literal["count", "ignore"] = Field(
-        default="count", description="whether lines that came back without money take their points with them"
-    )
+def _rates(written: Any) -> Rates:
+    dated = written if isinstance(written, Mapping) else {date.min: written}
+    try:
+        rates = {
+            day if isinstance(day, date) else date.fromisoformat(day): Decimal(str(rate)) for day, rate in dated.items()
+        }
+    except (ArithmeticError, TypeError, ValueError):
+        rates = {}
+    if not rates or any(not rate.is_finite() or rate <= 0 for rate in rates.values()):
+        message = "write how much of the program's currency one unit is, such as 0.92, or such rates by first day"
+        raise ValueError(message)
+    return dict(sorted(rates.items()))
 
 
-class WalletTerms(Part):
-    """How one points currency counts, lives and dies."""
-
-    scale: int = Field(default=0, ge=0, le=6, strict=True, description="decimal places")
-    rounding: Literal["down", "up", "half-up", "half-even"] = Field(
-        default="down", description="how fractions beyond the scale are rounded"
-    )
-    round_per: Literal["order", "line"] = Field(default="order", description="what is rounded as one")
-    expire: PeriodField = Field(
-        default=None, description="how long points live once they are usable: none, or days, months, years (12 months)"
-    )
-    pending: DaysField = Field(
-        default=None, description="how long points wait before they are usable: none, or days (14 days)"
-    )
-    refunds: RefundTerms = Field(default=RefundTerms(), description="what a refund does to the points")
-    returned_to_dead_lot: Literal["expire", "renew"] = Field(
-        default="expire", description="points that a cancelled redemption returns after their lot has expired"
-    )
-
-
-class Base(Part):
-    """Which part of an order's money earns."""
-
-    discount: Literal["after", "before"] = Field(default="after", description="amounts after or before discounts")
-    tax: Literal["excluded", "included"] = Field(default="excluded", description="the tax on what earns")
-    shipping: Literal["excluded", "included"] = Field(default="excluded", description="what was paid for shipping")
-    gift_cards: Literal["excluded", "included"] = Field(default="excluded", description="gift cards that are bought")
-
-
-class Rule(Part):
-    """One way to earn."""
-
-    id: Name = Field(description="the rule's id; its awards keep it for good")
-    on: str = Field(description="purchase, sign_up, or an event that the program declares")
-    when: str | None = Field(default=None, description="a condition in CEL; without one the rule always applies")
-    award: AwardField
-    wallet: str = Field(default="", description="the wallet that receives; by default the only one")
-    base: Base = Field(default=Base(), description="which part of a purchase earns")
+_NUMBER = {"type": "number", "exclusiveMinimum": 0}
+RatesField = Annotated[
+    Rates,
+    PlainValidator(_rates),
+    PlainSerializer(lambda rates: {day.isoformat(): float(rate) for day, rate in rates.items()}, return_type=dict),
+    WithJsonSchema({"anyOf": [_NUMBER, {"type": "object", "additionalProperties": _NUMBER, "minProperties": 1}]}),
+]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 
 class Program(Part):
@@ -123,27 +83,63 @@ class Program(Part):
 
     program: Name = Field(description="the program's id")
     name: str = Field(default="", max_length=200, description="the name that people see")
-    currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code of the shop's money")
+    state: State = Field(
+        default="live",
+        description="draft: nobody takes part; test: only the named members; soft: only the audience; live; "
+        "ending: until the days of `ending`; ended",
+    )
+    audience: Who | None = Field(default=None, description="who may take part; without it everybody")
+    ending: Ending | None = Field(default=None, description="the last days, once the state is ending")
+    currency: Currency = Field(description="ISO 4217 code of the shop's money")
     timezone: Zone = Field(description="IANA time zone in which the program's days begin")
     accept_late: LatenessField = Field(
         default=read_lateness("60 days"),
         json_schema_extra={"default": "60 days"},
         description="N days: an order that is first seen later than this awards nothing",
     )
+    rates: Mapping[Currency, RatesField] = Field(
+        default={}, description="how much of `currency` one unit of another is: USD: 0.92; or by first day"
+    )
     wallets: Mapping[Name, WalletTerms] = Field(min_length=1, description="points currencies by name")
     attributes: Fields = Field(default={}, description="what conditions may read of a member")
     events: Mapping[FieldName, Fields] = Field(default={}, description="the merchant's own events with their fields")
+    groups: Mapping[Name, Group] = Field(default={}, description="limits that several rules share")
+    campaigns: Mapping[Name, Campaign] = Field(default={}, description="rules that begin and end together")
     rules: tuple[Rule, ...] = Field(default=(), description="the ways to earn; every rule that matches pays")
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The program's time zone."""
         return ZoneInfo(self.timezone)
 
-    @property
+    @cached_property
     def attribute_types(self) -> Mapping[str, FieldType]:
         """Every attribute that conditions may read: the built-in ones and those declared."""
         return {**dict.fromkeys(BUILT_IN_ATTRIBUTES, "string"), **self.attributes}
+
+    def event_fields(self, event: str) -> Mapping[str, FieldType] | None:
+        """The fields of an event that somebody reports, built-in or declared; None for any other."""
+        if event not in self.events and event not in REPORTED:
+            return None
+        return {**REPORTED.get(event, {}), **self.events.get(event, {})}
+
+    @property
+    def known_events(self) -> tuple[str, ...]:
+        """Every event that a rule may be on."""
+        return tuple(dict.fromkeys((*BUILT_IN_EVENTS, *REPORTED, *self.events)))
+
+    @property
+    def names_members(self) -> bool:
+        """Whether anything in it is for members whom it names, so that their identities must be known."""
+        holders: tuple[Campaign | Rule, ...] = (*self.campaigns.values(), *self.rules)
+        everybody = (self.audience, *(of.who for of in holders))
+        return any(who is not None and who.members for who in everybody)
+
+    @property
+    def asks_for_zones(self) -> bool:
+        """Whether anything in it goes by the member's clock."""
+        holders: tuple[Campaign | Rule, ...] = (*self.campaigns.values(), *self.rules)
+        return any(of.during is not None and of.during.zone == "member" for of in holders)
 
     @model_validator(mode="before")
     @classmethod
@@ -157,10 +153,7 @@ class Program(Part):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        faults = [
-            *_faults_of_names(self),
-            *(fault for index in range(len(self.rules)) for fault in _faults(self, index)),
-        ]
+        faults = faults_of(self)
         if faults:
             raise ValidationError.from_exception_data(
                 "Program",
@@ -172,66 +165,3 @@ class Program(Part):
                 ],
             )
         return self
-
-
-Fault = tuple[tuple[str | int, ...], str]
-
-
-def _faults_of_names(program: Program) -> list[Fault]:
-    """Declared names that contradict what every program has."""
-    faults: list[Fault] = [
-        (("events", event), f"{event} is built in and cannot be declared")
-        for event in program.events
-        if event in BUILT_IN_EVENTS
-    ]
-    faults += [
-        (("attributes", name), f"{name} is built in and always a string")
-        for name, declared in program.attributes.items()
-        if name in BUILT_IN_ATTRIBUTES and declared != "string"
-    ]
-    return faults
-
-
-def _faults(program: Program, index: int) -> list[Fault]:
-    """What a rule says against the rest of the program."""
-    rule = program.rules[index]
-    found = {
-        "id": _fault_of_id(program, index),
-        "on": _fault_of_name("event", rule.on, (*BUILT_IN_EVENTS, *program.events)),
-        "wallet": _fault_of_wallet(program, rule),
-        "award": _fault_of_award(program, rule),
-        "base": "only a purchase has a base" if rule.on != PURCHASE and rule.base != Base() else "",
-    }
-    return [(("rules", index, key), message) for key, message in found.items() if message]
-
-
-def _fault_of_id(program: Program, index: int) -> str:
-    earlier = [rule.id for rule in program.rules[:index]]
-    rule_id = program.rules[index].id
-    return f"another rule is called {rule_id!r} already" if rule_id in earlier else ""
-
-
-def _fault_of_wallet(program: Program, rule: Rule) -> str:
-    if not rule.wallet:
-        return f"name one of the wallets: {', '.join(program.wallets)}"
-    return _fault_of_name("wallet", rule.wallet, tuple(program.wallets))
-
-
-def _fault_of_award(program: Program, rule: Rule) -> str:
-    match rule.award:
-        case RateAward() if rule.on != PURCHASE:
-            return "only a purchase has an amount to earn on: award a number of points"
-        case RateAward(currency=currency) if currency != program.currency:
-            return f"the program's currency is {program.currency}, not {currency}"
-        case FixedAward(points=points) if (terms := program.wallets.get(rule.wallet)) is not None:
-            exact = points == round(points, terms.scale)
-            return "" if exact else f"{points} is finer than wallet {rule.wallet!r}, which has scale {terms.scale}"
-    return ""
-
-
-def _fault_of_name(what: str, name: str, known: tuple[str, ...]) -> str:
-    if name in known:
-        return ""
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known)}"
-    return f"unknown {what} {name!r}, {hint}"

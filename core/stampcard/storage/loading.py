@@ -10,16 +10,30 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, or_, select
 
-from stampcard.clock import to_micros
+from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
+from stampcard.engine.counting import CounterKey
+from stampcard.engine.describing import Past, Purchase
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import AwardKey, Order
 from stampcard.sealing import Sealer
-from stampcard.storage import rows
-from stampcard.storage.tables import award, balance, debit, identity, lot, member, membership, order_state, tombstone
+from stampcard.storage import rows, saving
+from stampcard.storage.tables import (
+    award,
+    balance,
+    counter,
+    debit,
+    entry,
+    identity,
+    lot,
+    member,
+    membership,
+    order_state,
+    tombstone,
+)
 
 _M: Any = bindparam("merchant")
 _IDS: Any = bindparam("ids", expanding=True)
@@ -51,6 +65,25 @@ _lots_of_subjects = select(lot).where(
     lot.c.merchant == _M, lot.c.subject.in_(bindparam("subjects", expanding=True)), lot.c.member.in_(_IDS)
 )
 _debit = select(debit).where(debit.c.merchant == _M, debit.c.key == bindparam("key"))
+_debits = select(debit).where(debit.c.merchant == _M, debit.c.subject != "", debit.c.subject.in_(_IDS))
+_counters = (
+    select(counter)
+    .where(counter.c.merchant == _M, counter.c.program == bindparam("program"), counter.c.member.in_(_IDS))
+    .where(counter.c.scope.in_(bindparam("scopes", expanding=True)))
+    .where(counter.c.period.in_(bindparam("periods", expanding=True)))
+    .order_by(counter.c.member, counter.c.scope, counter.c.period)
+)
+_purchases = select(
+    order_state.c.source,
+    order_state.c.reference,
+    order_state.c.member,
+    order_state.c.occurred_at,
+    order_state.c.spend,
+    order_state.c.currency,
+).where(order_state.c.merchant == _M, order_state.c.member.in_(_IDS), order_state.c.currency != "")
+_earned = select(entry.c.member, entry.c.wallet, entry.c.occurred_at, entry.c.issued).where(
+    entry.c.merchant == _M, entry.c.member.in_(_IDS), entry.c.issued != 0
+)
 
 
 def _all(
@@ -183,6 +216,42 @@ def load_lots(connection: Connection, merchant: str, wallet: Wallet, numbers: Co
         or_(lot.c.number.in_(sorted(numbers)), lot.c.remaining > 0),
     )
     return {row.number: rows.lot_of(row) for row in connection.execute(statement)}
+
+
+def load_debits(connection: Connection, merchant: str, subjects: Collection[str]) -> dict[str, tuple[Debit, ...]]:
+    """Order → what was spent on it."""
+    found: dict[str, tuple[Debit, ...]] = {}
+    for row in _all(connection, _debits, merchant, subjects):
+        found[row.subject] = (*found.get(row.subject, ()), rows.debit_of(row))
+    return found
+
+
+def load_counters(connection: Connection, merchant: str, keys: Collection[CounterKey]) -> dict[CounterKey, int]:
+    """Counters by key, those of all members locked: of two units of work that count together, one waits."""
+    together = sorted(key for key in keys if not key.member)
+    if together and connection.dialect.name != "sqlite":
+        fresh = [{"merchant": merchant, **key._asdict(), "value": 0} for key in together]
+        saving.insert_new(connection, "counter", fresh)
+    found = {}
+    for program in sorted({key.program for key in keys}):
+        of = [key for key in keys if key.program == program]
+        statement = _counters.with_for_update() if together else _counters
+        scopes, periods = sorted({key.scope for key in of}), sorted({key.period for key in of})
+        members = {key.member for key in of}
+        for row in _all(connection, statement, merchant, members, program=program, scopes=scopes, periods=periods):
+            found[CounterKey(row.program, row.scope, row.period, row.member)] = row.value
+    return found
+
+
+def load_pasts(connection: Connection, merchant: str, members: Collection[str], *, points: bool) -> dict[str, Past]:
+    """Members' past orders and, where asked for, what they earned."""
+    purchases: dict[str, dict[tuple[str, str], Purchase]] = {member: {} for member in members}
+    for row in _all(connection, _purchases, merchant, members):
+        purchases[row.member][row.source, row.reference] = rows.past_purchase(row)
+    earned: dict[str, list[tuple[datetime, str, int]]] = {}
+    for row in _all(connection, _earned, merchant, members) if points else ():
+        earned.setdefault(row.member, []).append((from_micros(row.occurred_at), row.wallet, -row.issued))
+    return {member: Past(purchases=of, points=tuple(earned.get(member, ()))) for member, of in purchases.items()}
 
 
 def load_debit(connection: Connection, merchant: str, key: str) -> Debit | None:

@@ -22,16 +22,18 @@ def balances(
     connection: Connection, merchant: str, members: Collection[str], programs: Programs, now: datetime
 ) -> dict[str, dict[str, Balance]]:
     """Member → wallet → figures; a wallet without entries yet shows zeros."""
-    found: dict[str, dict[str, Balance]] = {member: empty_balances(programs) for member in members}
+    found: dict[str, dict[str, Balance]] = {member: empty_balances(programs, now) for member in members}
     for wallet in folded_wallets(connection, merchant, members, now):
         found[wallet.member][wallet.name] = balance_of(wallet.sums, scale_of(programs, wallet.name))
     return found
 
 
-def empty_balances(programs: Programs) -> dict[str, Balance]:
+def empty_balances(programs: Programs, now: datetime) -> dict[str, Balance]:
     """Every wallet that the programs have, at zero."""
     return {
-        name: Balance(scale=terms.scale) for live in programs.newest() for name, terms in live.program.wallets.items()
+        name: Balance(scale=terms.scale)
+        for live in programs.current(now)
+        for name, terms in live.program.wallets.items()
     }
 
 

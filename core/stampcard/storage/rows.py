@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Row
 
 from stampcard.clock import from_micros, to_micros
-from stampcard.domain.awards import Adjustment, Award
+from stampcard.domain.awards import Adjustment, Award, Charge
 from stampcard.domain.ledger import ACCOUNTS, Entry, LotMove
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderState
 from stampcard.domain.wallets import Lot, Wallet
+from stampcard.engine.counting import FINE
+from stampcard.engine.describing import Purchase, purchase_of
 from stampcard.engine.spending import Debit, Draw
 from stampcard.engine.world import Order, Pin
 from stampcard.sealing import Sealer
@@ -25,6 +28,7 @@ _ORDER_STATE = msgspec.json.Decoder(OrderState)
 _PINS = msgspec.json.Decoder(dict[str, Pin])
 _STRINGS = msgspec.json.Decoder(tuple[str, ...])
 _ADJUSTMENTS = msgspec.json.Decoder(tuple[Adjustment, ...])
+_CHARGES = msgspec.json.Decoder(tuple[Charge, ...])
 _MOVES = msgspec.json.Decoder(tuple[LotMove, ...])
 _DRAWS = msgspec.json.Decoder(tuple[Draw, ...])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -92,6 +96,7 @@ def order_row(merchant: str, order: Order, now: int, sealer: Sealer) -> dict[str
     pinned = {name: pin.member for name, pin in order.pins.items() if pin.member}
     bare = {name: msgspec.structs.replace(pin, member={}) for name, pin in order.pins.items()}
     about = f"order:{merchant}:{order.source}:{order.reference}"
+    purchase = purchase_of(order.state)
     return {
         "merchant": merchant,
         "source": order.source,
@@ -103,7 +108,14 @@ def order_row(merchant: str, order: Order, now: int, sealer: Sealer) -> dict[str
         "pins": to_json(bare),
         "pinned_member_sealed": seal_object(sealer, pinned, about) if pinned else None,
         "undecided": to_json(order.undecided),
+        "occurred_at": to_micros(purchase.occurred_at) if purchase else 0,
+        "spend": int(purchase.spend * FINE) if purchase else 0,
+        "currency": purchase.currency if purchase else "",
     }
+
+
+def past_purchase(row: Row[Any]) -> Purchase:
+    return Purchase(occurred_at=from_micros(row.occurred_at), spend=Decimal(row.spend) / FINE, currency=row.currency)
 
 
 def award_of(row: Row[Any]) -> Award:
@@ -119,13 +131,19 @@ def award_of(row: Row[Any]) -> Award:
         revision=row.revision,
         basis=row.basis,
         adjustments=_ADJUSTMENTS.decode(row.adjustments) if row.adjustments != "[]" else (),
+        desired=row.desired,
+        allowed=row.allowed,
+        cooling=bool(row.cooling),
+        charges=_CHARGES.decode(row.charges) if row.charges != "[]" else (),
     )
 
 
 def award_row(merchant: str, award: Award) -> dict[str, Any]:
     row = msgspec.structs.asdict(award)
     row["merchant"] = merchant
-    row["adjustments"] = to_json(award.adjustments)
+    row["adjustments"] = to_json(award.adjustments) if award.adjustments else "[]"
+    row["charges"] = to_json(award.charges) if award.charges else "[]"
+    row["cooling"] = int(award.cooling)
     return row
 
 
@@ -144,6 +162,8 @@ def lot_of(row: Row[Any]) -> Lot:
         expired=row.expired,
         taken=row.taken,
         parent=row.parent,
+        waits_for=row.waits_for,
+        slides=bool(row.slides),
     )
 
 
@@ -165,6 +185,8 @@ def lot_row(merchant: str, member: str, wallet: str, lot: Lot) -> dict[str, Any]
         "rule": lot.rule,
         "program_version": lot.program_version,
         "parent": lot.parent,
+        "waits_for": lot.waits_for,
+        "slides": int(lot.slides),
     }
 
 
@@ -241,6 +263,8 @@ def debit_of(row: Row[Any]) -> Debit:
         amount=row.amount,
         draws=_DRAWS.decode(row.draws),
         cancelled=bool(row.cancelled),
+        subject=row.subject,
+        returned=row.returned,
     )
 
 
@@ -254,4 +278,6 @@ def debit_row(merchant: str, debit: Debit, now: int) -> dict[str, Any]:
         "draws": to_json(debit.draws),
         "cancelled": int(debit.cancelled),
         "created_at": now,
+        "subject": debit.subject,
+        "returned": debit.returned,
     }

@@ -91,8 +91,17 @@ member = _table(
     _maybe("email_print"),
     _maybe("phone_print"),
     _maybe("erased_at", _BIG),
+    _maybe("birthday_print"),
     Index("ix_member_email_print", "merchant", "email_print"),
     Index("ix_member_phone_print", "merchant", "phone_print"),
+    Index(
+        "ix_member_birthday_print",
+        "merchant",
+        "birthday_print",
+        "id",
+        sqlite_where=text("birthday_print IS NOT NULL"),
+        postgresql_where=text("birthday_print IS NOT NULL"),
+    ),
 )
 
 identity = _table(
@@ -104,7 +113,14 @@ identity = _table(
     Index("ix_identity_member", "merchant", "member"),
 )
 
-membership = _table("membership", _key("member"), _key("program"), _col("joined_at", _BIG))
+membership = _table(
+    "membership",
+    _key("member"),
+    _key("program"),
+    _col("joined_at", _BIG),
+    _col("anniversary", default=""),  # month and day of joining, in the program's zone
+    Index("ix_membership_anniversary", "merchant", "program", "anniversary", "member"),
+)
 
 tombstone = _table("tombstone", _key("print"), _col("erased_at", _BIG))
 
@@ -119,7 +135,10 @@ order_state = _table(
     _col("pins", default="{}"),
     _maybe("pinned_member_sealed", _BLOB),
     _col("undecided", default="[]"),
-    Index("ix_order_state_member", "merchant", "member"),
+    _col("occurred_at", _BIG, default=0),
+    _col("spend", _BIG, default=0),  # in ten-thousandths of `currency`
+    _col("currency", default=""),
+    Index("ix_order_state_member", "merchant", "member", "occurred_at"),
     Index(
         "ix_order_state_undecided",
         "merchant",
@@ -142,6 +161,10 @@ award = _table(
     _col("revision", _BIG, default=0),
     _col("basis", default=""),
     _col("adjustments", default="[]"),
+    _col("desired", _BIG, default=0),
+    _maybe("allowed", _BIG),
+    _col("cooling", _BIG, default=0),
+    _col("charges", default="[]"),
     CheckConstraint("taken >= 0 AND written_off >= 0 AND taken + written_off <= granted", name="due_not_negative"),
 )
 
@@ -180,6 +203,8 @@ lot = _table(
     _col("rule", default=""),
     _col("program_version", _BIG, default=0),
     _maybe("parent", _BIG),
+    _col("waits_for", default=""),
+    _col("slides", _BIG, default=0),
     CheckConstraint("remaining >= 0 AND expired >= 0 AND taken >= 0", name="not_negative"),
     CheckConstraint("remaining + expired + taken <= amount", name="within_amount"),
     Index(
@@ -222,7 +247,33 @@ debit = _table(
     _col("draws"),
     _col("cancelled", _BIG, default=0),
     _col("created_at", _BIG),
+    _col("subject", default=""),
+    _col("returned", _BIG, default=0),
     Index("ix_debit_member", "merchant", "member"),
+    Index(
+        "ix_debit_subject",
+        "merchant",
+        "subject",
+        sqlite_where=text("subject <> ''"),
+        postgresql_where=text("subject <> ''"),
+    ),
+)
+
+counter = _table(
+    "counter", _key("program"), _key("member"), _key("scope"), _key("period"), _col("value", _BIG, default=0)
+)
+
+switch = _table("switch", _key("target"), _col("note", default=""), _col("author", default=""), _col("since", _BIG))
+
+job = _table(
+    "job",
+    _key("name"),
+    _col("data", default="{}"),
+    _col("place", default=""),
+    _col("done", _BIG, default=0),
+    _col("total", _BIG, default=0),
+    _col("started_at", _BIG),
+    _maybe("ended_at", _BIG),
 )
 
 effect = _table("effect", _key("key"), _col("body_hash"), _col("created_at", _BIG))

@@ -91,4 +91,5 @@ def absorbed(world: World, decision: Decision) -> World:
         orders={**world.orders, (order.source, order.reference): order} if order else world.orders,
         members={**world.members, member.id: member} if member else world.members,
         wallets={**world.wallets, **{(w.member, w.name): w for w in decision.wallets}},
+        counters={**world.counters, **decision.counters},
     )

@@ -138,7 +138,7 @@ def test_an_order_is_decided_by_the_version_that_was_valid_when_it_was_placed_ev
 
     doubled = read_program(PROGRAM.replace("1 per 1", "2 per 1"), "doubled")
     scene = world(now=LATER)
-    (first,) = scene.programs.newest()
+    (first,) = scene.programs.current(LATER)
     scene = replace(scene, programs=assembled([first, compiled(doubled, 2, NOON + timedelta(minutes=1))], 0))
 
     scene = seen(scene, order(50))

@@ -11,7 +11,7 @@ from stampcard.domain.wallets import balance_of
 from stampcard.engine.dating import lifetime, midnight
 from stampcard.engine.deciding import decide_order
 from stampcard.engine.settling import settle
-from stampcard.program.model import WalletTerms
+from stampcard.program.lifetimes import read_expiry
 from stampcard.testing.building import NOON, absorbed, order, world
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -68,11 +68,9 @@ def test_each_midnight_has_its_own_entry_with_the_moment_it_took_effect() -> Non
 def test_the_last_valid_day_follows_the_calendar_of_the_programs_zone(
     bought: datetime, expire: str, last_day: date
 ) -> None:
-    terms = WalletTerms.model_validate({"expire": expire})
+    dates = lifetime(read_expiry(expire), None, BERLIN, bought)
 
-    _, expires_at = lifetime(terms, BERLIN, bought)
-
-    assert expires_at == midnight(last_day + timedelta(days=1), BERLIN)
+    assert dates.expires_at == midnight(last_day + timedelta(days=1), BERLIN)
 
 
 def test_a_day_that_has_no_midnight_begins_when_the_clock_has_jumped() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,89 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stampcard.program.amounts import (
-    LONGEST,
     FixedAward,
-    Period,
+    Formula,
+    ItemAward,
+    Multiplier,
     RateAward,
     read_award,
-    read_days,
-    read_lateness,
-    read_period,
+    read_share,
+    read_worth,
 )
 
-DAYS = st.dates(date(1990, 1, 1), date(2100, 12, 31))
-PERIODS = st.sampled_from(sorted(LONGEST)).flatmap(
-    lambda unit: st.builds(Period, count=st.integers(1, LONGEST[unit]), unit=st.just(unit))
-)
 NUMBERS = st.decimals("0.01", "999999", places=2)
-
-
-@given(DAYS, PERIODS)
-def test_a_period_ends_after_the_day_it_starts(day: date, period: Period) -> None:
-    assert period.after(day) > day
-
-
-@given(DAYS, DAYS, PERIODS)
-def test_a_later_start_never_ends_earlier(one: date, other: date, period: Period) -> None:
-    first, second = sorted((one, other))
-    assert period.after(first) <= period.after(second)
-
-
-@given(DAYS, st.integers(1, 1_200))
-def test_months_keep_the_day_or_take_the_last_of_a_shorter_month(day: date, months: int) -> None:
-    end = Period(count=months, unit="months").after(day)
-    assert (end.year * 12 + end.month) - (day.year * 12 + day.month) == months
-    assert end.day == min(day.day, monthrange(end.year, end.month)[1])
-
-
-@given(DAYS, st.integers(1, 100))
-def test_a_year_is_twelve_months(day: date, years: int) -> None:
-    assert Period(count=years, unit="years").after(day) == Period(count=years * 12, unit="months").after(day)
-
-
-@pytest.mark.parametrize(
-    ("written", "day", "end"),
-    [
-        ("1 month", date(2026, 1, 31), date(2026, 2, 28)),
-        ("1 month", date(2028, 1, 31), date(2028, 2, 29)),
-        ("1 year", date(2028, 2, 29), date(2029, 2, 28)),
-        ("12 months", date(2026, 12, 31), date(2027, 12, 31)),
-        ("14 days", date(2026, 12, 25), date(2027, 1, 8)),
-    ],
-)
-def test_a_period_counts_on_the_calendar(written: str, day: date, end: date) -> None:
-    period = read_period(written)
-    assert period is not None
-    assert period.after(day) == end
-
-
-@given(PERIODS)
-def test_a_period_reads_back_as_it_is_written(period: Period) -> None:
-    assert read_period(str(period)) == period
-
-
-def test_none_is_no_period() -> None:
-    assert read_period("none") is None
-    assert read_days("none") is None
-
-
-@pytest.mark.parametrize(
-    "written", ["12", 12, "0 days", "-1 days", "1.5 months", "12 moons", "101 years", "", True, []]
-)
-def test_what_is_no_period_is_refused(written: object) -> None:
-    with pytest.raises(ValueError, match=r"months|at most"):
-        read_period(written)
-
-
-def test_pending_counts_in_days_only() -> None:
-    with pytest.raises(ValueError, match="a number of days"):
-        read_days("2 months")
-
-
-def test_lateness_is_a_number_of_days() -> None:
-    assert read_lateness("60 days") == timedelta(days=60)
-    with pytest.raises(ValueError, match="60 days"):
-        read_lateness("none")
 
 
 @given(NUMBERS, NUMBERS)
@@ -133,5 +59,32 @@ def test_a_number_is_a_fixed_award() -> None:
     ],
 )
 def test_what_is_no_award_is_refused(written: object) -> None:
-    with pytest.raises(ValueError, match=r"rate such as|out of range"):
+    with pytest.raises(ValueError, match=r"write a number of points|out of range"):
         read_award(written)
+
+
+def test_the_other_forms_of_an_award_are_read_as_they_are_written() -> None:
+    assert read_award("2 per item") == ItemAward(points=Decimal(2))
+    assert read_award("x1.5") == Multiplier(times=Decimal("1.5"))
+    assert read_award("formula rain-bonus") == Formula(name="rain-bonus")
+    assert [str(read_award(text)) for text in ("2 per item", "x1.5", "formula rain")] == [
+        "2 per item",
+        "x1.5",
+        "formula rain",
+    ]
+
+
+@pytest.mark.parametrize("written", ["x1", "x0.5", "x101", "x", "formula Rain", "0 per item"])
+def test_a_multiplier_is_more_than_one_and_a_formula_has_a_name(written: str) -> None:
+    with pytest.raises(ValueError, match=r"out of range|write a number"):
+        read_award(written)
+
+
+def test_points_have_a_worth_and_members_a_share() -> None:
+    worth = read_worth("1 EUR per 100")
+    assert worth is not None
+    assert (str(worth), worth.money / worth.points) == ("1 EUR per 100", Decimal("0.01"))
+    assert read_share("12.5 %") == Decimal("12.5")
+    for wrong in ("0 %", "101 %", "30", 30):
+        with pytest.raises(ValueError, match="30 %"):
+            read_share(wrong)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stampcard.program.amounts import read_award, read_period
+from stampcard.program.amounts import read_award
+from stampcard.program.lifetimes import read_expiry
 from stampcard.program.schema import program_schema
 
 PROGRAMS = Path(__file__).parents[3] / "config" / "programs"
@@ -22,14 +23,25 @@ def test_every_shipped_program_tells_editors_its_schema(path: Path) -> None:
     assert path.read_text().startswith("# yaml-language-server: $schema=./program.schema.json\n")
 
 
-@pytest.mark.parametrize("written", ["none", "1 day", "12 months", "100 years"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "none",
+        "1 day",
+        "12 months",
+        "100 years",
+        "6 months, end of june",
+        "on 06-30, 12-31",
+        "1 year after last earn, spend",
+    ],
+)
 def test_the_schema_knows_the_short_form_of_a_period(written: str) -> None:
     _, text = program_schema()["$defs"]["WalletTerms"]["properties"]["expire"]["anyOf"]
-    read_period(written)
+    read_expiry(written)
     assert re.search(text["pattern"], written)
 
 
-@pytest.mark.parametrize("written", ["1 per 1 EUR", "0.5 per 10 EUR"])
+@pytest.mark.parametrize("written", ["1 per 1 EUR", "0.5 per 10 EUR", "2 per item", "x1.5", "formula rain"])
 def test_the_schema_knows_the_short_form_of_a_rate(written: str) -> None:
     _, text = program_schema()["$defs"]["Rule"]["properties"]["award"]["anyOf"]
     read_award(written)

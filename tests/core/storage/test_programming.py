@@ -145,7 +145,7 @@ def test_an_empty_database_takes_the_files_once(database: Database, tmp_path: Pa
     assert take() == 1
     file.write_text(TEXT + "# a draft")
     assert take() == 0
-    assert [live.number for live in programs_of(database).newest()] == [1]
+    assert [live.number for live in programs_of(database).current(NOW)] == [1]
 
 
 def test_an_empty_database_without_files_says_what_to_do(database: Database) -> None:

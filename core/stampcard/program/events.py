@@ -1,0 +1,34 @@
+"""The events that every program knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+FieldType = Literal["string", "integer", "number", "boolean", "date"]
+
+PURCHASE = "purchase"
+REFUND = "refund"
+SIGN_UP = "sign_up"
+BIRTHDAY = "birthday"
+ANNIVERSARY = "anniversary"
+#: Events that follow from what we know ourselves: orders, joining, the calendar.
+BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY)
+#: The two that are about an order.
+OF_ORDERS = frozenset({PURCHASE, REFUND})
+
+#: Events that a shop, a plugin or a script reports, with the fields that they may carry; a program may add fields.
+REPORTED: Mapping[str, Mapping[str, FieldType]] = {
+    "review": {"product": "string", "stars": "integer", "photo": "boolean"},
+    "newsletter": {},
+    "social_follow": {"network": "string"},
+    "social_share": {"network": "string", "link": "string"},
+    "visit": {"place": "string"},
+    "reload": {"amount": "number"},
+    "subscription_started": {"product": "string", "amount": "number"},
+    "subscription_renewed": {"product": "string", "amount": "number"},
+    "card_saved": {},
+}
+
+#: The field that says how much money an event was about; awards per amount earn on it.
+AMOUNT = "amount"

@@ -1,0 +1,58 @@
+"""Wallets: how one points currency counts, waits, lives, dies and is taken back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from stampcard.program.amounts import WorthField
+from stampcard.program.lifetimes import ExpiryField, PendingField
+from stampcard.program.parts import Part
+
+
+class RefundTerms(Part):
+    """What happens to points when the order that earned them is refunded."""
+
+    policy: Literal["only_pending", "within_balance", "unlimited"] = Field(
+        default="within_balance",
+        description="how far points are taken back: only what is still pending, what the balance has, or into debt",
+    )
+    restock_without_money: Literal["count", "ignore"] = Field(
+        default="count", description="whether lines that came back without money take their points with them"
+    )
+    spent: Literal["keep", "return_on_full", "proportional"] = Field(
+        default="keep",
+        description="points that were spent on the refunded order: they stay spent, come back once all of it is "
+        "refunded, or in proportion",
+    )
+    spent_shipping: Literal["counts", "ignored"] = Field(
+        default="ignored", description="whether shipping must be refunded too before an order counts as all refunded"
+    )
+
+
+class WalletTerms(Part):
+    """How one points currency counts, lives and dies."""
+
+    scale: int = Field(default=0, ge=0, le=6, strict=True, description="decimal places")
+    rounding: Literal["down", "up", "half-up", "half-even"] = Field(
+        default="down", description="how fractions beyond the scale are rounded"
+    )
+    round_per: Literal["order", "line"] = Field(default="order", description="what is rounded as one")
+    spendable: bool = Field(
+        default=True, strict=True, description="false: they count for status and can never be spent"
+    )
+    value: WorthField = Field(default=None, description="what points are worth, for liability: 1 EUR per 100")
+    expire: ExpiryField = Field(
+        default=None,
+        description="how long points live once they are usable: none; 12 months; 12 months, end of year; on 06-30, 12-31; "
+        "12 months after last earn, spend",
+    )
+    pending: PendingField = Field(
+        default=None,
+        description="how long points wait before they are usable: none; 14 days; until 01-15; until fulfilled, at most 60 days",
+    )
+    refunds: RefundTerms = Field(default=RefundTerms(), description="what a refund does to the points")
+    returned_to_dead_lot: Literal["expire", "renew"] = Field(
+        default="expire", description="points that a cancelled redemption returns after their lot has expired"
+    )
