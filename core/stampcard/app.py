@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as replaced
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -39,6 +39,7 @@ from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.numbering import Numbering
 from stampcard.storage.programming import load_programs, take_first_programs
+from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.revising import current
 from stampcard.storage.stating import SealedStore, load_states
 
@@ -48,6 +49,8 @@ log = structlog.get_logger()
 POLL = 0.5
 #: How long (seconds) closing waits for what is under way.
 DRAIN = 30.0
+#: How long it is remembered which connections a merchant has who is configured elsewhere.
+REMEMBERED = timedelta(minutes=1)
 
 
 class Application:
@@ -75,6 +78,7 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._setting: Setting | None = None
         self._refreshed_at = EPOCH
+        self._elsewhere: dict[str, tuple[datetime, Mapping[str, tuple[str, ...]]]] = {}
 
     @property
     def setting(self) -> Setting:
@@ -229,7 +233,7 @@ class Application:
         self._setting = replaced(self.setting, programs=programs, active=active)
 
     async def setting_for(self, merchant: str) -> Setting:
-        """What units of work of a merchant need; only the one who is configured here has connections here."""
+        """What units of work of a merchant need; the connections of one who is configured elsewhere are pushed to there."""
         if merchant == self.setting.merchant:
             return self.setting
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
@@ -238,11 +242,19 @@ class Application:
             self.setting,
             merchant=merchant,
             programs=programs,
-            targets={},
+            targets=await self._targets_of(merchant),
             plugins={},
             active=nothing,
             fetching=nothing,
         )
+
+    async def _targets_of(self, merchant: str) -> Mapping[str, tuple[str, ...]]:
+        """What the connections of a merchant take who is configured elsewhere: what was ever pushed to them."""
+        now, known = self.clock.now(), self._elsewhere.get(merchant)
+        if known is None or now - known[0] > REMEMBERED:
+            known = (now, await self.database.read(lambda connection: pushed_targets(connection, merchant)))
+            self._elsewhere[merchant] = known
+        return known[1]
 
     def wake(self) -> None:
         """Let the loops look at once for what was made due."""

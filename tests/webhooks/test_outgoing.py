@@ -123,3 +123,27 @@ async def test_the_outbox_is_listed_for_its_merchant_alone(served: Any) -> None:
     for path, body in (("retry", None), ("drop", {"reason": "x"})):
         assert (await served.call("POST", f"{PATH}/{path}", body, merchant="other")).status == 404
     assert [row.status for row in await served.read(select(outbox))] == ["dead"]
+
+
+async def test_what_changes_for_a_merchant_who_is_configured_elsewhere_waits_to_be_pushed_there(served: Any) -> None:
+    made = await served.call("POST", "/members", {}, merchant="other")
+    of = {"merchant": "other", "member": made.body["id"]}
+    sent = {**of, "kind": "balance", "wanted": 1, "sent": 1, "due_at": 0}
+    path, body = f"/members/{of['member']}/adjustments", {"wallet": "points", "points": 5, "reason": "a gift"}
+
+    async def waiting() -> set[str]:
+        statement = select(push.c.connection).where(push.c.merchant == "other", push.c.wanted > push.c.sent)
+        return {row.connection for row in await served.read(statement)}
+
+    for name in ("boutique", "till", "unconnected"):
+        await served.store("identity", {**of, "connection": name, "reference": "1"})
+    await served.store("push", {**sent, "connection": "boutique"})
+    await served.store("push", {**sent, "connection": "till", "merchant": "main"})
+    served.clock.advance(61)
+    assert (await served.call("POST", path, body, merchant="other")).status == 201
+    assert await waiting() == {"boutique"}
+
+    await served.store("push", {**sent, "connection": "till"})
+    served.clock.advance(61)
+    assert (await served.call("POST", path, body, merchant="other")).status == 201
+    assert await waiting() == {"boutique", "till"}

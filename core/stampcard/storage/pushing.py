@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, bindparam, func, select, update
 
 from stampcard.clock import to_micros
 from stampcard.domain.commands import BalancePush
@@ -28,6 +28,26 @@ _SETTLE = (
         | {"since": func.coalesce(bindparam("b_since", type_=push.c.since.type), push.c.since)}
     )
 )
+
+
+def _next(column: Column[Any], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    return select(func.min(column)).where(push.c.merchant == bindparam("merchant"), *conditions).scalar_subquery()
+
+
+def _pushed() -> Select[str, str]:
+    """The pairs of connection and kind, from each to the next in the primary key: DISTINCT would read every row."""
+    names = select(_next(push.c.connection).label("name")).cte("names", recursive=True)
+    names = names.union_all(
+        select(_next(push.c.connection, push.c.connection > names.c.name)).where(names.c.name.is_not(None))
+    )
+    first = _next(push.c.kind, push.c.connection == names.c.name).label("kind")
+    kinds = select(names.c.name, first).where(names.c.name.is_not(None)).cte("kinds", recursive=True)
+    further = _next(push.c.kind, push.c.connection == kinds.c.name, push.c.kind > kinds.c.kind)
+    kinds = kinds.union_all(select(kinds.c.name, further).where(kinds.c.kind.is_not(None)))
+    return select(kinds.c.name, kinds.c.kind).where(kinds.c.kind.is_not(None)).order_by(kinds.c.name, kinds.c.kind)
+
+
+_PUSHED = _pushed()
 
 
 class DuePush(Value, frozen=True):
@@ -103,6 +123,14 @@ def pushed_kinds(connection: Connection, merchant: str, name: str) -> tuple[str,
     """The kinds of state that were ever marked for a connection."""
     statement = select(push.c.kind).where(push.c.merchant == merchant, push.c.connection == name).distinct()
     return tuple(sorted(connection.execute(statement).scalars()))
+
+
+def pushed_targets(connection: Connection, merchant: str) -> dict[str, tuple[str, ...]]:
+    """Every connection for which state was ever marked, with the kinds of it; a seek for each, however many members."""
+    targets: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(_PUSHED, {"merchant": merchant}):
+        targets[row.name] = (*targets.get(row.name, ()), row.kind)
+    return targets
 
 
 def settle_pushes(connection: Connection, merchant: str, name: str, kind: str, results: Sequence[PushResult]) -> None:

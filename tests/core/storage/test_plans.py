@@ -17,6 +17,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
+from stampcard.storage.pushing import pushed_targets
 
 KEYS = [(source, str(number)) for source in ("shop", "till") for number in range(100)]
 NAMES = [name for _, name in KEYS]
@@ -30,7 +31,7 @@ def plans_of(database: Database, work: Callable[[Connection], Any]) -> list[str]
 
     @event.listens_for(database.engine, "before_cursor_execute")
     def _remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
+        if statement.startswith(("SELECT", "UPDATE", "WITH")):
             ran.append((statement, parameters))
 
     def explain(connection: Connection) -> list[str]:
@@ -85,6 +86,13 @@ def test_nothing_that_a_unit_of_work_loads_is_looked_for_among_all_rows_of_a_mer
     sqlite.close()
     assert len(plans) >= 10
     assert [plan for plan in plans if plan.startswith("SCAN") or plan.endswith(BY_MERCHANT)] == []
+
+
+def test_whom_a_merchant_pushes_to_is_found_without_reading_every_push(sqlite: Database) -> None:
+    plans = [plan for plan in plans_of(sqlite, lambda c: pushed_targets(c, "main")) if " push " in plan]
+    sqlite.close()
+    assert len(plans) == 4
+    assert all("autoindex_push_1 (merchant=?" in plan for plan in plans), plans
 
 
 def test_what_is_asked_of_the_inbox_is_not_looked_for_among_all_of_its_rows(sqlite: Database) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from stampcard.storage import saving
 from stampcard.storage.database import Database
+from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.tables import fetch, identity, lease, push, store
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
@@ -118,6 +119,24 @@ def test_a_push_that_was_tried_keeps_its_time(database: Database) -> None:
 
 def test_a_push_to_a_busy_vendor_keeps_the_time_that_the_vendor_named(database: Database) -> None:
     assert marked(database, mark(2, 101), attempts=0, error="busy", due_at=500) == [(2, 100, 500)]
+
+
+def test_every_connection_that_was_ever_pushed_to_is_found_with_its_kinds(database: Database) -> None:
+    pairs = [("shop", "balance"), ("shop", "pass"), ("crm", "balance"), ("a", "x"), ("a", "y"), ("a", "z")]
+    rows = [
+        {**mark(1, 0), "connection": name, "kind": kind, "member": member}
+        for name, kind in pairs
+        for member in ("ann", "ben", "cem")
+    ]
+    others = [{**mark(1, 0), "merchant": merchant, "connection": "else"} for merchant in ("a", "z")]
+    database.write_now(lambda connection: saving.insert(connection, "push", rows + others))
+
+    assert database.read_now(lambda connection: pushed_targets(connection, "main")) == {
+        "a": ("x", "y", "z"),
+        "crm": ("balance",),
+        "shop": ("balance", "pass"),
+    }
+    assert database.read_now(lambda connection: pushed_targets(connection, "nobody")) == {}
 
 
 @pytest.mark.parametrize("before", [{"sent": 1}, {"sent": 1, "error": "dropped"}, {"dead": 1, "error": "refused"}])
