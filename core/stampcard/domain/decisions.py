@@ -15,7 +15,8 @@ Outcome = Literal["paid", "not_matched", "undecided", "refused", "changed", "kep
 class Reason(Value, frozen=True, omit_defaults=True):
     """Why a rule did what it did: `code` for machines, `detail` for people; `due` in the smallest unit.
 
-    `desired`: what the rule would have paid without its limits, where that is more.
+    `desired`: what the rule would have paid without its limits, where that is more. `program`: empty for what is said of
+    the order itself.
     """
 
     rule: str
@@ -27,6 +28,7 @@ class Reason(Value, frozen=True, omit_defaults=True):
     taken: int = 0
     written_off: int = 0
     desired: int = 0
+    program: str = ""
 
 
 class Alert(Value, frozen=True):

@@ -87,7 +87,9 @@ def award_order(draft: Draft, event: OrderSeen | RefundSeen, order: Order, facts
         live = draft.world.programs.numbered(name, pin.version)
         if live is None:
             detail = PROGRAM_REFUSALS.get(pin.refused, pin.refused)
-            draft.reasons.append(Reason(rule=name, outcome="not_matched", code=pin.refused, detail=detail))
+            draft.reasons.append(
+                Reason(rule=name, outcome="not_matched", code=pin.refused, detail=detail, program=name)
+            )
             continue
         rate = rate_of(live.program, snapshot.currency, snapshot.occurred_at)
         chosen, refused = _choose(live, pin, snapshot, rate, refunds)
@@ -144,7 +146,9 @@ def _choose(
         code, detail = "stopped", f"program {live.name}"
     if code:
         offers = [true.offer for true, _ in live.verdicts.get(PURCHASE, ())]
-        reasons = (Reason(rule=o.rule.id, outcome="not_matched", code=code, detail=detail) for o in offers)
+        reasons = (
+            Reason(rule=o.rule.id, outcome="not_matched", code=code, detail=detail, program=live.name) for o in offers
+        )
         return [], [Matched(offer=o, reason=reason) for o, reason in zip(offers, reasons, strict=True)]
     chosen, refused = choose(live, PURCHASE, _occasion(live, PURCHASE, pin, snapshot, rate))
     if refunds and REFUND in live.conditions:
@@ -193,7 +197,8 @@ def _pay_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:
         return
     counting, out = stacked(chosen, lambda one: plain(one, refunded=False))
     for one, code in out:
-        deciding.draft.reasons.append(Reason(rule=one.offer.rule.id, outcome="not_matched", code=code))
+        reason = Reason(rule=one.offer.rule.id, outcome="not_matched", code=code, program=deciding.live.name)
+        deciding.draft.reasons.append(reason)
         _withdraw(deciding.draft, deciding.order, awards[one.offer.rule.id])
     kept = counting
     if not measuring.is_whole:
@@ -299,6 +304,7 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
             code="not_theirs_any_more",
             taken=after.taken - award.taken,
             written_off=after.written_off - award.written_off,
+            program=award.program,
         )
     )
 

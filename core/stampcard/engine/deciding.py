@@ -111,7 +111,13 @@ def pay_at_once(
     refusal = closed_to(live, at, member.id, member.names)
     if refusal:
         draft.reasons.append(
-            Reason(rule=live.name, outcome="not_matched", code=refusal, detail=PROGRAM_REFUSALS.get(refusal, ""))
+            Reason(
+                rule=live.name,
+                outcome="not_matched",
+                code=refusal,
+                detail=PROGRAM_REFUSALS.get(refusal, ""),
+                program=live.name,
+            )
         )
         return
     past = draft.world.pasts.get(member.id, Past())
@@ -126,7 +132,7 @@ def pay_at_once(
         lacking=facts.lacking,
     )
     if f"program:{live.name}" in occasion.stopped:
-        draft.reasons.append(Reason(rule=live.name, outcome="not_matched", code="stopped"))
+        draft.reasons.append(Reason(rule=live.name, outcome="not_matched", code="stopped", program=live.name))
         return
     chosen, refused = choose(live, on, occasion)
     draft.reasons += [matched.reason for matched in refused if matched.reason is not None]
@@ -144,7 +150,9 @@ def _pay_chosen(
     data: Mapping[str, Any],
 ) -> None:
     counting, out = stacked(chosen, lambda one: owed_at_once(one.award, one.offer.terms, data))
-    draft.reasons += [Reason(rule=one.offer.rule.id, outcome="not_matched", code=code) for one, code in out]
+    draft.reasons += [
+        Reason(rule=one.offer.rule.id, outcome="not_matched", code=code, program=live.name) for one, code in out
+    ]
     day, wanted = at.astimezone(live.program.zone).date(), []
     for one, desired in counting:
         rule = one.offer.rule
@@ -200,7 +208,7 @@ def decide_custom(
         if live is None or live.program.event_fields(event.name) is None:
             continue
         if world.now - event.occurred_at > live.program.accept_late:
-            draft.reasons.append(Reason(rule=live.name, outcome="not_matched", code="late"))
+            draft.reasons.append(Reason(rule=live.name, outcome="not_matched", code="late", program=live.name))
             continue
         subject = f"event:{event.name}:{event.key}"
         pay_at_once(draft, live, event.name, subject, member, event.occurred_at, event.data, facts)

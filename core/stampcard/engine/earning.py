@@ -104,4 +104,5 @@ def explained(offer: Offer, before: Award, after: Award, told: str, limit: str =
         taken=after.taken - before.taken,
         written_off=after.written_off - before.written_off,
         desired=after.desired if limited else 0,
+        program=after.program,
     )

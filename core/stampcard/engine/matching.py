@@ -58,7 +58,7 @@ def choose(live: LiveProgram, on: str, occasion: Occasion) -> tuple[list[Chosen]
         if verdict is False:
             refused.append(not_true)
         elif verdict is not True:
-            refused.append(_undecided(verdict, true, occasion))
+            refused.append(_undecided(live, verdict, true, occasion))
         elif true.offer.plain and not occasion.stopped:
             chosen.append(Chosen(offer=true.offer, award=true.offer.rule.award))
         elif (reason := _refusal(live, true.offer, occasion)) is not None:
@@ -66,18 +66,20 @@ def choose(live: LiveProgram, on: str, occasion: Occasion) -> tuple[list[Chosen]
         else:
             award = _award(true.offer.rule, occasion, values)
             if isinstance(award, ConditionError):
-                refused.append(_undecided(award, true, occasion))
+                refused.append(_undecided(live, award, true, occasion))
             else:
                 chosen.append(Chosen(offer=true.offer, award=award))
     return chosen, refused
 
 
-def _undecided(error: ConditionError, matched: Matched, occasion: Occasion) -> Matched:
+def _undecided(live: LiveProgram, error: ConditionError, matched: Matched, occasion: Occasion) -> Matched:
     detail = error.message
     for name, why in occasion.lacking.items():
         if repr(name) in detail:
             detail = f"the fact {name!r} is not known: {why}"
-    reason = Reason(rule=matched.offer.rule.id, outcome="undecided", code="condition_failed", detail=detail)
+    reason = Reason(
+        rule=matched.offer.rule.id, outcome="undecided", code="condition_failed", detail=detail, program=live.name
+    )
     return replace(matched, reason=reason, undecided=True)
 
 
@@ -105,7 +107,9 @@ def _refusal(live: LiveProgram, offer: Offer, occasion: Occasion) -> Reason | No
         code = "not_for_this_member"
     elif offer.campaign is not None:
         code, detail = _campaign_refusal(offer.campaign, live, rule, occasion), f"campaign {rule.campaign}"
-    return Reason(rule=rule.id, outcome="not_matched", code=code, detail=detail) if code else None
+    if not code:
+        return None
+    return Reason(rule=rule.id, outcome="not_matched", code=code, detail=detail, program=live.name)
 
 
 def _campaign_refusal(campaign: Campaign, live: LiveProgram, rule: Rule, occasion: Occasion) -> str:

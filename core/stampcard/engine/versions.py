@@ -77,7 +77,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
     bases: dict[Base, Base] = {}
     offers = {rule.id: _offer(program, rule, bases.setdefault(rule.base, rule.base)) for rule in program.rules}
     verdicts = {
-        on: tuple((Matched(offer=offers[r.id]), _not_true(offers[r.id])) for r in of.rules)
+        on: tuple((Matched(offer=offers[r.id]), _not_true(program, offers[r.id])) for r in of.rules)
         for on, of in conditions.items()
     }
     reads = frozenset[str]().union(*(of.reads for of in conditions.values()))
@@ -115,16 +115,18 @@ def _offer(program: Program, rule: Rule, base: Base) -> Offer:
     )
 
 
-def _not_true(offer: Offer) -> Matched:
-    rule = offer.rule
-    reason = Reason(rule=rule.id, outcome="not_matched", code="condition", detail=f"not true: {rule.when}")
+def _not_true(program: Program, offer: Offer) -> Matched:
+    rule, name = offer.rule, program.program
+    detail = f"not true: {rule.when}"
+    reason = Reason(rule=rule.id, outcome="not_matched", code="condition", detail=detail, program=name)
     return Matched(offer=offer, reason=reason)
 
 
 class Programs(Value, frozen=True):
     """Every version of every program of a merchant, each program's versions in ascending order.
 
-    `stopped`: what was switched off: ``program:<id>``, ``rule:<program>/<id>``, ``campaign:<program>/<id>``.
+    `stopped`: what was switched off: ``program:<id>``, ``rule:<program>/<id>``, ``campaign:<program>/<id>``,
+    ``plugin:<name>``.
     """
 
     revision: int = 0
