@@ -18,7 +18,7 @@ from stampcard.domain.value import Value, replace
 from stampcard.engine.counting import COOLDOWN, cooldown_key, key_of
 from stampcard.engine.describing import order_variables, rate_of
 from stampcard.engine.earning import explained, owed_for_order, rounded
-from stampcard.engine.limiting import Wanted, allow, charges_for, given_back, most_of
+from stampcard.engine.limiting import Wanted, allow, charge, given_back, most_of
 from stampcard.engine.matching import Chosen, Occasion, choose
 from stampcard.engine.measuring import Measuring
 from stampcard.engine.pinning import NAMES, ZONE, pinned, unseen
@@ -221,14 +221,21 @@ def _limit_and_bring(
         else:
             wanted.append(Wanted(offer=offer, award=award, desired=desired, money=_money(deciding, offer)))
     answers = allow(live.name, wanted, draft.counters, day, owner)
-    for want, (allowed, said) in zip(wanted, answers, strict=True):
-        offer, due = want.offer, dues[want.offer.rule.id]
-        if allowed < want.desired:
-            due = due * allowed // want.desired
-        due, charges = charges_for(live.name, want, allowed, due, draft.counters, day, owner)
+    most = [allowed for allowed, _ in answers]
+    wished = [
+        _scaled(dues[want.offer.rule.id], want.desired, allowed) for want, allowed in zip(wanted, most, strict=True)
+    ]
+    charged = charge(live.name, wanted, most, wished, draft.counters, day, owner)
+    for want, (allowed, said), (due, charges) in zip(wanted, answers, charged, strict=True):
+        offer = want.offer
         watch(draft, live, offer, day)
         award = replace(want.award, desired=want.desired, allowed=allowed, charges=charges)
         warm(draft, live, offer, _bring(deciding, offer, award, due, said), at)
+
+
+def _scaled(due: int, desired: int, allowed: int) -> int:
+    """What is due after refunds of an award that limits allowed only in part."""
+    return due * allowed // desired if allowed < desired else due
 
 
 def watch(draft: Draft, live: LiveProgram, offer: Offer, day: date) -> None:

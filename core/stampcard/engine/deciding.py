@@ -16,7 +16,7 @@ from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down,
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.describing import Past
 from stampcard.engine.earning import explained, money_of, owed_at_once
-from stampcard.engine.limiting import Wanted, allow, charges_for
+from stampcard.engine.limiting import Wanted, allow, charge
 from stampcard.engine.matching import Chosen, Occasion, choose, closed_to
 from stampcard.engine.pinning import NAMES, ZONE, seen_of, stopped_of
 from stampcard.engine.stacking import stacked
@@ -164,14 +164,13 @@ def _pay_chosen(
         else:
             wanted.append(Wanted(offer=one.offer, award=award, desired=desired, money=money_of(data)))
     answers = allow(live.name, wanted, draft.counters, day, member.id)
-    for want, (allowed, said) in zip(wanted, answers, strict=True):
+    most = [allowed for allowed, _ in answers]
+    charged = charge(live.name, wanted, most, most, draft.counters, day, member.id)
+    for want, (allowed, said), (due, charges) in zip(wanted, answers, charged, strict=True):
         award = want.award
         if want.offer.bounds or want.offer.rule.cooldown is not None:
-            due, charges = charges_for(live.name, want, allowed, allowed, draft.counters, day, member.id)
             watch(draft, live, want.offer, day)
             award = replace(award, desired=want.desired, allowed=allowed, charges=charges)
-        else:
-            due = want.desired
         after = pay(draft, award, due, live, want.offer, at)
         warm(draft, live, want.offer, after, at)
         draft.reasons.append(explained(want.offer, want.award, after, "", said))

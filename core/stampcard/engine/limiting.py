@@ -99,44 +99,56 @@ def _use(bound: Bound, points: int, desired: int, money: Decimal) -> int:
     return 1 if points else 0
 
 
-def charges_for(
+def charge(
+    program: str,
+    wanted: Sequence[Wanted],
+    allowed: Sequence[int],
+    dues: Sequence[int],
+    counters: Counters,
+    day: date,
+    member: str,
+) -> list[tuple[int, tuple[Charge, ...]]]:
+    """For each, in order, what is due once what others took meanwhile is respected, and its charges; moves the counters.
+
+    What the subject had used is given back first, so that its own awards never stand in each other's way.
+    """
+    for one in wanted:
+        given_back(program, one.award, counters)
+    return [
+        _charged(program, one, most, due, counters, day, member)
+        for one, most, due in zip(wanted, allowed, dues, strict=True)
+    ]
+
+
+def _charged(
     program: str, one: Wanted, allowed: int, due: int, counters: Counters, day: date, member: str
 ) -> tuple[int, tuple[Charge, ...]]:
-    """What is due once what others took meanwhile is respected, and the charges for it; moves the counters."""
-    old = {(c.scope, c.period, c.member): c for c in one.award.charges}
-    places = [(bound, key_of(program, bound, day, member)) for bound in one.offer.bounds]
+    places = [
+        (bound, key_of(program, bound, day, member)) for bound in one.offer.bounds if bound.limit.per != _PER_ORDER
+    ]
     for bound, key in places:
-        before = old.get(key[1:])
-        due = min(due, _available(bound, key, counters, one, due, before.amount if before else 0))
+        due = min(due, _available(bound, key, counters, one, due))
     charges = []
     for bound, key in places:
         amount = _use(bound, due, one.desired, one.money)
         reserved = _use(bound, allowed, one.desired, one.money)
-        before = old.pop(key[1:], None)
-        if bound.limit.per == _PER_ORDER:
-            continue
-        counters.move(key, amount - (before.amount if before else 0))
+        counters.move(key, amount)
         if amount or reserved:
             charges.append(
                 Charge(scope=key.scope, period=key.period, member=key.member, amount=amount, reserved=reserved)
             )
-    for gone in old.values():
-        counters.move(CounterKey(program, gone.scope, gone.period, gone.member), -gone.amount)
     return due, tuple(charges)
 
 
-def _available(bound: Bound, key: CounterKey, counters: Counters, one: Wanted, due: int, own: int) -> int:
+def _available(bound: Bound, key: CounterKey, counters: Counters, one: Wanted, due: int) -> int:
     """What of `due` fits into what is really left now."""
-    if bound.limit.per == _PER_ORDER:
-        return due
     most = most_of(bound, one.offer.terms.scale)
     if bound.limit.measure == "members":
         return due if counters[key] > 0 or counters[key._replace(member="")] < most else 0
-    left = most - (counters[key] - own)
-    use = _use(bound, due, one.desired, one.money)
-    if use <= max(left, own):
+    left, use = max(0, most - counters[key]), _use(bound, due, one.desired, one.money)
+    if use <= left:
         return due
-    return max(0, left) if bound.limit.measure == "points" else due * max(0, left) // use
+    return left if bound.limit.measure == "points" else due * left // use
 
 
 def given_back(program: str, award: Award, counters: Counters) -> tuple[Charge, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from stampcard.domain.ledger import Entry
 from stampcard.domain.value import replace
@@ -74,6 +75,11 @@ def _dies_before(lot: Lot, moment: datetime | None) -> bool:
     return lot.expires_at < moment
 
 
+def _first_day(lot: Lot, since: datetime, zone: ZoneInfo) -> date:
+    """The day from which a lot's full period counts: not before it is usable."""
+    return max(since, lot.available_from).astimezone(zone).date()
+
+
 def date_undated(wallet: Wallet, live: LiveProgram, since: datetime) -> Wallet:
     """The wallet after its expiry was switched on: points without a date get one full period from that day.
 
@@ -83,11 +89,10 @@ def date_undated(wallet: Wallet, live: LiveProgram, since: datetime) -> Wallet:
     if terms.expire is None:
         return wallet
     forever = {true.offer.rule.id for of in live.verdicts.values() for true, _ in of if true.offer.expire is None}
-    expires_at = expiry_of(terms.expire, zone, since.astimezone(zone).date())
     slides = isinstance(terms.expire, Sliding)
     undated = [
-        replace(lot, expires_at=expires_at, slides=slides)
+        replace(lot, expires_at=expiry_of(terms.expire, zone, _first_day(lot, since, zone)), slides=slides)
         for lot in wallet.lots.values()
-        if lot.active and lot.remaining and lot.expires_at is None and lot.rule not in forever
+        if lot.remaining and lot.expires_at is None and not lot.waits_for and lot.rule not in forever
     ]
     return redate(wallet, undated) if undated else wallet

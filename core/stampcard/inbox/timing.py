@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
+from stampcard.applying.dating import count_wallets, date_points, switched_on
 from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.settling import settle_due
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
+from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
+from stampcard.storage.jobs import begin_job, move_job
 
 log = structlog.get_logger()
 
 BATCH = 500
+#: One step of a long job: how many rows, behind which to go on, and what changed.
+Step = Callable[[Connection, Setting, datetime], tuple[int, str, list[Change]]]
 REST = 1.0
 #: How often bodies whose time of keeping is over are looked for.
 TIDYING = timedelta(hours=1)
@@ -52,6 +58,8 @@ class Timer:
         self._stop = asyncio.Event()
         self._tidied_at: datetime | None = None
         self.ticked_at: datetime | None = None
+        self._celebrated: dict[tuple[str, str], date] = {}
+        self._dated: set[str] = set()
 
     async def run(self) -> None:
         """Tick until `stop`."""
@@ -82,6 +90,7 @@ class Timer:
             except Stale:
                 await self._around.refresh()
         await self._told(changes)
+        await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
             done, quarantined = self._keep
@@ -90,6 +99,63 @@ class Timer:
             )
             await self._database.write(lambda connection: forget_answers(connection, setting.merchant, now - ANSWERS))
         return booked
+
+    async def _keep_calendar(self, now: datetime) -> None:
+        """Pay birthdays and anniversaries of every day since the last, and date points whose expiry was switched on."""
+        for live in self._around.setting.programs.current(now):
+            today = now.astimezone(live.program.zone).date()
+            for on in OF_THE_CALENDAR:
+                if on in live.conditions and self._celebrated.get((live.name, on)) != today:
+                    await self._celebrate(live, on, today)
+                    self._celebrated[live.name, on] = today
+        for live, wallet in switched_on(self._around.setting.programs, now):
+            name = f"date:{live.name}:{wallet}:{live.number}"
+            if name not in self._dated:
+                await self._date(live, wallet, name)
+                self._dated.add(name)
+
+    async def _celebrate(self, live: LiveProgram, on: str, today: date) -> None:
+        """Catch up day by day; a program that just began has its first day today."""
+        name, merchant = f"calendar:{live.name}:{on}", self._around.setting.merchant
+        yesterday = (today - timedelta(days=1)).isoformat()
+        known = await self._database.write(
+            lambda connection: begin_job(connection, merchant, name, 0, self._clock.now(), yesterday)
+        )
+        day_text, _, place = known.place.partition("/")
+        day, done = date.fromisoformat(day_text), known.done
+        if not place:
+            day += timedelta(days=1)
+        day = max(day, today - live.program.accept_late)
+        while day <= today and not self._stop.is_set():
+            count, last, changes = await self._step(_celebrating(live, on, day, place, name, done))
+            done, place = done + count, last
+            if not count:
+                await self._database.write(_moved(merchant, name, day.isoformat(), done))
+                day, place = day + timedelta(days=1), ""
+            await self._told(changes)
+
+    async def _date(self, live: LiveProgram, wallet: str, name: str) -> None:
+        merchant = self._around.setting.merchant
+        total = await self._database.read(lambda connection: count_wallets(connection, merchant, wallet))
+        known = await self._database.write(
+            lambda connection: begin_job(connection, merchant, name, total, self._clock.now())
+        )
+        place, done, count = known.place, known.done, 0 if known.ended_at else 1
+        while count and not self._stop.is_set():
+            count, place, changes = await self._step(_dating(live, wallet, place, name, done))
+            done += count
+            await self._told(changes)
+        if not known.ended_at and not self._stop.is_set():
+            await self._database.write(_moved(merchant, name, place, done, self._clock.now()))
+
+    async def _step(self, step: Step) -> tuple[int, str, list[Change]]:
+        """One step in one transaction, prepared again if the program changed meanwhile."""
+        while True:
+            setting, now = self._around.setting, self._clock.now()
+            try:
+                return await self._database.write(lambda connection: step(connection, setting, now))  # noqa: B023 - runs before the next turn
+            except Stale:
+                await self._around.refresh()
 
     async def _rest(self) -> None:
         try:
@@ -101,3 +167,28 @@ class Timer:
 
 def _booking(setting: Setting, now: datetime) -> Callable[[Connection], tuple[int, list[Change]]]:
     return lambda connection: settle_due(connection, setting, now, BATCH)
+
+
+def _celebrating(live: LiveProgram, on: str, day: date, after: str, name: str, done: int) -> Step:
+    def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+        count, last, changes = celebrate(connection, setting, now, live, on, day, after, BATCH)
+        if count:
+            move_job(connection, setting.merchant, name, f"{day.isoformat()}/{last}", done + count)
+        return count, last, changes
+
+    return step
+
+
+def _dating(live: LiveProgram, wallet: str, after: str, name: str, done: int) -> Step:
+    def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+        count, last, changes = date_points(connection, setting, now, live, wallet, after, BATCH)
+        move_job(connection, setting.merchant, name, last, done + count)
+        return count, last, changes
+
+    return step
+
+
+def _moved(
+    merchant: str, name: str, place: str, done: int, ended_at: datetime | None = None
+) -> Callable[[Connection], None]:
+    return lambda connection: move_job(connection, merchant, name, place, done, ended_at)

@@ -1,0 +1,71 @@
+"""The unit of work of a calendar day: birthdays, and anniversaries of joining."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from sqlalchemy import Connection, select
+
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Unit, birthday_print
+from stampcard.domain.decisions import Change
+from stampcard.engine.counting import keys_for
+from stampcard.engine.dating import midnight
+from stampcard.engine.deciding import decide_day
+from stampcard.engine.versions import LiveProgram
+from stampcard.program.events import ANNIVERSARY, BIRTHDAY
+from stampcard.storage.tables import member, membership
+
+#: Events that the calendar brings.
+OF_THE_CALENDAR = (BIRTHDAY, ANNIVERSARY)
+
+
+def celebrate(
+    connection: Connection,
+    setting: Setting,
+    now: datetime,
+    live: LiveProgram,
+    on: str,
+    day: date,
+    after: str,
+    limit: int,
+) -> tuple[int, str, list[Change]]:
+    """Pay the next members behind `after` whose day it is; answers how many, behind whom to go on, and what changed."""
+    check_revision(connection, setting)
+    found = _members(connection, setting, live, on, day, after, limit)
+    if not found:
+        return 0, after, []
+    at = midnight(day, live.program.zone)
+    unit = Unit(connection, setting, now)
+    unit.lock(found, attributes=True)
+    unit.count({key for id_ in found for key in keys_for(live, on, at, id_)})
+    for id_ in found:
+        person = unit.members.get(id_)
+        if person is None or person.erased_at is not None or (on == ANNIVERSARY and person.joined_at.year >= day.year):
+            continue
+        unit.absorb(decide_day(unit.world, live.name, on, person, at, day.year))
+    return len(found), found[-1], unit.save()
+
+
+def days_of(day: date) -> list[str]:
+    """The days of the year that a day stands for: 28 February also for the 29th where there is none."""
+    days = [f"{day:%m-%d}"]
+    leap = day.year % 4 == 0 and (day.year % 100 != 0 or day.year % 400 == 0)
+    return [*days, "02-29"] if days == ["02-28"] and not leap else days
+
+
+def _members(
+    connection: Connection, setting: Setting, live: LiveProgram, on: str, day: date, after: str, limit: int
+) -> Sequence[str]:
+    mine = (membership.c.merchant == setting.merchant, membership.c.program == live.name, membership.c.member > after)
+    if on == ANNIVERSARY:
+        statement = select(membership.c.member).where(*mine, membership.c.anniversary.in_(days_of(day)))
+    else:
+        prints = [birthday_print(setting.sealer, setting.merchant, known) for known in days_of(day)]
+        statement = (
+            select(membership.c.member)
+            .join(member, (member.c.merchant == membership.c.merchant) & (member.c.id == membership.c.member))
+            .where(*mine, member.c.birthday_print.in_(prints))
+        )
+    return list(connection.execute(statement.order_by(membership.c.member).limit(limit)).scalars())
