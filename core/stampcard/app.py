@@ -223,13 +223,15 @@ class Application:
             self.metrics.plugin_up.labels(plugin=failed.name).set(0)
 
     async def refresh(self) -> None:
-        """Load the program versions and the connections' states anew."""
+        """Load the program versions, the switches and the connections' states anew."""
         merchant = self.setting.merchant
         self._refreshed_at = self.clock.now()
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
         states = await self.database.read(lambda connection: load_states(connection, merchant))
         stopped = {row.connection for row in states}
         active = frozenset(name for name in self.connections if name not in stopped)
+        silent = (target for target in programs.stopped if target.startswith("plugin:"))
+        self.setting.hooks.stop(frozenset(target.removeprefix("plugin:") for target in silent))
         self._setting = replaced(self.setting, programs=programs, active=active)
 
     async def setting_for(self, merchant: str) -> Setting:

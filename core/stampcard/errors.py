@@ -5,7 +5,7 @@ StampcardError
 │   └── InvalidSettings     several are wrong; carries all of them
 ├── ProgramError            a program file is wrong; carries its problems with their positions
 ├── PluginError             a plugin cannot be loaded or connected, or broke its contract
-│   └── PluginSuspended     it failed too often in a row; what needs it waits
+│   └── PluginSuspended     it failed too often in a row, or is stopped; what needs it waits
 ├── WebhookRefused          a webhook that is not taken in
 │   ├── InvalidSignature    the signature does not fit the bytes (401)
 │   └── CannotVerify        the plugin lacks what it needs to tell (503)
@@ -95,7 +95,9 @@ class PluginError(StampcardError):
 
 
 class PluginSuspended(PluginError):
-    """A plugin failed too often in a row and is not asked until somebody resumes it."""
+    """A plugin failed too often in a row, or was stopped, and is not asked until somebody starts it again."""
+
+    retry_after = 60.0
 
 
 class WebhookRefused(StampcardError):
@@ -162,10 +164,11 @@ class RequestRefused(StampcardError):
 
 
 class NotFound(RequestRefused):
-    """What the request names does not exist for this merchant."""
+    """What the request names does not exist for this merchant; `close` is what may have been meant."""
 
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__("not_found", f"there is no {what} {name!r}")
+    def __init__(self, what: str, name: str, close: str = "") -> None:
+        hint = f". Did you mean {close!r}?" if close else ""
+        super().__init__("not_found", f"there is no {what} {name!r}{hint}")
 
 
 class Conflict(RequestRefused):

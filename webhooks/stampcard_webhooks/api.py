@@ -18,6 +18,7 @@ from stampcard_webhooks import (
     outgoing,
     points,
     programs,
+    switches,
 )
 from stampcard_webhooks.problems import told
 from stampcard_webhooks.routing import Route, add_routes
@@ -32,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     *outgoing.ROUTES,
     *connections.ROUTES,
     *programs.ROUTES,
+    *switches.ROUTES,
 )
 
 

@@ -1,4 +1,4 @@
-"""What somebody should look at although work goes on: plugins, connections, programs that are only drafts."""
+"""What somebody should look at although work goes on: plugins, connections, switches, programs that are only drafts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from stampcard.app import Application
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, ProgramError
 from stampcard.storage.programming import newest_versions, read_file
+from stampcard.storage.switching import Switch, list_switches
 
 
 class Finding(Value, frozen=True):
@@ -23,10 +24,12 @@ async def examine(application: Application) -> list[Finding]:
     """Look at everything that this process knows."""
     merchant = application.setting.merchant
     stored = await application.database.read(lambda connection: newest_versions(connection, merchant))
+    stopped = await application.database.read(lambda connection: list_switches(connection, merchant))
     texts = {name: version.source for name, version in stored.items()}
     return [
         *_plugins(application),
         *_connections(application),
+        *map(_switch, stopped),
         *await asyncio.to_thread(lambda: list(_programs(application, texts))),
     ]
 
@@ -41,6 +44,13 @@ def _plugins(application: Application) -> Iterator[Finding]:
 def _connections(application: Application) -> Iterator[Finding]:
     for name, connection in application.connections.items():
         yield Finding(name=f"connection {name}", ok=not connection.problem, detail=connection.problem)
+
+
+def _switch(one: Switch) -> Finding:
+    by = f" by {one.author}" if one.author else ""
+    return Finding(
+        name=f"switch {one.target}", ok=False, detail=f"stopped since {one.since.isoformat()}{by}: {one.note}"
+    )
 
 
 def _programs(application: Application, stored: Mapping[str, str]) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ VERSION = "1.0.0"
 PATH = f"{PREFIX}/openapi.json"
 
 _REF = "#/components/schemas/{model}"
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PATTERN = re.compile(r"\{(\w+)(?::[^{}]+)?\}")
 _ABOUT = """\
 Figures are integers in the wallet's smallest unit, beside their `scale`; money is decimal text; times are ISO 8601 in
 UTC; ids are text. Lists come in pages: give the `next` of one page as the `cursor` of the following.
@@ -53,7 +53,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     refs, schemas = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(PREFIX + route.path, {})[route.method.lower()] = _operation(route, refs)
+        paths.setdefault(PREFIX + _PATTERN.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route, refs)
     paths[PATH] = {"get": _self_description()}
     return {
         "openapi": "3.1.0",
@@ -116,7 +116,7 @@ def _needs_body(model: type[BaseModel]) -> bool:
 def _parameters(route: Route) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PARAMETER.findall(route.path)
+        for name in _PATTERN.findall(route.path)
     ]
     schema = untitled(route.query.model_json_schema())
     for name, of in schema.get("properties", {}).items():

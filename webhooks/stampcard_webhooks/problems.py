@@ -20,6 +20,7 @@ from stampcard.errors import (
     InvalidSignature,
     ItemsRefused,
     NotFound,
+    PluginSuspended,
     RequestRefused,
     StampcardError,
     Unavailable,
@@ -76,6 +77,7 @@ _STATUS: tuple[tuple[type[StampcardError], int], ...] = (
     (RequestRefused, 422),
     (EventRefused, 422),
     (Unavailable, 503),
+    (PluginSuspended, 503),
 )
 
 

@@ -12,6 +12,7 @@ from stampcard.clock import from_micros
 from stampcard.storage.depths import load_depths
 from stampcard.storage.listing import commands_before, orders_after, pushes_after, quarantine_groups, quarantine_sample
 from stampcard.storage.stating import load_states
+from stampcard.storage.switching import list_switches
 from stampcard.storage.tables import fetch, inbox
 
 #: What waits longer than this waits for somebody.
@@ -22,6 +23,7 @@ def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Findi
     """Everything that a person should look at."""
     found = [
         *_states(connection, merchant),
+        *_switches(connection, merchant),
         *_inbox(connection, merchant, now),
         *_quarantined(connection, merchant),
         *_undecided(connection, merchant),
@@ -44,6 +46,14 @@ def _states(connection: Connection, merchant: str) -> Iterator[Finding]:
         yield _finding(
             "warning", f"connections.{row.connection}", f"{text}stampcard connection resume {row.connection}"
         )
+
+
+def _switches(connection: Connection, merchant: str) -> Iterator[Finding]:
+    for one in list_switches(connection, merchant):
+        if one.kind != "connection":
+            by = f" by {one.author}" if one.author else ""
+            text = f"stopped since {one.since:%Y-%m-%d %H:%M}Z{by}: {one.note}. When it may go on: "
+            yield _finding("warning", f"{one.kind} {one.name}", f"{text}stampcard start {one.kind} {one.name}")
 
 
 def _inbox(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from stampcard.cli import (
     replay,
     resync,
     serve,
+    switching,
     trigger,
     verify,
 )
@@ -88,12 +89,15 @@ app.command("trigger")(trigger.trigger)
 app.command("verify")(verify.verify)
 app.command("replay")(replay.replay)
 app.command("resync")(resync.resync)
+app.command("stop")(switching.stop)
+app.command("start")(switching.start)
 app.add_typer(program.app, name="program")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")
 app.add_typer(member.app, name="member")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(switching.app, name="switch")
 app.add_typer(key.app, name="key")
 app.add_typer(database.app, name="db")
 

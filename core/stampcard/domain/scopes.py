@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-ADMIN = "admin"
+ADMIN, MARKETER = "admin", "marketer"
 
 #: Scope → what it allows, as keys' owners read it.
 SCOPES: Mapping[str, str] = {
@@ -21,11 +21,21 @@ SCOPES: Mapping[str, str] = {
     "connections:read": "see connections and how they are",
     "connections:write": "pause and resume connections",
     "programs:read": "see the programs",
+    "programs:write": "change programs, whole or in part",
+    "switches:read": "see what is stopped",
+    "switches:write": "stop and start programs, campaigns, rules, plugins and connections",
     "health:read": "see the health of the installation in detail",
+    MARKETER: "see and change programs, stop and start; no member, no order, no body of what came in",
     ADMIN: "everything",
+}
+
+#: Scope → the others that it stands for.
+_STANDS_FOR: Mapping[str, Collection[str]] = {
+    MARKETER: ("programs:read", "programs:write", "switches:read", "switches:write"),
+    ADMIN: SCOPES.keys(),
 }
 
 
 def allows(granted: Collection[str], scope: str) -> bool:
     """Whether a key with these scopes may do what `scope` stands for."""
-    return scope in granted or ADMIN in granted
+    return scope in granted or any(scope in _STANDS_FOR.get(one, ()) for one in granted)

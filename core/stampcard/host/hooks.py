@@ -57,12 +57,17 @@ class Hooks:
                 self._hooks[hook] = (*self._hooks.get(hook, ()), (name, function))
                 self.stats[name, hook] = HookStats()
         self._suspended: frozenset[str] = frozenset()
+        self._stopped: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     @property
     def suspended(self) -> frozenset[str]:
         """The plugins that failed too often in a row."""
         return self._suspended
+
+    def stop(self, plugins: frozenset[str]) -> None:
+        """Ask these plugins nothing, and all others again, until it is called again: what is switched off now."""
+        self._stopped = plugins
 
     def implements(self, hook: str) -> bool:
         """Whether any plugin implements a hook; where none does, nothing needs to be gathered for it."""
@@ -81,14 +86,12 @@ class Hooks:
     ) -> tuple[Adjustment, ...]:
         """What all plugins add to or take off an award.
 
-        Raises PluginSuspended if one that must be asked is suspended, PluginError if one fails: the points would be
-        wrong without it.
+        Raises PluginSuspended if one that must be asked is suspended or stopped, PluginError if one fails: the points
+        would be wrong without it.
         """
         adjustments: list[Adjustment] = []
         for plugin, function in self._hooks.get("award_adjustments", ()):
-            if plugin in self._suspended:
-                self._skip(plugin, "award_adjustments")
-                raise PluginSuspended(plugin, f"is suspended after {PATIENCE} failures in a row")
+            self._check_asked(plugin, "award_adjustments")
             try:
                 with self._watched(plugin, "award_adjustments"):
                     answer = function(event=event, member=member, award=award, facts=facts)
@@ -102,12 +105,11 @@ class Hooks:
     ) -> Decimal:
         """What the first plugin that knows the formula works out.
 
-        Raises PluginSuspended if one that must be asked is suspended, PluginError if one fails or none knows it.
+        Raises PluginSuspended if one that must be asked is suspended or stopped, PluginError if one fails or none
+        knows it.
         """
         for plugin, function in self._hooks.get("award_formula", ()):
-            if plugin in self._suspended:
-                self._skip(plugin, "award_formula")
-                raise PluginSuspended(plugin, f"is suspended after {PATIENCE} failures in a row")
+            self._check_asked(plugin, "award_formula")
             try:
                 with self._watched(plugin, "award_formula"):
                     points = function(formula=formula, event=event, member=member, base=base, facts=facts)
@@ -128,7 +130,7 @@ class Hooks:
         commands: list[tuple[str, Command]] = []
         for plugin, function in self._hooks.get("outbound_commands", ()):
             for connection, identity in connections.get(plugin, ()):
-                if plugin in self._suspended:
+                if self._is_silent(plugin):
                     self._skip(plugin, "outbound_commands")
                     continue
                 try:
@@ -142,7 +144,7 @@ class Hooks:
     async def event_committed(self, change: Change) -> None:
         """Tell all observers about a change; a failure is logged."""
         for plugin, function in self._hooks.get("event_committed", ()):
-            if plugin in self._suspended:
+            if self._is_silent(plugin):
                 self._skip(plugin, "event_committed")
                 continue
             try:
@@ -151,6 +153,17 @@ class Hooks:
                         await function(change=change)
             except Exception:  # noqa: BLE001, S112 - counted and logged by _watched
                 continue
+
+    def _is_silent(self, plugin: str) -> bool:
+        return plugin in self._stopped or plugin in self._suspended
+
+    def _check_asked(self, plugin: str, hook: str) -> None:
+        if not self._is_silent(plugin):
+            return
+        self._skip(plugin, hook)
+        if plugin in self._stopped:
+            raise PluginSuspended(plugin, "is stopped: what needs it waits for a start")
+        raise PluginSuspended(plugin, f"is suspended after {PATIENCE} failures in a row")
 
     @contextmanager
     def _watched(self, plugin: str, hook: str, slow: float = SLOW) -> Iterator[None]:

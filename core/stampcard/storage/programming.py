@@ -17,6 +17,7 @@ from stampcard.program.model import Program
 from stampcard.program.reading import read_program
 from stampcard.storage import saving
 from stampcard.storage.revising import bump, current
+from stampcard.storage.switching import stopped_targets
 from stampcard.storage.tables import balance, program_version, revision
 
 _VERSIONS = select(program_version).order_by(program_version.c.program, program_version.c.number)
@@ -65,10 +66,11 @@ def newest_versions(connection: Connection, merchant: str) -> dict[str, StoredVe
 
 
 def load_programs(connection: Connection, merchant: str) -> Programs:
-    """Every version, compiled, under the revision at which they were read."""
+    """Every version, compiled, and what is stopped, under the revision at which they were read."""
     # The revision first: what changes in between is then loaded again, never missed.
     number = current(connection, merchant)
-    return assembled(map(_live, stored_versions(connection, merchant)), number)
+    versions, stopped = stored_versions(connection, merchant), stopped_targets(connection, merchant)
+    return assembled(map(_live, versions), number, stopped)
 
 
 def store_version(

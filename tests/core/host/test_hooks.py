@@ -200,3 +200,38 @@ def test_a_success_in_between_keeps_a_plugin_from_being_suspended() -> None:
         except PluginError:
             continue
     assert not hooks.suspended
+
+
+def test_a_stopped_plugin_is_not_asked_and_what_needs_its_word_waits() -> None:
+    hooks = hooks_of(
+        apple={
+            **adjusting("1"),
+            "award_formula": lambda: Decimal(1),
+            "outbound_commands": lambda: [command("k")],
+        }
+    )
+    hooks.stop(frozenset({"apple"}))
+    with pytest.raises(PluginSuspended, match="plugin 'apple': is stopped"):
+        adjust(hooks)
+    with pytest.raises(PluginSuspended, match="plugin 'apple': is stopped"):
+        hooks.award_formula("f", EVENT, MEMBER, Decimal(1), {})
+    assert hooks.outbound_commands(CHANGE, MEMBER, {"apple": [("east", None)]}) == []
+    assert [stats.skipped for stats in hooks.stats.values() if stats.skipped] == [1, 1, 1]
+    assert {stats.calls for stats in hooks.stats.values()} == {0}
+    hooks.stop(frozenset())
+    assert len(adjust(hooks)) == 1
+
+
+async def test_a_stopped_observer_hears_nothing_until_it_is_started() -> None:
+    heard: list[Change] = []
+
+    async def listening(change: Change) -> None:
+        heard.append(change)
+
+    hooks = hooks_of(apple={"event_committed": listening})
+    hooks.stop(frozenset({"apple"}))
+    await hooks.event_committed(CHANGE)
+    assert heard == []
+    hooks.stop(frozenset())
+    await hooks.event_committed(CHANGE)
+    assert heard == [CHANGE]
