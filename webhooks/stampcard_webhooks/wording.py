@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from stampcard.domain.awards import Award
-from stampcard.domain.decisions import Reason
 from stampcard.domain.orders import OrderSnapshot, exceeds, standing_refunds
 from stampcard.engine.versions import Programs
+from stampcard.engine.wording import WORDS, charge_words, day_words, lot_words, points_words
 from stampcard.storage.explaining import Explanation
 from stampcard.storage.reading import scale_of
+from stampcard.storage.telling import rules_of
 
 
 def sentences(known: Explanation, programs: Programs) -> list[str]:
     """What happened to the order, from its placing to its points."""
     return [
-        *_placing(known),
+        *_placing(known, programs),
         *_refunding(known),
-        *_not_paying(known.newest),
-        *(_awarding(award, programs) for award in known.awards),
+        *_not_paying(known, programs),
+        *(line for award in known.awards for line in _awarding(known, award, programs)),
+        *_lots(known, programs),
     ]
 
 
-def _placing(known: Explanation) -> Iterator[str]:
+def _placing(known: Explanation, programs: Programs) -> Iterator[str]:
     order, snapshot = known.order, known.order.state.snapshot
     if snapshot is None:
         yield "Only refunds of this order are known yet, so nothing is awarded."
@@ -33,10 +34,16 @@ def _placing(known: Explanation) -> Iterator[str]:
     if not snapshot.paid and not order.pins:
         yield "It is not paid yet, so nothing is awarded."
     for program, pin in sorted(order.pins.items()):
+        live = programs.numbered(program, pin.version)
+        since = f", valid since {day_words(live.valid_from.astimezone(live.program.zone).date())}," if live else ""
         if pin.version:
-            yield f"Version {pin.version} of program {program!r} decides it."
+            yield f"Version {pin.version} of program {program!r}{since} decides it."
         else:
-            yield f"Program {program!r} does not award it ({pin.refused})."
+            yield f"Program {program!r} never awards it: {WORDS.get(pin.refused, pin.refused)}."
+        for target in pin.stopped:
+            yield f"Switched off when it was decided: {target}."
+        for fact, why in sorted(pin.lacking.items()):
+            yield f"The fact {fact!r} was not known when it was decided: {why}."
 
 
 def _standing(snapshot: OrderSnapshot) -> str:
@@ -54,19 +61,18 @@ def _refunding(known: Explanation) -> Iterator[str]:
         yield f"Refund {refund.reference} of {refund.money:f} {state.snapshot.currency} {counts}."
 
 
-def _not_paying(reasons: tuple[Reason, ...]) -> Iterator[str]:
-    for reason in reasons:
-        if reason.rule and reason.outcome in {"not_matched", "undecided"}:
-            why = reason.detail or reason.code
-            verb = "could not be decided" if reason.outcome == "undecided" else "does not apply"
-            yield f"Rule {reason.rule!r} {verb}: {why}."
+def _not_paying(known: Explanation, programs: Programs) -> Iterator[str]:
+    """Of each rule that does not pay all that it could: why."""
+    for told in rules_of(known, programs):
+        if told.reason is None or told.reason.outcome != "paid":
+            yield told.words
 
 
-def _awarding(award: Award, programs: Programs) -> str:
+def _awarding(known: Explanation, award: Award, programs: Programs) -> Iterator[str]:
     scale = scale_of(programs, award.wallet)
 
     def points(amount: int) -> str:
-        return f"{Decimal(amount).scaleb(-scale):f}"
+        return points_words(amount, scale)
 
     parts = [f"{points(award.granted)} granted"]
     if award.taken:
@@ -74,4 +80,16 @@ def _awarding(award: Award, programs: Programs) -> str:
     if award.written_off:
         parts.append(f"{points(award.written_off)} written off")
     owed = f"Rule {award.rule!r} owes member {award.member} {points(award.due)} {award.wallet}"
-    return f"{owed}: {', '.join(parts)}."
+    yield f"{owed}: {', '.join(parts)}."
+    pin = known.order.pins.get(award.program)
+    live = programs.numbered(award.program, pin.version) if pin else None
+    for charge in award.charges:
+        yield f"It uses {charge_words(charge, live)}."
+
+
+def _lots(known: Explanation, programs: Programs) -> Iterator[str]:
+    for owned in known.lots:
+        live = programs.of_wallet(owned.wallet)
+        if live is not None:
+            words = lot_words(owned.lot, scale_of(programs, owned.wallet), live.program.zone)
+            yield f"Lot {owned.lot.number} of {owned.wallet!r}: {words}."

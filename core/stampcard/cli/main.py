@@ -17,6 +17,7 @@ from stampcard.cli import (
     init,
     key,
     member,
+    order,
     outbox,
     plugin,
     program,
@@ -95,6 +96,7 @@ app.add_typer(program.app, name="program")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")
 app.add_typer(member.app, name="member")
+app.add_typer(order.app, name="order")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(switching.app, name="switch")

@@ -56,6 +56,8 @@ class LiveProgram(Value, frozen=True):
     conditions: Mapping[str, ConditionSet]
     #: For each rule of an event type, by priority: what it comes to when its condition is true, and when it is not.
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
+    #: Every rule by its id.
+    offers: Mapping[str, Offer] = {}
     #: Every variable that any condition reads.
     reads: frozenset[str] = frozenset()
     #: Whether the expiry of any wallet slides.
@@ -87,6 +89,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         program=program,
         conditions=conditions,
         verdicts=verdicts,
+        offers=offers,
         reads=reads,
         slides=any(isinstance(terms.expire, Sliding) for terms in program.wallets.values()),
         recalls=any(name.startswith("history.") for name in reads),

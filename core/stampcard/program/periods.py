@@ -113,7 +113,8 @@ def read_span(written: Any) -> timedelta | None:
     return int(found[1]) * _SPANS[found[2]]
 
 
-def _span_text(span: timedelta | None) -> str:
+def span_text(span: timedelta | None) -> str:
+    """A span as it is written: "1 hour", or "none"."""
     if span is None:
         return "none"
     unit, length = next((u, n) for u, n in reversed(_SPANS.items()) if not span % n)
@@ -129,6 +130,6 @@ LatenessField = Annotated[
 SpanField = Annotated[
     timedelta | None,
     PlainValidator(read_span),
-    PlainSerializer(_span_text, return_type=str),
+    PlainSerializer(span_text, return_type=str),
     schema(f"none|{_SPAN.pattern}", "none, or minutes, hours or days: 1 hour", {"type": "null"}),
 ]
