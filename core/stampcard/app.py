@@ -27,6 +27,7 @@ from stampcard.host.guarding import closed_client, guarded_client
 from stampcard.host.hooks import Hooks
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
+from stampcard.inbox.gathering import Gatherer
 from stampcard.inbox.timing import Timer
 from stampcard.inbox.working import Worker
 from stampcard.observing import Metrics
@@ -71,6 +72,7 @@ class Application:
         self.table: PluginTable
         self.database: Database
         self.batcher: Batcher
+        self.gatherer: Gatherer
         self.worker: Worker
         self.timer: Timer
         self._plugins = plugins
@@ -154,6 +156,7 @@ class Application:
         )
         await self.refresh()
         self.batcher = Batcher(self.database, merchant, sealer, self.setting.numbering, self._stored)
+        self.gatherer = Gatherer(self.database, self.clock, self.connections)
         self.worker = Worker(self.database, self.clock, self.owner, self, self._applied)
         keep = (timedelta(days=settings.keep.bodies_days), timedelta(days=settings.keep.quarantine_days))
         self.timer = Timer(self.database, self.clock, self.owner, self, self.announce, keep)
@@ -257,6 +260,10 @@ class Application:
             known = (now, await self.database.read(lambda connection: pushed_targets(connection, merchant)))
             self._elsewhere[merchant] = known
         return known[1]
+
+    async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
+        """Ask plugins what they know of the world for these events."""
+        return await self.gatherer.gather(setting, batch)
 
     def wake(self) -> None:
         """Let the loops look at once for what was made due."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from stampcard.applying.requests import Answer, record_event
-from stampcard.applying.unit import Unit
+from stampcard.applying.unit import Sourced, Unit
 from stampcard.domain.events import CustomEvent
 from stampcard.errors import Conflict, EventRefused
 from stampcard_webhooks.asking import Asked, Moment, Name, Query, Scalar
@@ -43,9 +43,13 @@ async def report_event(call: Call[Query, NewEvent]) -> Answer:
         data=seen.data,
     )
 
+    source = call.source(seen.connection)
+    sourced = Sourced(event=event, connection=source, source=source, received_at=call.now)
+    (facts,) = await call.application.gatherer.facts_of(call.setting, [sourced])
+
     def work(unit: Unit) -> Answer:
         try:
-            member = record_event(unit, event, call.source(seen.connection))
+            member = record_event(unit, event, source, facts)
         except EventRefused as error:
             if error.code == "conflict":
                 raise Conflict("event_exists", error.detail) from None

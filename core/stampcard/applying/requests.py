@@ -21,7 +21,7 @@ from stampcard.engine.deciding import enrol
 from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, decide_spend
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import Programs
-from stampcard.engine.world import Draft
+from stampcard.engine.world import NO_FACTS, Draft, Facts
 from stampcard.errors import Conflict, ItemsRefused, NotFound, RequestRefused
 from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
@@ -187,13 +187,13 @@ def adjust(unit: Unit, member: str, wallet: str, points: int, key: str, note: st
     unit.absorb(decide_adjust(unit.world, member, wallet, points, key, note))
 
 
-def record_event(unit: Unit, event: CustomEvent, source: str) -> str:
+def record_event(unit: Unit, event: CustomEvent, source: str, facts: Facts = NO_FACTS) -> str:
     """Apply an event of the merchant's own; raises NotFound for an unknown event or customer."""
     fields = event_fields(unit.setting.programs, event.name, unit.now)
     if fields is None:
         raise NotFound("event", event.name)
     _check_fields(fields, event.data, f"event {event.name}")
-    sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now)
+    sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now, facts=facts)
     key = (source, event.customer)
     identities = loading.load_identities(unit.connection, unit.setting.merchant, [key])
     if key not in identities:

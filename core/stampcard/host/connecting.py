@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,13 @@ from stampcard.domain.value import Value, replace
 from stampcard.errors import ConfigurationError, PluginError
 from stampcard.host.discovering import LoadedPlugin, PluginTable
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
-from stampcard.plugin.capabilities import Capabilities, Sink, WebhookSource
+from stampcard.plugin.capabilities import Capabilities, FactSource, Sink, WebhookSource
 from stampcard.plugin.connections import ConnectionContext, Store
 from stampcard.plugin.manifest import PluginSettings
 
 #: Seconds that a plugin's `connect` may take.
 CONNECTING = 10.0
+_FACT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class ConnectionSpec(Value, frozen=True):
@@ -144,6 +146,18 @@ def _broken(capabilities: object) -> str:
         if sink.kind in kinds:
             return f"it has two sinks of kind {sink.kind!r}"
         kinds.add(sink.kind)
+    return _broken_facts(capabilities.facts)
+
+
+def _broken_facts(sources: Sequence[object]) -> str:
+    names: set[str] = set()
+    for source in sources:
+        name = getattr(source, "name", "")
+        if not isinstance(source, FactSource) or not (isinstance(name, str) and _FACT.fullmatch(name)):
+            return f"its fact source {type(source).__name__} is not a FactSource with a name of a–z, 0–9 and _"
+        if name in names:
+            return f"it has two fact sources called {name!r}"
+        names.add(name)
     return ""
 
 

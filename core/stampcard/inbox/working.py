@@ -38,6 +38,7 @@ class Surroundings(Protocol):
     @property
     def sources(self) -> Mapping[str, str]: ...
     async def refresh(self) -> None: ...
+    async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]: ...
 
 
 class Worker:
@@ -88,6 +89,7 @@ class Worker:
         batch = await asyncio.to_thread(
             prepare, claimed, self._around.connections, self._around.sources, setting.sealer
         )
+        batch = list(await self._around.gather(setting, batch))
         together = [prepared for prepared in batch if not is_special(prepared)]
         for part in ([together] if together else []) + [[prepared] for prepared in batch if is_special(prepared)]:
             await self._apply(part)

@@ -25,7 +25,16 @@ from stampcard.domain.members import Identity, Member
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
-from stampcard.plugin.capabilities import Capabilities, Fetch, Health, Rate, RetryPolicy, Sink, WebhookSource
+from stampcard.plugin.capabilities import (
+    Capabilities,
+    FactSource,
+    Fetch,
+    Health,
+    Rate,
+    RetryPolicy,
+    Sink,
+    WebhookSource,
+)
 from stampcard.plugin.connections import ConnectionContext, Store
 from stampcard.plugin.hookspecs import hookimpl
 from stampcard.plugin.manifest import API_VERSION, PluginManifest, PluginSettings
@@ -56,6 +65,7 @@ __all__ = [
     "Delivery",
     "Done",
     "Event",
+    "FactSource",
     "Fetch",
     "Health",
     "Identity",

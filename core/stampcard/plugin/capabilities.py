@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from stampcard.domain.commands import BalancePush, Command
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
+from stampcard.domain.members import Member
 from stampcard.domain.value import Value
 from stampcard.plugin.outcomes import Lookup, Outcome, Unknown
 from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
@@ -104,10 +105,34 @@ class Health(Value, frozen=True):
     problem: str = ""
 
 
+class FactSource(ABC):
+    """Knows something of the world that conditions may ask for, as ``facts.<name>``."""
+
+    #: What conditions call it: lower-case letters, digits and _.
+    name: str
+    #: How long an answer counts.
+    keep: timedelta = timedelta(minutes=10)
+
+    @abstractmethod
+    def key(self, event: Event, member: Member | None) -> str | None:
+        """What the answer depends on, such as a place; None where there is nothing to ask by. Pure and quick.
+
+        `member` is None for somebody who is new. Events with the same key share one answer.
+        """
+
+    @abstractmethod
+    async def facts(self, key: str) -> Mapping[str, Any]:
+        """What is known for a key: names to text, numbers, true or false. An exception means that it is not known now.
+
+        All sources are asked at once and within two seconds, before anything is decided.
+        """
+
+
 class Capabilities(Value, frozen=True):
     """What one connection can do."""
 
     webhook: WebhookSource | None = None
     sinks: tuple[Sink[BalancePush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
+    facts: tuple[FactSource, ...] = ()
     check_health: Callable[[], Awaitable[Health]] | None = None

@@ -101,7 +101,8 @@ class ConditionSet:
             verdicts = self._joined.eval(data=data).plain_value()
         except RuntimeError:
             return []
-        return verdicts if isinstance(verdicts, list) else []
+        # What is read from an open map may be anything.
+        return verdicts if isinstance(verdicts, list) and all(type(verdict) is bool for verdict in verdicts) else []
 
     def _singly(self, data: Mapping[str, Any]) -> list[Verdict]:
         if self._environment is None:
@@ -172,7 +173,7 @@ def _flaws(program: Program, on: str, text: str, environments: Mapping[str, Env]
         kind = environments[on].compile(text).return_type()
     except RuntimeError as error:
         return flaws(str(error), _names(program, on))
-    if kind != Type.BOOL:
+    if kind not in (Type.BOOL, Type.DYN):
         return [Flaw(1, 1, "a condition is true or false: compare with something, such as '== true'")]
     return _unknown_fields(program, on, text)
 
@@ -210,4 +211,6 @@ def _verdict(rule: str, condition: Expression, activation: Activation) -> Verdic
         return ConditionError(rule=rule, message=failure(str(error)))
     if value.type() == Type.BOOL:
         return bool(value.plain_value())
-    return ConditionError(rule=rule, message=failure(str(value.value())))
+    if value.type() == Type.ERROR:
+        return ConditionError(rule=rule, message=failure(str(value.value())))
+    return ConditionError(rule=rule, message="it is neither true nor false here: compare with something")

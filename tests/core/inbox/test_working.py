@@ -78,6 +78,9 @@ class Around:
     async def refresh(self) -> None:
         """Nothing changes."""
 
+    async def gather(self, _setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
+        return batch
+
 
 async def unheard(_batch: Sequence[Prepared], _applied: Applied) -> None:
     pass

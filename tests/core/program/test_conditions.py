@@ -61,7 +61,6 @@ rules:
         ("order.lines.filter(l, l.vendor == 'v').size() == 1", True),
         ("member.attributes.country == 'DE'", True),
         ("has(member.attributes.email) && member.attributes.email.endsWith('@example.org')", False),
-        ("member.attributes.vip", None),
         ("member.attributes.vip == true && member.attributes.visits > 2.5", True),
         ("timestamp(member.attributes.birthday).getMonth() == now.getMonth('Europe/Berlin')", True),
         ("now.getDayOfWeek('Europe/Berlin') == 1", True),
@@ -126,6 +125,15 @@ def test_only_the_variables_that_conditions_mention_are_asked_for() -> None:
     decided = conditions("order . total > 1", "has(member.attributes.country)")
     assert decided.reads == {"order.total", "member.attributes"}
     assert conditions(None).reads == frozenset()
+
+
+def test_what_an_open_map_holds_may_be_asked_as_it_is_if_it_is_true_or_false() -> None:
+    asked = conditions("member.attributes.vip", "member.attributes.country", "order.total > 1")
+    vip, country, last = asked.evaluate(ORDER)[0]
+    assert (vip, last) == (True, True)
+    assert country == ConditionError(
+        rule=asked.rules[1].id, message="it is neither true nor false here: compare with something"
+    )
 
 
 def test_without_any_condition_every_rule_applies() -> None:
