@@ -96,7 +96,7 @@ def _positive(amount: int) -> None:
 
 
 def _program_of(world: World, wallet: str) -> LiveProgram:
-    live = world.programs.of_wallet(wallet)
+    live = world.programs.of_wallet(wallet, world.now)
     if live is None:
         raise NotFound("wallet", wallet)
     return live

@@ -176,9 +176,11 @@ class Programs(Value, frozen=True):
         """The version of each program that is valid now, by program; a program that only begins later has none."""
         return tuple(live for versions in self.versions.values() if (live := _valid(versions, now)) is not None)
 
-    def of_wallet(self, wallet: str) -> LiveProgram | None:
-        """The newest version of the program that a wallet belongs to; wallet names are unique per merchant."""
-        return next((vs[-1] for vs in self.versions.values() if wallet in vs[-1].program.wallets), None)
+    def of_wallet(self, wallet: str, now: datetime | None = None) -> LiveProgram | None:
+        """The newest version that has a wallet, of those that have begun by `now`; a wallet is of one program only."""
+        newest_first = (v for versions in self.versions.values() for v in reversed(versions))
+        having = (v for v in newest_first if wallet in v.program.wallets)
+        return next((v for v in having if now is None or v.valid_from <= now), None)
 
 
 def _valid(versions: tuple[LiveProgram, ...], now: datetime) -> LiveProgram | None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.ledger import Entry
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
-from stampcard.engine.dating import expiry_of
+from stampcard.engine.dating import expiry_of, midnight
 from stampcard.engine.posting import About, redate
 from stampcard.engine.settling import activate
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Draft
 from stampcard.program.lifetimes import Expiry, Sliding
+
+_DAY = timedelta(days=1)
 
 
 def free(draft: Draft, live: LiveProgram, member: str, subject: str, what: str, at: datetime) -> None:
@@ -62,17 +64,17 @@ def slide(draft: Draft, live: LiveProgram, member: str, what: str, at: datetime)
         known = (member, name) in draft.world.wallets or draft.knows(member, name)
         if not isinstance(expire, Sliding) or what not in expire.resets or not known:
             continue
-        expires_at = expiry_of(expire, zone, at.astimezone(zone).date())
         wallet = draft.wallet(member, name)
+        dates = [lot.expires_at for lot in wallet.lots.values() if lot.slides and lot.remaining and lot.expires_at]
+        # News of something older must not leave its own points behind the others.
+        expires_at = max([midnight(expire.last_day(at.astimezone(zone).date()) + _DAY, zone), *dates])
         later = [lot for lot in wallet.lots.values() if _dies_before(lot, expires_at)]
         if later:
             draft.keep(redate(wallet, [replace(lot, expires_at=expires_at) for lot in later]))
 
 
-def _dies_before(lot: Lot, moment: datetime | None) -> bool:
-    if not lot.slides or not lot.remaining or lot.expires_at is None or moment is None:
-        return False
-    return lot.expires_at < moment
+def _dies_before(lot: Lot, moment: datetime) -> bool:
+    return lot.slides and bool(lot.remaining) and lot.expires_at is not None and lot.expires_at < moment
 
 
 def _first_day(lot: Lot, since: datetime, zone: ZoneInfo) -> date:

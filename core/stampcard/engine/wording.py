@@ -9,7 +9,7 @@ from decimal import Decimal
 from stampcard.domain.awards import Charge
 from stampcard.domain.decisions import Reason
 from stampcard.domain.wallets import Lot
-from stampcard.engine.counting import COOLDOWN, FINE
+from stampcard.engine.counting import FINE
 from stampcard.engine.versions import LiveProgram, Offer
 from stampcard.program.limits import Limit
 from stampcard.program.periods import span_text
@@ -184,8 +184,3 @@ def _gone(lot: Lot, scale: int) -> str:
 def _points(amount: int, offer: Offer | None) -> str:
     points = points_words(amount, offer.terms.scale if offer else 0)
     return f"{points} {offer.rule.wallet}" if offer else points
-
-
-def is_cooldown(scope: str) -> bool:
-    """Whether a counter keeps when a rule last paid, and counts nothing."""
-    return scope.endswith(f":{COOLDOWN}")

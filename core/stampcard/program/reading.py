@@ -71,7 +71,7 @@ def _problems_of_conditions(document: Document, program: Program, remainder: Rem
     for (position, *inside), flaw in flaws_of(program):
         path = ("rules", remainder.rules[position], *inside)
         place = document.inside(path, flaw.line, flaw.column)
-        problems.append(Problem(flaw.message, path=_written(path), line=place.line, column=place.column))
+        problems.append(Problem(flaw.message, path=path_text(path), line=place.line, column=place.column))
     return problems
 
 
@@ -85,10 +85,11 @@ def _problem(document: Document, details: ErrorDetails) -> Problem:
     while near not in places and near:
         near, places = near[:-1], document.values
     place = places[near]
-    return Problem(_message(path, details), path=_written(path), line=place.line, column=place.column)
+    return Problem(_message(path, details), path=path_text(path), line=place.line, column=place.column)
 
 
-def _written(path: Path) -> str:
+def path_text(path: Path) -> str:
+    """A path as problems and hints write it: rules[0].when."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 

@@ -1,0 +1,87 @@
+"""A member's past as conditions see it: windows in the program's days, without the order at hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from stampcard.engine.describing import Past, Purchase, history_variables
+from stampcard.program.reading import read_program
+from stampcard.testing.building import NOON, refund
+from stampcard.testing.scenes import HEAD, Scene
+
+PROGRAM = read_program(HEAD + "rates: {USD: 0.5}\nwallets: {points: {scale: 1}}\n", "the past")
+
+
+def past(*bought: tuple[str, float, str]) -> Past:
+    return Past(
+        purchases={
+            ("shop", str(number)): Purchase(
+                occurred_at=datetime.fromisoformat(at).replace(tzinfo=UTC), spend=Decimal(str(spend)), currency=currency
+            )
+            for number, (at, spend, currency) in enumerate(bought)
+        },
+        points=((NOON - timedelta(days=40), "points", 125), (NOON, "points", 30), (NOON, "elsewhere", 7)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("history.orders.ever", 6),
+        ("history.orders.today", 1),
+        ("history.orders.this_week", 2),
+        ("history.orders.this_month", 3),
+        ("history.orders.last_month", 1),
+        ("history.orders.this_year", 4),
+        ("history.orders.last_year", 1),
+        ("history.orders.days_7", 2),
+        ("history.orders.days_30", 4),
+        ("history.orders.days_90", 4),
+        ("history.orders.months_12", 5),
+        ("history.spend.this_month", 60.0),
+        ("history.spend.ever", 1110.0),
+        ("history.points.ever", 15.5),
+        ("history.points.this_month", 3.0),
+    ],
+)
+def test_a_window_counts_the_programs_days(name: str, value: float) -> None:
+    # In Berlin 23:30 UTC on 28 February is 1 March.
+    bought = past(
+        ("2026-03-10T08:00", 10, "EUR"),
+        ("2026-03-09T08:00", 20, "EUR"),
+        ("2026-02-28T23:30", 60, "USD"),
+        ("2026-02-11T12:00", 40, "EUR"),
+        ("2025-03-11T12:00", 1000, "EUR"),
+        ("2024-12-31T12:00", 10, "EUR"),
+        ("2026-03-10T13:00", 5000, "EUR"),  # later than the order at hand
+    )
+    assert history_variables(bought, PROGRAM, frozenset({name}), NOON) == {name: value}
+
+
+def test_spend_in_a_currency_without_a_rate_counts_nothing_and_the_order_at_hand_is_left_out() -> None:
+    bought = past(("2026-03-10T08:00", 10, "JPY"), ("2026-03-10T09:00", 5, "EUR"))
+    asked = frozenset({"history.spend.ever", "history.orders.ever"})
+    assert history_variables(bought, PROGRAM, asked, NOON) == {"history.spend.ever": 5.0, "history.orders.ever": 2}
+    left = history_variables(bought, PROGRAM, asked, NOON, ("shop", "1"))
+    assert left == {"history.spend.ever": 0.0, "history.orders.ever": 1}
+
+
+def test_a_rule_may_ask_for_the_past_and_what_it_saw_stays_with_the_order() -> None:
+    rule = "rules: [{id: loyal, on: purchase, award: 5, when: history.spend.ever >= 100}]\n"
+    scene = Scene("wallets: {points: {}}\n" + rule)
+    assert scene.buys(60, 40, reference="A").codes == {"loyal": "condition"}
+    assert scene.buys(10, reference="B").points == {"loyal": 5}
+    scene.refunds("A", refund("R1", [("L1", 60)]))
+    assert scene.buys(10, 1, reference="B", age=5).points == {"loyal": 5}
+    assert scene.buys(10, reference="C").codes == {"loyal": "condition"}
+
+
+def test_the_first_order_is_the_one_without_a_past() -> None:
+    rule = "rules: [{id: first, on: purchase, award: 5, when: history.orders.ever == 0}]\n"
+    scene = Scene("wallets: {points: {}}\n" + rule)
+    assert scene.buys(10).points == {"first": 5}
+    assert scene.buys(10).codes == {"first": "condition"}
+    assert scene.buys(10, by="ben").points == {"first": 5}
