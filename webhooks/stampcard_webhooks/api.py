@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from stampcard_webhooks import (
+    chronicling,
     connections,
     deliveries,
     editing,
@@ -18,6 +19,7 @@ from stampcard_webhooks import (
     orders,
     outgoing,
     points,
+    portraying,
     programs,
     switches,
 )
@@ -26,6 +28,8 @@ from stampcard_webhooks.routing import Route, add_routes
 
 ROUTES: tuple[Route, ...] = (
     *members.ROUTES,
+    *portraying.ROUTES,
+    *chronicling.ROUTES,
     *editing.ROUTES,
     *points.ROUTES,
     *events.ROUTES,

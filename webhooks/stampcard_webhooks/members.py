@@ -17,7 +17,7 @@ from stampcard.storage.reading import folded_wallets, scale_of
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
 from stampcard_webhooks.routing import Call, Route
-from stampcard_webhooks.showing import MemberView, member_views
+from stampcard_webhooks.showing import MemberView, check_member, member_views
 
 Place = tuple[Text, Number]
 
@@ -129,21 +129,11 @@ def _member(connection: Connection, call: Call[Query, Nothing]) -> MemberView:
     return found[0]
 
 
-def _check(connection: Connection, call: Call[WalletQuery, Nothing]) -> str:
-    id_ = call.path["id"]
-    known = loading.load_members(
-        connection, call.merchant, [id_], call.setting.sealer, attributes=False, lock=False
-    ).get(id_)
-    if known is None or known.erased_at is not None:
-        raise NotFound("member", id_)
-    return id_
-
-
 async def list_entries(call: Call[WalletQuery, Nothing]) -> EntryPage:
     """A member's entries."""
 
     def work(connection: Connection) -> EntryPage:
-        member, query = _check(connection, call), call.query
+        member, query = check_member(connection, call.setting, call.path["id"]), call.query
         place = position(query, "entries", Place)
         found = entries_before(connection, call.merchant, member, query.wallet, place, query.limit + 1)
         shown, following = cut(found, query, "entries", lambda entry: (entry.wallet, entry.number))
@@ -173,7 +163,7 @@ async def list_lots(call: Call[WalletQuery, Nothing]) -> LotPage:
     """A member's lots, folded up to now."""
 
     def work(connection: Connection) -> LotPage:
-        member, query = _check(connection, call), call.query
+        member, query = check_member(connection, call.setting, call.path["id"]), call.query
         place = position(query, "lots", Place)
         found = lots_before(connection, call.merchant, member, query.wallet, place, query.limit + 1)
         shown, following = cut(found, query, "lots", lambda pair: (pair[0], pair[1].number))

@@ -59,5 +59,10 @@ def cut(
     if len(found) <= query.limit:
         return found, None
     shown = found[: query.limit]
-    written = msgspec.json.encode((list_name, place(shown[-1])))
-    return shown, base64.urlsafe_b64encode(written).rstrip(b"=").decode()
+    return shown, cursor_of(list_name, place(shown[-1]))
+
+
+def cursor_of(list_name: str, place: Any) -> str:
+    """A place in a list, for whoever comes back to it."""
+    written = msgspec.json.encode((list_name, place))
+    return base64.urlsafe_b64encode(written).rstrip(b"=").decode()

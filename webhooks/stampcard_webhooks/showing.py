@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.wallets import Balance
+from stampcard.errors import NotFound
 from stampcard.storage.loading import load_identities_of, load_members
 from stampcard.storage.reading import balances
 
@@ -86,3 +87,12 @@ def member_views(connection: Connection, setting: Setting, ids: Sequence[str], n
         for id_ in ids
         if (person := people.get(id_)) is not None and person.erased_at is None
     ]
+
+
+def check_member(connection: Connection, setting: Setting, id_: str) -> str:
+    """The id of a member who is there; raises NotFound, also for one who was erased."""
+    found = load_members(connection, setting.merchant, [id_], setting.sealer, attributes=False, lock=False)
+    known = found.get(id_)
+    if known is None or known.erased_at is not None:
+        raise NotFound("member", id_)
+    return id_

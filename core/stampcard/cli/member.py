@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stampcard.cli import telling
 from stampcard.cli.invocation import settings_of
+from stampcard.cli.naming import Member, find_member
 from stampcard.cli.printing import say, show, show_json, show_table
 
 if TYPE_CHECKING:
@@ -16,14 +18,10 @@ if TYPE_CHECKING:
     from stampcard.app import Application
     from stampcard.applying.requests import Answer
     from stampcard.applying.unit import Unit
-    from stampcard.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Members: what they have, and points by hand.")
 
 Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
-Member = Annotated[
-    str, typer.Argument(metavar="MEMBER", help="The member's id, or CONNECTION:REFERENCE.", show_default=False)
-]
 Wallet = Annotated[str, typer.Argument(metavar="WALLET", help="A wallet of the program.", show_default=False)]
 _POINTS = "In the wallet's smallest unit: 1250 means 12.50 when the wallet has two decimal places."
 #: Click would take the minus of an adjustment for an option.
@@ -64,6 +62,10 @@ def list_members(
         show_table([("ID", "JOINED", "ACTIVE", "IDENTITIES"), *rows])
         if len(views) == limit:
             say(f"There may be more: stampcard member list --after {views[-1]['id']}")
+
+
+app.command("explain")(telling.explain)
+app.command("timeline")(telling.timeline)
 
 
 @app.command(context_settings=_NEGATIVE)
@@ -163,21 +165,7 @@ def _for_member(context: typer.Context, named: str, work: Any) -> Answer:
     from stampcard.cli.acting import act
 
     settings = settings_of(context)
-    return act(settings, lambda unit: work(unit, _find(unit.connection, settings, named)))
-
-
-def _find(connection: Connection, settings: Settings, named: str) -> str:
-    """The id of the member who is meant; raises NotFound for an unknown identity."""
-    from stampcard.errors import NotFound
-    from stampcard.storage.loading import load_identities
-
-    name, colon, reference = named.partition(":")
-    if not colon:
-        return named
-    key = (settings.sources().get(name, name), reference)
-    for row in load_identities(connection, settings.merchant, [key]).values():
-        return str(row.member)
-    raise NotFound("member", named)
+    return act(settings, lambda unit: work(unit, find_member(unit.connection, settings, named)))
 
 
 def _views(context: typer.Context, named: list[str] | None, after: str = "", limit: int = 0) -> list[dict[str, Any]]:
@@ -195,7 +183,7 @@ def _views(context: typer.Context, named: list[str] | None, after: str = "", lim
             if named is None:
                 ids = members_after(connection, settings.merchant, after, limit)
             else:
-                ids = [_find(connection, settings, one) for one in named]
+                ids = [find_member(connection, settings, one) for one in named]
             views = member_views(connection, application.setting, ids, now)
             if named is not None and not views:
                 raise NotFound("member", named[0])

@@ -95,3 +95,29 @@ def test_an_erased_member_is_gone_and_only_after_asking(run: Run, join: Join) ->
 @pytest.mark.parametrize("points", ["0", "x"])
 def test_a_spend_is_of_a_whole_number_above_0(run: Run, join: Join, points: str) -> None:
     assert run("member", "spend", join("7"), "points", points).exit_code == 2
+
+
+def test_a_member_is_explained_in_words_and_for_programs(run: Run, data: Data, join: Join) -> None:
+    ann = join("7")
+    assert "nothing is limited" in run("member", "explain", ann).stderr
+    run("member", "adjust", ann, "points", "1250", "--reason", "a gift")
+    assert run("member", "explain", "shop:7").stdout.splitlines() == [
+        "Wallet 'points': 12.50 can be spent.",
+        "Lot 1 of 'points': 12.50 points never expire.",
+    ]
+    told = data("member", "explain", ann)
+    assert [wallet["lots"][0]["words"] for wallet in told["wallets"]] == ["12.50 points never expire"]
+    assert run("member", "explain", "shop:8").exit_code == 1
+
+
+def test_a_members_time_is_listed_newest_first_a_page_at_a_time(run: Run, data: Data, join: Join) -> None:
+    ann = join("7")
+    for reason in ("first", "second"):
+        run("member", "adjust", ann, "points", "100", "--reason", reason)
+    page = data("member", "timeline", ann, "--limit", "2")
+    assert [item["note"] for item in page["items"]] == ["second", "first"]
+    older = data("member", "timeline", ann, "--cursor", page["next"])
+    assert {item["kind"] for item in older["items"]} == {"customer_seen", "joined"}
+    said = run("member", "timeline", "shop:7", "--limit", "1")
+    assert "1.00 points added by hand: second" in said.stdout
+    assert "stampcard member timeline shop:7 --cursor " in said.stderr

@@ -15,6 +15,7 @@ from stampcard.applying.unit import Unit
 from stampcard.clock import SystemClock
 from stampcard.sealing import Sealer
 from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving
+from stampcard.storage.chronicling import BOOKED, Place, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.pushing import pushed_targets
@@ -51,6 +52,17 @@ def inbox_row(number: int) -> dict[str, Any]:
     status = {0: "ready", 1: "quarantined", 2: "dropped"}.get(number % 100, "done")
     about = str(number) if number % 2 else None
     return {**row, "received_at": number, "status": status, "member": about, "subject_print": about}
+
+
+def entry_row(member: str, number: int) -> dict[str, Any]:
+    row = {"merchant": "main", "member": member, "wallet": "points", "number": number, "kind": "earn"}
+    return {**row, "occurred_at": number, "posted_at": number, "active": 1, "issued": -1}
+
+
+def event_row(member: str, number: int) -> dict[str, Any]:
+    row = {"merchant": "main", "id": number, "kind": "data_requested", "subject": f"member:{member}", "member": member}
+    body = '{"type":"data_requested","reference":"","occurred_at":"2026-03-10T12:00:00Z"}'
+    return {**row, "occurred_at": number, "applied_at": number, "body": body}
 
 
 def look_into_the_inbox(connection: Connection) -> None:
@@ -93,6 +105,34 @@ def test_whom_a_merchant_pushes_to_is_found_without_reading_every_push(sqlite: D
     sqlite.close()
     assert len(plans) == 4
     assert all("autoindex_push_1 (merchant=?" in plan for plan in plans), plans
+
+
+def test_a_members_timeline_is_looked_for_by_the_member(sqlite: Database) -> None:
+    def look(connection: Connection) -> None:
+        for newer in (False, True):
+            timeline(connection, "main", "ann", Place(1, BOOKED, "points", number=1), 10, newer=newer)
+        timeline(connection, "main", "ann", None, 10)
+
+    plans = [plan for plan in plans_of(sqlite, look) if "TEMP B-TREE" not in plan]
+    sqlite.close()
+    assert len(plans) == 12
+    assert [plan for plan in plans if "merchant=? AND member=?" not in plan] == []
+
+
+def test_postgresql_finds_a_members_time_among_that_of_many_in_indexes(new_postgresql: Callable[[], str]) -> None:
+    database = Database(new_postgresql())
+
+    def fill(connection: Connection) -> None:
+        entries = [entry_row(f"m{number % 100}", number) for number in range(10_000)]
+        saving.insert(connection, "entry", entries)
+        saving.insert(connection, "event", [event_row(f"m{number % 100}", number) for number in range(10_000)])
+        connection.exec_driver_sql("ANALYZE")
+
+    database.write_now(fill)
+    plans = plans_of(database, lambda connection: timeline(connection, "main", "m7", None, 10))
+    database.close()
+    for table in ("entry", "event"):
+        assert [plan for plan in plans if f"Seq Scan on {table}" in plan] == []
 
 
 def test_what_is_asked_of_the_inbox_is_not_looked_for_among_all_of_its_rows(sqlite: Database) -> None:

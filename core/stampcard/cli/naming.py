@@ -1,0 +1,30 @@
+"""How commands name a member."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from stampcard.settings import Settings
+
+Member = Annotated[
+    str, typer.Argument(metavar="MEMBER", help="The member's id, or CONNECTION:REFERENCE.", show_default=False)
+]
+
+
+def find_member(connection: Connection, settings: Settings, named: str) -> str:
+    """The id of the member who is meant; raises NotFound for an unknown identity."""
+    from stampcard.errors import NotFound
+    from stampcard.storage.loading import load_identities
+
+    name, colon, reference = named.partition(":")
+    if not colon:
+        return named
+    key = (settings.sources().get(name, name), reference)
+    for row in load_identities(connection, settings.merchant, [key]).values():
+        return str(row.member)
+    raise NotFound("member", named)

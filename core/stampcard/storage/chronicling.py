@@ -1,0 +1,149 @@
+"""What happened to one member, from several tables in one order of time, a page at a time in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tuple_
+
+from stampcard.clock import from_micros
+from stampcard.domain.decisions import Reason
+from stampcard.domain.events import Event
+from stampcard.domain.ledger import Entry
+from stampcard.domain.value import Value
+from stampcard.engine.world import Order
+from stampcard.storage import rows
+from stampcard.storage.tables import entry, event, membership, order_state
+
+#: Of what happened at the same moment, what comes first.
+JOINED, ORDERED, HEARD, BOOKED = range(4)
+#: An order is told once, as it is now; each of its news would repeat it.
+_UNTOLD = ("order_seen", "alert")
+
+_EVENT = msgspec.json.Decoder(Event)
+_REASONS = msgspec.json.Decoder(tuple[Reason, ...])
+
+
+class Place(NamedTuple):
+    """Where something stands in a member's time: moment (microseconds), kind of row, and the row's own key."""
+
+    at: int
+    rank: int
+    first: str = ""
+    second: str = ""
+    number: int = 0
+
+
+class Heard(Value, frozen=True):
+    """An event as it was applied, without personal data."""
+
+    event: Event
+    subject: str
+    connection: str | None
+    reasons: tuple[Reason, ...]
+
+
+class Happening(Value, frozen=True):
+    """One thing that happened: a program's name (joined), an order as it is now, an event, or an entry of the ledger."""
+
+    place: Place
+    recorded_at: datetime
+    what: str | Order | Heard | Entry
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+        return from_micros(self.place.at)
+
+
+class _Source(NamedTuple):
+    """One table of happenings: its key, in order of time, and how a row of it is told."""
+
+    statement: Select[Any]
+    key: tuple[ColumnElement[Any], ...]
+    local: Callable[[Place], tuple[Any, ...]]
+    told: Callable[[Row[Any]], Happening]
+
+
+def timeline(
+    connection: Connection, merchant: str, member: str, beside: Place | None, limit: int, *, newer: bool = False
+) -> list[Happening]:
+    """Up to `limit` happenings, the newest first: those next to a place, older or newer, or the newest of all."""
+    found: list[Happening] = []
+    for rank, source in enumerate(_sources(merchant, member)):
+        statement = source.statement
+        if beside is not None:
+            statement = statement.where(_beyond(source, rank, beside, newer=newer))
+        key = [column.asc() if newer else column.desc() for column in source.key]
+        found += [source.told(row) for row in connection.execute(statement.order_by(*key).limit(limit))]
+    found.sort(key=lambda happening: happening.place, reverse=not newer)
+    return found[:limit][::-1] if newer else found[:limit]
+
+
+def _beyond(source: _Source, rank: int, beside: Place, *, newer: bool) -> ColumnElement[bool]:
+    at = source.key[0]
+    if rank == beside.rank:
+        local, here = tuple_(*source.key), tuple_(*source.local(beside))
+        return local > here if newer else local < here
+    if newer:
+        return at >= beside.at if rank > beside.rank else at > beside.at
+    return at <= beside.at if rank < beside.rank else at < beside.at
+
+
+def _sources(merchant: str, member: str) -> Sequence[_Source]:
+    """By rank."""
+    # Of an order that is not paid the row keeps no moment of its own.
+    ordered: ColumnElement[Any] = case(
+        (order_state.c.occurred_at > 0, order_state.c.occurred_at), else_=order_state.c.first_seen_at
+    )
+    joined = select(membership).where(membership.c.merchant == merchant, membership.c.member == member)
+    orders = select(order_state, ordered.label("at")).where(
+        order_state.c.merchant == merchant, order_state.c.member == member
+    )
+    heard = select(event).where(event.c.merchant == merchant, event.c.member == member, event.c.kind.not_in(_UNTOLD))
+    booked = select(entry).where(entry.c.merchant == merchant, entry.c.member == member)
+    return (
+        _Source(joined, (membership.c.joined_at, membership.c.program), lambda place: (place.at, place.first), _joined),
+        _Source(
+            orders,
+            (ordered, order_state.c.source, order_state.c.reference),
+            lambda place: (place.at, place.first, place.second),
+            _ordered,
+        ),
+        _Source(heard, (event.c.occurred_at, event.c.id), lambda place: (place.at, place.number), _heard),
+        _Source(
+            booked,
+            (entry.c.occurred_at, entry.c.wallet, entry.c.number),
+            lambda place: (place.at, place.first, place.number),
+            _booked,
+        ),
+    )
+
+
+def _joined(row: Row[Any]) -> Happening:
+    place = Place(row.joined_at, JOINED, row.program)
+    return Happening(place=place, recorded_at=from_micros(row.joined_at), what=str(row.program))
+
+
+def _ordered(row: Row[Any]) -> Happening:
+    place = Place(row.at, ORDERED, row.source, row.reference)
+    return Happening(place=place, recorded_at=from_micros(row.updated_at), what=rows.order_of(row, {}))
+
+
+def _heard(row: Row[Any]) -> Happening:
+    heard = Heard(
+        event=_EVENT.decode(row.body),
+        subject=row.subject,
+        connection=row.connection,
+        reasons=_REASONS.decode(row.reasons),
+    )
+    place = Place(row.occurred_at, HEARD, number=row.id)
+    return Happening(place=place, recorded_at=from_micros(row.applied_at), what=heard)
+
+
+def _booked(row: Row[Any]) -> Happening:
+    place = Place(row.occurred_at, BOOKED, row.wallet, number=row.number)
+    return Happening(place=place, recorded_at=from_micros(row.posted_at), what=rows.entry_of(row))

@@ -1,0 +1,187 @@
+"""What one member has and may still get, in words and in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection
+
+from stampcard.applying.setting import Setting
+from stampcard.domain.wallets import balance_of
+from stampcard.engine.versions import Programs
+from stampcard.engine.wording import amount_words, day_words, holder_words, last_day, lot_words, points_words
+from stampcard.storage.portraying import LimitTold, Resting, WalletTold, portray
+from stampcard_webhooks.asking import Nothing, Query
+from stampcard_webhooks.members import LotView, lot_view
+from stampcard_webhooks.routing import Call, Route
+from stampcard_webhooks.showing import BalanceView, balance_view, check_member
+
+
+class LivingLotView(LotView):
+    """A lot of which something is left."""
+
+    waits_for: str = Field(description="What must happen before the points can be used; empty if only time must pass.")
+    words: str
+
+
+class ExpiringView(BaseModel):
+    """Points that expire together."""
+
+    points: int
+    expires_at: datetime
+    last_day: str = Field(description="The last day on which they can be used, in the program's zone.")
+
+
+class WalletExplanationView(BaseModel):
+    """One wallet as of now, with its living lots in the order in which they are drawn from."""
+
+    wallet: str
+    program: str
+    timezone: str
+    scale: int
+    balance: BalanceView
+    lots: list[LivingLotView]
+    expiring: list[ExpiringView]
+
+
+class LimitView(BaseModel):
+    """How much of a limit is used in the period of today; figures are decimal text, points are whole points."""
+
+    program: str
+    holder: str = Field(description="What is limited: `rule:…`, `group:…` or `campaign:…`.")
+    limit: str
+    measure: str
+    in_all: bool = Field(description="Whether all members are counted together.")
+    period: str = Field(description="Empty for a limit that is never over.")
+    used: str
+    most: str
+    left: str
+    resets_at: datetime | None = Field(description="When the next period begins, in which nothing is used.")
+    words: str
+
+
+class RestingView(BaseModel):
+    """A rule that rests after it paid."""
+
+    program: str
+    rule: str
+    until: datetime
+    words: str
+
+
+class MemberExplanationView(BaseModel):
+    """Everything about one member's points."""
+
+    member: str
+    words: list[str]
+    wallets: list[WalletExplanationView]
+    limits: list[LimitView]
+    resting: list[RestingView]
+
+
+async def explain_member(call: Call[Query, Nothing]) -> MemberExplanationView:
+    """What a member has, what waits and what expires."""
+    return await call.read(lambda connection: portrait_view(connection, call.setting, call.path["id"], call.now))
+
+
+def portrait_view(connection: Connection, setting: Setting, member: str, now: datetime) -> MemberExplanationView:
+    """A member's points, explained; raises NotFound, also for one who was erased."""
+    check_member(connection, setting, member)
+    known = portray(connection, setting.merchant, member, setting.programs, now)
+    wallets = [_wallet(told) for told in known.wallets]
+    limits = [_limit(told, setting.programs) for told in known.limits]
+    resting = [_resting(told, setting.programs) for told in known.resting]
+    words = [line for told in known.wallets for line in _wallet_words(told)]
+    words += [one.words for one in limits] + [one.words for one in resting]
+    return MemberExplanationView(member=member, words=words, wallets=wallets, limits=limits, resting=resting)
+
+
+def _wallet(told: WalletTold) -> WalletExplanationView:
+    program, scale = told.live.program, told.scale
+    return WalletExplanationView(
+        wallet=told.wallet.name,
+        program=told.live.name,
+        timezone=program.timezone,
+        scale=scale,
+        balance=balance_view(balance_of(told.wallet.sums, scale)),
+        lots=[
+            LivingLotView(
+                **lot_view(told.wallet.name, lot, scale).model_dump(),
+                waits_for=lot.waits_for,
+                words=lot_words(lot, scale, program.zone),
+            )
+            for lot in told.lots
+        ],
+        expiring=[
+            ExpiringView(points=points, expires_at=at, last_day=last_day(at, program.zone))
+            for at, points in told.expiring.items()
+        ],
+    )
+
+
+def _wallet_words(told: WalletTold) -> Iterator[str]:
+    name, scale, zone = told.wallet.name, told.scale, told.live.program.zone
+    balance = balance_of(told.wallet.sums, scale)
+    kinds = [(balance.active, "can be spent"), (balance.pending, "wait"), (balance.negative, "are owed")]
+    figures = ", ".join(f"{points_words(points, scale)} {what}" for points, what in kinds if points)
+    yield f"Wallet {name!r}: {figures or 'nothing is in it'}."
+    for at, points in told.expiring.items():
+        yield f"{points_words(points, scale)} points of {name!r} expire on {last_day(at, zone)}."
+    for lot in told.lots:
+        yield f"Lot {lot.number} of {name!r}: {lot_words(lot, scale, zone)}."
+
+
+def _limit(told: LimitTold, programs: Programs) -> LimitView:
+    limit = told.limit
+
+    def figure(amount: int) -> str:
+        return amount_words(amount, limit.measure, told.scale)
+
+    return LimitView(
+        program=told.program,
+        holder=told.holder,
+        limit=str(limit),
+        measure=limit.measure,
+        in_all=limit.in_all,
+        period=told.period,
+        used=figure(told.used),
+        most=figure(told.most),
+        left=figure(max(0, told.most - told.used)),
+        resets_at=told.resets_at,
+        words=_limit_words(told, figure(told.used), _zone(programs, told.program)),
+    )
+
+
+def _limit_words(told: LimitTold, used: str, zone: tzinfo | None) -> str:
+    parts = [f"{used} of {told.limit} used ({holder_words(told.holder)})"]
+    if told.counts_member:
+        parts.append("this member is among them")
+    if told.resets_at is not None and zone is not None:
+        parts.append(f"starts anew on {day_words(told.resets_at.astimezone(zone).date())}")
+    return ", ".join(parts) + "."
+
+
+def _resting(told: Resting, programs: Programs) -> RestingView:
+    zone = _zone(programs, told.program)
+    at = told.until.astimezone(zone) if zone else told.until
+    words = f"Rule {told.rule!r} pays again from {at:%H:%M} on {day_words(at.date())}."
+    return RestingView(program=told.program, rule=told.rule, until=told.until, words=words)
+
+
+def _zone(programs: Programs, program: str) -> tzinfo | None:
+    versions = programs.versions.get(program)
+    return versions[-1].program.zone if versions else None
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/members/{id}/explanation",
+        scope="members:read",
+        summary="Explain a member's points: what waits, what expires, what limits leave",
+        handler=explain_member,
+        gives=MemberExplanationView,
+    ),
+)
