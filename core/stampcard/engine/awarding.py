@@ -30,7 +30,7 @@ from stampcard.engine.versions import LiveProgram, Matched, Offer
 from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import Draft, Facts, Order, Pin
 from stampcard.program.agreeing import FULFILLED
-from stampcard.program.amounts import FixedAward, Formula, Multiplier
+from stampcard.program.amounts import FixedAward, Formula
 from stampcard.program.events import PURCHASE, REFUND
 
 PROGRAM_REFUSALS = {
@@ -50,6 +50,7 @@ class Deciding(Value, frozen=True):
     draft: Draft
     event: OrderSeen | RefundSeen
     order: Order
+    subject: str
     snapshot: OrderSnapshot
     owner: str
     live: LiveProgram
@@ -59,8 +60,9 @@ class Deciding(Value, frozen=True):
     def award_of(self, offer: Offer) -> Award:
         """The rule's award as it stands."""
         key = (self.owner, self.live.name, offer.rule.id)
-        return self.draft.world.awards.get(self.order.subject, {}).get(key) or Award(
-            subject=self.order.subject,
+        standing = self.draft.world.awards.get(self.subject)
+        return (standing.get(key) if standing else None) or Award(
+            subject=self.subject,
             member=self.owner,
             program=self.live.name,
             rule=offer.rule.id,
@@ -106,12 +108,12 @@ def award_order(draft: Draft, event: OrderSeen | RefundSeen, order: Order, facts
 
 def _bring_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:
     """Everything that one program does about the order."""
-    draft, order = deciding.draft, deciding.order
+    draft = deciding.draft
     if chosen:
         _pay_all(deciding, chosen)
     _free_waiting(deciding)
-    if order.subject in draft.world.debits:
-        return_spent(draft, deciding.live, order.subject, deciding.measuring, deciding.snapshot.occurred_at)
+    if deciding.subject in draft.world.debits:
+        return_spent(draft, deciding.live, deciding.subject, deciding.measuring, deciding.snapshot.occurred_at)
     if deciding.live.slides and any(reason.granted for reason in draft.reasons):
         slide(draft, deciding.live, deciding.owner, "earn", deciding.snapshot.occurred_at)
 
@@ -124,6 +126,7 @@ def _deciding(
         draft=draft,
         event=event,
         order=order,
+        subject=order.subject,
         snapshot=measuring.snapshot,
         owner=order.member,
         live=live,
@@ -191,7 +194,7 @@ def _pay_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:
         measured = measuring.of(one.offer.base, ignore_restock=ignore, refunded=refunded)
         return owed_for_order(one.award, terms, measured, awards[rule.id].adjustments, formulas.get(rule.id))
 
-    if all(one.offer.plain and not isinstance(one.award, Multiplier) for one in chosen):
+    if all(one.offer.plain for one in chosen):
         for one in chosen:
             _bring(deciding, one.offer, awards[one.offer.rule.id], plain(one, refunded=True))
         return
@@ -363,4 +366,4 @@ def _adjusted(deciding: Deciding, offer: Offer) -> Award:
 def _free_waiting(deciding: Deciding) -> None:
     snapshot = deciding.snapshot
     if snapshot.fulfilled_at is not None and not snapshot.cancelled:
-        free(deciding.draft, deciding.live, deciding.owner, deciding.order.subject, FULFILLED, snapshot.fulfilled_at)
+        free(deciding.draft, deciding.live, deciding.owner, deciding.subject, FULFILLED, snapshot.fulfilled_at)

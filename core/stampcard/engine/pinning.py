@@ -12,10 +12,10 @@ from stampcard.engine.describing import Past, history_variables, member_variable
 from stampcard.engine.matching import closed_to
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.engine.world import Draft, Facts, Order, Pin
-from stampcard.program.events import OF_ORDERS
 
 #: Beside the conditions' variables: the member's zone and names, where a rule asks for them.
 ZONE, NAMES = "member.zone", "member.names"
+_NO_PAST = Past()
 
 
 def pinned(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str, facts: Facts) -> Order:
@@ -79,9 +79,8 @@ def _seen(draft: Draft, live: LiveProgram, order: Order, member: str, facts: Fac
     person = draft.member if draft.member and draft.member.id == member else draft.world.members[member]
     snapshot = order.state.snapshot
     at = snapshot.occurred_at if snapshot else order.first_seen_at
-    reads = frozenset[str]().union(*(of.reads for on, of in live.conditions.items() if on in OF_ORDERS))
-    past = draft.world.pasts.get(member, Past())
-    return seen_of(person, live, reads, at, past, facts.known, order.key)
+    past = draft.world.pasts.get(member, _NO_PAST)
+    return seen_of(person, live, live.order_reads, at, past, facts.known, order.key)
 
 
 def seen_of(
@@ -95,11 +94,11 @@ def seen_of(
 ) -> dict[str, Any]:
     """Everything that rules see of a member at a moment: attributes, history, facts, zone and names."""
     seen = member_variables(person, reads, at)
-    if any(name.startswith("history.") for name in reads):
+    if live.recalls:
         seen |= history_variables(past, live.program, reads, at, leaving_out)
     if "facts" in reads:
         seen["facts"] = dict(facts)
-    zone = person.attributes.get("timezone")
+    zone = person.attributes.get("timezone") if person.attributes else None
     if zone and live.program.asks_for_zones:
         seen[ZONE] = str(zone)
     if person.names and live.program.names_members:

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
+from stampcard.program.amounts import Multiplier
 from stampcard.program.campaigns import Campaign
 from stampcard.program.conditions import ConditionSet, compile_conditions
+from stampcard.program.events import OF_ORDERS
 from stampcard.program.lifetimes import Expiry, Pending, Sliding
 from stampcard.program.limits import Limit
 from stampcard.program.model import Program
@@ -26,7 +28,8 @@ class Bound(Value, frozen=True):
 class Offer(Value, frozen=True):
     """A rule with all that the rest of its program says about it. Rules with equal bases have the same object as `base`.
 
-    `plain`: nothing but its condition decides whether it pays, and nothing limits it.
+    `plain`: nothing but its condition decides whether and what it pays, and nothing limits it. `dates`: rules for which
+    this is the same give points the same dates.
     """
 
     rule: Rule
@@ -37,6 +40,7 @@ class Offer(Value, frozen=True):
     campaign: Campaign | None
     bounds: tuple[Bound, ...]
     plain: bool
+    dates: str
 
 
 class Matched(Value, frozen=True):
@@ -58,8 +62,9 @@ class LiveProgram(Value, frozen=True):
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
     #: Every rule by its id.
     offers: Mapping[str, Offer] = {}
-    #: Every variable that any condition reads.
+    #: Every variable that any condition reads, and those that conditions on orders read.
     reads: frozenset[str] = frozenset()
+    order_reads: frozenset[str] = frozenset()
     #: Whether the expiry of any wallet slides.
     slides: bool = False
     #: Whether any condition asks for a member's past, anything is limited, anything is for members whom it names.
@@ -91,6 +96,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         verdicts=verdicts,
         offers=offers,
         reads=reads,
+        order_reads=frozenset[str]().union(*(of.reads for on, of in conditions.items() if on in OF_ORDERS)),
         slides=any(isinstance(terms.expire, Sliding) for terms in program.wallets.values()),
         recalls=any(name.startswith("history.") for name in reads),
         counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values()),
@@ -114,7 +120,8 @@ def _offer(program: Program, rule: Rule, base: Base) -> Offer:
         pending=rule.pending if "pending" in rule.overrides else terms.pending,
         campaign=campaign,
         bounds=bounds,
-        plain=not (conditioned or bounds) and rule.enabled,
+        plain=not (conditioned or bounds or isinstance(rule.award, Multiplier)) and rule.enabled,
+        dates=f"{rule.wallet}/{rule.id}" if rule.overrides else rule.wallet,
     )
 
 

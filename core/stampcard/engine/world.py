@@ -131,7 +131,7 @@ class Draft:
         self._wallets: dict[tuple[str, str], Wallet] = {}
         self._awards: dict[tuple[str, AwardKey], Award] = {}
         self._entries: list[Entry] = []
-        self._lifetimes: dict[tuple[str, int, str, datetime], Lifetime] = {}
+        self._lifetimes: dict[tuple[int, str, datetime], Lifetime] = {}
 
     def wallet(self, member: str, name: str) -> Wallet:
         """A member's wallet, settled up to now; a new one if there is none yet."""
@@ -155,8 +155,7 @@ class Draft:
 
     def lifetime(self, live: LiveProgram, offer: Offer, occurred_at: datetime) -> Lifetime:
         """Dates of what a rule pays for that moment; rules with the wallet's own terms share one answer."""
-        rule = offer.rule
-        key = (live.name, live.number, f"{rule.wallet}/{rule.id}" if rule.overrides else rule.wallet, occurred_at)
+        key = (live.number, offer.dates, occurred_at)
         known = self._lifetimes.get(key)
         if known is None:
             known = lifetime(offer.expire, offer.pending, live.program.zone, occurred_at, live.number)

@@ -32,6 +32,7 @@ _READY = frozenset({bool, int, float, datetime})
 #: Parts a rule's id from the number of one of its values.
 VALUE = "#"
 _NONE: Mapping[str, Any] = {}
+_BOOL = {bool}
 
 
 def value_key(rule: str, index: int) -> str:
@@ -102,7 +103,7 @@ class ConditionSet:
         except RuntimeError:
             return []
         # What is read from an open map may be anything.
-        return verdicts if isinstance(verdicts, list) and all(type(verdict) is bool for verdict in verdicts) else []
+        return verdicts if isinstance(verdicts, list) and set(map(type, verdicts)) == _BOOL else []
 
     def _singly(self, data: Mapping[str, Any]) -> list[Verdict]:
         if self._environment is None:

@@ -106,7 +106,7 @@ def test_a_campaign_has_a_budget_and_tells_when_it_is_nearly_used_and_used_up() 
     scene = Scene(WALLET + rules)
     assert scene.buys(79).last is not None
     assert scene.last is not None
-    assert scene.last.alerts == ()
+    assert not scene.last.alerts
     shares = []
     for amount in (1, 15, 20):
         scene.buys(amount)
