@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import to_builtins
 
 from stampcard.cli.invocation import INVALID, opened, settings_of
 from stampcard.cli.printing import say, show, show_json, show_table
@@ -22,21 +23,27 @@ Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
 
 @app.command()
 def check(file: File, json: Json = False) -> None:
-    """Say everything that is wrong with a program file, with lines and columns."""
+    """Say everything that is wrong with a program file, with lines and columns, and hint at what may not be meant."""
+    from stampcard.clock import SystemClock
+    from stampcard.program.linting import hints
     from stampcard.storage.programming import read_file
 
     try:
-        program, _ = read_file(file)
+        program, text = read_file(file)
     except ProgramError as error:
         if not json:
             raise
         show_json({"file": str(file), "ok": False, "problems": _problems(error)})
         raise typer.Exit(INVALID) from None
+    found = hints(program, text, SystemClock().now().astimezone(program.zone).date())
     if json:
-        show_json({"file": str(file), "ok": True, "program": program.program, "problems": []})
-    else:
-        count = f"{len(program.rules)} rule{'s' * (len(program.rules) != 1)}"
-        show(f"{file}: program {program.program!r} is right: {count}")
+        told = [to_builtins(hint) for hint in found]
+        show_json({"file": str(file), "ok": True, "program": program.program, "problems": [], "hints": told})
+        return
+    count = f"{len(program.rules)} rule{'s' * (len(program.rules) != 1)}"
+    show(f"{file}: program {program.program!r} is right: {count}")
+    for hint in found:
+        say(f"hint: {hint}")
 
 
 @app.command()
