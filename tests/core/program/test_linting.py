@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from stampcard.cli.main import app
 from stampcard.program.conditions import ConditionSet
 from stampcard.program.deducing import always, at_least, never
-from stampcard.program.linting import Hint, hints
+from stampcard.program.linting import CODES, Hint, hints
 from stampcard.program.reading import read_program
 
 ROOT = Path(__file__).parents[3]
@@ -319,6 +319,13 @@ MEANT = {"demo": ["no_waiting"]}
 @pytest.mark.parametrize("path", sorted(PROGRAMS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_programs_have_none_but_those_that_are_meant(path: Path) -> None:
     assert [hint.code for hint in found(path.read_text())] == MEANT.get(path.stem, [])
+
+
+def test_the_guide_lists_every_code() -> None:
+    page = (ROOT / "docs/how-to/write-a-program.md").read_text()
+    assert [row for row in page.splitlines() if row.startswith("| `")] == [
+        f"| `{code}` | {meaning} |" for code, meaning in CODES.items()
+    ]
 
 
 def checked(folder: Path, text: str, *more: str) -> Any:
