@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from stampcard.app import Application
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, ProgramError
-from stampcard.storage.programming import newest_versions, read_file
+from stampcard.storage.planning import standing_texts
+from stampcard.storage.programming import read_file, stored_versions
 from stampcard.storage.switching import Switch, list_switches
 
 
@@ -23,9 +24,9 @@ class Finding(Value, frozen=True):
 async def examine(application: Application) -> list[Finding]:
     """Look at everything that this process knows."""
     merchant = application.setting.merchant
-    stored = await application.database.read(lambda connection: newest_versions(connection, merchant))
+    versions = await application.database.read(lambda connection: stored_versions(connection, merchant))
     stopped = await application.database.read(lambda connection: list_switches(connection, merchant))
-    texts = {name: version.source for name, version in stored.items()}
+    texts = standing_texts(versions, application.clock.now())
     return [
         *_plugins(application),
         *_connections(application),
@@ -53,7 +54,7 @@ def _switch(one: Switch) -> Finding:
     )
 
 
-def _programs(application: Application, stored: Mapping[str, str]) -> Iterator[Finding]:
+def _programs(application: Application, stored: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     for path in application.settings.program_files():
         name = f"program file {path.name}"
         try:
@@ -61,6 +62,6 @@ def _programs(application: Application, stored: Mapping[str, str]) -> Iterator[F
         except (ConfigurationError, ProgramError) as error:
             yield Finding(name=name, ok=False, detail=str(error))
             continue
-        same = stored.get(program.program) == text
+        same = text in stored.get(program.program, ())
         detail = "" if same else f"differs from what is valid. See: stampcard program diff {path.name}"
         yield Finding(name=name, ok=same, detail=detail)

@@ -11,7 +11,7 @@ from stampcard.cli.printing import say, show, show_json, show_table
 from stampcard.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stampcard.cli.findings import Finding, Shown
     from stampcard.host.discovering import PluginTable
@@ -50,7 +50,7 @@ def findings_of(settings: Settings, table: PluginTable, *, connect: bool, vendor
     """What there is to say of an installation; `connect` reaches for the database and, with `vendors`, for those."""
     from stampcard.cli import findings
 
-    stored: dict[str, str] = {}
+    stored: Mapping[str, Sequence[str]] = {}
     # Without --connect nothing is called over a network, but a file can be read.
     if connect or settings.database.startswith("sqlite:"):
         with suppress(ConfigurationError, Unavailable):

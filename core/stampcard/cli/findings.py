@@ -26,7 +26,8 @@ from stampcard.program.model import Program
 from stampcard.sealing import read_keys
 from stampcard.settings import Settings
 from stampcard.storage import migrating
-from stampcard.storage.programming import newest_versions, read_file
+from stampcard.storage.planning import standing_texts
+from stampcard.storage.programming import read_file, stored_versions
 
 Level = Literal["ok", "warning", "problem", "unreachable"]
 
@@ -99,8 +100,11 @@ def key_findings(settings: Settings) -> Iterator[Finding]:
             yield Finding(level="ok", about="key_file", text=str(path))
 
 
-def program_findings(files: Sequence[Path], stored: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether each program file is right, and whether it is what the database has (`stored`: program → text)."""
+def program_findings(files: Sequence[Path], stored: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Whether each program file is right, and whether it is what the database has.
+
+    `stored`: program → the text that is valid, then those that are planned.
+    """
     owners: dict[str, Path] = {}
     if not files and not stored:
         yield Finding(level="problem", about="programs", text="no file is there. Write one by: stampcard init")
@@ -132,13 +136,13 @@ def section_findings(specs: Sequence[ConnectionSpec], table: PluginTable) -> Ite
             yield Finding(level="ok", about=about, text=f"plugin {spec.plugin}")
 
 
-def stored_programs(settings: Settings) -> dict[str, str]:
-    """The newest text of each program in the database; raises what reaching it raises."""
+def stored_programs(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """What is valid of each program in the database, and what is planned; raises what reaching it raises."""
     with reached(settings) as database:
         if database.read_now(migrating.current) != migrating.head():
             return {}
-        newest = database.read_now(lambda connection: newest_versions(connection, settings.merchant))
-    return {name: version.source for name, version in newest.items()}
+        versions = database.read_now(lambda connection: stored_versions(connection, settings.merchant))
+    return standing_texts(versions, SystemClock().now())
 
 
 def database_findings(settings: Settings) -> Iterator[Finding]:
@@ -227,14 +231,16 @@ def _clashes(program: Program, path: Path, owners: dict[str, Path]) -> Iterator[
         owners[what] = path
 
 
-def _compared(program: str, path: Path, text: str, stored: Mapping[str, str]) -> Finding:
+def _compared(program: str, path: Path, text: str, stored: Mapping[str, Sequence[str]]) -> Finding:
     about = str(path)
     if program not in stored:
         waits = f"is not in the database yet. Run: stampcard program apply {path}" if stored else "is right"
         return Finding(level="warning" if stored else "ok", about=about, text=f"program {program!r} {waits}")
-    if stored[program] == text:
-        return Finding(level="ok", about=about, text=f"program {program!r} is valid as it stands here")
-    lines = sum(line[:1] in "+-" for line in list(unified_diff(stored[program].split("\n"), text.split("\n"), n=0))[2:])
+    valid, *planned = stored[program]
+    if text in stored[program]:
+        is_ = "planned" if text in planned and text != valid else "valid"
+        return Finding(level="ok", about=about, text=f"program {program!r} is {is_} as it stands here")
+    lines = sum(line[:1] in "+-" for line in list(unified_diff(valid.split("\n"), text.split("\n"), n=0))[2:])
     differs = f"program {program!r} differs from what is valid in {lines} line{'s' * (lines != 1)}. See: stampcard program diff {path}"
     return Finding(level="warning", about=about, text=differs)
 

@@ -1,37 +1,35 @@
-"""The merchant's programs as stored: every version that was ever valid, the newest text being the truth."""
+"""The merchant's programs as stored: every version that was ever valid or is planned, and the ways to make one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from stampcard.clock import from_micros, to_micros
-from stampcard.domain.value import Value
 from stampcard.engine.versions import LiveProgram, Programs, assembled, compiled
-from stampcard.errors import ConfigurationError, Problem, ProgramError
+from stampcard.errors import ConfigurationError, NotFound, Problem, ProgramError
 from stampcard.program.model import Program
 from stampcard.program.reading import read_program
 from stampcard.storage import saving
+from stampcard.storage.clashing import clashes
+from stampcard.storage.planning import (
+    NEVER,
+    StoredVersion,
+    check_base,
+    check_beginning,
+    check_withdrawable,
+    minute,
+)
 from stampcard.storage.revising import bump, current
 from stampcard.storage.switching import stopped_targets
-from stampcard.storage.tables import balance, program_version, revision
+from stampcard.storage.tables import program_version, revision
 
 _VERSIONS = select(program_version).order_by(program_version.c.program, program_version.c.number)
-
-
-class StoredVersion(Value, frozen=True):
-    """One version of a program as it was applied."""
-
-    program: str
-    number: int
-    valid_from: datetime
-    source: str
-    author: str
-    note: str
 
 
 def read_file(path: Path) -> tuple[Program, str]:
@@ -45,8 +43,11 @@ def read_file(path: Path) -> tuple[Program, str]:
     return read_program(text, str(path)), text
 
 
-def stored_versions(connection: Connection, merchant: str) -> Sequence[StoredVersion]:
-    """Every version of every program, each program's in ascending order."""
+def stored_versions(connection: Connection, merchant: str, *, withdrawn: bool = False) -> Sequence[StoredVersion]:
+    """Every version of every program, each program's in ascending order; `withdrawn`: those too."""
+    statement = _VERSIONS.where(program_version.c.merchant == merchant)
+    if not withdrawn:
+        statement = statement.where(program_version.c.valid_from < to_micros(NEVER))
     return [
         StoredVersion(
             program=row.program,
@@ -55,13 +56,14 @@ def stored_versions(connection: Connection, merchant: str) -> Sequence[StoredVer
             source=row.source,
             author=row.author,
             note=row.note,
+            created_at=from_micros(row.created_at),
         )
-        for row in connection.execute(_VERSIONS.where(program_version.c.merchant == merchant))
+        for row in connection.execute(statement)
     ]
 
 
 def newest_versions(connection: Connection, merchant: str) -> dict[str, StoredVersion]:
-    """The newest version of each program."""
+    """The newest version of each program, which may be planned."""
     return {version.program: version for version in stored_versions(connection, merchant)}
 
 
@@ -74,42 +76,108 @@ def load_programs(connection: Connection, merchant: str) -> Programs:
 
 
 def store_version(
-    connection: Connection, merchant: str, program: Program, source_text: str, author: str, note: str, now: datetime
+    connection: Connection,
+    merchant: str,
+    program: Program,
+    source_text: str,
+    author: str,
+    note: str,
+    now: datetime,
+    *,
+    valid_from: datetime | None = None,
+    base: int | None = None,
 ) -> int:
-    """Make this the newest version of its program, valid from now on, and answer its number.
+    """Make this the newest version of its program, valid from now or a later moment on, and answer its number.
 
-    The text of the newest version again changes nothing and answers that one's number. Raises ProgramError when a
-    wallet belongs to another program, or when one with balances would be lost or counted in another scale.
+    `base`: the number of the newest version that whoever changed it has seen. The text of the newest version again
+    changes nothing and answers that one's number. Raises Conflict when the newest is another than `base` or begins only
+    later, RequestRefused for a moment that is past, ProgramError when a wallet belongs to another program, or when one
+    with balances would be lost or counted in another scale.
     """
-    _one_at_a_time(connection, merchant)
-    stored = stored_versions(connection, merchant)
+    one_at_a_time(connection, merchant)
+    everything = stored_versions(connection, merchant, withdrawn=True)
+    stored = [version for version in everything if not version.is_withdrawn]
+    ours = [version for version in everything if version.program == program.program]
+    check_base(ours, base, now)
     newest = next((version for version in reversed(stored) if version.program == program.program), None)
-    if newest is not None and newest.source == source_text:
+    # A clock that was set back must not make a version valid before the one it replaces.
+    made_at = max([now, *(version.created_at for version in ours)])
+    begins = valid_from or made_at
+    if newest is not None and newest.source == source_text and newest.valid_from <= begins:
         return newest.number
-    problems = [*_taken(program, stored), *_lost(connection, merchant, program, stored)]
+    check_beginning(newest, begins, now if valid_from else begins)
+    planned_at = now if begins > now else None
+    problems = list(clashes(connection, merchant, program, [_live(version) for version in stored], planned_at))
     if problems:
         raise ProgramError(program.program, problems)
-    number = newest.number + 1 if newest else 1
+    number = ours[-1].number + 1 if ours else 1
     row = {
         "merchant": merchant,
         "program": program.program,
         "number": number,
-        # A clock that was set back must not make a version valid before the one it replaces.
-        "valid_from": to_micros(max(now, newest.valid_from) if newest else now),
+        "valid_from": to_micros(begins),
         "source": source_text,
         "author": author,
         "note": note,
-        "created_at": to_micros(now),
+        "created_at": to_micros(made_at),
     }
     saving.insert(connection, "program_version", [row])
     bump(connection, merchant)
     return number
 
 
+def find_version(connection: Connection, merchant: str, program: str, number: int) -> StoredVersion:
+    """A version, also one that was withdrawn; raises NotFound with the closest program there is."""
+    everything = stored_versions(connection, merchant, withdrawn=True)
+    ours = {version.number: version for version in everything if version.program == program}
+    if not ours:
+        raise unknown_program(program, everything)
+    if number not in ours:
+        raise NotFound(f"version of {program!r}", str(number), str(max(ours)))
+    return ours[number]
+
+
+def unknown_program(name: str, there: Iterable[StoredVersion]) -> NotFound:
+    """The error for a program that is not there."""
+    close = get_close_matches(name, sorted({version.program for version in there}), n=1)
+    return NotFound("program", name, *close)
+
+
+def revert_version(
+    connection: Connection, merchant: str, program: str, number: int, author: str, note: str, now: datetime
+) -> int:
+    """Make an old text the newest again, valid from now on; answers the new version's number."""
+    old = find_version(connection, merchant, program, number)
+    return store_version(
+        connection, merchant, _live(old).program, old.source, author, note or f"back to version {number}", now
+    )
+
+
+def withdraw_version(
+    connection: Connection, merchant: str, program: str, number: int, author: str, now: datetime
+) -> StoredVersion:
+    """Take back a version that is planned; answers what it was. Raises Conflict for one that is or was valid."""
+    one_at_a_time(connection, merchant)
+    version = find_version(connection, merchant, program, number)
+    check_withdrawable(version, now)
+    by = f" by {author}" if author else ""
+    note = f"withdrawn{by} on {minute(now)}, was planned from {minute(version.valid_from)} on"
+    connection.execute(
+        update(program_version)
+        .where(
+            program_version.c.merchant == merchant,
+            program_version.c.program == program,
+            program_version.c.number == number,
+        )
+        .values(valid_from=to_micros(NEVER), note=f"{version.note}; {note}" if version.note else note)
+    )
+    bump(connection, merchant)
+    return version
+
+
 def take_first_programs(connection: Connection, merchant: str, files: Iterable[Path], now: datetime) -> int:
     """Take the files into a database that has no program of this merchant yet; answers how many were taken."""
-    wanted = select(program_version.c.program).where(program_version.c.merchant == merchant).limit(1)
-    if connection.execute(wanted).first() is not None:
+    if stored_versions(connection, merchant):
         return 0
     taken = [read_file(path) for path in files]
     if not taken:
@@ -120,7 +188,8 @@ def take_first_programs(connection: Connection, merchant: str, files: Iterable[P
     return len(taken)
 
 
-def _one_at_a_time(connection: Connection, merchant: str) -> None:
+def one_at_a_time(connection: Connection, merchant: str) -> None:
+    """Let whoever else changes a program of this merchant wait until we have committed."""
     saving.insert_new(connection, "revision", [{"merchant": merchant, "number": 0}])
     connection.execute(select(revision.c.number).where(revision.c.merchant == merchant).with_for_update())
 
@@ -129,42 +198,3 @@ def _one_at_a_time(connection: Connection, merchant: str) -> None:
 def _live(version: StoredVersion) -> LiveProgram:
     program = read_program(version.source, f"(stored) {version.program}, version {version.number}")
     return compiled(program, version.number, version.valid_from)
-
-
-def _taken(program: Program, stored: Iterable[StoredVersion]) -> list[Problem]:
-    """Wallets that another program has, or once had: its orders may still award to them."""
-    owners: dict[str, str] = {}
-    for version in stored:
-        if version.program != program.program:
-            owners |= dict.fromkeys(_wallets(version), version.program)
-    return [
-        Problem(f"the program {owners[name]!r} has a wallet of this name already", path=f"wallets.{name}")
-        for name in program.wallets
-        if name in owners
-    ]
-
-
-def _lost(
-    connection: Connection, merchant: str, program: Program, stored: Iterable[StoredVersion]
-) -> Iterable[Problem]:
-    """Wallets with balances that are gone, or whose figures would mean something else."""
-    scales: dict[str, int] = {}
-    for version in stored:
-        if version.program == program.program:
-            scales |= _wallets(version)
-    for name, scale in scales.items():
-        terms = program.wallets.get(name)
-        if terms is not None and terms.scale == scale:
-            continue
-        held = select(balance.c.member).where(balance.c.merchant == merchant, balance.c.wallet == name).limit(1)
-        if connection.execute(held).first() is None:
-            continue
-        if terms is None:
-            yield Problem("members have balances in this wallet, so it cannot be left out", path=f"wallets.{name}")
-        else:
-            problem = f"members have balances in this wallet, so its scale stays {scale}"
-            yield Problem(problem, path=f"wallets.{name}.scale")
-
-
-def _wallets(version: StoredVersion) -> Mapping[str, int]:
-    return {name: terms.scale for name, terms in _live(version).program.wallets.items()}

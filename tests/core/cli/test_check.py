@@ -224,3 +224,12 @@ def test_a_database_of_another_shape_is_told_before_the_start(folder: Path) -> N
     (folder / "stampcard.db").touch()
     assert run("--connect").exit_code == 0
     assert "has shape none, this version needs" in looked_at("--connect")["warning"][0]
+
+
+def test_a_file_that_is_planned_is_no_draft(folder: Path) -> None:
+    text = (folder / "program.yaml").read_text()
+    apply = ["program", "apply", "program.yaml"]
+    assert CliRunner().invoke(app, apply).exit_code == 0
+    (folder / "program.yaml").write_text(text + "# from then on\n")
+    assert CliRunner().invoke(app, [*apply, "--from", "2199-12-01"]).exit_code == 0
+    assert "is planned as it stands here" in run().output

@@ -86,7 +86,8 @@ def test_applying_the_same_text_again_changes_nothing_and_says_so(folder: Path) 
         "program 'main': version 1 has this text already, so nothing changed\n",
     )
     change(folder, "1 per", "2 per")
-    assert data("apply", "program.yaml") == {"program": "main", "version": 2, "changed": True}
+    changed = data("apply", "program.yaml")
+    assert (changed["program"], changed["version"], changed["changed"]) == ("main", 2, True)
 
 
 def test_a_wallet_of_another_program_is_refused(folder: Path) -> None:
@@ -116,8 +117,8 @@ def test_the_versions_are_listed_in_order(folder: Path) -> None:
     change(folder, "1 per", "2 per")
     run("apply", "program.yaml", "--author", "Ben", "--note", "twice as much")
     lines = run("list").stdout.splitlines()
-    assert lines[0].split() == ["PROGRAM", "VERSION", "VALID", "FROM", "AUTHOR", "NOTE"]
-    assert [line.split()[:2] for line in lines[1:]] == [["main", "1"], ["main", "2"]]
+    assert lines[0].split() == ["PROGRAM", "VERSION", "STATE", "VALID", "FROM", "AUTHOR", "NOTE"]
+    assert [line.split()[:3] for line in lines[1:]] == [["main", "1", "past"], ["main", "2", "valid"]]
     assert lines[2].endswith("Ben     twice as much")
 
 
@@ -126,6 +127,8 @@ def test_a_diff_shows_what_applying_would_change(folder: Path) -> None:
     assert run("diff", "program.yaml").stdout == ""
     change(folder, "1 per", "2 per")
     assert run("diff", "program.yaml").stdout.splitlines() == [
+        "rule buy: award 1 per 1 EUR → 2 per 1 EUR",
+        "",
         "--- main, version 1",
         "+++ program.yaml",
         "@@ -4,4 +4,4 @@",

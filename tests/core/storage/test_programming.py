@@ -11,8 +11,8 @@ from stampcard.errors import ConfigurationError, ProgramError
 from stampcard.program.reading import read_program
 from stampcard.storage import saving
 from stampcard.storage.database import Database
+from stampcard.storage.planning import StoredVersion
 from stampcard.storage.programming import (
-    StoredVersion,
     load_programs,
     newest_versions,
     read_file,
