@@ -15,7 +15,7 @@ from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import decide_day
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.events import ANNIVERSARY, BIRTHDAY
-from stampcard.storage.tables import member, membership
+from stampcard.storage.tables import award, member, membership
 
 #: Events that the calendar brings.
 OF_THE_CALENDAR = (BIRTHDAY, ANNIVERSARY)
@@ -40,12 +40,28 @@ def celebrate(
     unit = Unit(connection, setting, now)
     unit.lock(found, attributes=True)
     unit.count({key for id_ in found for key in keys_for(live, on, at, id_)})
+    paid = _paid(connection, setting, live, f"{on}:{day.year}", found)
     for id_ in found:
         person = unit.members.get(id_)
-        if person is None or person.erased_at is not None or (on == ANNIVERSARY and person.joined_at.year >= day.year):
+        # Who changes a birthday has it once a year all the same.
+        if person is None or person.erased_at is not None or id_ in paid:
+            continue
+        if on == ANNIVERSARY and person.joined_at.year >= day.year:
             continue
         unit.absorb(decide_day(unit.world, live.name, on, person, at, day.year))
     return len(found), found[-1], unit.save()
+
+
+def _paid(
+    connection: Connection, setting: Setting, live: LiveProgram, subject: str, members: Sequence[str]
+) -> set[str]:
+    statement = select(award.c.member).where(
+        award.c.merchant == setting.merchant,
+        award.c.subject == subject,
+        award.c.member.in_(members),
+        award.c.program == live.name,
+    )
+    return set(connection.execute(statement).scalars())
 
 
 def days_of(day: date) -> list[str]:
