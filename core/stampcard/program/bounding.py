@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -47,14 +48,18 @@ def _needless(limits: Sequence[Limit], place: Path, rule: Rule | None = None) ->
     for index, limit in enumerate(limits):
         reason = next(
             (
-                f"'{other}' comes first"
+                f"'{_told(other)}' comes first"
                 for other in limits
                 if other is not limit and _is_within(_through(other, limit, points), limit)
             ),
             "",
         ) or (_by_nature(limit, rule, points) if rule else "")
         if reason:
-            yield Remark("limit_not_reached", (*place, index), f"'{limit}' is never reached: {reason}")
+            yield Remark("limit_not_reached", (*place, index), f"'{_told(limit)}' is never reached: {reason}")
+
+
+def _told(limit: Limit) -> str:
+    return re.sub(r"^1 (time|point|member)s\b", r"1 \1", str(limit))
 
 
 def _by_nature(limit: Limit, rule: Rule, points: Decimal | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from stampcard.program.lifetimes import Expiry, ForDays, Pending, Rolling, Sliding, UntilEvent
 from stampcard.program.model import Program
 from stampcard.program.parsing import Path
+from stampcard.program.periods import Period
 from stampcard.program.remarks import Remark
 from stampcard.program.windows import Days, During
 
@@ -15,7 +16,6 @@ from stampcard.program.windows import Days, During
 _YEARS = 12
 _YEAR = 366
 _NOON = time(12)
-_DAY = timedelta(days=1)
 
 
 def remarks_on_time(program: Program, today: date) -> Iterator[Remark]:
@@ -65,13 +65,20 @@ def _moments(windows: Sequence[During]) -> list[time]:
 
 def _days(windows: Sequence[During], today: date) -> tuple[list[date], list[date]]:
     """Days of which one lies in all windows if any does: those to come, and those that are past."""
-    known = {today + day * _DAY for day in range(-_YEAR, _YEARS * _YEAR)}
+    known = _around(today, -_YEAR, _YEARS * _YEAR)
     for during in windows:
         for span in during.dates:
             if isinstance(span, Days):
-                known |= {span.first + day * _DAY for day in range(_YEAR)} if span.first else set()
-                known |= {span.last - day * _DAY for day in range(_YEAR)} if span.last else set()
+                known |= _around(span.first, 0, _YEAR) if span.first else set()
+                known |= _around(span.last, -_YEAR, 1) if span.last else set()
     return sorted(day for day in known if day >= today), [day for day in known if day < today]
+
+
+def _around(day: date, before: int, after: int) -> set[date]:
+    """The days from so many before up to so many after, as far as the calendar goes."""
+    middle = day.toordinal()
+    first, end = max(date.min.toordinal(), middle + before), min(date.max.toordinal() + 1, middle + after)
+    return set(map(date.fromordinal, range(first, end)))
 
 
 def _of_ending(program: Program, today: date) -> Iterator[Remark]:
@@ -107,5 +114,9 @@ def _compared(pending: Pending | None, expire: Expiry | None, place: Path) -> It
     if isinstance(expire, Sliding) or not expire.end:
         waits, lives = pending.period.after(start) - start, expire.period.after(start) - start
         if waits > lives:
-            text = f"points wait longer ({pending.period}) than they can be used ({expire.period})"
+            text = f"points wait longer ({_told(pending.period)}) than they can be used ({_told(expire.period)})"
             yield Remark("waits_too_long", place, text)
+
+
+def _told(period: Period) -> str:
+    return str(period).removesuffix("s") if period.count == 1 else str(period)
