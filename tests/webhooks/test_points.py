@@ -153,3 +153,33 @@ async def test_of_400_spends_of_5_from_1000_exactly_200_succeed(served: Any) -> 
     ((spends,),) = await served.read(select(func.count()).where(entry.c.kind == "spend"))
     assert spends == 200
     assert (await served.application.database.read(lambda connection: verify(connection, "main"))).findings == ()
+
+
+async def test_points_may_wait_and_be_freed_cancelled_or_told_to_wait_longer(served: Any) -> None:
+    member = await rich(served, 100)
+    for points in (30, 20, 10):
+        body = {"wallet": "points", "points": points, "reason": "later", "pending_until": "2036-01-01T00:00:00Z"}
+        assert (await served.call("POST", f"/members/{member}/adjustments", body)).status == 201
+    lots = (await served.call("GET", f"/members/{member}/lots")).body["items"]
+    waiting = {lot["amount"]: lot["number"] for lot in lots if not lot["active"]}
+    path = f"/members/{member}/lots/points"
+
+    freed = await served.call("POST", f"{path}/{waiting[30]}/activate")
+    cancelled = await served.call("POST", f"{path}/{waiting[20]}/cancel", {"note": "a mistake"})
+    later = await served.call("POST", f"{path}/{waiting[10]}/reschedule", {"until": "2037-01-01T00:00:00Z"})
+
+    assert (freed.status, cancelled.status, later.status) == (200, 200, 200)
+    figures = await balance(served, member)
+    assert (figures["active"], figures["pending"], figures["expired"]) == (130, 10, 20)
+    again = await served.call("POST", f"{path}/{waiting[30]}/activate")
+    assert (again.status, again.body["code"]) == (409, "not_pending")
+    unknown = await served.call("POST", f"{path}/77/cancel")
+    assert unknown.status == 404
+
+
+async def test_a_spend_may_name_the_order_it_pays_for(served: Any) -> None:
+    member = await rich(served, 100)
+    spent = await spend(served, member, 30, order="shop:1001")
+    assert spent.status == 201
+    refused = await spend(served, member, 30, order="1001")
+    assert refused.status == 422

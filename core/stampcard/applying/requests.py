@@ -18,7 +18,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.events import CustomerSeen, CustomEvent
 from stampcard.domain.value import Value, replace
 from stampcard.engine.deciding import enrol
-from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, decide_spend
+from stampcard.engine.requesting import PendingAction, decide_adjust, decide_cancel_spend, decide_pending, decide_spend
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import Programs
 from stampcard.engine.world import NO_FACTS, Draft, Facts
@@ -181,10 +181,23 @@ def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
     return decision.debit or debit
 
 
-def adjust(unit: Unit, member: str, wallet: str, points: int, key: str, note: str) -> None:
-    """Add or take points by hand."""
+def adjust(
+    unit: Unit, member: str, wallet: str, points: int, key: str, note: str, until: datetime | None = None
+) -> None:
+    """Add or take points by hand; what is added may wait until some moment."""
     lock_member(unit, member)
-    unit.absorb(decide_adjust(unit.world, member, wallet, points, key, note))
+    unit.absorb(decide_adjust(unit.world, member, wallet, points, key, note, until))
+
+
+def change_pending(
+    unit: Unit, member: str, wallet: str, lot: int, action: PendingAction, until: datetime | None, note: str
+) -> None:
+    """Activate, cancel or reschedule points that wait."""
+    lock_member(unit, member)
+    known = unit.wallets.get((member, wallet))
+    if known is None:
+        raise NotFound("wallet", wallet)
+    unit.absorb(decide_pending(unit.world, known, lot, action, until, note))
 
 
 def record_event(unit: Unit, event: CustomEvent, source: str, facts: Facts = NO_FACTS) -> str:
@@ -192,7 +205,7 @@ def record_event(unit: Unit, event: CustomEvent, source: str, facts: Facts = NO_
     fields = event_fields(unit.setting.programs, event.name, unit.now)
     if fields is None:
         raise NotFound("event", event.name)
-    _check_fields(fields, event.data, f"event {event.name}")
+    check_fields(fields, event.data, f"event {event.name}")
     sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now, facts=facts)
     key = (source, event.customer)
     identities = loading.load_identities(unit.connection, unit.setting.merchant, [key])
@@ -283,7 +296,7 @@ def check_attributes(programs: Programs, attributes: Mapping[str, Any], now: dat
     declared: dict[str, str] = {}
     for live in programs.current(now):
         declared.update(live.program.attribute_types)
-    _check_fields(declared, attributes, "attribute")
+    check_fields(declared, attributes, "attribute")
 
 
 def event_fields(programs: Programs, name: str, now: datetime) -> dict[str, str] | None:
@@ -294,7 +307,8 @@ def event_fields(programs: Programs, name: str, now: datetime) -> dict[str, str]
     return {field: kind for fields in known if fields for field, kind in fields.items()}
 
 
-def _check_fields(declared: Mapping[str, str], given: Mapping[str, Any], what: str) -> None:
+def check_fields(declared: Mapping[str, str], given: Mapping[str, Any], what: str) -> None:
+    """Raise RequestRefused unless every field is declared and of its type."""
     for name, value in given.items():
         kind = declared.get(name)
         if kind is None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Literal
 
-from stampcard.domain.wallets import Wallet
-from stampcard.engine.dating import Lifetime, lifetime
-from stampcard.engine.posting import About
+from stampcard.domain.value import replace
+from stampcard.domain.wallets import Lot, Wallet
+from stampcard.engine.dating import Lifetime, expiry_of, lifetime
+from stampcard.engine.posting import About, redate
 from stampcard.engine.refunding import credit
+from stampcard.engine.settling import activate, lapse
 from stampcard.engine.spending import Debit, cancel_spend, draw, spend
 from stampcard.engine.versions import LiveProgram
-from stampcard.engine.waiting import slide
+from stampcard.engine.waiting import expire_of, slide
 from stampcard.engine.world import Decision, Draft, World
 from stampcard.errors import Conflict, NotFound, RequestRefused
+
+PendingAction = Literal["activate", "cancel", "reschedule"]
 
 
 def decide_spend(
@@ -52,8 +57,13 @@ def decide_cancel_spend(world: World, debit: Debit, note: str) -> Decision:
     return draft.decision()
 
 
-def decide_adjust(world: World, member: str, wallet: str, points: int, key: str, note: str) -> Decision:
-    """Add points by hand (> 0), or take them (< 0; raises InsufficientPoints); a reason is compulsory."""
+def decide_adjust(
+    world: World, member: str, wallet: str, points: int, key: str, note: str, until: datetime | None = None
+) -> Decision:
+    """Add points by hand (> 0), or take them (< 0; raises InsufficientPoints); a reason is compulsory.
+
+    Points that are added wait until `until`, where it is given.
+    """
     if not points:
         raise RequestRefused("nothing_to_do", "an adjustment by 0 points changes nothing")
     if not note.strip():
@@ -63,11 +73,53 @@ def decide_adjust(world: World, member: str, wallet: str, points: int, key: str,
     about = About(occurred_at=world.now, now=world.now, subject=f"adjustment:{key}", note=note)
     known = draft.wallet(member, wallet)
     if points > 0:
-        after, entry = credit(known, points, _from_now(world, live, known), about, kind="adjust", source="adjusted")
+        dates = _from_now(world, live, known)
+        if until is not None and until > world.now:
+            zone, expire = live.program.zone, live.program.wallets[wallet].expire
+            expires_at = expiry_of(expire, zone, until.astimezone(zone).date())
+            dates = replace(dates, available_from=until, expires_at=expires_at)
+        after, entry = credit(known, points, dates, about, kind="adjust", source="adjusted")
     else:
         after, entry, _ = draw(known, -points, about, kind="adjust", target="adjusted")
     draft.keep(after, entry)
     return draft.decision()
+
+
+def decide_pending(
+    world: World, wallet: Wallet, number: int, action: PendingAction, until: datetime | None, note: str
+) -> Decision:
+    """Do something to points that wait: let them be used, cancel them, or give their waiting another end (`until`).
+
+    Raises NotFound for an unknown lot, Conflict for one that does not wait.
+    """
+    live = _program_of(world, wallet.name)
+    draft = Draft(world)
+    settled = draft.wallet(wallet.member, wallet.name)
+    lot = settled.lots.get(number)
+    if lot is None:
+        raise NotFound("lot", str(number))
+    if lot.active or not lot.remaining:
+        raise Conflict("not_pending", f"the points of lot {number} do not wait")
+    about = About(occurred_at=world.now, now=world.now, note=note)
+    match action:
+        case "activate":
+            freed = replace(lot, available_from=world.now, expires_at=_expiry(live, wallet.name, lot, world.now))
+            draft.keep(*activate(settled, [freed], about))
+        case "cancel":
+            draft.keep(*lapse(settled, [lot], about))
+        case "reschedule":
+            if until is None or until <= world.now:
+                raise RequestRefused("until_missing", "say until when the points shall wait: a moment that lies ahead")
+            later = replace(lot, available_from=until)
+            if not lot.waits_for:
+                later = replace(later, expires_at=_expiry(live, wallet.name, lot, until))
+            draft.keep(redate(settled, [later]))
+    return draft.decision()
+
+
+def _expiry(live: LiveProgram, wallet: str, lot: Lot, usable: datetime) -> datetime | None:
+    """When points die that become usable then: the expiry clock starts with that."""
+    return expiry_of(expire_of(live, wallet, lot), live.program.zone, usable.astimezone(live.program.zone).date())
 
 
 def decide_settle(world: World, wallets: Iterable[Wallet]) -> Decision:

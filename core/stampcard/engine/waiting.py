@@ -41,19 +41,19 @@ def _freed(
     start = min(at, now)
     day = start.astimezone(live.program.zone).date()
     lots = [
-        replace(lot, available_from=start, expires_at=expiry_of(_expiry(live, lot), live.program.zone, day))
+        replace(lot, available_from=start, expires_at=expiry_of(expire_of(live, wallet.name, lot), live.program.zone, day))
         for lot in waiting
     ]
     return activate(wallet, lots, About(occurred_at=start, now=now))
 
 
-def _expiry(live: LiveProgram, lot: Lot) -> Expiry | None:
+def expire_of(live: LiveProgram, wallet: str, lot: Lot) -> Expiry | None:
     """How a lot expires: as its rule says, or its wallet."""
     for of in live.verdicts.values():
         for true, _ in of:
             if true.offer.rule.id == lot.rule:
                 return true.offer.expire
-    return None
+    return live.program.wallets[wallet].expire
 
 
 def slide(draft: Draft, live: LiveProgram, member: str, what: str, at: datetime) -> None:

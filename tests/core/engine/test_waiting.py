@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stampcard.domain.value import replace
+from stampcard.engine.requesting import PendingAction, decide_adjust, decide_pending
 from stampcard.engine.settling import settle
 from stampcard.engine.versions import compiled
 from stampcard.engine.waiting import date_undated
+from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.program.reading import read_program
-from stampcard.testing.building import NOON, refund
+from stampcard.testing.building import NOON, absorbed, refund
 from stampcard.testing.scenes import Scene
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -151,3 +153,37 @@ def test_a_member_who_changes_nothing_keeps_every_date() -> None:
     live = played.world.programs.current(NOON)[0]
     assert date_undated(wallet, live, NOON) is wallet
     assert date_undated(replace(wallet, lots={}), live, NOON).lots == {}
+
+
+def test_points_that_wait_can_be_activated_cancelled_and_rescheduled_by_hand() -> None:
+    played = scene("pending: 30 days, expire: 1 month").buys(10).buys(20).buys(40)
+    wallet = ("ann", "points")
+
+    def by_hand(number: int, action: PendingAction, until: datetime | None = None) -> None:
+        decision = decide_pending(played.world, played.world.wallets[wallet], number, action, until, "a call")
+        played.world = absorbed(played.world, decision)
+
+    by_hand(1, "activate")
+    by_hand(2, "cancel")
+    by_hand(3, "reschedule", midnight("2026-05-01"))
+
+    balance = played.balance()
+    assert (balance.active, balance.pending, balance.expired) == (10, 40, 20)
+    assert played.active(at=midnight("2026-04-12")) == 0, "a month from the day they became usable"
+    assert played.balance(at=midnight("2026-05-01") - INSTANT).pending == 40
+    assert played.active(at=midnight("2026-05-01")) == 40
+    with pytest.raises(Conflict, match="do not wait"):
+        by_hand(1, "cancel")
+    with pytest.raises(NotFound, match="no lot"):
+        by_hand(9, "cancel")
+    with pytest.raises(RequestRefused, match="until when"):
+        by_hand(3, "reschedule", NOON)
+
+
+def test_points_that_are_given_by_hand_may_wait() -> None:
+    played = scene("expire: 1 month").buys(5)
+    decision = decide_adjust(played.world, "ann", "points", 50, "a1", "sorry", midnight("2026-04-01"))
+    played.world = absorbed(played.world, decision)
+    assert (played.active(), played.balance().pending) == (5, 50)
+    assert played.active(at=midnight("2026-05-02") - INSTANT) == 50
+    assert played.active(at=midnight("2026-05-02")) == 0
