@@ -22,6 +22,7 @@ from stampcard_webhooks import (
     portraying,
     programs,
     switches,
+    trying,
 )
 from stampcard_webhooks.problems import told
 from stampcard_webhooks.routing import Route, add_routes
@@ -35,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *orders.ROUTES,
     *explaining.ROUTES,
+    *trying.ROUTES,
     *deliveries.ROUTES,
     *outgoing.ROUTES,
     *connections.ROUTES,

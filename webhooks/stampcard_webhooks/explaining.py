@@ -8,15 +8,15 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.awards import Award, Charge
 from stampcard.domain.orders import Refund, exceeds, standing_refunds
 from stampcard.engine.versions import LiveProgram
-from stampcard.engine.wording import WORDS, charge_words
+from stampcard.engine.wording import WORDS
 from stampcard.errors import NotFound
 from stampcard.storage.explaining import Explanation, Told, explain
 from stampcard.storage.reading import scale_of
 from stampcard.storage.telling import rules_of
 from stampcard_webhooks.asking import Nothing, Query
+from stampcard_webhooks.awards import AwardView, award_view
 from stampcard_webhooks.members import LotView, lot_view
 from stampcard_webhooks.reasons import ReasonView, reason_view, reason_views
 from stampcard_webhooks.routing import Call, Route
@@ -66,34 +66,6 @@ class RefundView(BaseModel):
     occurred_at: datetime
     money: str
     status: str
-
-
-class ChargeView(BaseModel):
-    """What an award uses of a limit."""
-
-    scope: str
-    period: str = Field(description="Empty for a limit that is never over.")
-    member: str = Field(description="Empty where all members are counted together.")
-    amount: int = Field(description="Points in the smallest unit, money in ten-thousandths, times and members by one.")
-    reserved: int = Field(description="What it was allowed before refunds.")
-    words: str
-
-
-class AwardView(BaseModel):
-    """What a rule owes for the order, and what was done about it: due = granted − taken − written_off."""
-
-    member: str
-    program: str
-    rule: str
-    wallet: str
-    desired: int = Field(description="What it would be before limits and refunds; 0 where nothing limits it.")
-    allowed: int | None = Field(description="What limits left of that; null where nothing limits it.")
-    granted: int
-    taken: int
-    written_off: int
-    due: int
-    scale: int
-    charges: list[ChargeView]
 
 
 class OrderLotView(LotView):
@@ -171,7 +143,7 @@ class _Viewing:
             rules=self._rules(),
             decision=history[0].reasons if history else [],
             undecided=list(order.undecided),
-            awards=[self._award(award) for award in known.awards],
+            awards=[award_view(award, order, programs) for award in known.awards],
             lots=[
                 OrderLotView(
                     member=one.member, **lot_view(one.wallet, one.lot, scale_of(programs, one.wallet)).model_dump()
@@ -213,32 +185,6 @@ class _Viewing:
             )
             for told in rules_of(self._known, self._programs)
         ]
-
-    def _award(self, award: Award) -> AwardView:
-        return AwardView(
-            member=award.member,
-            program=award.program,
-            rule=award.rule,
-            wallet=award.wallet,
-            desired=award.desired,
-            allowed=award.allowed,
-            granted=award.granted,
-            taken=award.taken,
-            written_off=award.written_off,
-            due=award.due,
-            scale=scale_of(self._programs, award.wallet),
-            charges=[self._charge(award, charge) for charge in award.charges],
-        )
-
-    def _charge(self, award: Award, charge: Charge) -> ChargeView:
-        return ChargeView(
-            scope=charge.scope,
-            period=charge.period,
-            member=charge.member,
-            amount=charge.amount,
-            reserved=charge.reserved,
-            words=charge_words(charge, self._live(award.program)),
-        )
 
     def _event(self, told: Told) -> OrderEventView:
         return OrderEventView(

@@ -27,6 +27,7 @@ from stampcard.cli import (
     serve,
     switching,
     trigger,
+    trying,
     verify,
 )
 from stampcard.cli.invocation import Invocation, exit_code, invocation_of
@@ -88,6 +89,7 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("trigger")(trigger.trigger)
 app.command("verify")(verify.verify)
+app.command("dry-run")(trying.dry_run)
 app.command("replay")(replay.replay)
 app.command("resync")(resync.resync)
 app.command("stop")(switching.stop)

@@ -13,6 +13,7 @@ SCOPES: Mapping[str, str] = {
     "points:write": "spend, cancel spends, and adjust points by hand",
     "events:write": "report events of your own",
     "orders:read": "see orders and why they earned what they earned",
+    "dry-run": "ask what an order or event would earn: shows what a member has and why",
     "deliveries:read": "see what came in, without bodies",
     "deliveries:body": "see the raw bodies of what came in: personal data",
     "deliveries:write": "apply deliveries again",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from stampcard.clock import from_micros
 from stampcard.domain.value import Value
@@ -15,8 +15,7 @@ from stampcard.engine.dating import midnight
 from stampcard.engine.limiting import most_of
 from stampcard.engine.versions import Bound, LiveProgram, Offer, Programs
 from stampcard.program.limits import Limit, Per
-from stampcard.storage.reading import folded_wallets
-from stampcard.storage.tables import counter
+from stampcard.storage.reading import counters_of, folded_wallets
 
 _DAY = timedelta(days=1)
 
@@ -79,7 +78,7 @@ class Portrait(Value, frozen=True):
 def portray(connection: Connection, merchant: str, member: str, programs: Programs, now: datetime) -> Portrait:
     """What a member has now, by the versions that are valid now."""
     lives = programs.current(now)
-    counters = {key: value for live in lives for key, value in _counters(connection, merchant, live, member)}
+    counters = counters_of(connection, merchant, programs, [member])
     return Portrait(
         wallets=tuple(_wallets(connection, merchant, member, programs, now)),
         limits=tuple(told for live in lives for told in _limits(live, member, counters, now)),
@@ -95,20 +94,6 @@ def _wallets(
         if live is not None and wallet.name in live.program.wallets:
             lots = sorted((lot for lot in wallet.lots.values() if lot.remaining), key=draw_key)
             yield WalletTold(live=live, wallet=wallet, lots=tuple(lots))
-
-
-def _counters(
-    connection: Connection, merchant: str, live: LiveProgram, member: str
-) -> Iterable[tuple[CounterKey, int]]:
-    """Every counter of a member and of all together, without locking any."""
-    if not live.counts:
-        return []
-    statement = select(counter).where(
-        counter.c.merchant == merchant, counter.c.program == live.name, counter.c.member.in_((member, ""))
-    )
-    return [
-        (CounterKey(row.program, row.scope, row.period, row.member), row.value) for row in connection.execute(statement)
-    ]
 
 
 def _limits(live: LiveProgram, member: str, counters: Mapping[CounterKey, int], now: datetime) -> Iterator[LimitTold]:
