@@ -198,15 +198,19 @@ def _pay_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:
         for one in chosen:
             _bring(deciding, one.offer, awards[one.offer.rule.id], plain(one, refunded=True))
         return
-    counting, out = stacked(chosen, lambda one: plain(one, refunded=False))
-    for one, code in out:
-        reason = Reason(rule=one.offer.rule.id, outcome="not_matched", code=code, program=deciding.live.name)
-        deciding.draft.reasons.append(reason)
-        _withdraw(deciding.draft, deciding.order, awards[one.offer.rule.id])
-    kept = counting
-    if not measuring.is_whole:
-        kept = paid([one for one, _ in counting], lambda one: plain(one, refunded=True))
-    _limit_and_bring(deciding, counting, awards, {one.offer.rule.id: points for one, points in kept})
+    # What refunds pay is apart from what the purchase pays: neither stops nor multiplies the other.
+    counting: list[tuple[Chosen, int]] = []
+    dues: dict[str, int] = {}
+    for on in (PURCHASE, REFUND):
+        of = [one for one in chosen if one.offer.rule.on == on]
+        pairs, out = stacked(of, lambda one: plain(one, refunded=False))
+        for one, code in out:
+            deciding.draft.reasons.append(Reason(rule=one.offer.rule.id, outcome="not_matched", code=code))
+            _withdraw(deciding.draft, deciding.order, awards[one.offer.rule.id])
+        kept = pairs if measuring.is_whole else paid([one for one, _ in pairs], lambda one: plain(one, refunded=True))
+        counting += pairs
+        dues |= {one.offer.rule.id: points for one, points in kept}
+    _limit_and_bring(deciding, counting, awards, dues)
 
 
 def _limit_and_bring(

@@ -38,20 +38,26 @@ def owed_for_order(
     of several refunds always add up. `formula`: points for the whole order, where the form is a plugin's.
     """
     base, kept = measured.base, measured.kept
-    if measured.cancelled or (base > 0 and kept == 0):
+    if measured.cancelled or not measured.parts or (base > 0 and kept == 0):
         return 0
     if isinstance(form, RateAward) and not adjustments and terms.round_per == "order":
         return rounded(form.points * kept / form.per, terms)
     extra = sum((a.points for a in adjustments), _NOTHING)
     if isinstance(form, ItemAward):
-        exact = form.points * measured.items + (extra * kept / base if base else extra)
-        return max(0, rounded(exact, terms))
+        return max(0, rounded(form.points * measured.items + _share(extra, measured), terms))
     if not isinstance(form, RateAward):
         points = form.points if isinstance(form, FixedAward) else formula or _NOTHING
-        return max(0, rounded((points + extra) * kept / base if base else points + extra, terms))
+        return max(0, rounded(_share(points + extra, measured), terms))
     whole = Part(base=base, refunded=base - kept)
     parts = measured.parts if terms.round_per == "line" else (whole,)
     return max(0, sum(rounded(_exact(form, part, extra * (not i), whole), terms) for i, part in enumerate(parts)))
+
+
+def _share(points: Decimal, measured: Measured) -> Decimal:
+    """Points for what was kept of an order: by money, or by items where all of it was free."""
+    if measured.base:
+        return points * measured.kept / measured.base
+    return points * measured.items / measured.of_items if measured.of_items else points
 
 
 def _exact(form: RateAward, part: Part, extra: Decimal, whole: Part) -> Decimal:

@@ -26,12 +26,13 @@ class Part(Value, frozen=True):
 
 
 class Measured(Value, frozen=True):
-    """A rule's base of one order: `base` before refunds, `kept` after them, in the program's money; `items` kept."""
+    """A rule's base of one order: `base` before refunds, `kept` after them, in the program's money; `items` kept `of_items`."""
 
     base: Decimal
     kept: Decimal
     parts: tuple[Part, ...]
     items: Decimal = ZERO
+    of_items: int = 0
     cancelled: bool = False
     told: str = ""
 
@@ -96,6 +97,7 @@ def measure(
         kept=kept,
         parts=tuple(Part(base=amount, refunded=refunded[key]) for key, amount in amounts.items()),
         items=ZERO if cancelled else _items(snapshot, refunds, amounts),
+        of_items=sum(line.quantity for line in snapshot.lines if line.reference in amounts),
         cancelled=cancelled,
         told=f"base {total.normalize():f}, kept {kept.normalize():f}",
     )

@@ -51,7 +51,7 @@ def _faults_of_names(program: Program) -> Iterable[Fault]:
         if name in BUILT_IN_ATTRIBUTES and declared != "string":
             yield ("attributes", name), f"{name} is built in and always a string"
     if program.currency in program.rates:
-        yield ("rates", program.currency), f"{program.currency} is the program's own currency"
+        yield ("rates", program.currency), "this is the program's own currency"
 
 
 def _faults_of_states(program: Program) -> Iterable[Fault]:
@@ -96,7 +96,22 @@ def _faults_of_limits(program: Program) -> Iterable[Fault]:
     )
     for section, of in holders:
         for name, holder in of.items():
-            yield from _faults_of_limit_list(program, holder.limits, (section, name, "limits"))  # type: ignore[attr-defined]
+            place = (section, name, "limits")
+            yield from _faults_of_limit_list(program, holder.limits, place)  # type: ignore[attr-defined]
+            yield from _faults_of_scales(program, section, name, holder.limits, place)  # type: ignore[attr-defined]
+
+
+def _faults_of_scales(
+    program: Program, section: str, name: str, limits: Iterable[Limit], place: tuple[str | int, ...]
+) -> Iterable[Fault]:
+    """Points can only be counted together where they have the same decimal places."""
+    wallets = {
+        rule.wallet for rule in program.rules if name in (rule.groups if section == "groups" else (rule.campaign,))
+    }
+    scales = {program.wallets[wallet].scale for wallet in wallets if wallet in program.wallets}
+    for index, limit in enumerate(limits):
+        if limit.measure == "points" and len(scales) > 1:
+            yield (*place, index), f"its rules pay into wallets of different scale: {', '.join(sorted(wallets))}"
 
 
 def _faults_of_limit_list(program: Program, limits: Iterable[Limit], place: tuple[str | int, ...]) -> Iterable[Fault]:

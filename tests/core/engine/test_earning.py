@@ -41,7 +41,9 @@ def test_an_award_is_fixed_by_amount_or_by_item(award: str, points: int) -> None
         ("{tax: included}", 95),
         ("{shipping: included}", 84),
         ("{gift_cards: included}", 105),
+        ("{gift_cards: excluded}", 80),
         ("{paid_with_points: excluded}", 64),
+        ("{paid_with_points: included}", 80),
         ("{only: {sku: A1}}", 40),
         ("{only: {sku: A*}}", 60),
         ("{only: {product: p2}}", 20),
@@ -175,3 +177,16 @@ def test_conditions_see_how_much_was_spent_on_what_and_how_many_items() -> None:
     scene = Scene(WALLET % "" + f"rules: [{{id: r, on: purchase, award: 5, when: {when}}}]\n")
     assert scene.buys(lines=(line(30, vendor="Hill"), line(25, 2, vendor="Hill"))).points == {"r": 5}
     assert scene.buys(lines=(line(30, vendor="Hill"), line(25, 2, vendor="Dale"))).codes == {"r": "condition"}
+
+
+def test_an_order_of_which_nothing_earns_pays_no_fixed_award_either() -> None:
+    assert paid("10", line(20, gift_card=True)) == 0
+    assert paid("10", line(20, sku="A1"), rule=", base: {only: {sku: B1}}") == 0
+
+
+def test_a_fixed_award_for_what_was_free_shrinks_with_the_items_that_come_back() -> None:
+    scene = Scene(WALLET % "" + "rules: [{id: r, on: purchase, award: 10}]\n")
+    scene.buys(lines=(line(0, 2),), reference="A")
+    assert scene.active() == 10
+    scene.refunds("A", refund("R1", [("L0", 0)]))
+    assert scene.active() == 5

@@ -86,3 +86,19 @@ def test_events_stack_like_orders() -> None:
         "id: double, on: review, award: x2, wallet: points",
     )
     assert scene.does("review").points == {"large": 8, "double": 8}
+
+
+def test_what_refunds_pay_neither_stops_nor_is_multiplied_with_what_the_purchase_pays() -> None:
+    scene = played(
+        "id: buy, on: purchase, award: 1 per 1 EUR, wallet: points, stack: stop",
+        "id: sorry, on: refund, award: 10, wallet: points",
+    )
+    scene.buys(50, reference="A").refunds("A", refund("R1", [("L1", 20)]))
+    assert scene.points == {"buy": 30, "sorry": 10}
+    doubled = played(
+        BASE,
+        "id: sorry, on: refund, award: 10, wallet: points",
+        "id: twice, on: purchase, award: x2, wallet: points",
+    )
+    doubled.buys(50, reference="A").refunds("A", refund("R1", [("L1", 20)]))
+    assert doubled.points == {"base": 30, "twice": 30, "sorry": 10}

@@ -102,6 +102,48 @@ def test_a_program_cannot_be_changed() -> None:
         (HEAD + "attributes: {email: integer}\n", "5:21 attributes.email: email is built in and always a string"),
         (HEAD + "events: {purchase: {}}\n", "5:20 events.purchase: purchase is built in and cannot be declared"),
         (HEAD + "events: {review: {stars: int}}\n", "5:26 events.review.stars: 'int' is not one of"),
+        (HEAD + "state: test\n", "5:8 state: a test needs its members"),
+        (HEAD + "state: ending\n", "5:8 state: a program that ends needs its last days"),
+        (HEAD + "state: over\n", "5:8 state: 'over' is not one of draft, test, soft, live, ending, ended"),
+        (HEAD + "rates: {EUR: 1}\n", "5:14 rates.EUR: this is the program's own currency"),
+        (HEAD + "rates: {USD: 0}\n", "5:14 rates.USD: write how much of the program's currency one unit is"),
+        (HEAD + "rates: {USD: {soon: 1}}\n", "5:14 rates.USD: write how much of the program's currency one unit is"),
+        (
+            HEAD + "ending: {last_earn: 2026-05-01, last_redeem: 2026-04-01}\n",
+            "5:9 ending: last_earn comes first, then last_redeem, then closed",
+        ),
+        (
+            HEAD + "groups: {a: {limits: 5 USD ever}}\n",
+            "5:22 groups.a.limits[0]: the program's currency is EUR, not USD",
+        ),
+        (
+            HEAD + "groups: {a: {limits: [5 points ever, 6 points ever]}}\n",
+            "5:38 groups.a.limits[1]: another limit here counts the same already",
+        ),
+        (HEAD + "campaigns: {a: {variants: {b: 60 %}, control: 50 %}}\n", "5:16 campaigns.a: the shares of variants"),
+        (
+            HEAD + "campaigns: {a: {variants: {control: 50 %}}}\n",
+            "5:16 campaigns.a: a variant cannot be called control",
+        ),
+        (
+            HEAD.replace("{}", "{value: 1 USD per 100}"),
+            "4:27 wallets.points.value: the program's currency is EUR, not USD",
+        ),
+        (
+            HEAD.replace("{}", "{expire: 1 year after last vist}"),
+            "4:28 wallets.points.expire: unknown event 'vist', did you mean 'visit'?",
+        ),
+        (
+            HEAD.replace("{}", "{pending: 'until review, at most 9 days'}"),
+            "4:29 wallets.points.pending: the event review must say whose points it frees",
+        ),
+        (
+            HEAD.replace("{}", "{scale: 2}, stars: {}")
+            + "groups: {g: {limits: 5 points ever}}\nrules:\n"
+            + "  - {id: a, on: visit, award: 1, wallet: points, groups: g}\n"
+            + "  - {id: b, on: visit, award: 1, wallet: stars, groups: g}\n",
+            "5:22 groups.g.limits[0]: its rules pay into wallets of different scale: points, stars",
+        ),
         (HEAD + "rules: {id: a}\n", "5:8 rules: write a list here, each entry beginning with '- '"),
         (HEAD + "currency: USD\n", "5:1 'currency' stands here a second time (first in line 2)"),
         (HEAD + "a: &x 1\n", "5:4 anchors (&) and aliases (*) are not used in a program file: quote the text"),
@@ -128,6 +170,22 @@ def test_a_mistake_in_the_settings_is_told_with_its_place(text: str, problem: st
         (
             "award: 1 per 1 EUR, on: sign_up",
             "7:9 rules[1].award: only a purchase, or an event with a field amount: number, has an amount to earn on",
+        ),
+        ("award: 1 per item, on: visit", "7:9 rules[1].award: only a purchase has items and a formula"),
+        ("on: birthday, award: 1", "7:9 rules[1].on: nobody's birthday is known: declare it under attributes"),
+        ("campaign: x, award: 1, on: visit", "7:9 rules[1].campaign: unknown campaign 'x', there is: none"),
+        ("variant: x, award: 1, on: visit", "7:9 rules[1].variant: a variant belongs to a campaign"),
+        ("groups: x, award: 1, on: visit", "7:9 rules[1].groups: unknown group 'x', there is: none"),
+        ("values: [{award: 2}], award: 1, on: visit", "7:9 rules[1].values[0]: say for whom: tier or when"),
+        (
+            "pending: 'until fulfilled,at most 5 days', award: 1, on: visit",
+            "7:9 rules[1].pending: only points of an order can wait",
+        ),
+        ("limits: 9 points monthly, award: 1, on: visit", "7:9 rules[1].limits[0]: write a number of points"),
+        ("who: {share: 0 %}, award: 1, on: visit", "7:9 rules[1].who.share: write a share above 0"),
+        (
+            "during: {weekdays: [monday]}, award: 1, on: visit",
+            "7:9 rules[1].during.weekdays[0]: 'monday' is not one of",
         ),
         ("award: 1.5, on: sign_up", "7:9 rules[1].award: 1.5 is finer than wallet 'points', which has scale 0"),
         ("id: buy, award: 1, on: sign_up", "7:9 rules[1].id: another rule is called 'buy' already"),

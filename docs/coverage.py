@@ -1,0 +1,257 @@
+# ruff: noqa: INP001, T201 - a script that people run
+"""Lists every value that a program file may hold, with the tests that use it; a value without a test is an error.
+
+The values come from the models. A test uses a value if the value stands in the source of its function.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from stampcard.program.campaigns import Campaign, Ending, Group
+from stampcard.program.events import BUILT_IN_EVENTS, REPORTED
+from stampcard.program.history import HISTORY
+from stampcard.program.lifetimes import ENDS
+from stampcard.program.model import Program
+from stampcard.program.rules import Base, Filter, Rule, Value, Who
+from stampcard.program.wallets import RefundTerms, WalletTerms
+from stampcard.program.windows import During
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference" / "program-coverage.md"
+#: Where tests that use values stand; what plays a value comes before what only reads it.
+TESTS = ("tests/core/engine", "tests/core/inbox", "tests/flows", "tests/core/program")
+SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("", Program),
+    ("ending", Ending),
+    ("wallets", WalletTerms),
+    ("wallets.refunds", RefundTerms),
+    ("rules", Rule),
+    ("rules.values", Value),
+    ("rules.base", Base),
+    ("rules.base.only", Filter),
+    ("during", During),
+    ("who", Who),
+    ("groups", Group),
+    ("campaigns", Campaign),
+)
+
+_EXPIRY = {
+    "none": r"expire: none",
+    "days": r"expire: \d+ days?\b",
+    "months": r"expire: \d+ months?\b|\"\d+ months?\"",
+    "years": r"\d+ years?\b",
+    **{f"end of {end}": rf"end of {end}\b" for end in ENDS},
+    "on days of the year": r"on \d\d-\d\d",
+    "after last earn": r"after last earn",
+    "after last spend": r"after last (?:earn, )?spend|\"spend\"",
+    "after last of an event": r"after last .*visit|\"visit\"",
+}
+_PENDING = {
+    "none": r"pending: none",
+    "days": r"pending: \d+ days?\b",
+    "until days of the year": r"until \d\d-\d\d",
+    "until fulfilled": r"until fulfilled|WAITING",
+    "until an event": r"until window_over",
+}
+_LIMITS = {
+    **{f"{what}": rf"\d+ {what}s? (?:per|ever)" for what in ("point", "time", "member", "EUR")},
+    **{f"per {per}": rf"per {per}\b" for per in ("order", "day", "week", "month", "year")},
+    "ever": r"\d \w+ ever",
+    "of each member": r"points (?:per|ever)",
+    "in all": r"in all",
+    "trim": r"trim|\"100 points per month\"",
+    "reject": r"reject",
+}
+_AWARDS = {
+    "points": r"award: \d+\b(?! per)",
+    "per amount": r"\d+ per \d+ EUR",
+    "per item": r"per item",
+    "multiplier": r"award: x\d",
+    "formula": r"award: formula",
+}
+#: Short forms, by field; every other field is known by its type.
+FORMS: Mapping[str, Mapping[str, str]] = {
+    "award": _AWARDS,
+    "expire": _EXPIRY,
+    "pending": _PENDING,
+    "limits": _LIMITS,
+    "on": {event: rf"on: {event}\b|\"{event}\"" for event in (*BUILT_IN_EVENTS, *REPORTED)}
+    | {"a declared event": "window_over"},
+    "dates": {
+        "one day": r"dates: \d{4}-\d\d-\d\d\b|\"\d{4}-\d\d-\d\d\"",
+        "from day to day": r"\d{4}-\d\d-\d\d\.\.\d{4}",
+        "open end": r"\d{4}-\d\d-\d\d\.\.\"",
+        "every year": r"dates: \d\d-\d\d\b|\"\d\d-\d\d\"",
+        "every year, over New Year": r"12-\d\d\.\.01-\d\d",
+    },
+    "hours": {"from to": r"\d\d:\d\d-\d\d:\d\d", "over midnight": r"22:00-02:00"},
+    "weekdays": {"days of the week": r"weekdays"},
+    "rates": {"one rate": r"rates: \{USD: 0", "by first day": r"\{2026-01-01: "},
+    "cooldown": {
+        "none": r"cooldown: none|\"none\", \"1 hour\"|\"none\", None",
+        "minutes": r"\d minutes",
+        "hours": r"cooldown: 1 hour",
+        "days": r"\d days",
+    },
+    "share": {"of all": r"share|percent"},
+    "variants": {"shares": r"variants"},
+    "control": {"share": r"control"},
+    "value": {"money per points": r"\d EUR per \d"},
+    "accept_late": {"days": r"accept_late"},
+    "ending": {"the last days": r"last_earn"},
+    "when": {"a condition": r"when: "},
+}
+#: Sections of their own, and what only names things.
+_STRUCTURE = frozenset(
+    {"wallets", "rules", "groups", "campaigns", "refunds", "base", "values", "during", "who", "audience"}
+)
+_WITHOUT_EFFECT = frozenset({"name"})
+#: What the specification has and this version has not: it needs tiers, segments, rewards, consent, referrals,
+#: challenges or messages. Later versions only shorten it.
+LATER = (
+    "award: a reward itself",
+    "who: segment, tier",
+    "on: referral, message reaction",
+    "conditions: segments, consent, redemptions, message engagement, tiers other than the empty one",
+    "limits: discount value",
+    "refunds: tier progress, challenge progress, referral rewards",
+    "time: automatic rewards and tiers in the midnight order; expiry by tier",
+    "switches: reward, message",
+)  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One value of one field, and how a test's source shows that it uses it."""
+
+    field: str
+    value: str
+    pattern: str
+    #: Where the value stands in quotes, the test must also name this.
+    beside: str = ""
+
+
+def rows() -> Iterator[Row]:
+    """Every value of every field."""
+    for section, model in SECTIONS:
+        for name, field in model.model_fields.items():
+            path = ".".join(filter(None, (section, name)))
+            if name not in _STRUCTURE | _WITHOUT_EFFECT:
+                literal = name not in FORMS and any(_literals(field.annotation))
+                for value, pattern in _values(name, field.annotation):
+                    yield Row(path, value, pattern, name if literal else "")
+    for name in HISTORY:
+        measure, window = name.split(".")[1:]
+        yield Row("conditions", name, rf"history\.{measure}\.{window}\b|history\.\w+\.{window}\b")
+
+
+def _values(name: str, annotation: Any) -> Iterator[tuple[str, str]]:
+    if name in FORMS:
+        yield from FORMS[name].items()
+        return
+    found = list(_literals(annotation))
+    if found:
+        yield from ((str(value), rf"{name}: {value}\b") for value in found)
+    elif annotation is bool:
+        yield "false", rf"{name}: false"
+    elif annotation is int:
+        yield "a number", rf"{name}: -?\d"
+    else:
+        yield "any", rf"\b{name}: "
+
+
+def _literals(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif get_origin(annotation) in {Union, UnionType, Annotated, tuple}:
+        for part in get_args(annotation):
+            yield from _literals(part)
+
+
+@cache
+def sources() -> Sequence[tuple[str, str]]:
+    """Each test of the folders, as FILE::NAME, with its source and that of the module's constants which it names."""
+    found = []
+    for folder in TESTS:
+        for path in sorted((ROOT / folder).glob("test_*.py")):
+            text = path.read_text(encoding="utf-8")
+            body = ast.parse(text).body
+            constants = {
+                target.id: ast.get_source_segment(text, node) or ""
+                for node in body
+                if isinstance(node, ast.Assign)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+            found += [
+                (f"{path.relative_to(ROOT)}::{node.name}", _source(text, node, constants))
+                for node in body
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+            ]
+    return found
+
+
+def _source(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef, constants: Mapping[str, str]) -> str:
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    named = (constants[name] for name in constants if re.search(rf"\b{name}\b", source))
+    return "\n".join([source, *named])
+
+
+def used_by(row: Row) -> str:
+    """The first test that uses a value, or nothing."""
+    return next((name for name, source in sources() if _uses(row, source)), "")
+
+
+def _uses(row: Row, source: str) -> bool:
+    if re.search(row.pattern, source):
+        return True
+    return bool(row.beside) and row.beside in source and re.search(rf"[\"']{row.value}[\"']", source) is not None
+
+
+def page() -> str:
+    """The whole page."""
+    lines = ["| Field | Value | Test |", "| --- | --- | --- |"]
+    lines += [f"| `{row.field}` | {row.value} | {_shown(used_by(row))} |" for row in rows()]
+    later = "\n".join(f"* {line}" for line in LATER)
+    return f"""# What tests use of the program file
+
+Every value that a program file may hold, with a test that uses it. The page is made from the models and the tests by
+`make docs`; a value without a test fails the build.
+
+{chr(10).join(lines)}
+
+## Not there yet
+
+{later}
+"""
+
+
+def _shown(test: str) -> str:
+    file, _, name = test.partition("::")
+    return f"[{name}](../../{file})" if test else ""
+
+
+def main() -> int:
+    """Write the page; 1 when a value has no test."""
+    text = page()
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        PAGE.write_text(text, encoding="utf-8")
+        print(PAGE.relative_to(ROOT))
+    missing = [row for row in rows() if not used_by(row)]
+    for row in missing:
+        print(f"no test uses {row.field}: {row.value}", file=sys.stderr)
+    return int(bool(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
