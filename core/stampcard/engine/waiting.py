@@ -41,7 +41,9 @@ def _freed(
     start = min(at, now)
     day = start.astimezone(live.program.zone).date()
     lots = [
-        replace(lot, available_from=start, expires_at=expiry_of(expire_of(live, wallet.name, lot), live.program.zone, day))
+        replace(
+            lot, available_from=start, expires_at=expiry_of(expire_of(live, wallet.name, lot), live.program.zone, day)
+        )
         for lot in waiting
     ]
     return activate(wallet, lots, About(occurred_at=start, now=now))
