@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import applying
 import deciding
 import growing
+import midnight
 import receiving
 import starting
 import travelling
@@ -41,6 +42,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Open], Iterator[Figure]]] = {
     "receive": lambda scale, server: receiving.measure(scale, server()),
     "apply": lambda scale, server: applying.measure(scale, server()),
     "whole": lambda scale, _: travelling.measure(scale),
+    "midnight": lambda scale, _: midnight.measure(scale),
     "growth": lambda scale, _: growing.measure(scale),
 }
 
@@ -51,6 +53,8 @@ def main() -> int:
     scale = QUICK if arguments.quick else FULL
     if arguments.rounds:
         scale = replace(scale, rounds=arguments.rounds)
+    if arguments.members:
+        scale = replace(scale, members=arguments.members)
     gc.set_threshold(50_000, 20, 50)  # as `stampcard serve` does
     started, load = time.monotonic(), os.getloadavg()[0]
     figures, failed = _measured(arguments.only or list(BENCHMARKS), scale)
@@ -75,6 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this; may be given several times")
     parser.add_argument("--rounds", type=int, help=f"how often everything is measured in turn (default {FULL.rounds})")
+    parser.add_argument("--members", type=int, help=f"members of midnight and growth (default {FULL.members:,})")
     parser.add_argument("--quick", action="store_true", help="a small look: one round of little")
     return parser.parse_args()
 

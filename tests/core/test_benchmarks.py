@@ -25,6 +25,8 @@ PROMISED = {
     "deliver-coalesce",
     "start-help",
     "start-serve",
+    "midnight",
+    "midnight-memory",
     "growth",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 
@@ -27,6 +28,8 @@ from stampcard.storage.jobs import begin_job, move_job
 log = structlog.get_logger()
 
 BATCH = 500
+#: Fewest wallets of a batch, and how long (seconds) it may hold up webhooks that want to be stored.
+LEAST, TARGET = 10, 0.015
 #: One step of a long job: how many rows, behind which to go on, and what changed.
 Step = Callable[[Connection, Setting, datetime], tuple[int, str, list[Change]]]
 REST = 1.0
@@ -58,6 +61,7 @@ class Timer:
         self._stop = asyncio.Event()
         self._tidied_at: datetime | None = None
         self.ticked_at: datetime | None = None
+        self._size = LEAST
         self._celebrated: dict[tuple[str, str], date] = {}
         self._dated: set[str] = set()
 
@@ -71,7 +75,7 @@ class Timer:
                 self.ticked_at = self._clock.now()
             except (Unavailable, SQLAlchemyError) as error:
                 log.warning("timers_wait", error=type(error).__name__)
-            if busy < BATCH:
+            if not busy:
                 await self._rest()
         await self._lease.give_back()
 
@@ -85,11 +89,19 @@ class Timer:
         while True:
             setting = self._around.setting
             try:
-                booked, changes = await self._database.write(_booking(setting, now))
+                booked, changes, took = await self._database.write(_booking(setting, now, self._size))
                 break
             except Stale:
                 await self._around.refresh()
+        due = booked >= self._size
+        if booked:
+            # A midnight may bring a million wallets: batches as large as others can wait for.
+            self._size = max(LEAST, min(BATCH, int(self._size * min(2.0, TARGET / max(took, 0.001)))))
         await self._told(changes)
+        if due:
+            # As long again for whoever waits: a backlog must not starve what comes in.
+            await asyncio.sleep(min(took, 0.1))
+            return booked
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -165,8 +177,13 @@ class Timer:
             pass
 
 
-def _booking(setting: Setting, now: datetime) -> Callable[[Connection], tuple[int, list[Change]]]:
-    return lambda connection: settle_due(connection, setting, now, BATCH)
+def _booking(setting: Setting, now: datetime, limit: int) -> Callable[[Connection], tuple[int, list[Change], float]]:
+    def work(connection: Connection) -> tuple[int, list[Change], float]:
+        started = time.monotonic()
+        booked, changes = settle_due(connection, setting, now, limit)
+        return booked, changes, time.monotonic() - started
+
+    return work
 
 
 def _celebrating(live: LiveProgram, on: str, day: date, after: str, name: str, done: int) -> Step:

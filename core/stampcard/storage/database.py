@@ -143,7 +143,10 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
-        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000", "cache_size=-65536"]
+        # Kilobytes of pages that a connection keeps; there are several readers.
+        cache = 16_384 if read_only else 65_536
+        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000"]
+        pragmas.append(f"cache_size=-{cache}")
         if read_only:
             pragmas.append("query_only=ON")
         for pragma in pragmas:
