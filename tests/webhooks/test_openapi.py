@@ -16,7 +16,7 @@ from stampcard_webhooks.openapi import document
 from stampcard_webhooks.routing import PREFIX
 
 SHIPPED = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
-METHODS = {"get", "post", "patch", "delete"}
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 @pytest.fixture(scope="module")

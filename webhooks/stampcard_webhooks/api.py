@@ -18,6 +18,7 @@ from stampcard_webhooks import (
     openapi,
     orders,
     outgoing,
+    parts,
     points,
     portraying,
     programs,
@@ -41,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *outgoing.ROUTES,
     *connections.ROUTES,
     *programs.ROUTES,
+    *parts.ROUTES,
     *switches.ROUTES,
 )
 

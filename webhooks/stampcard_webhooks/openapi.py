@@ -121,7 +121,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     schema = untitled(route.query.model_json_schema())
     for name, of in schema.get("properties", {}).items():
         about = {"description": of.pop("description")} if "description" in of else {}
-        found.append({"name": name, "in": "query", "required": False, **about, "schema": _without_null(of)})
+        required = name in schema.get("required", ())
+        found.append({"name": name, "in": "query", "required": required, **about, "schema": _without_null(of)})
     return [*found, _IDEMPOTENCY] if route.writes else found
 
 

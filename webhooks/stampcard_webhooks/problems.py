@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from stampcard.errors import (
     CannotVerify,
@@ -21,6 +21,8 @@ from stampcard.errors import (
     ItemsRefused,
     NotFound,
     PluginSuspended,
+    Problem,
+    ProgramError,
     RequestRefused,
     StampcardError,
     Unavailable,
@@ -36,6 +38,8 @@ class ProblemPart(BaseModel):
 
     path: str
     message: str
+    line: int | None = Field(default=None, description="Of a program's text, counted from 1.")
+    column: int | None = None
 
 
 class ProblemView(BaseModel):
@@ -76,6 +80,7 @@ _STATUS: tuple[tuple[type[StampcardError], int], ...] = (
     (InsufficientPoints, 409),
     (RequestRefused, 422),
     (EventRefused, 422),
+    (ProgramError, 422),
     (Unavailable, 503),
     (PluginSuspended, 503),
 )
@@ -108,8 +113,17 @@ def of_error(error: StampcardError) -> web.Response:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request_failed", error=type(error).__name__, detail=str(error))
         return problem(500, "something went wrong here; the log has the details")
+    if isinstance(error, ProgramError):
+        errors = list(map(_place, error.problems))
+        detail = f"the program {error.name!r} would be wrong in {len(errors)} place{'s' * (len(errors) != 1)}"
+        return problem(status, detail, code="program_wrong", errors=errors)
     more = {"errors": [_item(*item) for item in error.items]} if isinstance(error, ItemsRefused) else {}
     return problem(status, str(error), code=getattr(error, "code", ""), headers=headers, **more)
+
+
+def _place(one: Problem) -> dict[str, Any]:
+    place = {"line": one.line, "column": one.column} if one.line else {}
+    return {"path": one.path, "message": one.message, **place}
 
 
 def _item(index: int, error: RequestRefused) -> dict[str, str]:

@@ -15,6 +15,8 @@ from stampcard.program.splicing import Text
 Section = Literal["rules", "campaigns"]
 Part = Mapping[str, Any]
 
+#: Sections whose settings mean something by their order: shares are drawn one after the other.
+_IN_ORDER = frozenset({"variants"})
 #: More changes than any part can need, should one ever not take.
 _MOST = 500
 #: How deep each section is written as a block, below which everything stands in one line.
@@ -65,22 +67,22 @@ def _put(text: str, section: Section, name: str, wanted: dict[str, Any]) -> str:
             return read.with_item(("rules",), wanted, level)
         return read.with_entry(("campaigns",), name, wanted, level)
     for _ in range(_MOST):
-        changed = _step(read, place, wanted, is_part=True)
+        changed = _step(read, place, wanted)
         if changed is None:
             return read.text
         read = Text(changed, name)
     return read.text
 
 
-def _step(read: Text, place: Path, wanted: Any, *, is_part: bool = False) -> str | None:
-    """The text with the first difference mended, None if there is none; only in a part itself order means nothing."""
+def _step(read: Text, place: Path, wanted: Any) -> str | None:
+    """The text with the first difference mended, None if there is none."""
     there = read.value(place)
-    if _same(there, wanted) and (not isinstance(there, dict) or is_part or list(there) == list(wanted)):
+    if _same(there, wanted, place[-1]):
         return None
     if not (isinstance(there, dict) and isinstance(wanted, dict) and there and wanted):
         return _whole(read, place, wanted)
     merged = [key for key in there if key in wanted] + [key for key in wanted if key not in there]
-    if not is_part and merged != list(wanted):
+    if place[-1] in _IN_ORDER and merged != list(wanted):
         return _whole(read, place, wanted)
     for key in there:
         if key not in wanted:
@@ -97,22 +99,18 @@ def _whole(read: Text, place: Path, wanted: Any) -> str:
     return read.replaced(place, wanted)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal as the file reads it: true is not 1, but 2 is 2.0; the order of keys counts below the top."""
+def _same(one: Any, other: Any, name: str | int = "") -> bool:
+    """Equal as the file reads it: true is not 1, but 2 is 2.0."""
     if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys():
+        if one.keys() != other.keys() or (name in _IN_ORDER and list(one) != list(other)):
             return False
-        return all(_same(one[key], other[key]) and _ordered(one[key], other[key]) for key in one)
+        return all(_same(one[key], other[key], key) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_same(a, b) and _ordered(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
     numbers = (int, Decimal)
     if isinstance(one, numbers) and isinstance(other, numbers):
         return isinstance(one, bool) is isinstance(other, bool) and one == other
     return type(one) is type(other) and bool(one == other)
-
-
-def _ordered(one: Any, other: Any) -> bool:
-    return not isinstance(one, dict) or list(one) == list(other)
 
 
 def _checked(changed: str, meant: dict[str, Any], name: str) -> str:
@@ -132,20 +130,14 @@ def _replaced(data: dict[str, Any], section: Section, name: str, wanted: dict[st
     there: Any = data.get(section) or ([] if section == "rules" else {})
     if section == "campaigns":
         after: Any = {key: part for key, part in there.items() if wanted is not None or key != name}
-        return {**data, section: after if wanted is None else {**after, name: _in_order(there.get(name), wanted)}}
+        return {**data, section: after if wanted is None else {**after, name: wanted}}
     found = [_is_called(rule, name) for rule in there]
     if wanted is None:
         return {**data, section: [rule for rule, is_it in zip(there, found, strict=True) if not is_it]}
     if not any(found):
         return {**data, section: [*there, wanted]}
     both = zip(there, found, strict=True)
-    return {**data, section: [_in_order(rule, wanted) if is_it else rule for rule, is_it in both]}
-
-
-def _in_order(there: Any, wanted: dict[str, Any]) -> dict[str, Any]:
-    """What is wanted, its own settings in the order in which they stand already."""
-    known = [key for key in there if key in wanted] if isinstance(there, dict) else []
-    return {key: wanted[key] for key in dict.fromkeys([*known, *wanted])}
+    return {**data, section: [wanted if is_it else rule for rule, is_it in both]}
 
 
 def _found(read: Text, section: Section, name: str) -> Path | None:

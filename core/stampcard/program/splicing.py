@@ -190,6 +190,8 @@ class Text:
 
     def _without_lines(self, start: int, end: int, kept: Sequence[str]) -> str:
         after = min(len(self.text), self._line_end(end) + 1)
+        if not kept and self.text[: self._line(start)].endswith("\n\n") and self.text[after : after + 1] == "\n":
+            after += 1
         return self._cut(self._line(start), after, "".join(f"{comment}\n" for comment in kept))
 
 
