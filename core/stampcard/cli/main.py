@@ -25,6 +25,7 @@ from stampcard.cli import (
     replay,
     resync,
     serve,
+    simulate,
     switching,
     trigger,
     trying,
@@ -90,6 +91,7 @@ app.command("doctor")(doctor.doctor)
 app.command("trigger")(trigger.trigger)
 app.command("verify")(verify.verify)
 app.command("dry-run")(trying.dry_run)
+app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("resync")(resync.resync)
 app.command("stop")(switching.stop)
