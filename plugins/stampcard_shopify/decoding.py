@@ -83,9 +83,24 @@ def snapshot_of(order: OrderBody, read_at: int) -> OrderSnapshot:
         shipping_tax=shipping_tax,
         channel=order.source_name or "",
         tags=tuple(tag.strip() for tag in tags if tag.strip()),
+        fulfilled_at=_fulfilled_at(order),
     )
     stamp = Stamp(at=value.stamp.at, read_at=read_at, digest=_digest(value))
-    return msgspec.structs.replace(value, stamp=stamp)
+    # Not part of the content: only webhooks tell it.
+    return msgspec.structs.replace(value, stamp=stamp, utc_offset=_utc_offset(order, read_at))
+
+
+def _fulfilled_at(order: OrderBody) -> datetime | None:
+    """When the last part was sent, once all is."""
+    if (order.fulfillment_status or "").lower() != "fulfilled":
+        return None
+    return max((utc(part.created_at) for part in order.fulfillments), default=utc(order.updated_at))
+
+
+def _utc_offset(order: OrderBody, read_at: int) -> int | None:
+    """Webhooks tell times by the shop's clock, the Admin API in UTC."""
+    offset = (order.processed_at or order.created_at).utcoffset()
+    return None if read_at or offset is None else int(offset.total_seconds()) // 60
 
 
 def _digest(value: OrderSnapshot | Refund) -> str:

@@ -27,7 +27,8 @@ query Orders($ids: [ID!]!, $after: String, $size: Int!) {
   nodes(ids: $ids) {
     ... on Order {
       id name createdAt processedAt updatedAt cancelledAt currencyCode displayFinancialStatus test taxesIncluded
-      sourceName tags
+      sourceName tags displayFulfillmentStatus
+      fulfillments(first: 50) { createdAt }
       customer { id }
       totalPriceSet { shopMoney { amount } }
       shippingLines(first: 5) {
@@ -67,6 +68,7 @@ WORDS: Mapping[str, str] = {
     "currencyCode": "currency",
     "discountedPriceSet": "discounted_price",
     "displayFinancialStatus": "financial_status",
+    "displayFulfillmentStatus": "fulfillment_status",
     "isGiftCard": "gift_card",
     "lineItem": "line_item_id",
     "originalUnitPriceSet": "price",

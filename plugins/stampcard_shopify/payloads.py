@@ -110,6 +110,10 @@ class Person(Payload, frozen=True):
     default_address: Address | None = None
 
 
+class Fulfillment(Payload, frozen=True):
+    created_at: Moment
+
+
 class OrderBody(Payload, frozen=True):
     id: Id
     created_at: Moment
@@ -129,6 +133,8 @@ class OrderBody(Payload, frozen=True):
     refunds: tuple[RefundBody, ...] = ()
     source_name: str | None = None
     tags: str | tuple[str, ...] = ""
+    fulfillment_status: str | None = None
+    fulfillments: tuple[Fulfillment, ...] = ()
 
 
 class OrderEdit(Payload, frozen=True):

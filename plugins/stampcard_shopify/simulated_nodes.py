@@ -42,6 +42,7 @@ def order_node(order: Order) -> Node:
         "presentmentCurrencyCode": order.presentment,
         "displayFinancialStatus": order.financial_status.upper(),
         "displayFulfillmentStatus": "FULFILLED" if order.fulfilled else "UNFULFILLED",
+        "fulfillments": [],
         "fullyPaid": order.is_settled,
         "unpaid": order.paid == 0,
         "email": order.customer.email if order.customer else None,

@@ -174,7 +174,7 @@ def _occasion(live: LiveProgram, on: str, pin: Pin, snapshot: OrderSnapshot, rat
         names=pin.member.get(NAMES, ()),
         stopped=pin.stopped,
         zone=pin.member.get(ZONE, ""),
-        offset=snapshot.utc_offset,
+        offset=pin.offset,
         lacking=pin.lacking,
     )
 

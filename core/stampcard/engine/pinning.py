@@ -71,6 +71,7 @@ def _pin(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str, progr
         member=_seen(draft, live, order, member, facts),
         stopped=stopped_of(draft.world.programs, program),
         lacking=facts.lacking if "facts" in live.reads else {},
+        offset=snapshot.utc_offset,
     )
 
 

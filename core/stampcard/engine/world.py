@@ -44,7 +44,8 @@ class Pin(Value, frozen=True, omit_defaults=True):
 
     `version` 0 with `refused` means: this program never awards the order, for that reason. `member` holds the variables
     of `owner` as the conditions saw them, with history, facts and zone; an order that changes hands keeps the version
-    and sees its new owner. `stopped`: what was switched off; `lacking`: facts that were not known, and why.
+    and sees its new owner. `stopped`: what was switched off; `lacking`: facts that were not known, and why. `offset`: see
+    OrderSnapshot.utc_offset.
     """
 
     version: int
@@ -53,6 +54,7 @@ class Pin(Value, frozen=True, omit_defaults=True):
     member: Mapping[str, Any] = {}
     stopped: tuple[str, ...] = ()
     lacking: Mapping[str, str] = {}
+    offset: int | None = None
 
 
 class Order(Value, frozen=True):

@@ -268,7 +268,8 @@ def test_what_we_fetched_wins_over_a_webhook_of_the_same_moment(seen: Callable[.
 
 def test_a_fetched_order_equals_the_one_of_the_webhook(seen: Callable[..., OrderSeen]) -> None:
     def content(order: OrderSnapshot) -> OrderSnapshot:
-        return msgspec.structs.replace(order, stamp=msgspec.structs.replace(order.stamp, read_at=0))
+        stamp = msgspec.structs.replace(order.stamp, read_at=0)
+        return msgspec.structs.replace(order, stamp=stamp, utc_offset=None)
 
     fetched, told = seen("fetched_order__refunded", read_at=7), seen("orders_updated__refunded")
     assert fetched.reference == told.reference
@@ -298,3 +299,23 @@ def test_a_fetched_order_of_another_shape_is_malformed(decode: Decode, load: Loa
 def test_an_unknown_topic_tells_nothing(decode: Decode) -> None:
     assert decode("orders_paid__discounted", topic="orders/fulfilled") == []
     assert decode("orders_paid__discounted", b"no json at all", topic="customers/delete") == []
+
+
+def test_an_order_is_fulfilled_when_its_last_part_was_sent(seen: Callable[..., OrderSeen], load: Load) -> None:
+    body = load("orders_updated__refunded")
+    assert seen("orders_updated__refunded").snapshot.fulfilled_at is None
+    parts = [{"created_at": "2026-03-05T10:00:00+01:00"}, {"created_at": "2026-03-07T09:30:00+01:00"}]
+
+    def fulfilled_at(**more: Any) -> datetime | None:
+        return seen("orders_updated__refunded", body={**body, **more}).snapshot.fulfilled_at
+
+    assert fulfilled_at(fulfillment_status="partial", fulfillments=parts[:1]) is None
+    assert fulfilled_at(fulfillment_status="fulfilled", fulfillments=parts) == datetime(2026, 3, 7, 8, 30, tzinfo=UTC)
+    assert fulfilled_at(fulfillment_status="fulfilled") == datetime(2026, 3, 9, 7, 0, 1, tzinfo=UTC)
+
+
+def test_a_webhook_tells_how_far_the_shops_clock_is_ahead_and_what_was_fetched_does_not(
+    seen: Callable[..., OrderSeen],
+) -> None:
+    assert seen("orders_updated__refunded").snapshot.utc_offset == 60
+    assert seen("fetched_order__refunded", read_at=7).snapshot.utc_offset is None
