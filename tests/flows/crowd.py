@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from stampcard.applying.deliveries import Prepared, _decide_all
+from stampcard.applying.deliveries import Prepared, decide_all
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.domain.events import OrderSeen
@@ -66,7 +66,7 @@ def _bought(name: str) -> Prepared:
 
 
 def _apply(unit: Unit, batch: list[Prepared]) -> None:
-    settled = _decide_all(unit, batch)
+    settled = decide_all(unit, batch)
     if any(one.status != "done" for one in settled):
         raise RuntimeError([one.detail for one in settled])
     unit.save()

@@ -146,7 +146,7 @@ async def adjust_points(call: Call[Query, NewAdjustment]) -> Answer:
 
 
 def _changing(action: PendingAction) -> Callable[[Call[Query, Waiting]], Awaitable[Answer]]:
-    async def change(call: Call[Query, Waiting]) -> Answer:
+    async def change_pending(call: Call[Query, Waiting]) -> Answer:
         member, wallet, lot = call.path["id"], call.path["wallet"], call.number("number", "lot")
 
         def work(unit: Unit) -> Answer:
@@ -156,7 +156,9 @@ def _changing(action: PendingAction) -> Callable[[Call[Query, Waiting]], Awaitab
 
         return await call.write(work)
 
-    return change
+    # The name is the operation's in the REST description, where each is told by it.
+    change_pending.__name__ = f"{action}_pending"
+    return change_pending
 
 
 def _balance(unit: Unit, member: str, wallet: str) -> BalanceView:

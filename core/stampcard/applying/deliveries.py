@@ -116,7 +116,7 @@ def apply_deliveries(
         apply_special(unit, batch[0])
         settled = [Settled(delivery=batch[0].delivery, status="done", forget=True)]
     else:
-        settled = _decide_all(unit, batch)
+        settled = decide_all(unit, batch)
     changes = unit.save()
     _save_refetches(connection, setting, batch, now)
     _settle_rows(connection, setting, settled, now)
@@ -144,7 +144,7 @@ def _still_ours(
     return [prepared for prepared in batch if prepared.delivery in ours]
 
 
-def _decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
+def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     events = [sourced for prepared in batch for sourced in prepared.events]
     identities = resolve(unit, events)
     freed = {key for sourced in events if (key := freed_order(sourced)) is not None}

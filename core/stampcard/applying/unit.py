@@ -366,8 +366,8 @@ class Unit:
 
     def _day_of_joining(self, program: str) -> str:
         """Month and day, in the program's zone."""
-        versions = self.setting.programs.versions.get(program)
-        zone = versions[-1].program.zone if versions else UTC
+        live = next((live for live in self.setting.programs.current(self.now) if live.name == program), None)
+        zone = live.program.zone if live else UTC
         return f"{self.now.astimezone(zone):%m-%d}"
 
     def scale_of(self, wallet: str) -> int:

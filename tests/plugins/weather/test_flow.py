@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from stampcard.app import Application
 from stampcard.applying import requests
-from stampcard.applying.deliveries import Prepared, _decide_all
+from stampcard.applying.deliveries import Prepared, decide_all
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import OrderSeen
@@ -111,7 +111,7 @@ async def buys(application: Application, name: str, *references: str) -> list[Se
 
     def work(connection: Connection) -> None:
         unit = Unit(connection, setting, now)
-        _decide_all(unit, gathered)
+        decide_all(unit, gathered)
         unit.save()
 
     await application.database.write(work)
