@@ -17,6 +17,7 @@ class Scale(Value, frozen=True):
     half_load_for: float = 4.0
     starts: int = 3
     members: int = 100_000
+    few_members: int = 10_000
     grown_orders: int = 2_000
 
 
@@ -31,5 +32,6 @@ QUICK = Scale(
     half_load_for=2.0,
     starts=1,
     members=10_000,
+    few_members=1_000,
     grown_orders=600,
 )

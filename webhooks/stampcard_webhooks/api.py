@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from stampcard_webhooks import (
+    alerts,
     chronicling,
     connections,
     deliveries,
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     *programs.ROUTES,
     *parts.ROUTES,
     *switches.ROUTES,
+    *alerts.ROUTES,
 )
 
 

@@ -11,12 +11,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.events import CustomEvent, RefundSeen
+from stampcard.domain.events import CustomEvent, DayCame, RefundSeen
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.engine.versions import Programs
 from stampcard.engine.wording import points_words
 from stampcard.engine.world import Order
+from stampcard.program.events import BIRTHDAY
 from stampcard.storage.chronicling import Happening, Heard, Place, timeline
 from stampcard.storage.reading import scale_of
 from stampcard_webhooks.asking import Nothing
@@ -172,6 +173,8 @@ def _heard_words(heard: Heard) -> str:
     match heard.event:
         case CustomEvent(name=name):
             return f"Event {name!r} of {heard.connection!r}."
+        case DayCame(name=name):
+            return f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
         case event:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit, birthday_print
 from stampcard.domain.decisions import Change
+from stampcard.domain.events import DayCame
 from stampcard.engine.counting import keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import decide_day
@@ -48,7 +49,10 @@ def celebrate(
             continue
         if on == ANNIVERSARY and person.joined_at.year >= day.year:
             continue
-        unit.absorb(decide_day(unit.world, live.name, on, person, at, day.year))
+        decision = decide_day(unit.world, live.name, on, person, at, day.year)
+        unit.absorb(decision)
+        if decision.reasons:
+            unit.record_day(DayCame(name=on, occurred_at=at), id_, decision.reasons)
     return len(found), found[-1], unit.save()
 
 

@@ -20,6 +20,7 @@ from stampcard.domain.events import (
     CustomerSeen,
     CustomEvent,
     DataRequested,
+    DayCame,
     Event,
     OrderSeen,
     RefundSeen,
@@ -35,6 +36,7 @@ from stampcard.engine.spending import Debit
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
 from stampcard.sealing import Sealer
 from stampcard.storage import loading, rows, saving
+from stampcard.storage.alerting import alert_row
 from stampcard.storage.tables import order_state
 
 
@@ -245,23 +247,30 @@ class Unit:
 
     def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
         """Keep an applied event with its reasons, as long as the ledger."""
-        event = sourced.event
         subject = order.subject if order else f"member:{member}"
-        self._events.append(
-            {
-                "merchant": self.setting.merchant,
-                "id": self.setting.numbering.next(self.now),
-                "kind": event.__struct_config__.tag,
-                "subject": subject,
-                "member": order.member if order else member,
-                "connection": sourced.connection,
-                "delivery": sourced.delivery,
-                "occurred_at": to_micros(occurred_at(event)),
-                "applied_at": to_micros(self.now),
-                "body": rows.to_json(_impersonal(event)),
-                "reasons": rows.to_json(reasons),
-            }
-        )
+        row = self._event(_impersonal(sourced.event), subject, order.member if order else member, reasons)
+        self._events.append({**row, "connection": sourced.connection, "delivery": sourced.delivery})
+
+    def record_day(self, came: DayCame, member: str, reasons: Sequence[Reason]) -> None:
+        """Keep what a day of the calendar paid, and why it did not."""
+        self._events.append(self._event(came, f"member:{member}", member, reasons))
+
+    def _event(
+        self, event: Event | DayCame, subject: str, member: str | None, reasons: Sequence[Reason]
+    ) -> dict[str, Any]:
+        return {
+            "merchant": self.setting.merchant,
+            "id": self.setting.numbering.next(self.now),
+            "kind": event.__struct_config__.tag,
+            "subject": subject,
+            "member": member,
+            "connection": None,
+            "delivery": None,
+            "occurred_at": to_micros(occurred_at(event)),
+            "applied_at": to_micros(self.now),
+            "body": rows.to_json(event),
+            "reasons": rows.to_json(reasons),
+        }
 
     def save(self) -> list[Change]:
         """Write everything that changed; answers what changed for whom."""
@@ -282,7 +291,10 @@ class Unit:
             {"merchant": merchant, **key._asdict(), "value": value} for key, value in self._touched_counters.items()
         ]
         saving.upsert(connection, "counter", counted)
-        self._save_alerts()
+        # What budgets have reached stands among the events.
+        self._events += [
+            alert_row(merchant, self.setting.numbering.next(self.now), one, self.now) for one in self.alerts
+        ]
         saving.insert(connection, "event", self._events)
         fetches = [
             {"merchant": merchant, "connection": c, "kind": k, "reference": r, "wanted_at": now, "due_at": now}
@@ -296,25 +308,6 @@ class Unit:
         saving.upsert(connection, "identity", seen)
         send_out(connection, self.setting, self.now, self.members, self.changes)
         return self.changes
-
-    def _save_alerts(self) -> None:
-        """Keep what budgets have reached as events of their own."""
-        for alert in self.alerts:
-            self._events.append(
-                {
-                    "merchant": self.setting.merchant,
-                    "id": self.setting.numbering.next(self.now),
-                    "kind": "alert",
-                    "subject": f"program:{alert.program}",
-                    "member": None,
-                    "connection": None,
-                    "delivery": None,
-                    "occurred_at": to_micros(self.now),
-                    "applied_at": to_micros(self.now),
-                    "body": rows.to_json(alert),
-                    "reasons": "[]",
-                }
-            )
 
     def _give_back_reserved(self) -> None:
         """Remove the places of orders that were held and then not filled, because their delivery was refused."""
@@ -417,7 +410,7 @@ def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str
     }
 
 
-def occurred_at(event: Event) -> datetime:
+def occurred_at(event: Event | DayCame) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

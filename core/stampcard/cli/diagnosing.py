@@ -9,8 +9,11 @@ from sqlalchemy import Connection, func, select
 
 from stampcard.cli.findings import Finding, Level
 from stampcard.clock import from_micros
+from stampcard.engine.wording import alert_words
+from stampcard.storage.alerting import list_alerts
 from stampcard.storage.depths import load_depths
 from stampcard.storage.listing import commands_before, orders_after, pushes_after, quarantine_groups, quarantine_sample
+from stampcard.storage.programming import load_programs
 from stampcard.storage.stating import load_states
 from stampcard.storage.switching import list_switches
 from stampcard.storage.tables import fetch, inbox
@@ -31,6 +34,7 @@ def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Findi
         *_due(connection, merchant, now),
         *_dead(connection, merchant),
         *_unknown(connection, merchant),
+        *_alerts(connection, merchant, now),
     ]
     return found or [_finding("ok", "queues", "nothing is stuck, set aside or given up")]
 
@@ -54,6 +58,20 @@ def _switches(connection: Connection, merchant: str) -> Iterator[Finding]:
             by = f" by {one.author}" if one.author else ""
             text = f"stopped since {one.since:%Y-%m-%d %H:%M}Z{by}: {one.note}. When it may go on: "
             yield _finding("warning", f"{one.kind} {one.name}", f"{text}stampcard start {one.kind} {one.name}")
+
+
+def _alerts(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:
+    """Those of the last day; what was given up is told by itself."""
+    told = [
+        one
+        for one in list_alerts(connection, merchant, since=now - timedelta(days=1))
+        if one.alert.code != "dead_letters"
+    ]
+    live = {one.name: one for one in load_programs(connection, merchant).current(now)} if told else {}
+    for one in told:
+        yield _finding(
+            "warning", "alert", f"{one.at:%Y-%m-%d %H:%M}Z: {alert_words(one.alert, live.get(one.alert.program))}"
+        )
 
 
 def _inbox(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:

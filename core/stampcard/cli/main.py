@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from stampcard.cli import (
+    alert,
     campaign,
     check,
     connection,
@@ -99,6 +100,7 @@ app.command("stop")(switching.stop)
 app.command("start")(switching.start)
 app.add_typer(program.app, name="program")
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")
 app.add_typer(member.app, name="member")

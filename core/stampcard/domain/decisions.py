@@ -31,13 +31,20 @@ class Reason(Value, frozen=True, omit_defaults=True):
     program: str = ""
 
 
-class Alert(Value, frozen=True):
-    """A budget that is used up to a share (80 or 100 %): `scope` names the rule, group or campaign and the measure."""
+class Alert(Value, frozen=True, tag="alert"):
+    """What somebody should know.
 
-    program: str
-    scope: str
-    period: str
-    share: int
+    `budget`: `share` percent (80 or 100) of a budget is used; `scope` names the rule, group or campaign and the measure.
+    `unusual_day`: a program paid `share` percent of what it pays on a usual day. `silent`: the connection `scope` told
+    nothing for a day. `dead_letters`: `count` of what was to be sent to the connection `scope` was given up.
+    """
+
+    code: Literal["budget", "unusual_day", "silent", "dead_letters"] = "budget"
+    program: str = ""
+    scope: str = ""
+    period: str = ""
+    share: int = 0
+    count: int = 0
 
 
 class Change(Value, frozen=True):

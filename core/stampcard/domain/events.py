@@ -97,6 +97,13 @@ Event = (
 )
 
 
+class DayCame(Value, frozen=True, tag="day_came"):
+    """A day of the calendar that is a member's own: their birthday, or that of their joining. No source tells it."""
+
+    name: str
+    occurred_at: datetime
+
+
 class Refetch(Value, frozen=True, tag="refetch"):
     """A delivery that only names a record: read it at the source, then go on with what is there."""
 

@@ -25,14 +25,15 @@ SCOPES: Mapping[str, str] = {
     "programs:write": "change programs, whole or in part",
     "switches:read": "see what is stopped",
     "switches:write": "stop and start programs, campaigns, rules, plugins and connections",
+    "alerts:read": "see alerts: budgets that run low, unusual days, silent connections",
     "health:read": "see the health of the installation in detail",
-    MARKETER: "see and change programs, stop and start; no member, no order, no body of what came in",
+    MARKETER: "see and change programs, see alerts, stop and start; no member, no order, no body of what came in",
     ADMIN: "everything",
 }
 
 #: Scope → the others that it stands for.
 _STANDS_FOR: Mapping[str, Collection[str]] = {
-    MARKETER: ("programs:read", "programs:write", "switches:read", "switches:write"),
+    MARKETER: ("programs:read", "programs:write", "switches:read", "switches:write", "alerts:read"),
     ADMIN: SCOPES.keys(),
 }
 

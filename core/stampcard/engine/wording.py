@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from stampcard.domain.awards import Charge
-from stampcard.domain.decisions import Reason
+from stampcard.domain.decisions import Alert, Reason
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import FINE
 from stampcard.engine.versions import LiveProgram, Offer
@@ -51,6 +51,28 @@ _VERBS = {"undecided": "could not be decided", "changed": "is taken back"}
 _MICROSECOND = timedelta(microseconds=1)
 _NOT_TRUE = "not true: "
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def alert_words(alert: Alert, live: LiveProgram | None = None) -> str:
+    """An alert as a sentence; `live` knows how the program's file writes a limit."""
+    match alert.code:
+        case "budget":
+            holder, _, measured = alert.scope.rpartition(":")
+            known = limit_of(live, alert.scope)
+            limit = str(known[0]) if known else measured
+            return f"{holder.replace(':', ' ', 1)} of program {alert.program!r}: {alert.share} % of {limit!r} is used."
+        case "unusual_day":
+            return (
+                f"Program {alert.program!r} paid {alert.share} % of a usual day's points on {alert.period}: "
+                "see whether its rules pay what they should."
+            )
+        case "silent":
+            return f"Connection {alert.scope!r} has told nothing for a day: see whether its webhooks are still set up."
+        case _:
+            return (
+                f"{alert.count} of what was to be sent to {alert.scope!r} was given up. See what and why: "
+                "stampcard outbox list --status dead"
+            )
 
 
 def sentence(reason: Reason, live: LiveProgram | None = None) -> str:

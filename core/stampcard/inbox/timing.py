@@ -19,8 +19,10 @@ from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
 from stampcard.engine.versions import LiveProgram
+from stampcard.engine.wording import alert_words
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
+from stampcard.storage.alerting import look
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
 from stampcard.storage.jobs import begin_job, move_job
@@ -33,7 +35,7 @@ LEAST, TARGET = 10, 0.015
 #: One step of a long job: how many rows, behind which to go on, and what changed.
 Step = Callable[[Connection, Setting, datetime], tuple[int, str, list[Change]]]
 REST = 1.0
-#: How often bodies whose time of keeping is over are looked for.
+#: How often bodies whose time of keeping is over, and what somebody should know, are looked for.
 TIDYING = timedelta(hours=1)
 #: How long the answer to a request with an Idempotency-Key is kept.
 ANSWERS = timedelta(days=7)
@@ -110,7 +112,17 @@ class Timer:
                 lambda connection: forget_bodies(connection, setting.merchant, now - done, now - quarantined)
             )
             await self._database.write(lambda connection: forget_answers(connection, setting.merchant, now - ANSWERS))
+            await self._look(now)
         return booked
+
+    async def _look(self, now: datetime) -> None:
+        """Tell what somebody should know of the day."""
+        setting, names = self._around.setting, tuple(self._around.connections)
+        new = await self._database.write(
+            lambda connection: look(connection, setting.merchant, setting.numbering, names, now)
+        )
+        for alert in new:
+            log.warning("alert", code=alert.code, words=alert_words(alert))
 
     async def _keep_calendar(self, now: datetime) -> None:
         """Pay birthdays and anniversaries of every day since the last, and date points whose expiry was switched on."""

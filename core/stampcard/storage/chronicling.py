@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tup
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
-from stampcard.domain.events import Event
+from stampcard.domain.events import DayCame, Event
 from stampcard.domain.ledger import Entry
 from stampcard.domain.value import Value
 from stampcard.engine.world import Order
@@ -23,7 +23,7 @@ JOINED, ORDERED, HEARD, BOOKED = range(4)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
-_EVENT = msgspec.json.Decoder(Event)
+_EVENT = msgspec.json.Decoder(Event | DayCame)
 _REASONS = msgspec.json.Decoder(tuple[Reason, ...])
 
 
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 class Heard(Value, frozen=True):
     """An event as it was applied, without personal data."""
 
-    event: Event
+    event: Event | DayCame
     subject: str
     connection: str | None
     reasons: tuple[Reason, ...]

@@ -27,6 +27,11 @@ class Numbering:
         return (ticks << 22) | (self._node << 12) | counter
 
 
+def number_at(moment: datetime) -> int:
+    """Below every number that is made from this moment on, and above those that were made before."""
+    return (to_micros(moment) // 1000) << 22
+
+
 def new_member_id() -> str:
     """A member's id: unguessable, safe in addresses."""
     return "m_" + base64.b32encode(os.urandom(15)).decode().lower()

@@ -15,11 +15,13 @@ from stampcard.applying.deliveries import Prepared
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
+from stampcard.domain.events import DayCame
 from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection
 from stampcard.inbox import timing
 from stampcard.inbox.timing import Timer
 from stampcard.program.reading import read_program
+from stampcard.storage.chronicling import Heard, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.jobs import load_job
 from stampcard.storage.reading import balances
@@ -118,6 +120,21 @@ async def test_a_birthday_pays_once_a_year_at_the_programs_midnight(database: Da
     # A day that is further back than accept_late is not caught up with.
     assert (shop.active(ann), shop.active(ben)) == (130, 30)
     assert shop.verified()
+
+
+async def test_what_a_day_paid_or_why_it_did_not_stands_among_what_happened(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, PROGRAM.replace("award: 50", "award: 50, when: member.days > 5"))
+    ann = shop.join("1", birthday="1990-03-12")
+    await shop.timer.tick()
+    shop.clock.advance(timedelta(days=1, hours=11, minutes=1))
+    await shop.timer.tick()
+
+    happened = database.read_now(lambda connection: timeline(connection, "main", ann, None, 10))
+
+    (day,) = (one.what for one in happened if isinstance(one.what, Heard) and isinstance(one.what.event, DayCame))
+    assert [(reason.rule, reason.code) for reason in day.reasons] == [("party", "condition")]
 
 
 async def test_days_that_passed_while_nothing_ran_are_paid_by_the_next_process(

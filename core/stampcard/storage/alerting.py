@@ -1,0 +1,168 @@
+"""Alerts among the events: what budgets reached, and what a look at the day finds; each told once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, exists, select
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.decisions import Alert, Reason
+from stampcard.domain.value import Value
+from stampcard.engine.alarming import LOOK_BACK, day_alert, dead_alert, silence_alert
+from stampcard.storage import rows, saving
+from stampcard.storage.depths import load_depths
+from stampcard.storage.numbering import Numbering, number_at
+from stampcard.storage.tables import event, inbox, job
+
+#: The subject of every alert: they are found by it.
+SUBJECT = "alerts"
+CHUNK = 5_000
+_DAY = timedelta(days=1)
+
+_ALERT = msgspec.json.Decoder(Alert)
+_REASONS = msgspec.json.Decoder(tuple[Reason, ...])
+
+
+class Told(Value, frozen=True):
+    """An alert, its number, and when it was told."""
+
+    number: int
+    at: datetime
+    alert: Alert
+
+
+def alert_row(merchant: str, number: int, alert: Alert, now: datetime) -> dict[str, Any]:
+    """An alert as it stands among the events."""
+    return {
+        "merchant": merchant,
+        "id": number,
+        "kind": "alert",
+        "subject": SUBJECT,
+        "member": None,
+        "connection": None,
+        "delivery": None,
+        "occurred_at": to_micros(now),
+        "applied_at": to_micros(now),
+        "body": rows.to_json(alert),
+        "reasons": "[]",
+    }
+
+
+def list_alerts(
+    connection: Connection, merchant: str, *, before: int | None = None, since: datetime | None = None, limit: int = 50
+) -> list[Told]:
+    """The newest first: those with a number below `before`, told from `since` on."""
+    statement = select(event.c.id, event.c.applied_at, event.c.body).where(
+        event.c.merchant == merchant, event.c.subject == SUBJECT
+    )
+    if before is not None:
+        statement = statement.where(event.c.id < before)
+    if since is not None:
+        statement = statement.where(event.c.id >= number_at(since))
+    found = connection.execute(statement.order_by(event.c.id.desc()).limit(limit))
+    return [Told(number=row.id, at=from_micros(row.applied_at), alert=_ALERT.decode(row.body)) for row in found]
+
+
+def look(
+    connection: Connection, merchant: str, numbering: Numbering, connections: Collection[str], now: datetime
+) -> list[Alert]:
+    """Look at the day, tell what was not told yet, and answer it. Days are those of UTC here."""
+    today = now.astimezone(UTC).date()
+    told = {one.alert for one in list_alerts(connection, merchant, since=_start(today), limit=1000)}
+    known = {(one.code, one.scope, one.period) for one in told}
+    new = [
+        alert
+        for alert in (*_days(connection, merchant, today, now), *_today(connection, merchant, connections, today, now))
+        if (alert.code, alert.scope, alert.period) not in known
+    ]
+    saving.insert(connection, "event", [alert_row(merchant, numbering.next(now), alert, now) for alert in new])
+    return new
+
+
+def _today(
+    connection: Connection, merchant: str, connections: Collection[str], today: date, now: datetime
+) -> Iterator[Alert]:
+    dead = load_depths(connection, merchant).dead
+    for name in connections:
+        heard = [_heard(connection, merchant, name, now - _DAY * (ago + 1), now - _DAY * ago) for ago in range(8)]
+        yield from filter(None, (silence_alert(name, today, heard), dead_alert(name, today, dead.get(name, 0))))
+
+
+def _heard(connection: Connection, merchant: str, name: str, since: datetime, until: datetime) -> bool:
+    mine = (inbox.c.merchant == merchant, inbox.c.connection == name)
+    between = (inbox.c.id >= number_at(since), inbox.c.id < number_at(until))
+    return bool(connection.execute(select(exists().where(*mine, *between))).scalar())
+
+
+def _days(connection: Connection, merchant: str, today: date, now: datetime) -> Iterator[Alert]:
+    """Count yesterday once, and compare it with the days before."""
+    yesterday = today - _DAY
+    marker = _job_name(yesterday)
+    if connection.execute(select(job.c.name).where(job.c.merchant == merchant, job.c.name == marker)).first():
+        return
+    points = _paid(connection, merchant, yesterday)
+    counted = {marker: 0, **{_job_name(yesterday, program): paid for program, paid in points.items()}}
+    saving.insert_new(
+        connection,
+        "job",
+        [
+            {
+                "merchant": merchant,
+                "name": name,
+                "done": paid,
+                "total": paid,
+                "started_at": to_micros(now),
+                "ended_at": to_micros(now),
+            }
+            for name, paid in counted.items()
+        ],
+    )
+    before = [yesterday - _DAY * ago for ago in range(1, LOOK_BACK + 1)]
+    wanted = [_job_name(day) for day in before]
+    looked = _amounts(connection, merchant, wanted)
+    for program in sorted(points.keys() | _programs(connection, merchant, yesterday - _DAY)):
+        paid = _amounts(connection, merchant, [_job_name(day, program) for day in before])
+        days = [paid.get(_job_name(day, program), 0) for day in before if _job_name(day) in looked]
+        alert = day_alert(program, yesterday, points.get(program, 0), days)
+        if alert is not None:
+            yield alert
+
+
+def _programs(connection: Connection, merchant: str, day: date) -> set[str]:
+    """The programs that paid on a day."""
+    prefix = _job_name(day, "")
+    statement = select(job.c.name).where(
+        job.c.merchant == merchant, job.c.name > prefix, job.c.name < prefix + "\U0010ffff"
+    )
+    return {name.removeprefix(prefix) for name in connection.execute(statement).scalars()}
+
+
+def _amounts(connection: Connection, merchant: str, names: Collection[str]) -> Mapping[str, int]:
+    statement = select(job.c.name, job.c.done).where(job.c.merchant == merchant, job.c.name.in_(list(names)))
+    return {row.name: row.done for row in connection.execute(statement)}
+
+
+def _job_name(day: date, program: str | None = None) -> str:
+    return f"day:{day.isoformat()}" if program is None else f"day:{day.isoformat()}:{program}"
+
+
+def _paid(connection: Connection, merchant: str, day: date) -> dict[str, int]:
+    """Points that each program granted on a day, in the smallest units of its wallets."""
+    found: dict[str, int] = {}
+    place, end = number_at(_start(day)) - 1, number_at(_start(day + _DAY))
+    statement = select(event.c.id, event.c.reasons).where(event.c.merchant == merchant, event.c.id < end)
+    while chunk := connection.execute(statement.where(event.c.id > place).order_by(event.c.id).limit(CHUNK)).all():
+        place = chunk[-1].id
+        for row in chunk:
+            for reason in _REASONS.decode(row.reasons):
+                if reason.granted:
+                    found[reason.program] = found.get(reason.program, 0) + reason.granted
+    return found
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
