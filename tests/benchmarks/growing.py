@@ -18,16 +18,18 @@ from stampcard.storage.database import Database
 
 #: Orders that each member has placed before; each is paid for by so many rules as there are entries of the first.
 ORDERS_BEFORE = 3
+#: Members that are written in one transaction.
+AT_ONCE = 20_000
 #: One new order of so many members in a batch of webhooks.
 _numbers = itertools.count(1, 1_000_000)
 
-_WHO = "printf('m_%024d', (m.i * 2654435761) % 4294967296)"
+_WHO = "printf('m_%024d', m.i)"
 _ORDER = f"(m.i * {ORDERS_BEFORE} + o.i)"
-#: Table → its columns that differ between the copies of the one order that was applied first. Members' ids are
-#: scattered, as they are in life.
+#: Table → its columns that differ between the copies of the one order that was applied first. Customers' references are
+#: scattered over the members' ids, as they are in life: new orders meet members all over the tables.
 _PER_MEMBER: Mapping[str, Mapping[str, str]] = {
     "member": {"id": _WHO},
-    "identity": {"reference": f"{signing.FIRST_CUSTOMER} + m.i", "member": _WHO},
+    "identity": {"reference": f"{signing.FIRST_CUSTOMER} + m.i * 2654435761 % {{members}}", "member": _WHO},
     "membership": {"member": _WHO},
     "balance": {
         "member": _WHO,
@@ -90,21 +92,20 @@ def _grow(database: Database, members: int, key: str) -> int:
             run = connection.cursor().execute
             run("ATTACH DATABASE ? AS first", (str(first.path),))
             run("PRAGMA synchronous=OFF")
-            # Scattered ids touch every page again and again: without room for them each would be written many times.
-            run("PRAGMA cache_size=-6000000")
-            run("BEGIN")
-            for table, changes in {**_PER_MEMBER, **_PER_ORDER}.items():
-                columns = [row[1] for row in connection.cursor().execute(f"PRAGMA main.table_info({table})").fetchall()]
-                values = ", ".join(changes.get(column, f"t.{column}") for column in columns)
-                orders = ORDERS_BEFORE if table in _PER_ORDER else 1
-                run(
-                    f"WITH RECURSIVE m(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM m WHERE i < {members - 1}), "  # noqa: S608 - our own
-                    f"o(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM o WHERE i < {orders - 1}) "
-                    f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM m, o, first.{table} t"
-                )
-            run("COMMIT")
+            for start in range(0, members, AT_ONCE):
+                run("BEGIN")
+                for table, changes in {**_PER_MEMBER, **_PER_ORDER}.items():
+                    columns = [row[1] for row in run(f"PRAGMA main.table_info({table})").fetchall()]
+                    values = ", ".join(changes.get(name, f"t.{name}").format(members=members) for name in columns)
+                    orders = ORDERS_BEFORE if table in _PER_ORDER else 1
+                    last = min(start + AT_ONCE, members) - 1
+                    run(
+                        f"WITH RECURSIVE m(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM m WHERE i < {last}), "  # noqa: S608 - our own
+                        f"o(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM o WHERE i < {orders - 1}) "
+                        f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM m, o, first.{table} t"
+                    )
+                run("COMMIT")
             run("DETACH DATABASE first")
             run("PRAGMA synchronous=FULL")
-            run("PRAGMA cache_size=-2000")
             run("PRAGMA wal_checkpoint(TRUNCATE)")
             return int(connection.cursor().execute("SELECT count(*) FROM entry").fetchone()[0])

@@ -90,7 +90,7 @@ def test_the_ledgers_example_is_what_the_engine_does(tables: Tables, place: int,
 
 
 def test_the_dates_of_the_page_on_time_are_what_the_engine_works_out(tables: Tables) -> None:
-    (rows,) = tables("docs/explanation/time.md")
+    rows, *_ = tables("docs/explanation/time.md")
     for row in rows:
         placed = datetime.strptime(row["Placed"], "%d %b %Y").replace(hour=15, tzinfo=ZONE)
         dates = lifetime(read_expiry(row["expire"]), read_pending(row["pending"]), ZONE, placed.astimezone(UTC))
@@ -98,6 +98,16 @@ def test_the_dates_of_the_page_on_time_are_what_the_engine_works_out(tables: Tab
         begins = "at once" if usable == placed else shown(usable)
         last = "never" if dies is None else shown(dies - timedelta(seconds=1))
         assert (begins, last) == (row["Usable from"], row["Last day"])
+
+
+@pytest.mark.parametrize("place", [1, 2], ids=["pending", "expire"])
+def test_each_kind_of_waiting_and_ending_lasts_as_long_as_the_page_on_time_says(tables: Tables, place: int) -> None:
+    placed = datetime(2026, 3, 10, 15, tzinfo=ZONE).astimezone(UTC)
+    for row in tables("docs/explanation/time.md")[place]:
+        dates = lifetime(read_expiry(row.get("expire", "none")), read_pending(row.get("pending", "none")), ZONE, placed)
+        end = dates.available_from if "pending" in row else dates.expires_at
+        assert end is not None
+        assert shown(end - timedelta(seconds=1)) == (row.get("Last day") or row["Last day of waiting"])
 
 
 def shown(moment: datetime) -> str:

@@ -7,12 +7,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "how-to" / "write-a-plugin.md").read_text()
-SAMPLE = ROOT / "tests" / "plugins" / "sample" / "stampcard-sample"
+PLUGINS = ROOT / "tests" / "plugins"
+SAMPLE = "sample/stampcard-sample"
 
 
 @pytest.mark.parametrize(
-    "name", ["pyproject.toml", "stampcard_sample.py", "test_sample.py", "fixtures/sale__paid.json"]
+    ("folder", "name"),
+    [
+        (SAMPLE, "pyproject.toml"),
+        (SAMPLE, "stampcard_sample.py"),
+        (SAMPLE, "test_sample.py"),
+        (SAMPLE, "fixtures/sale__paid.json"),
+        ("weather/stampcard-weather", "stampcard_weather.py"),
+    ],
 )
-def test_the_guide_shows_each_file_of_the_sample_as_it_is(name: str) -> None:
+def test_the_guide_shows_each_file_of_the_samples_as_it_is(folder: str, name: str) -> None:
     blocks = re.findall(r"`([\w./-]+)`:\n\n```\w+\n(.*?)\n```", GUIDE, re.DOTALL)
-    assert dict(blocks)[name] == (SAMPLE / name).read_text().rstrip()
+    assert dict(blocks)[name] == (PLUGINS / folder / name).read_text().rstrip()

@@ -57,6 +57,34 @@ VOUCHERS = {
     '        return Command(kind=kind, key=f"k{number}", member=f"m{number}", reference=f"{number}")',
 }
 
+#: A source of facts, good but for what is changed.
+FACTS = {
+    "sinks=(display,), ": "sinks=(display,), facts=(Queue(context),), ",
+    CONNECT: """class Queue(plugin.FactSource):
+    name = "queue"
+
+    def __init__(self, context): self.http, self.url = context.http, context.settings.api_url
+    def key(self, event, member): return "till"
+    async def facts(self, key):
+        answer = await self.http.get(f"{self.url}/customers/queue/length", headers={"authorization": "Bearer a-token-of-the-till"})
+        if answer.text != "shown": raise ValueError
+        return {"length": 3}
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance",)\n    facts = ("queue",)\n\n    def occasion(self):\n'
+    "        return OrderSeen(reference='A1', snapshot=order(10)), Member(id='m_1', joined_at=NOON)",
+    "import OrderSeen\n": "import Member, OrderSeen\nfrom stampcard.testing.building import NOON, order\n",
+}
+
+
+def knowing(old: str, new: str) -> dict[str, str]:
+    """The sample with a source of facts that is changed."""
+    assert any(old in text for text in FACTS.values())
+    return {key: text.replace(old, new) for key, text in FACTS.items()}
+
+
 BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_manifest_and_entry_point_and_folder_have_one_name": [
         {'name="sample"': 'name="simple"'},
@@ -171,6 +199,16 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {"except httpx.HTTPError as error:\n            return plugin.Health": "except httpx.ConnectError as error:\n            return plugin.Health"},
         {"ok=answer.is_success": "ok=True"},
     ],
+    "test_its_facts_are_those_that_are_declared": [knowing('("queue",)', '("line",)'), knowing("facts=(Queue(context),), ", "")],
+    "test_the_same_occasion_has_the_same_key": [
+        knowing('return "till"', "return uuid.uuid4().hex"),
+        knowing('return "till"', "return None"),
+        knowing('return "till"', "return member.id"),
+    ],
+    "test_facts_are_plain_values": [
+        knowing('{"length": 3}', '{"length": [3]}'), knowing('{"length": 3}', "{}"), knowing('{"length": 3}', "{3: 3}"),
+    ],
+    "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
     "test_no_secret_is_told": [
         {REASON: "reason = answer.text[:200]"},
         {'url = f"{self._url}/customers': 'print(self._headers)\n        url = f"{self._url}/customers'},

@@ -24,6 +24,8 @@ from stampcard.plugin import (
     Capabilities,
     Command,
     Delivery,
+    Event,
+    Member,
     PluginManifest,
     Reply,
     Sink,
@@ -104,6 +106,8 @@ class Case:
     signs_body: bool = True
     #: The kinds of the plugin's sinks.
     sinks: Collection[str] = ()
+    #: The names of the plugin's fact sources.
+    facts: Collection[str] = ()
     #: A customer's reference that the vendor refuses; empty if it cannot.
     unfit_reference: str = ""
     #: Answers that blame the item, so that sending it again is of no use.
@@ -125,6 +129,10 @@ class Case:
             raise NotImplementedError(f"make a command of kind {kind!r}: {type(self).__name__}.item")
         balances = {"points": Balance(active=100 + number, lifetime=100 + number)}
         return BalancePush(member=f"m{number}", reference=str(7001 + number), version=3, balances=balances)
+
+    def occasion(self) -> tuple[Event, Member]:
+        """An event and a member for whom the plugin knows facts."""
+        raise NotImplementedError(f"say of whom facts are known: {type(self).__name__}.occasion")
 
     def manifest(self) -> PluginManifest:
         manifest = self.plugin.plugin_manifest()
