@@ -13,9 +13,9 @@ async def test_alerts_are_listed_newest_first_in_words(served: Any) -> None:
     application = served.application
     told = [
         Alert(program="main", scope="campaign:spring:points/ever/all", share=80),
-        Alert(code="silent", scope="shop", period="2026-03-09"),
-        Alert(code="dead_letters", scope="shop", period="2026-03-09", count=3),
-        Alert(code="unusual_day", program="main", period="2026-03-09", share=320),
+        Alert(kind="silent", scope="shop", period="2026-03-09"),
+        Alert(kind="dead_letters", scope="shop", period="2026-03-09", count=3),
+        Alert(kind="unusual_day", program="main", period="2026-03-09", share=320),
     ]
     now, numbering = application.clock.now(), application.setting.numbering
     rows = [alert_row("main", numbering.next(now), alert, now) for alert in told]
@@ -24,7 +24,7 @@ async def test_alerts_are_listed_newest_first_in_words(served: Any) -> None:
     page = (await served.call("GET", "/alerts?limit=3", scopes=["marketer"])).body
     rest = (await served.call("GET", f"/alerts?cursor={page['next']}", scopes=["alerts:read"])).body
 
-    assert [item["code"] for item in page["items"]] == ["unusual_day", "dead_letters", "silent"]
+    assert [item["kind"] for item in page["items"]] == ["unusual_day", "dead_letters", "silent"]
     assert page["items"][0]["words"].startswith("Program 'main' paid 320 % of a usual day's points on 2026-03-09")
     assert "stampcard outbox list --status dead" in page["items"][1]["words"]
     assert page["items"][2]["scope"] == "shop"

@@ -19,7 +19,7 @@ class AlertItem(BaseModel):
     """Something that somebody should know; each is told once."""
 
     at: datetime
-    code: str = Field(description="`budget`, `unusual_day`, `silent` or `dead_letters`.")
+    kind: str = Field(description="`budget`, `unusual_day`, `silent` or `dead_letters`.")
     program: str
     scope: str = Field(description="The connection, or `<rule, group or campaign>:<name>:<limit>`.")
     period: str = Field(description="The day, or the period of the limit.")
@@ -46,7 +46,7 @@ async def list_told(call: Call[PageQuery, Nothing]) -> AlertPage:
         alert = told.alert
         return AlertItem(
             at=told.at,
-            code=alert.code,
+            kind=alert.kind,
             program=alert.program,
             scope=alert.scope,
             period=alert.period,

@@ -32,10 +32,10 @@ def list_told(context: typer.Context, limit: Limit = 50, json: Json = False) -> 
             lambda c: (list_alerts(c, merchant, limit=limit), load_programs(c, merchant))
         )
     live = {one.name: one for one in programs.current(SystemClock().now())}
-    told = [(one.at, one.alert.code, alert_words(one.alert, live.get(one.alert.program))) for one in found]
+    told = [(one.at, one.alert.kind, alert_words(one.alert, live.get(one.alert.program))) for one in found]
     if json:
-        show_json([{"at": at, "code": code, "words": words} for at, code, words in told])
+        show_json([{"at": at, "kind": kind, "words": words} for at, kind, words in told])
     elif not told:
         say("No alerts.")
     else:
-        show_table([("AT", "CODE", "WHAT"), *((moment(at), code, words) for at, code, words in told)])
+        show_table([("AT", "KIND", "WHAT"), *((moment(at), kind, words) for at, kind, words in told)])

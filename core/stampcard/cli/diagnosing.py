@@ -65,7 +65,7 @@ def _alerts(connection: Connection, merchant: str, now: datetime) -> Iterator[Fi
     told = [
         one
         for one in list_alerts(connection, merchant, since=now - timedelta(days=1))
-        if one.alert.code != "dead_letters"
+        if one.alert.kind != "dead_letters"
     ]
     live = {one.name: one for one in load_programs(connection, merchant).current(now)} if told else {}
     for one in told:

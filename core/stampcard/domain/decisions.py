@@ -39,7 +39,7 @@ class Alert(Value, frozen=True, tag="alert"):
     nothing for a day. `dead_letters`: `count` of what was to be sent to the connection `scope` was given up.
     """
 
-    code: Literal["budget", "unusual_day", "silent", "dead_letters"] = "budget"
+    kind: Literal["budget", "unusual_day", "silent", "dead_letters"] = "budget"
     program: str = ""
     scope: str = ""
     period: str = ""

@@ -25,16 +25,16 @@ def day_alert(program: str, day: date, points: int, before: Sequence[int]) -> Al
     less = points < min(before) and points * UNUSUAL < usual
     if not (more or less):
         return None
-    return Alert(code="unusual_day", program=program, period=day.isoformat(), share=round(points / usual * 100))
+    return Alert(kind="unusual_day", program=program, period=day.isoformat(), share=round(points / usual * 100))
 
 
 def silence_alert(connection: str, day: date, heard: Sequence[bool]) -> Alert | None:
     """Whether a connection fell silent: if it told anything in the last 24 hours, and in each of the days before."""
     if not heard or heard[0] or sum(heard[1:]) < TALKATIVE:
         return None
-    return Alert(code="silent", scope=connection, period=day.isoformat())
+    return Alert(kind="silent", scope=connection, period=day.isoformat())
 
 
 def dead_alert(connection: str, day: date, dead: int) -> Alert | None:
     """Whether anything that was to be sent has been given up."""
-    return Alert(code="dead_letters", scope=connection, period=day.isoformat(), count=dead) if dead else None
+    return Alert(kind="dead_letters", scope=connection, period=day.isoformat(), count=dead) if dead else None

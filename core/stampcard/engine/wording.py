@@ -55,7 +55,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def alert_words(alert: Alert, live: LiveProgram | None = None) -> str:
     """An alert as a sentence; `live` knows how the program's file writes a limit."""
-    match alert.code:
+    match alert.kind:
         case "budget":
             holder, _, measured = alert.scope.rpartition(":")
             known = limit_of(live, alert.scope)

@@ -122,7 +122,7 @@ class Timer:
             lambda connection: look(connection, setting.merchant, setting.numbering, names, now)
         )
         for alert in new:
-            log.warning("alert", code=alert.code, words=alert_words(alert))
+            log.warning("alert", kind=alert.kind, words=alert_words(alert))
 
     async def _keep_calendar(self, now: datetime) -> None:
         """Pay birthdays and anniversaries of every day since the last, and date points whose expiry was switched on."""

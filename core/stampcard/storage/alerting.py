@@ -73,11 +73,11 @@ def look(
     """Look at the day, tell what was not told yet, and answer it. Days are those of UTC here."""
     today = now.astimezone(UTC).date()
     told = {one.alert for one in list_alerts(connection, merchant, since=_start(today), limit=1000)}
-    known = {(one.code, one.scope, one.period) for one in told}
+    known = {(one.kind, one.scope, one.period) for one in told}
     new = [
         alert
         for alert in (*_days(connection, merchant, today, now), *_today(connection, merchant, connections, today, now))
-        if (alert.code, alert.scope, alert.period) not in known
+        if (alert.kind, alert.scope, alert.period) not in known
     ]
     saving.insert(connection, "event", [alert_row(merchant, numbering.next(now), alert, now) for alert in new])
     return new

@@ -36,7 +36,7 @@ def test_alerts_are_listed_in_the_words_of_the_program_and_told_by_doctor(
     act(load_settings(), work)
 
     (row,) = data("alert", "list")
-    assert row["code"] == "budget"
+    assert row["kind"] == "budget"
     assert row["words"] == "campaign spring of program 'main': 80 % of '1000 points ever, in all' is used."
     assert row["words"] in run("alert", "list").stdout
     assert row["words"] in run("doctor", "--offline").stderr

@@ -1,6 +1,6 @@
 from stampcard.domain.scopes import SCOPES, allows
 
-MARKETING = {"programs:read", "programs:write", "switches:read", "switches:write", "marketer"}
+MARKETING = {"programs:read", "programs:write", "switches:read", "switches:write", "alerts:read", "marketer"}
 
 
 def test_a_scope_allows_itself_and_admin_everything() -> None:
@@ -9,6 +9,6 @@ def test_a_scope_allows_itself_and_admin_everything() -> None:
     assert not allows([], "members:read")
 
 
-def test_a_marketer_may_see_and_change_programs_and_switch_and_nothing_else() -> None:
+def test_a_marketer_may_change_programs_switch_and_see_alerts_and_nothing_else() -> None:
     assert {scope for scope in SCOPES if allows(["marketer"], scope)} == MARKETING
     assert not any(allows([scope], "marketer") for scope in MARKETING - {"marketer"})

@@ -51,7 +51,7 @@ def test_a_day_that_pays_three_times_as_much_as_usual_is_told_once(database: Dat
     database.write_now(lambda c: granted(c, NOON - DAY, 150))
     database.write_now(lambda c: granted(c, NOON - DAY, 160))
 
-    assert looked(database, NOON) == [Alert(code="unusual_day", program="main", period="2026-03-19", share=310)]
+    assert looked(database, NOON) == [Alert(kind="unusual_day", program="main", period="2026-03-19", share=310)]
     assert looked(database, NOON + timedelta(hours=1)) == []
 
 
@@ -62,7 +62,7 @@ def test_a_day_on_which_a_program_pays_nothing_any_more_is_unusual_too(database:
 
     (alert,) = looked(database, NOON)
 
-    assert (alert.code, alert.share) == ("unusual_day", 0)
+    assert (alert.kind, alert.share) == ("unusual_day", 0)
 
 
 def test_the_first_week_has_no_usual_day_yet(database: Database) -> None:
@@ -78,7 +78,7 @@ def test_a_connection_that_told_something_every_day_and_then_nothing_is_silent(d
     for ago in range(2, 8):
         database.write_now(lambda c, ago=ago: heard(c, NOON - DAY * ago))  # type: ignore[misc]
 
-    assert looked(database, NOON) == [Alert(code="silent", scope="shop", period="2026-03-20")]
+    assert looked(database, NOON) == [Alert(kind="silent", scope="shop", period="2026-03-20")]
     assert looked(database, NOON + timedelta(hours=1)) == []
     assert looked(database, NOON, ("other",)) == []
 
@@ -94,7 +94,7 @@ def test_what_was_given_up_is_told_each_day_until_somebody_looks(database: Datab
     row = {"merchant": "main", "connection": "shop", "kind": "balance", "member": "m_1", "wanted": 2, "sent": 1}
     database.write_now(lambda c: c.execute(insert(push).values(**row, due_at=0, dead=1)))
 
-    assert looked(database, NOON) == [Alert(code="dead_letters", scope="shop", period="2026-03-20", count=1)]
+    assert looked(database, NOON) == [Alert(kind="dead_letters", scope="shop", period="2026-03-20", count=1)]
     assert looked(database, NOON + timedelta(hours=5)) == []
     assert [alert.period for alert in looked(database, NOON + DAY)] == ["2026-03-21"]
 
