@@ -11,9 +11,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.erasing import SPECIAL, apply_special
+from stampcard.applying.recording import occurred_at
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
-from stampcard.applying.unit import Sourced, Unit, occurred_at
+from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from stampcard.applying.unit import Sourced, Unit, occurred_at
+from stampcard.applying.recording import occurred_at
+from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen
 from stampcard.domain.value import Value

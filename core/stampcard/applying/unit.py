@@ -11,20 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, tuple_
 
 from stampcard.applying.outgoing import send_out
+from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import (
-    CustomerErased,
-    CustomerSeen,
-    CustomEvent,
-    DataRequested,
-    DayCame,
-    Event,
-    OrderSeen,
-    RefundSeen,
-)
+from stampcard.domain.events import DayCame, Event
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
@@ -248,29 +240,18 @@ class Unit:
     def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
         """Keep an applied event with its reasons, as long as the ledger."""
         subject = order.subject if order else f"member:{member}"
-        row = self._event(_impersonal(sourced.event), subject, order.member if order else member, reasons)
+        row = self._row(impersonal(sourced.event), subject, order.member if order else member, reasons)
         self._events.append({**row, "connection": sourced.connection, "delivery": sourced.delivery})
 
     def record_day(self, came: DayCame, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what a day of the calendar paid, and why it did not."""
-        self._events.append(self._event(came, f"member:{member}", member, reasons))
+        self._events.append(self._row(came, f"member:{member}", member, reasons))
 
-    def _event(
+    def _row(
         self, event: Event | DayCame, subject: str, member: str | None, reasons: Sequence[Reason]
     ) -> dict[str, Any]:
-        return {
-            "merchant": self.setting.merchant,
-            "id": self.setting.numbering.next(self.now),
-            "kind": event.__struct_config__.tag,
-            "subject": subject,
-            "member": member,
-            "connection": None,
-            "delivery": None,
-            "occurred_at": to_micros(occurred_at(event)),
-            "applied_at": to_micros(self.now),
-            "body": rows.to_json(event),
-            "reasons": rows.to_json(reasons),
-        }
+        setting = self.setting
+        return event_row(setting.merchant, setting.numbering.next(self.now), self.now, event, subject, member, reasons)
 
     def save(self) -> list[Change]:
         """Write everything that changed; answers what changed for whom."""
@@ -408,23 +389,3 @@ def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str
         "phone_print": sealer.fingerprint(f"phone:{phone}") if phone else None,
         "birthday_print": birthday_print(sealer, merchant, str(birthday)[5:10]) if birthday else None,
     }
-
-
-def occurred_at(event: Event | DayCame) -> datetime:
-    """When the source says it happened."""
-    if isinstance(event, OrderSeen):
-        return event.snapshot.occurred_at
-    return event.refund.occurred_at if isinstance(event, RefundSeen) else event.occurred_at
-
-
-def _impersonal(event: Event) -> Event:
-    """The event as it is kept with the ledger: without what names or describes the person."""
-    if isinstance(event, CustomerSeen):
-        return replace(event, reference="", attributes={})
-    if isinstance(event, CustomEvent):
-        return replace(event, customer="")
-    if isinstance(event, CustomerErased):
-        return replace(event, reference="", emails=(), phones=())
-    if isinstance(event, DataRequested):
-        return replace(event, reference="")
-    return event

@@ -1,0 +1,67 @@
+"""How events are kept: as long as the ledger, and without what names or describes a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from stampcard.clock import to_micros
+from stampcard.domain.decisions import Reason
+from stampcard.domain.events import (
+    CustomerErased,
+    CustomerSeen,
+    CustomEvent,
+    DataRequested,
+    DayCame,
+    Event,
+    OrderSeen,
+    RefundSeen,
+)
+from stampcard.domain.value import replace
+from stampcard.storage import rows
+
+
+def event_row(
+    merchant: str,
+    number: int,
+    now: datetime,
+    event: Event | DayCame,
+    subject: str,
+    member: str | None,
+    reasons: Sequence[Reason],
+) -> dict[str, Any]:
+    """An event that no delivery brought, as a row; whoever knows its delivery adds it."""
+    return {
+        "merchant": merchant,
+        "id": number,
+        "kind": event.__struct_config__.tag,
+        "subject": subject,
+        "member": member,
+        "connection": None,
+        "delivery": None,
+        "occurred_at": to_micros(occurred_at(event)),
+        "applied_at": to_micros(now),
+        "body": rows.to_json(event),
+        "reasons": rows.to_json(reasons),
+    }
+
+
+def occurred_at(event: Event | DayCame) -> datetime:
+    """When the source says it happened."""
+    if isinstance(event, OrderSeen):
+        return event.snapshot.occurred_at
+    return event.refund.occurred_at if isinstance(event, RefundSeen) else event.occurred_at
+
+
+def impersonal(event: Event) -> Event:
+    """The event as it is kept with the ledger: without what names or describes the person."""
+    if isinstance(event, CustomerSeen):
+        return replace(event, reference="", attributes={})
+    if isinstance(event, CustomEvent):
+        return replace(event, customer="")
+    if isinstance(event, CustomerErased):
+        return replace(event, reference="", emails=(), phones=())
+    if isinstance(event, DataRequested):
+        return replace(event, reference="")
+    return event
