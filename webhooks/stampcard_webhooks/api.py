@@ -9,6 +9,7 @@ from aiohttp import web
 
 from stampcard_webhooks import (
     alerts,
+    campaigns,
     chronicling,
     connections,
     deliveries,
@@ -46,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
     *parts.ROUTES,
     *switches.ROUTES,
     *alerts.ROUTES,
+    *campaigns.ROUTES,
 )
 
 

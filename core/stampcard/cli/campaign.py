@@ -8,10 +8,8 @@ from stampcard.cli.invocation import opened, settings_of
 from stampcard.cli.printing import say, show, show_json, show_table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from stampcard.engine.versions import LiveProgram, Programs
-    from stampcard.storage.campaigning import Group
+    from stampcard.storage.campaigning import Group, Standing
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns: how they stand, and what they bring.")
 
@@ -27,11 +25,14 @@ Name = Annotated[
 @app.command("list")
 def list_campaigns(context: typer.Context, json: Json = False) -> None:
     """Show every campaign of the programs that are valid, with what is used of its budgets."""
+    from stampcard.clock import SystemClock
+    from stampcard.storage.campaigning import standings
     from stampcard.storage.programming import load_programs
 
-    merchant = settings_of(context).merchant
+    merchant, now = settings_of(context).merchant, SystemClock().now()
     with opened(settings_of(context)) as database:
-        rows = database.read_now(lambda c: _rows(c, merchant, load_programs(c, merchant)))
+        found = database.read_now(lambda c: standings(c, merchant, load_programs(c, merchant), now))
+    rows = [_standing(one) for one in found]
     if json:
         show_json(rows)
     elif not rows:
@@ -90,26 +91,14 @@ def _named(programs: Programs, name: str) -> tuple[LiveProgram, str]:
     return found[0], campaign
 
 
-def _rows(connection: Connection, merchant: str, programs: Programs) -> list[dict[str, Any]]:
-    from stampcard.clock import SystemClock
-    from stampcard.storage.campaigning import budgets, is_over
-
-    now, rows = SystemClock().now(), []
-    for live in programs.current(now):
-        for name, campaign in live.program.campaigns.items():
-            stopped = f"campaign:{live.name}/{name}" in programs.stopped or not campaign.enabled
-            over = is_over(campaign, now.astimezone(live.program.zone).date())
-            used = budgets(connection, merchant, live, name, now)
-            rows.append(
-                {
-                    "program": live.name,
-                    "name": name,
-                    "state": "stopped" if stopped else "over" if over else "running",
-                    "open": ", ".join(map(str, campaign.during.dates)) if campaign.during else "always",
-                    "budgets": [f"{one.used.normalize():f} of {one.limit} ({one.share} %)" for one in used],
-                }
-            )
-    return rows
+def _standing(one: Standing) -> dict[str, Any]:
+    return {
+        "program": one.program,
+        "name": one.name,
+        "state": one.state,
+        "open": one.open,
+        "budgets": [f"{of.used.normalize():f} of {of.limit} ({of.share} %)" for of in one.budgets],
+    }
 
 
 def _row(group: Group) -> dict[str, Any]:

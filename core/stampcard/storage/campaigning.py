@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select
 
@@ -15,7 +15,7 @@ from stampcard.engine.counting import FINE, key_of
 from stampcard.engine.dating import midnight
 from stampcard.engine.limiting import most_of
 from stampcard.engine.matching import fits, group_of
-from stampcard.engine.versions import Bound, LiveProgram
+from stampcard.engine.versions import Bound, LiveProgram, Programs
 from stampcard.program.campaigns import Campaign
 from stampcard.program.windows import Days
 from stampcard.storage.loading import load_counters
@@ -39,6 +39,16 @@ class Budget(Value, frozen=True):
         return int(self.used * 100 / self.most)
 
 
+class Standing(Value, frozen=True):
+    """How a campaign stands: on which days it is open, and what is used of its budgets."""
+
+    program: str
+    name: str
+    state: Literal["running", "over", "stopped"]
+    open: str
+    budgets: tuple[Budget, ...]
+
+
 class Group(Value, frozen=True):
     """How one group of a campaign's members did while it was open; `spend` after refunds, in the program's money."""
 
@@ -52,6 +62,25 @@ class Group(Value, frozen=True):
     def spend_each(self) -> Decimal:
         """For each member."""
         return self.spend / self.members if self.members else Decimal(0)
+
+
+def standings(connection: Connection, merchant: str, programs: Programs, now: datetime) -> list[Standing]:
+    """Every campaign of the programs that are valid."""
+    found = []
+    for live in programs.current(now):
+        today = now.astimezone(live.program.zone).date()
+        for name, campaign in live.program.campaigns.items():
+            stopped = not campaign.enabled or f"campaign:{live.name}/{name}" in programs.stopped
+            found.append(
+                Standing(
+                    program=live.name,
+                    name=name,
+                    state="stopped" if stopped else "over" if is_over(campaign, today) else "running",
+                    open=", ".join(map(str, campaign.during.dates)) if campaign.during else "always",
+                    budgets=tuple(budgets(connection, merchant, live, name, now)),
+                )
+            )
+    return found
 
 
 def budgets(connection: Connection, merchant: str, live: LiveProgram, name: str, now: datetime) -> list[Budget]:
