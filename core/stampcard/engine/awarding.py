@@ -306,7 +306,7 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
         return
     policy = live.program.wallets[award.wallet].refunds.policy
     about = About(occurred_at=_placed_at(order), now=draft.world.now)
-    dates = draft.lifetime(live, _any_offer(live, award), about.occurred_at)
+    dates = draft.lifetime(live, live.offers[award.rule], about.occurred_at)
     award = replace(award, charges=given_back(award.program, award, draft.counters))
     wallet, after, entries = bring_to(draft.wallet(award.member, award.wallet), award, 0, policy, dates, about)
     draft.keep(wallet, *entries)
@@ -321,10 +321,6 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
             program=award.program,
         )
     )
-
-
-def _any_offer(live: LiveProgram, award: Award) -> Offer:
-    return next(true.offer for of in live.verdicts.values() for true, _ in of if true.offer.rule.id == award.rule)
 
 
 def _placed_at(order: Order) -> datetime:
