@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from stampcard.app import Application
     from stampcard.applying.setting import Setting
+    from stampcard_webhooks.chronicling import HappeningView
 
 T = TypeVar("T")
 
@@ -56,9 +57,14 @@ def timeline(
     if json:
         show_json(page.model_dump(mode="json"))
         return
-    show_table([("AT", "KIND", "WHAT"), *((item.at, item.kind, item.words) for item in page.items)])
+    show_table([("AT", "KIND", "WHAT"), *((item.at, item.kind, _what(item)) for item in page.items)])
     if page.next:
         say(f"There is more: stampcard member timeline {member} --cursor {page.next}")
+
+
+def _what(item: HappeningView) -> str:
+    """What happened, and why it paid nothing; what it paid stands in the entries beside it."""
+    return " ".join([item.words, *(reason.words for reason in item.reasons if reason.outcome != "paid")])
 
 
 def _read(context: typer.Context, named: str, work: Callable[[Connection, Setting, str, datetime], T]) -> T:

@@ -1,10 +1,17 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from typer.testing import Result
 
+from stampcard.applying.requests import Answer, record_event
+from stampcard.applying.unit import Unit
+from stampcard.cli.acting import act
+from stampcard.clock import SystemClock
+from stampcard.domain.events import CustomEvent
+from stampcard.settings import load_settings
 from stampcard.storage.database import Database
 from stampcard.storage.tables import push
 
@@ -121,3 +128,23 @@ def test_a_members_time_is_listed_newest_first_a_page_at_a_time(run: Run, data: 
     said = run("member", "timeline", "shop:7", "--limit", "1")
     assert "1.00 points added by hand: second" in said.stdout
     assert "stampcard member timeline shop:7 --cursor " in said.stderr
+
+
+def test_a_members_time_says_why_an_event_paid_nothing(run: Run, join: Join, installed: Path) -> None:
+    ann = join("7")
+    (installed / "program.yaml").write_text(
+        "program: main\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {points: {scale: 2}}\n"
+        "rules: [{id: review, on: review, when: event.data.stars >= 3, award: 5}]\n"
+    )
+    run("program", "apply", "program.yaml")
+
+    def work(unit: Unit) -> Answer:
+        event = CustomEvent(name="review", customer="7", key="r1", occurred_at=SystemClock().now(), data={"stars": 1})
+        return Answer(status=200, body={"member": record_event(unit, event, "shop")})
+
+    assert act(load_settings(), work).body == {"member": ann}
+
+    (line,) = (one for one in run("member", "timeline", ann).stdout.splitlines() if "custom_event" in one)
+    assert line.endswith(
+        "Event 'review' of 'shop'. Rule 'review' does not apply: its condition is not true: event.data.stars >= 3."
+    )
