@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, select, text
 
-from stampcard.storage import migrating
+from stampcard.clock import to_micros
+from stampcard.domain.orders import state_of
+from stampcard.storage import migrating, rows
 from stampcard.storage.database import Database
-from stampcard.storage.tables import metadata, push
+from stampcard.storage.tables import membership, metadata, order_state, push
+from stampcard.testing.building import NOON, order, refund
 
 
 def test_the_migrated_tables_are_the_tables_as_written(database: Database) -> None:
@@ -57,6 +61,39 @@ def test_an_older_shape_is_brought_up_with_what_it_holds(tmp_path: Path) -> None
     (row,) = database.read_now(lambda connection: connection.execute(select(push)).all())
     assert (row.wanted, row.due_at, row.since) == (2, 7, 0)
     database.close()
+
+
+def test_orders_and_memberships_of_before_are_known_to_history_and_to_the_calendar(database: Database) -> None:
+    paid = state_of(order(10, at=NOON), [refund("R", money=4, at=NOON)])
+    unpaid = state_of(order(10, at=NOON, paid=False), ())
+    late = to_micros(datetime(2026, 3, 10, 23, 30, tzinfo=UTC))
+
+    def make(connection: Connection) -> None:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        command.upgrade(migrating._config(connection), "0002")
+        shape = MetaData()
+        order_states, memberships, versions = (
+            Table(name, shape, autoload_with=connection) for name in ("order_state", "membership", "program_version")
+        )
+        row = {"merchant": "main", "source": "shop", "first_seen_at": 1, "updated_at": 1}
+        states = {"A": paid, "B": unpaid}
+        connection.execute(
+            insert(order_states), [{**row, "reference": name, "state": rows.to_json(of)} for name, of in states.items()]
+        )
+        connection.execute(
+            insert(memberships), {"merchant": "main", "member": "m_1", "program": "main", "joined_at": late}
+        )
+        version = {"merchant": "main", "program": "main", "number": 1, "valid_from": 0, "created_at": 0}
+        connection.execute(insert(versions), {**version, "source": "timezone: Europe/Berlin"})
+
+    database.write_now(make)
+    migrating.upgrade(database)
+
+    kept = database.read_now(lambda connection: connection.execute(select(order_state).order_by("reference")).all())
+    assert [(row.occurred_at, row.spend, row.currency) for row in kept] == [(to_micros(NOON), 60000, "EUR"), (0, 0, "")]
+    (member,) = database.read_now(lambda connection: connection.execute(select(membership)).all())
+    assert member.anniversary == "03-11"
 
 
 def test_upgrading_twice_changes_nothing_and_copies_nothing(database: Database) -> None:

@@ -1,15 +1,26 @@
 """Counters, switches, jobs; what awards, lots, debits and orders keep for limits, waiting and history"""
 
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import msgspec
 import sqlalchemy as sa
 from alembic import op
+from ruamel.yaml import YAML
+
+from stampcard.clock import to_micros
+from stampcard.domain.orders import OrderState
+from stampcard.engine.counting import FINE
+from stampcard.engine.describing import purchase_of
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+#: Rows that are filled in at once.
+CHUNK = 1_000
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -54,6 +65,8 @@ def upgrade() -> None:
     op.create_index("ix_membership_anniversary", "membership", ["merchant", "program", "anniversary", "member"])
     op.drop_index("ix_order_state_member", "order_state")
     op.create_index("ix_order_state_member", "order_state", ["merchant", "member", "occurred_at"])
+    _fill_orders(op.get_bind())
+    _fill_anniversaries(op.get_bind())
 
 
 def _create(table: str, keys: list[sa.Column[Any]], columns: list[sa.Column[Any]]) -> None:
@@ -66,3 +79,59 @@ def _create(table: str, keys: list[sa.Column[Any]], columns: list[sa.Column[Any]
         sa.PrimaryKeyConstraint(*names, name=op.f(f"pk_{table}")),
         sqlite_strict=True,
     )
+
+
+def _fill_orders(connection: sa.Connection) -> None:
+    """What conditions read of a member's past; whoever applies orders has to read every stored state anyway."""
+    keys = ("merchant", "source", "reference")
+    table = sa.table("order_state", *(sa.column(name) for name in (*keys, "state", "occurred_at", "spend", "currency")))
+    place = sa.tuple_(*(table.c[name] for name in keys))
+    known = sa.and_(*(table.c[name] == sa.bindparam(f"the_{name}") for name in keys))
+    decoder = msgspec.json.Decoder(OrderState)
+    after: tuple[str, ...] = ("", "", "")
+    while rows := connection.execute(
+        sa.select(*(table.c[name] for name in (*keys, "state"))).where(place > after).order_by(*keys).limit(CHUNK)
+    ).all():
+        after = tuple(rows[-1][:3])
+        found = [(row[:3], purchase_of(decoder.decode(row.state))) for row in rows]
+        values = [
+            {
+                **{f"the_{name}": value for name, value in zip(keys, key, strict=True)},
+                "occurred_at": to_micros(purchase.occurred_at),
+                "spend": int(purchase.spend * FINE),
+                "currency": purchase.currency,
+            }
+            for key, purchase in found
+            if purchase is not None
+        ]
+        if values:
+            connection.execute(sa.update(table).where(known), values)
+
+
+def _fill_anniversaries(connection: sa.Connection) -> None:
+    """Month and day of joining in the zone that the program has by now."""
+    version = sa.table("program_version", *map(sa.column, ("merchant", "program", "number", "source")))
+    texts = connection.execute(sa.select(version).order_by(version.c.number))
+    zones = {(row.merchant, row.program): ZoneInfo(YAML(typ="safe", pure=True).load(row.source)["timezone"]) for row in texts}
+    keys = ("merchant", "member", "program")
+    table = sa.table("membership", *map(sa.column, (*keys, "joined_at", "anniversary")))
+    known = sa.and_(*(table.c[name] == sa.bindparam(f"the_{name}") for name in keys))
+    place = sa.tuple_(*(table.c[name] for name in keys))
+    after: tuple[str, ...] = ("", "", "")
+    columns = [table.c[name] for name in (*keys, "joined_at")]
+    while rows := connection.execute(
+        sa.select(*columns).where(place > after).order_by(*keys).limit(CHUNK)
+    ).all():
+        after = tuple(rows[-1][:3])
+        values = [
+            {
+                **{f"the_{name}": getattr(row, name) for name in keys},
+                "anniversary": f"{_joined(row.joined_at, zones.get((row.merchant, row.program))):%m-%d}",
+            }
+            for row in rows
+        ]
+        connection.execute(sa.update(table).where(known), values)
+
+
+def _joined(micros: int, zone: ZoneInfo | None) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, zone or UTC)
