@@ -135,9 +135,7 @@ def _days(connection: Connection, merchant: str, today: date, now: datetime) -> 
 def _programs(connection: Connection, merchant: str, day: date) -> set[str]:
     """The programs that paid on a day."""
     prefix = _job_name(day, "")
-    statement = select(job.c.name).where(
-        job.c.merchant == merchant, job.c.name > prefix, job.c.name < prefix + "\U0010ffff"
-    )
+    statement = select(job.c.name).where(job.c.merchant == merchant, job.c.name.startswith(prefix, autoescape=True))
     return {name.removeprefix(prefix) for name in connection.execute(statement).scalars()}
 
 

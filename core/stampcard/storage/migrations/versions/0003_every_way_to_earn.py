@@ -112,16 +112,16 @@ def _fill_anniversaries(connection: sa.Connection) -> None:
     """Month and day of joining in the zone that the program has by now."""
     version = sa.table("program_version", *map(sa.column, ("merchant", "program", "number", "source")))
     texts = connection.execute(sa.select(version).order_by(version.c.number))
-    zones = {(row.merchant, row.program): ZoneInfo(YAML(typ="safe", pure=True).load(row.source)["timezone"]) for row in texts}
+    zones = {
+        (row.merchant, row.program): ZoneInfo(YAML(typ="safe", pure=True).load(row.source)["timezone"]) for row in texts
+    }
     keys = ("merchant", "member", "program")
     table = sa.table("membership", *map(sa.column, (*keys, "joined_at", "anniversary")))
     known = sa.and_(*(table.c[name] == sa.bindparam(f"the_{name}") for name in keys))
     place = sa.tuple_(*(table.c[name] for name in keys))
     after: tuple[str, ...] = ("", "", "")
     columns = [table.c[name] for name in (*keys, "joined_at")]
-    while rows := connection.execute(
-        sa.select(*columns).where(place > after).order_by(*keys).limit(CHUNK)
-    ).all():
+    while rows := connection.execute(sa.select(*columns).where(place > after).order_by(*keys).limit(CHUNK)).all():
         after = tuple(rows[-1][:3])
         values = [
             {
