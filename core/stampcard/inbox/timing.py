@@ -22,7 +22,7 @@ from stampcard.engine.versions import LiveProgram
 from stampcard.engine.wording import alert_words
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
-from stampcard.storage.alerting import look
+from stampcard.storage.alerting import look, tell
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
 from stampcard.storage.jobs import begin_job, move_job
@@ -118,10 +118,12 @@ class Timer:
     async def _look(self, now: datetime) -> None:
         """Tell what somebody should know of the day."""
         setting, names = self._around.setting, tuple(self._around.connections)
-        new = await self._database.write(
-            lambda connection: look(connection, setting.merchant, setting.numbering, names, now)
-        )
-        for alert in new:
+        seen = await self._database.read(lambda connection: look(connection, setting.merchant, names, now))
+        if seen.alerts or seen.counts:
+            await self._database.write(
+                lambda connection: tell(connection, setting.merchant, setting.numbering, seen, now)
+            )
+        for alert in seen.alerts:
             log.warning("alert", kind=alert.kind, words=alert_words(alert))
 
     async def _keep_calendar(self, now: datetime) -> None:

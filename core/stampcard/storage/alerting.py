@@ -67,20 +67,37 @@ def list_alerts(
     return [Told(number=row.id, at=from_micros(row.applied_at), alert=_ALERT.decode(row.body)) for row in found]
 
 
-def look(
-    connection: Connection, merchant: str, numbering: Numbering, connections: Collection[str], now: datetime
-) -> list[Alert]:
-    """Look at the day, tell what was not told yet, and answer it. Days are those of UTC here."""
+class Seen(Value, frozen=True):
+    """What a look at the day found: alerts that were not told yet, and counts to compare later days with, by name."""
+
+    alerts: tuple[Alert, ...]
+    counts: Mapping[str, int]
+
+
+def look(connection: Connection, merchant: str, connections: Collection[str], now: datetime) -> Seen:
+    """Look at the day and the one before; writes nothing, since a day may be long. Days are those of UTC here."""
     today = now.astimezone(UTC).date()
     told = {one.alert for one in list_alerts(connection, merchant, since=_start(today), limit=1000)}
     known = {(one.kind, one.scope, one.period) for one in told}
+    counts, unusual = _yesterday(connection, merchant, today - _DAY)
     new = [
         alert
-        for alert in (*_days(connection, merchant, today, now), *_today(connection, merchant, connections, today, now))
+        for alert in (*unusual, *_today(connection, merchant, connections, today, now))
         if (alert.kind, alert.scope, alert.period) not in known
     ]
-    saving.insert(connection, "event", [alert_row(merchant, numbering.next(now), alert, now) for alert in new])
-    return new
+    return Seen(alerts=tuple(new), counts=counts)
+
+
+def tell(connection: Connection, merchant: str, numbering: Numbering, seen: Seen, now: datetime) -> None:
+    """Write down what a look found."""
+    alerts = [alert_row(merchant, numbering.next(now), alert, now) for alert in seen.alerts]
+    saving.insert(connection, "event", alerts)
+    at = to_micros(now)
+    counted = [
+        {"merchant": merchant, "name": name, "done": count, "total": count, "started_at": at, "ended_at": at}
+        for name, count in seen.counts.items()
+    ]
+    saving.insert_new(connection, "job", counted)
 
 
 def _today(
@@ -98,38 +115,22 @@ def _heard(connection: Connection, merchant: str, name: str, since: datetime, un
     return bool(connection.execute(select(exists().where(*mine, *between))).scalar())
 
 
-def _days(connection: Connection, merchant: str, today: date, now: datetime) -> Iterator[Alert]:
-    """Count yesterday once, and compare it with the days before."""
-    yesterday = today - _DAY
+def _yesterday(connection: Connection, merchant: str, yesterday: date) -> tuple[dict[str, int], list[Alert]]:
+    """Count the day once, and compare it with the days before."""
     marker = _job_name(yesterday)
-    if connection.execute(select(job.c.name).where(job.c.merchant == merchant, job.c.name == marker)).first():
-        return
+    if _amounts(connection, merchant, [marker]):
+        return {}, []
     points = _paid(connection, merchant, yesterday)
-    counted = {marker: 0, **{_job_name(yesterday, program): paid for program, paid in points.items()}}
-    saving.insert_new(
-        connection,
-        "job",
-        [
-            {
-                "merchant": merchant,
-                "name": name,
-                "done": paid,
-                "total": paid,
-                "started_at": to_micros(now),
-                "ended_at": to_micros(now),
-            }
-            for name, paid in counted.items()
-        ],
-    )
     before = [yesterday - _DAY * ago for ago in range(1, LOOK_BACK + 1)]
-    wanted = [_job_name(day) for day in before]
-    looked = _amounts(connection, merchant, wanted)
+    looked = _amounts(connection, merchant, [_job_name(day) for day in before])
+    alerts = []
     for program in sorted(points.keys() | _programs(connection, merchant, yesterday - _DAY)):
         paid = _amounts(connection, merchant, [_job_name(day, program) for day in before])
-        days = [paid.get(_job_name(day, program), 0) for day in before if _job_name(day) in looked]
+        days = [paid.get(_job_name(day, program), 0) if _job_name(day) in looked else None for day in before]
         alert = day_alert(program, yesterday, points.get(program, 0), days)
         if alert is not None:
-            yield alert
+            alerts.append(alert)
+    return {marker: 0, **{_job_name(yesterday, program): paid for program, paid in points.items()}}, alerts
 
 
 def _programs(connection: Connection, merchant: str, day: date) -> set[str]:

@@ -20,13 +20,15 @@ DAY = date(2026, 3, 20)
         (34, [100] * 7, None),
         (1000, [100] * 6, None),  # too few days are known
         (1000, [0] * 28, None),  # nothing is usual yet
-        (0, [100, 100, 100, 100, 100, 100, 0] * 4, None),  # one day of each week is quiet
-        (900, [100, 100, 100, 100, 100, 100, 1000] * 4, None),  # one is busy
+        (0, [100, 100, 100, 100, 100, 100, 0] * 4, None),  # this day of the week is quiet
+        (900, [100, 100, 100, 100, 100, 100, 1000] * 4, None),  # it is busy
+        (0, [100, 100, 100, 0, 100, 100, 100] * 4, 0),  # another day of the week is quiet
+        (1000, [100] * 6 + [None] + [100] * 6, None),  # no day like it is known
         (0, [100] * 28, 0),
     ],
 )
 def test_a_day_is_told_when_it_lies_far_off_and_none_of_the_days_before_did(
-    points: int, before: list[int], share: int | None
+    points: int, before: list[int | None], share: int | None
 ) -> None:
     alert = day_alert("main", DAY, points, before)
     assert (alert and alert.share) == share

@@ -14,13 +14,14 @@ from stampcard.applying import requests
 from stampcard.applying.deliveries import Prepared
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
-from stampcard.domain.decisions import Change
+from stampcard.domain.decisions import Alert, Change
 from stampcard.domain.events import DayCame
 from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection
 from stampcard.inbox import timing
 from stampcard.inbox.timing import Timer
 from stampcard.program.reading import read_program
+from stampcard.storage.alerting import list_alerts
 from stampcard.storage.chronicling import Heard, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.jobs import load_job
@@ -135,6 +136,25 @@ async def test_what_a_day_paid_or_why_it_did_not_stands_among_what_happened(
 
     (day,) = (one.what for one in happened if isinstance(one.what, Heard) and isinstance(one.what.event, DayCame))
     assert [(reason.rule, reason.code) for reason in day.reasons] == [("party", "condition")]
+
+
+async def test_somebody_is_told_within_the_hour_of_a_day_that_paid_nothing(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, PROGRAM)
+    await shop.timer.tick()
+    for day in range(9):
+        shop.join(str(day))  # each is welcomed with 10 points
+        shop.clock.advance(timedelta(days=1))
+        await shop.timer.tick()
+    assert not database.read_now(lambda connection: list_alerts(connection, "main"))
+
+    shop.clock.advance(timedelta(days=1))
+    await shop.timer.tick()
+    await shop.timer.tick()
+
+    (told,) = database.read_now(lambda connection: list_alerts(connection, "main"))
+    assert told.alert == Alert(kind="unusual_day", program="main", period="2026-03-19", share=0)
 
 
 async def test_days_that_passed_while_nothing_ran_are_paid_by_the_next_process(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert
 
 from stampcard.domain.decisions import Alert, Reason
 from stampcard.storage import rows, saving
-from stampcard.storage.alerting import list_alerts, look
+from stampcard.storage.alerting import list_alerts, look, tell
 from stampcard.storage.database import Database
 from stampcard.storage.numbering import Numbering, number_at
 from stampcard.storage.tables import inbox, push
@@ -41,7 +41,9 @@ def heard(connection: Connection, at: datetime) -> None:
 
 
 def looked(database: Database, now: datetime, connections: tuple[str, ...] = ("shop",)) -> list[Alert]:
-    return database.write_now(lambda connection: look(connection, "main", Numbering(1), connections, now))
+    seen = database.read_now(lambda connection: look(connection, "main", connections, now))
+    database.write_now(lambda connection: tell(connection, "main", Numbering(1), seen, now))
+    return list(seen.alerts)
 
 
 def test_a_day_that_pays_three_times_as_much_as_usual_is_told_once(database: Database) -> None:
