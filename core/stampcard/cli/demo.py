@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 REFRESH, LINE = 0.25, 2.0
 #: How long (seconds) the last pushes may take after the last webhook.
 SETTLING = 120.0
+#: How long (seconds) the shop may take to end when it is stopped.
+ENDING = 5.0
 
 
 def demo(
@@ -87,7 +89,8 @@ async def _trade(console: Console, demonstration: Demonstration, orders: int, ra
         await (_watch if console.is_terminal else _report)(console, demonstration, work)
     finally:
         work.cancel()
-        await asyncio.wait([work])
+        # What is deaf to that is cancelled once more when the loop ends.
+        await asyncio.wait([work], timeout=ENDING)
     work.result()
 
 
