@@ -79,7 +79,9 @@ def test_a_vendor_that_nobody_can_simulate_is_named() -> None:
 
 
 def test_ctrl_c_ends_the_demo_with_one_clean_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-P", "-c", "from stampcard.cli.main import run; run()", "demo", "--rate", "1"]
+    # Whoever runs tests in the background lets them ignore Ctrl-C; at a terminal nobody does.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-P", "-c", f"{heard}from stampcard.cli.main import run; run()", "demo", "--rate", "1"]
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(  # noqa: S603 - our own interpreter and program
         command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
