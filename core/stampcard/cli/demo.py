@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 REFRESH, LINE = 0.25, 2.0
 #: How long (seconds) the last pushes may take after the last webhook.
 SETTLING = 120.0
-#: How long (seconds) the shop may take to end when it is stopped.
-ENDING = 5.0
 
 
 def demo(
@@ -89,8 +87,7 @@ async def _trade(console: Console, demonstration: Demonstration, orders: int, ra
         await (_watch if console.is_terminal else _report)(console, demonstration, work)
     finally:
         work.cancel()
-        # What is deaf to that is cancelled once more when the loop ends.
-        await asyncio.wait([work], timeout=ENDING)
+        await asyncio.wait([work])
     work.result()
 
 
