@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 
@@ -64,7 +65,10 @@ def measure(scale: Scale) -> Iterator[Figure]:
     with ExitStack() as stack:
         databases = {size: stack.enter_context(samples.database()) for size in (scale.few_members, scale.members)}
         entries = [_grow(database, members, key) for members, database in databases.items()]
-        for _ in range(scale.rounds):
+        os.sync()
+        for members, database in databases.items():
+            _per_event(database, members, scale.grown_orders, key)  # the first touch of a cold file is not told
+        for _ in range(scale.grown_rounds):
             small, large = (
                 _per_event(database, members, scale.grown_orders, key) for members, database in databases.items()
             )

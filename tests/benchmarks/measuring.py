@@ -19,6 +19,7 @@ class Scale(Value, frozen=True):
     members: int = 100_000
     few_members: int = 10_000
     grown_orders: int = 2_000
+    grown_rounds: int = 9
 
 
 FULL = Scale()
@@ -34,4 +35,5 @@ QUICK = Scale(
     members=10_000,
     few_members=1_000,
     grown_orders=600,
+    grown_rounds=1,
 )

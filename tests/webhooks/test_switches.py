@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy import select
 from stampcard.app import Application
 from stampcard.domain.events import OrderSeen
 from stampcard.errors import PluginSuspended
+from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.switching import stop
 from stampcard.storage.tables import event
 from stampcard.testing.building import order
@@ -135,7 +135,7 @@ async def test_an_order_keeps_for_good_what_was_stopped_when_it_was_first_decide
 
     assert await points(served) == 57
     told = await served.read(select(event.c.reasons).where(event.c.subject == "order:shop:meanwhile"))
-    assert {reason["code"] for row in told for reason in json.loads(row.reasons)} == {"stopped"}
+    assert {reason.code for row in told for reason in unpack_reasons(row.reasons)} == {"stopped"}
 
 
 async def test_another_process_keeps_to_a_switch(serve: Any, new_postgresql: Callable[[], str]) -> None:

@@ -20,6 +20,7 @@ from stampcard.domain.events import (
 )
 from stampcard.domain.value import replace
 from stampcard.storage import rows
+from stampcard.storage.packing import pack_reasons
 
 
 def event_row(
@@ -43,7 +44,7 @@ def event_row(
         "occurred_at": to_micros(occurred_at(event)),
         "applied_at": to_micros(now),
         "body": rows.to_json(event),
-        "reasons": rows.to_json(reasons),
+        "reasons": pack_reasons(reasons),
     }
 
 

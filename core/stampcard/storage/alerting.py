@@ -10,12 +10,13 @@ import msgspec
 from sqlalchemy import Connection, exists, select
 
 from stampcard.clock import from_micros, to_micros
-from stampcard.domain.decisions import Alert, Reason
+from stampcard.domain.decisions import Alert
 from stampcard.domain.value import Value
 from stampcard.engine.alarming import LOOK_BACK, day_alert, dead_alert, silence_alert
 from stampcard.storage import rows, saving
 from stampcard.storage.depths import load_depths
 from stampcard.storage.numbering import Numbering, number_at
+from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.tables import event, inbox, job
 
 #: The subject of every alert: they are found by it.
@@ -24,7 +25,6 @@ CHUNK = 5_000
 _DAY = timedelta(days=1)
 
 _ALERT = msgspec.json.Decoder(Alert)
-_REASONS = msgspec.json.Decoder(tuple[Reason, ...])
 
 
 class Told(Value, frozen=True):
@@ -157,7 +157,7 @@ def _paid(connection: Connection, merchant: str, day: date) -> dict[str, int]:
     while chunk := connection.execute(statement.where(event.c.id > place).order_by(event.c.id).limit(CHUNK)).all():
         place = chunk[-1].id
         for row in chunk:
-            for reason in _REASONS.decode(row.reasons):
+            for reason in unpack_reasons(row.reasons):
                 if reason.granted:
                     found[reason.program] = found.get(reason.program, 0) + reason.granted
     return found

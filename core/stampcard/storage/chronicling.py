@@ -16,6 +16,7 @@ from stampcard.domain.ledger import Entry
 from stampcard.domain.value import Value
 from stampcard.engine.world import Order
 from stampcard.storage import rows
+from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.tables import entry, event, membership, order_state
 
 #: Of what happened at the same moment, what comes first.
@@ -24,7 +25,6 @@ JOINED, ORDERED, HEARD, BOOKED = range(4)
 _UNTOLD = ("order_seen", "alert")
 
 _EVENT = msgspec.json.Decoder(Event | DayCame)
-_REASONS = msgspec.json.Decoder(tuple[Reason, ...])
 
 
 class Place(NamedTuple):
@@ -138,7 +138,7 @@ def _heard(row: Row[Any]) -> Happening:
         event=_EVENT.decode(row.body),
         subject=row.subject,
         connection=row.connection,
-        reasons=_REASONS.decode(row.reasons),
+        reasons=unpack_reasons(row.reasons),
     )
     place = Place(row.occurred_at, HEARD, number=row.id)
     return Happening(place=place, recorded_at=from_micros(row.applied_at), what=heard)

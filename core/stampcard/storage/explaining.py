@@ -6,7 +6,6 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Row, select
 
 from stampcard.clock import from_micros
@@ -17,13 +16,12 @@ from stampcard.domain.wallets import Lot
 from stampcard.engine.settling import settle
 from stampcard.engine.world import Order
 from stampcard.storage.loading import load_awards, load_wallets
+from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.rows import order_of
 from stampcard.storage.tables import event, lot, order_state
 
 #: So many of an order's newest events are told.
 MOST_EVENTS = 100
-
-_REASONS = msgspec.json.Decoder(tuple[Reason, ...])
 
 
 class Told(Value, frozen=True):
@@ -114,5 +112,5 @@ def _told(row: Row[Any]) -> Told:
         applied_at=from_micros(row.applied_at),
         connection=row.connection,
         delivery=row.delivery,
-        reasons=_REASONS.decode(row.reasons),
+        reasons=unpack_reasons(row.reasons),
     )

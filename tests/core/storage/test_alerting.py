@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection, insert
 
 from stampcard.domain.decisions import Alert, Reason
-from stampcard.storage import rows, saving
+from stampcard.storage import saving
 from stampcard.storage.alerting import list_alerts, look, tell
 from stampcard.storage.database import Database
 from stampcard.storage.numbering import Numbering, number_at
+from stampcard.storage.packing import pack_reasons
 from stampcard.storage.tables import inbox, push
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -29,7 +30,7 @@ def granted(connection: Connection, at: datetime, points: int) -> None:
         "occurred_at": 0,
         "applied_at": 0,
         "body": "{}",
-        "reasons": rows.to_json(reasons),
+        "reasons": pack_reasons(reasons),
     }
     saving.insert(connection, "event", [row])
 
