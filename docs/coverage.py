@@ -18,10 +18,12 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel
 
 from stampcard.program.campaigns import Campaign, Ending, Group
+from stampcard.program.combinations import Stacking
 from stampcard.program.events import BUILT_IN_EVENTS, REPORTED
 from stampcard.program.history import HISTORY
 from stampcard.program.lifetimes import ENDS
 from stampcard.program.model import Program
+from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.wallets import RefundTerms, WalletTerms
 from stampcard.program.windows import During
@@ -43,6 +45,10 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("who", Who),
     ("groups", Group),
     ("campaigns", Campaign),
+    ("stacking", Stacking),
+    ("rewards", Reward),
+    ("rewards.prices", PriceOption),
+    ("rewards.values", GiftOption),
 )
 
 _EXPIRY = {
@@ -78,6 +84,23 @@ _AWARDS = {
     "per item": r"per item",
     "multiplier": r"award: x\d",
     "formula": r"award: formula",
+    "a reward itself": r"award: reward",
+}
+_GIFTS = {
+    "money off": r"gives: \d+ EUR off",
+    "percent off": r"gives: \d+ % off",
+    "percent off, capped": r"% off, at most",
+    "free shipping": r"gives: free shipping",
+    "a free product": r"gives: free product",
+    "a free product with its worth": r"free product, worth",
+    "a gift card": r"gives: gift card",
+    "store credit": r"gives: store credit",
+    "cash": r"gives: cash",
+    "an experience": r"gives: experience",
+    "merchandise": r"gives: merchandise",
+    "points to another wallet": r"gives: \d+ to ",
+    "a choice": r"choice of",
+    "a plugin's kind": r"gives: custom",
 }
 #: Short forms, by field; every other field is known by its type.
 FORMS: Mapping[str, Mapping[str, str]] = {
@@ -110,23 +133,55 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "accept_late": {"days": r"accept_late"},
     "ending": {"the last days": r"last_earn"},
     "when": {"a condition": r"when: "},
+    "gives": _GIFTS,
+    "price": {"points": r"price: \d", "formula": r"price: formula"},
+    "valid": {
+        "none": r"valid: none",
+        "days": r"valid: \d+ days",
+        "months": r"valid: \d+ months",
+        "years": r"valid: \d+ years",
+        "rounded": r"valid: '1 month, end of",
+        "on days of the year": r"valid: on \d\d-\d\d",
+    },
+    "by": {
+        "shop": r"\bshop: \{name: Five, gives: 5 EUR off|by: shop",
+        "a connection": r"by: till",
+        "own": r"by: own",
+        "pool": r"by: pool",
+        "manual": r"by: manual",
+    },
+    "minimum": {"money": r"minimum: \d+ EUR"},
+    "hold": {"none": r"hold: none", "a time": r"hold: \d days"},
 }
 #: Sections of their own, and what only names things.
 _STRUCTURE = frozenset(
-    {"wallets", "rules", "groups", "campaigns", "refunds", "base", "values", "during", "who", "audience"}
+    {
+        "wallets",
+        "rules",
+        "groups",
+        "campaigns",
+        "stacking",
+        "rewards",
+        "refunds",
+        "base",
+        "values",
+        "prices",
+        "during",
+        "who",
+        "audience",
+    }
 )
-_WITHOUT_EFFECT = frozenset({"name"})
-#: What the specification has and this version has not: it needs tiers, segments, rewards, consent, referrals,
+_WITHOUT_EFFECT = frozenset({"name", "description"})
+#: What the specification has and this version has not: it needs tiers, segments, consent, referrals,
 #: challenges or messages. Later versions only shorten it.
 LATER = (
-    "award: a reward itself",
     "who: segment, tier",
     "on: referral, message reaction",
     "conditions: segments, consent, redemptions, message engagement, tiers other than the empty one",
     "limits: discount value",
     "refunds: tier progress, challenge progress, referral rewards",
     "time: automatic rewards and tiers in the midnight order; expiry by tier",
-    "switches: reward, message",
+    "switches: message",
 )  # fmt: skip
 
 

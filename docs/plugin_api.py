@@ -28,7 +28,13 @@ GROUPS = {
     "Webhooks": ("plugin.requests", "plugin.signatures"),
     "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders"),
     "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),
-    "Members, points and awards": ("domain.members", "domain.wallets", "domain.awards", "domain.decisions"),
+    "Members, points and awards": (
+        "domain.members",
+        "domain.wallets",
+        "domain.awards",
+        "domain.decisions",
+        "domain.rewards",
+    ),
     "Errors": ("errors",),
 }
 #: What can carry no docstring of its own: the module that it belongs to, and its sentence.
@@ -36,9 +42,12 @@ BARE = {
     "API_VERSION": ("plugin.manifest", f"Major and minor version of the plugin API: `{plugin.API_VERSION}`."),
     "hookimpl": ("plugin.hookspecs", "The decorator that marks a function as the implementation of the hook it is named after."),
     "Event": ("domain.events", ""),
+    "Feature": ("plugin.capabilities", "The name of something that a fulfilment may be able to enforce of a voucher, or to do with it later."),
     "Fetch": ("plugin.capabilities", "An async function that reads the records of several `Refetch` and gives each as a `Delivery`."),
     "Lookup": ("plugin.outcomes", ""),
     "Outcome": ("plugin.outcomes", ""),
+    "RewardKind": ("domain.rewards", "The name of a kind of reward, such as `amount_off` or `gift_card`."),
+    "StackGroup": ("domain.rewards", "How a code goes with others: `always`, `common` or `never`."),
 }  # fmt: skip
 
 

@@ -108,6 +108,7 @@ def make_setting(sealer: Sealer, programs: Programs) -> Setting:
         plugins={},
         active=frozenset({"shop"}),
         fetching=frozenset({"shop"}),
+        fulfilling={},
         coalesce=timedelta(0),
         longest=timedelta(0),
     )

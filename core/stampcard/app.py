@@ -19,6 +19,7 @@ from stampcard.applying.setting import Setting
 from stampcard.clock import EPOCH, Clock, SystemClock
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
+from stampcard.domain.rewards import ACTIONS
 from stampcard.errors import ConfigurationError, Unavailable
 from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import Connection, Resources, connect_all, disconnect_all
@@ -151,6 +152,11 @@ class Application:
                 for name, one in self.connections.items()
                 if one.capabilities and one.capabilities.fetch is not None
             ),
+            fulfilling={
+                name: frozenset(one.capabilities.fulfil.kinds)
+                for name, one in self.connections.items()
+                if one.capabilities and one.capabilities.fulfil is not None
+            },
             coalesce=timedelta(seconds=settings.deliver.coalesce),
             longest=timedelta(seconds=settings.deliver.longest),
         )
@@ -163,7 +169,7 @@ class Application:
         for name, connection in self.connections.items():
             if connection.capabilities is None:
                 continue
-            if connection.capabilities.sinks:
+            if connection.sinks:
                 self.dispatchers[name] = Dispatcher(
                     self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent
                 )
@@ -251,6 +257,7 @@ class Application:
             plugins={},
             active=nothing,
             fetching=nothing,
+            fulfilling={},
         )
 
     async def _targets_of(self, merchant: str) -> Mapping[str, tuple[str, ...]]:
@@ -298,7 +305,10 @@ class Application:
         """Tell everybody who wants to know what a committed unit of work changed."""
         for change in changes:
             for kind in change.kinds:
-                self.metrics.points.labels(kind=kind).inc()
+                if not kind.startswith("redemption_"):
+                    self.metrics.points.labels(kind=kind).inc()
+            for one in change.redemptions:
+                self.metrics.redemptions.labels(status=one.status).inc()
             await self.setting.hooks.event_committed(change)
         if changes:
             for dispatcher in self.dispatchers.values():
@@ -306,6 +316,8 @@ class Application:
 
     def _sent(self, connection: str, kind: str, outcomes: Sequence[Outcome]) -> None:
         self.metrics.calls.labels(connection=connection, kind=kind).inc()
+        if kind in ACTIONS:
+            self.worker.wake.set()
         for outcome in outcomes:
             name = type(outcome).__name__.lower()
             self.metrics.attempts.labels(connection=connection, kind=kind, outcome=name).inc()

@@ -23,6 +23,7 @@ class Metrics:
         self.duplicates = counter("webhooks_duplicate", "Deliveries that were known already")
         self.applied = counter("deliveries_applied", "Deliveries by what became of them", "outcome")
         self.points = counter("entries_posted", "Ledger changes by kind", "kind")
+        self.redemptions = counter("redemptions", "Rewards by what became of them", "status")
         self.attempts = counter("outbox_attempts", "Items sent to vendors by outcome", "connection", "kind", "outcome")
         self.calls = counter("outbox_calls", "Calls made to vendors", "connection", "kind")
         self.hook_failures = gauge("hook_failures", "Hooks that failed since the start", "plugin", "hook")

@@ -83,11 +83,18 @@ def snapshot_of(order: OrderBody, read_at: int) -> OrderSnapshot:
         shipping_tax=shipping_tax,
         channel=order.source_name or "",
         tags=tuple(tag.strip() for tag in tags if tag.strip()),
+        codes=_codes(order),
         fulfilled_at=_fulfilled_at(order),
     )
     stamp = Stamp(at=value.stamp.at, read_at=read_at, digest=_digest(value))
     # Not part of the content: only webhooks tell it.
     return msgspec.structs.replace(value, stamp=stamp, utc_offset=_utc_offset(order, read_at))
+
+
+def _codes(order: OrderBody) -> tuple[str, ...]:
+    """Webhooks tell them with what each took off, the Admin API alone, and neither promises an order."""
+    told = (entry if isinstance(entry, str) else entry.code for entry in order.discount_codes)
+    return tuple(sorted({code for code in told if code}))
 
 
 def _fulfilled_at(order: OrderBody) -> datetime | None:

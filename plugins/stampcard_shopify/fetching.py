@@ -27,7 +27,7 @@ query Orders($ids: [ID!]!, $after: String, $size: Int!) {
   nodes(ids: $ids) {
     ... on Order {
       id name createdAt processedAt updatedAt cancelledAt currencyCode displayFinancialStatus test taxesIncluded
-      sourceName tags displayFulfillmentStatus
+      sourceName tags discountCodes displayFulfillmentStatus
       fulfillments(first: 50) { createdAt }
       customer { id }
       totalPriceSet { shopMoney { amount } }

@@ -114,6 +114,10 @@ class Fulfillment(Payload, frozen=True):
     created_at: Moment
 
 
+class DiscountCode(Payload, frozen=True):
+    code: str | None = None
+
+
 class OrderBody(Payload, frozen=True):
     id: Id
     created_at: Moment
@@ -135,6 +139,7 @@ class OrderBody(Payload, frozen=True):
     tags: str | tuple[str, ...] = ""
     fulfillment_status: str | None = None
     fulfillments: tuple[Fulfillment, ...] = ()
+    discount_codes: tuple[DiscountCode | str, ...] = ()
 
 
 class OrderEdit(Payload, frozen=True):

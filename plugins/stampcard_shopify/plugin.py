@@ -8,10 +8,14 @@ from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginMani
 from stampcard_shopify.balances import BalanceSink
 from stampcard_shopify.client import Client
 from stampcard_shopify.fetching import OrderFetch
+from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.posting import CallFailed
+from stampcard_shopify.shoppers import ShopifyShoppers
 from stampcard_shopify.webhooks import ShopifyWebhooks
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
+#: As browsers write it, for that is what it is compared with: in lower case, without a path.
+Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
 
 
 def _as_list(value: Any) -> Any:
@@ -54,6 +58,10 @@ class ShopifySettings(PluginSettings):
     metafield_key: str = Field(
         default="balance", pattern=r"^[A-Za-z0-9_-]{2,64}$", description="the key of that metafield"
     )
+    origins: Annotated[tuple[Origin, ...], BeforeValidator(_as_list)] = Field(
+        default=(),
+        description="the origins, such as `https://shop.example`, from which shoppers' browsers may ask directly",
+    )
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -83,5 +91,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
         webhook=ShopifyWebhooks(context.settings),
         sinks=(BalanceSink(client, context.settings),),
         fetch=OrderFetch(client, context),
+        fulfil=ShopifyFulfilment(client, context.clock),
+        shopper=ShopifyShoppers(context.settings, context.clock),
         check_health=check_health,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 import math
 import random
-import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,18 +15,21 @@ from aiohttp.typedefs import Handler
 
 from stampcard.plugin import Clock
 from stampcard.testing.simulator import Tally
+from stampcard_shopify.simulated_asking import Asked, fields_of
 from stampcard_shopify.simulated_book import Book
+from stampcard_shopify.simulated_cards import Cards
+from stampcard_shopify.simulated_credits import Credits
+from stampcard_shopify.simulated_discounts import Discounts
+from stampcard_shopify.simulated_losing import Losses
 from stampcard_shopify.simulated_nodes import order_node
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
 
 TOKEN_LIFE = 86_399
-_NAMED = re.compile(r"\b(?:query|mutation)\b[^{]*\{\s*(?:(?P<alias>\w+)\s*:\s*)?(?P<field>\w+)")
-_UNNAMED = re.compile(r"^\s*\{\s*(?:(?P<alias>\w+)\s*:\s*)?(?P<field>\w+)")
-_GID = re.compile(r"gid://shopify/\w+/\d+")
+SCOPES = "read_orders,write_customers,write_discounts,write_gift_cards,write_store_credit_account_transactions"
 
 Json = dict[str, Any]
-Resolve = Callable[[str, Mapping[str, Any]], Any]
+Resolve = Callable[[Asked, datetime], Any]
 
 
 class Bucket:
@@ -47,7 +50,8 @@ class Bucket:
         return self._left
 
     def take(self, points: float) -> bool:
-        """Whether there were enough; takes nothing otherwise."""
+        """Whether there were enough; takes nothing otherwise. A call dearer than the whole bucket takes all of it."""
+        points = min(points, self.size)
         enough = self.left >= points
         self._left -= points if enough else 0.0
         return enough
@@ -89,13 +93,24 @@ class Tokens:
         self._valid.clear()
 
 
+@dataclass(slots=True)
+class Counters:
+    """What the shop keeps beside its books: values for others, and rewards."""
+
+    shelf: Shelf
+    discounts: Discounts
+    cards: Cards
+    credits: Credits
+    losses: Losses = field(default_factory=Losses)
+
+
 class AdminApi:
     """Answers as Shopify's Admin API does for the few operations that are called here."""
 
     def __init__(
         self,
         book: Book,
-        shelf: Shelf,
+        counters: Counters,
         tokens: Tokens,
         tally: Tally,
         plan: ShopPlan,
@@ -103,7 +118,7 @@ class AdminApi:
         chance: random.Random,
     ) -> None:
         self._book = book
-        self._shelf = shelf
+        self._counters = counters
         self._tokens = tokens
         self._tally = tally
         self._plan = plan
@@ -116,6 +131,19 @@ class AdminApi:
             "node": (2.0, self._node),
             "order": (2.0, self._node),
             "metafieldsSet": (10.0, self._metafields_set),
+            "discountCodeBasicCreate": (10.0, counters.discounts.create),
+            "discountCodeFreeShippingCreate": (10.0, counters.discounts.create),
+            "discountCodeBasicUpdate": (10.0, counters.discounts.update),
+            "discountCodeFreeShippingUpdate": (10.0, counters.discounts.update),
+            "discountCodeActivate": (10.0, counters.discounts.activate),
+            "discountCodeDeactivate": (10.0, counters.discounts.deactivate),
+            "codeDiscountNodeByCode": (2.0, counters.discounts.by_code),
+            "giftCardCreate": (10.0, counters.cards.create),
+            "giftCardDeactivate": (10.0, counters.cards.deactivate),
+            "giftCards": (4.0, counters.cards.search),
+            "storeCreditAccountCredit": (10.0, counters.credits.credit),
+            "storeCreditAccountDebit": (10.0, counters.credits.debit),
+            "customer": (20.0, counters.credits.customer),
         }
         self._failures: tuple[Callable[[web.Request, Handler], Any], ...] = (
             self._fail_inside,
@@ -137,42 +165,46 @@ class AdminApi:
         token = self._tokens.issue(form)
         if token is None:
             return web.json_response({"error": "invalid_client"}, status=400)
-        answer = {"access_token": token, "scope": "read_orders,write_customers", "expires_in": TOKEN_LIFE}
+        answer = {"access_token": token, "scope": SCOPES, "expires_in": TOKEN_LIFE}
         return web.json_response(answer)
 
     async def _graphql(self, request: web.Request) -> web.Response:
         if not self._tokens.accepts(request.headers.get("X-Shopify-Access-Token", "")):
             return web.json_response({"errors": "[API] Invalid API key or access token"}, status=401)
-        asked = await request.json()
-        query, variables = str(asked.get("query", "")), asked.get("variables") or {}
-        found = _NAMED.search(query) or _UNNAMED.search(query)
-        field = found["field"] if found else ""
-        cost, resolve = self._fields.get(field, (0.0, None))
-        if found is None or resolve is None:
-            return web.json_response({"errors": [_unknown(field)]})
+        given = await request.json()
+        asked = fields_of(str(given.get("query", "")), given.get("variables") or {})
+        strange = [one.field for one in asked if one.field not in self._fields]
+        if strange or not asked:
+            return web.json_response({"errors": [_unknown("".join(strange[:1]))]})
+        cost = sum(self._fields[one.field][0] for one in asked)
         if not self._bucket.take(cost):
             return self._throttled(cost)
-        data = {found["alias"] or field: resolve(query, variables)}
+        loss = self._counters.losses.next(one.field for one in asked)
+        if loss is not None and not loss.done:
+            return _cut(request)
+        data = {one.alias: self._fields[one.field][1](one, self._clock.now()) for one in asked}
+        if loss is not None:
+            return _cut(request)
         return web.json_response({"data": data, "extensions": self._cost(cost, cost)})
 
-    def _shop(self, _query: str, _variables: Mapping[str, Any]) -> Json:
+    def _shop(self, _asked: Asked, _now: datetime) -> Json:
         return {"name": "Coffee & Sons", "currencyCode": "USD", "ianaTimezone": "America/New_York"}
 
-    def _nodes(self, query: str, variables: Mapping[str, Any]) -> list[Json | None]:
-        ids = _argument(query, variables, "ids")
-        return [self._order(gid) for gid in (ids if isinstance(ids, list) else _GID.findall(query))]
+    def _nodes(self, asked: Asked, _now: datetime) -> list[Json | None]:
+        ids = asked.argument("ids")
+        return [self._order(gid) for gid in (ids if isinstance(ids, list) else asked.gids())]
 
-    def _node(self, query: str, variables: Mapping[str, Any]) -> Json | None:
-        gid = _argument(query, variables, "id")
-        return self._order(gid if isinstance(gid, str) else "".join(_GID.findall(query)[:1]))
+    def _node(self, asked: Asked, _now: datetime) -> Json | None:
+        gid = asked.argument("id")
+        return self._order(gid if isinstance(gid, str) else "".join(asked.gids()[:1]))
 
     def _order(self, gid: str) -> Json | None:
         kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
         order = self._book.orders.get(int(number)) if kind == "Order" and number.isdecimal() else None
         return order_node(order) if order else None
 
-    def _metafields_set(self, query: str, variables: Mapping[str, Any]) -> Json:
-        return self._shelf.put(_argument(query, variables, "metafields") or [], self._clock.now())
+    def _metafields_set(self, asked: Asked, now: datetime) -> Json:
+        return self._counters.shelf.put(asked.argument("metafields") or [], now)
 
     def _throttled(self, cost: float) -> web.Response:
         self._tally.throttled += 1
@@ -228,12 +260,6 @@ def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
-
-
-def _argument(query: str, variables: Mapping[str, Any], name: str) -> Any:
-    """The variable that the query hands to this argument; nothing if it is written out in the query."""
-    found = re.search(rf"\b{name}\s*:\s*\$(\w+)", query)
-    return variables.get(found[1]) if found else None
 
 
 def _unknown(field: str) -> Json:

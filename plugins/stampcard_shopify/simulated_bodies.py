@@ -126,11 +126,11 @@ def _heading(order: Order) -> Body:
 
 def _amounts(order: Order) -> Body:
     """Plain figures are as placed or edited, those called current are after returns."""
-    discounts = sum((line.discount for line in order.lines), ZERO)
+    discounts = order.discounts
     figures = {
         "subtotal_price": order.subtotal,
         "total_discounts": discounts,
-        "total_line_items_price": order.subtotal + discounts,
+        "total_line_items_price": order.subtotal + discounts - order.free_shipping,
         "total_price": order.total,
         "total_tax": order.tax,
         "current_subtotal_price": current_subtotal(order),
@@ -177,22 +177,25 @@ def _placed_line(order: Order, line: Line) -> Body:
 
 
 def _codes(order: Order) -> list[Body]:
-    amount = sum((line.discount for line in order.lines), ZERO)
-    return [{"code": order.code, "amount": str(amount), "type": "percentage"}] if order.code else []
+    if order.applied is None:
+        return []
+    return [{"code": order.code, "amount": str(order.discounts), "type": order.applied.type}]
 
 
 def _applications(order: Order) -> list[Body]:
-    if not order.code:
+    applied = order.applied
+    if applied is None:
         return []
+    ships = applied.type == "shipping"
     return [
         {
             "type": "discount_code",
-            "code": order.code,
-            "value": "10.0",
-            "value_type": "percentage",
-            "allocation_method": "across",
-            "target_selection": "all",
-            "target_type": "line_item",
+            "code": applied.code,
+            "value": applied.value,
+            "value_type": "fixed_amount" if applied.type == "fixed_amount" else "percentage",
+            "allocation_method": "each" if ships else "across",
+            "target_selection": applied.selection,
+            "target_type": "shipping_line" if ships else "line_item",
         }
     ]
 

@@ -42,6 +42,16 @@ class Product:
     gift_card: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A discount code as an order shows it; `type` is percentage, fixed_amount or shipping."""
+
+    code: str
+    type: str
+    value: str
+    selection: str = "all"
+
+
 @dataclass(slots=True)
 class Line:
     """One line of an order; `quantity` as placed or added, `removed` by edits, `refunded` by returns."""
@@ -120,7 +130,7 @@ class Refund:
 
 @dataclass(slots=True)
 class Order:
-    """An order with everything that happened to it."""
+    """An order with everything that happened to it; `shipping` is less what a code took off, `free_shipping`."""
 
     id: int
     number: int
@@ -133,7 +143,8 @@ class Order:
     tax_included: bool
     customer: Customer | None = None
     test: bool = False
-    code: str = ""
+    applied: Applied | None = None
+    free_shipping: Decimal = ZERO
     tags: tuple[str, ...] = ()
     source: str = "web"
     currency: str = "USD"
@@ -144,6 +155,14 @@ class Order:
     edited: bool = False
     cancelled_at: datetime | None = None
     refunds: list[Refund] = field(default_factory=list)
+
+    @property
+    def code(self) -> str:
+        return self.applied.code if self.applied else ""
+
+    @property
+    def discounts(self) -> Decimal:
+        return sum((line.discount for line in self.lines), self.free_shipping)
 
     @property
     def subtotal(self) -> Decimal:
@@ -223,6 +242,8 @@ class Book:
 
     customers: dict[int, Customer] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
+    #: Which products are in which collection.
+    collections: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def expected(self, points_per_unit: Decimal, welcome: int) -> dict[str, int]:
         """The points due to each customer, by the reference that the shop gives them."""

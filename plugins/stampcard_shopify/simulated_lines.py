@@ -74,24 +74,18 @@ def line_body(order: Order, line: Line) -> Body:
         "vendor": product.vendor,
         "tax_lines": tax_lines(order, line.listed_tax),
         "duties": [],
-        "discount_allocations": _allocations(order, line),
+        "discount_allocations": _allocations(order, line.discount),
     }
 
 
-def _allocations(order: Order, line: Line) -> list[Body]:
-    if line.discount == 0:
+def _allocations(order: Order, amount: Decimal) -> list[Body]:
+    if amount == 0:
         return []
-    return [
-        {
-            "amount": str(line.discount),
-            "amount_set": money(order, line.discount),
-            "discount_application_index": 0,
-        }
-    ]
+    return [{"amount": str(amount), "amount_set": money(order, amount), "discount_application_index": 0}]
 
 
 def shipping_line(order: Order) -> Body:
-    left = order.shipping - order.returned_shipping
+    left, listed = order.shipping - order.returned_shipping, order.shipping + order.free_shipping
     return {
         "id": order.shipping_id,
         "carrier_identifier": None,
@@ -101,11 +95,11 @@ def shipping_line(order: Order) -> Body:
         "discounted_price_set": money(order, order.shipping),
         "is_removed": False,
         "phone": None,
-        "price": str(order.shipping),
-        "price_set": money(order, order.shipping),
+        "price": str(listed),
+        "price_set": money(order, listed),
         "requested_fulfillment_service_id": None,
         "source": "shopify",
         "title": "Standard & tracked",
         "tax_lines": tax_lines(order, order.shipping_tax),
-        "discount_allocations": [],
+        "discount_allocations": _allocations(order, order.free_shipping),
     }

@@ -105,7 +105,7 @@ def _figures(order: Order) -> Node:
         "subtotalPriceSet": order.subtotal,
         "totalPriceSet": order.total,
         "totalTaxSet": order.tax,
-        "totalDiscountsSet": sum((line.discount for line in order.lines), ZERO),
+        "totalDiscountsSet": order.discounts,
         "totalShippingPriceSet": order.shipping,
         "totalOutstandingSet": order.total - order.paid,
         "totalReceivedSet": order.paid,
@@ -143,26 +143,24 @@ def _line(order: Order, line: Line) -> Node:
         # Like total_discount in the webhook: only the line's own discounts, not those of the whole order.
         "discountedTotalSet": _bag(order, gross),
         "totalDiscountSet": _bag(order, ZERO),
-        "discountAllocations": _allocations(order, line),
+        "discountAllocations": _allocations(order, line.discount),
         "taxLines": _tax_lines(order, line.listed_tax),
     }
 
 
-def _allocations(order: Order, line: Line) -> list[Node]:
-    if line.discount == 0:
+def _allocations(order: Order, amount: Decimal) -> list[Node]:
+    applied = order.applied
+    if amount == 0 or applied is None:
         return []
-    return [
-        {
-            "allocatedAmountSet": _bag(order, line.discount),
-            "discountApplication": {
-                "__typename": "DiscountCodeApplication",
-                "allocationMethod": "ACROSS",
-                "targetSelection": "ALL",
-                "targetType": "LINE_ITEM",
-                "index": 0,
-            },
-        }
-    ]
+    ships = applied.type == "shipping"
+    application = {
+        "__typename": "DiscountCodeApplication",
+        "allocationMethod": "EACH" if ships else "ACROSS",
+        "targetSelection": applied.selection.upper(),
+        "targetType": "SHIPPING_LINE" if ships else "LINE_ITEM",
+        "index": 0,
+    }
+    return [{"allocatedAmountSet": _bag(order, amount), "discountApplication": application}]
 
 
 def _tax_lines(order: Order, tax: Decimal) -> list[Node]:
@@ -181,10 +179,10 @@ def _shipping(order: Order) -> Node:
         "source": "shopify",
         "custom": False,
         "isRemoved": False,
-        "originalPriceSet": price,
+        "originalPriceSet": _bag(order, order.shipping + order.free_shipping),
         "discountedPriceSet": price,
         "currentDiscountedPriceSet": _bag(order, order.shipping - order.returned_shipping),
-        "discountAllocations": [],
+        "discountAllocations": _allocations(order, order.free_shipping),
         "taxLines": _tax_lines(order, order.shipping_tax),
     }
 

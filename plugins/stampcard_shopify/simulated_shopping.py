@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from stampcard.testing.simulator import Plan
-from stampcard_shopify.simulated_book import ZERO, Customer, Line, Order, Product, cents
+from stampcard_shopify.simulated_book import ZERO, Applied, Customer, Line, Order, Product, cents
 
 #: What can become of an order, beside being paid, sent and kept.
 EDITED = frozenset({"enlarged", "reduced", "reduced_late"})
@@ -136,6 +136,10 @@ class Shoppers:
     def _products(self, at_least: int) -> list[Product]:
         return self._chance.sample(self._range, max(at_least, self._chance.choice((1, 1, 2, 2, 3, 4))))
 
+    def range(self) -> list[Product]:
+        """Everything that is sold, but for gift cards."""
+        return list(self._range)
+
     def product(self) -> Product:
         return self._chance.choice(self._range)
 
@@ -144,6 +148,6 @@ class Shoppers:
 
 
 def _discount(order: Order) -> None:
-    order.code = "TEN&MORE"
+    order.applied = Applied("TEN&MORE", "percentage", "10.0")
     for line in order.lines:
         line.discount = cents(line.net / 10)

@@ -106,11 +106,19 @@ class Trade:
         return self._fates.pop()
 
     def place(self, order: Order, at: datetime) -> list[Notice]:
-        notices = self._introduce(order, at)
+        return [*self._introduce(order, at), self._placed(order, at)]
+
+    def buy(self, order: Order, at: datetime) -> list[Notice]:
+        """Somebody who is known places this order and pays it."""
+        placed = self._placed(order, at)
+        order.paid = order.total
+        return [placed, *self._changed(order, at, "orders/paid")]
+
+    def _placed(self, order: Order, at: datetime) -> Notice:
         order.created_at = order.updated_at = at.replace(microsecond=0)
         self._book.orders[order.id] = order
         self._tally.orders += 1
-        return [*notices, Notice("orders/create", order_body(order))]
+        return Notice("orders/create", order_body(order))
 
     def place_and_pay(self, order: Order, at: datetime) -> list[Notice]:
         """Both within one second: two bodies that differ, with the same time of change."""

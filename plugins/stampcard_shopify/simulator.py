@@ -19,9 +19,13 @@ from aiohttp import web
 
 from stampcard.plugin import Clock
 from stampcard.testing.simulator import SignedRequest, Simulator
-from stampcard_shopify.simulated_api import AdminApi, Tokens
+from stampcard_shopify.simulated_api import AdminApi, Counters, Tokens
 from stampcard_shopify.simulated_book import Book
+from stampcard_shopify.simulated_cards import Cards
+from stampcard_shopify.simulated_credits import Credits
+from stampcard_shopify.simulated_discounts import Discounts
 from stampcard_shopify.simulated_lines import Body
+from stampcard_shopify.simulated_purchasing import PLAIN, Purchasing
 from stampcard_shopify.simulated_sampling import DRASTIC, SAMPLES, Sampling
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
@@ -57,6 +61,12 @@ class ShopifySimulator(Simulator):
         self._client_id, self._secret, self._former_secret = (f"{made_up.getrandbits(128):032x}" for _ in range(3))
         self._tokens = Tokens(self._client_id, self._secret, self.clock, made_up)
         self._chance = random.Random(f"api {seed}")
+        self.discounts = Discounts(self.book)
+        self.cards = Cards(self.book, random.Random(f"cards {seed}"))
+        self.credits = Credits(self.book)
+        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits)
+        purchases = Trade(self.book, self.tally, PLAIN, random.Random(f"purchases {seed}"))
+        self._purchasing = Purchasing(self.book, self.discounts, purchases)
 
     def settings(self) -> dict[str, object]:
         reached: dict[str, object] = {"api_url": self.api_url} if self.is_serving else {}
@@ -91,7 +101,7 @@ class ShopifySimulator(Simulator):
         return chance.choice(_FORGERIES)(request)
 
     def application(self) -> web.Application:
-        api = AdminApi(self.book, self._shelf, self._tokens, self.tally, self._plan, self.clock, self._chance)
+        api = AdminApi(self.book, self._counters, self._tokens, self.tally, self._plan, self.clock, self._chance)
         return api.application()
 
     def expected(self, points_per_unit: Decimal, welcome: int) -> dict[str, int]:
@@ -112,6 +122,32 @@ class ShopifySimulator(Simulator):
         self.book.customers.pop(int(reference), None)
         self._shelf.clear(int(reference))
         self._trade.shoppers.regulars[:] = self.book.customers.values()
+
+    def buy(self, reference: str, *, code: str = "", product: str = "") -> list[SignedRequest]:
+        """The webhooks of an order that a known customer places and pays now; raises CodeRefused.
+
+        `code`: the discount code that they give. `product`: one of `products` that has to be in the cart.
+        """
+        at = self.clock.now()
+        return list(self._posted(Step(at, self._purchasing.buy(int(reference), at, code, product))))
+
+    def give_back(self, reference: str, *, all_of_it: bool) -> list[SignedRequest]:
+        """The webhooks of a refund of an order, of one line or of all that is left."""
+        at = self.clock.now()
+        return list(self._posted(Step(at, self._purchasing.give_back(int(reference), at, all_of_it=all_of_it))))
+
+    def cancel(self, reference: str) -> list[SignedRequest]:
+        """The webhooks of an order that is cancelled."""
+        at = self.clock.now()
+        return list(self._posted(Step(at, self._purchasing.cancel(int(reference), at))))
+
+    def products(self) -> list[str]:
+        """References of what can be bought."""
+        return self._purchasing.products()
+
+    def lose_answers(self, field: str, *, done: bool, times: int = 1) -> None:
+        """Let the answers to the next calls that ask for a field never come; `done`: what they ask for happens."""
+        self._counters.losses.plan(field, done=done, times=times)
 
     def _posted(self, step: Step) -> Iterator[SignedRequest]:
         event = self._identifier()

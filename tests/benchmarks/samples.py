@@ -105,6 +105,7 @@ def setting(key: str | None = None) -> Setting:
         targets={"shop": ("balance",)},
         plugins={"shop": "shopify"},
         active=frozenset({"shop"}),
+        fulfilling={},
         fetching=frozenset({"shop"}),
         coalesce=timedelta(0),
         longest=timedelta(0),

@@ -15,7 +15,7 @@ from stampcard import errors
 from stampcard.domain.ledger import ACCOUNTS, EntryKind
 from stampcard.engine.describing import order_variables
 from stampcard.plugin import Outcome
-from stampcard.program.conditions import ConditionSet
+from stampcard.program.conditions import compile_conditions
 from stampcard.program.reading import read_program
 from stampcard.testing.building import LONG_AGO, NOON, order
 from stampcard_shopify.fetching import FETCHED
@@ -70,8 +70,9 @@ def test_every_example_of_a_condition_can_be_decided(generate: dict[str, Any]) -
         "member.attributes": {"country": "DE"},
         "event.data": {"stars": 5},
     }
+    compiled = compile_conditions(program)
     for on in ("purchase", "review"):
-        conditions = ConditionSet(program, on)
+        conditions = compiled[on]
         verdicts, _ = conditions.evaluate({**known, **order_variables(order(20), conditions.reads)})
         assert all(isinstance(verdict, bool) for verdict in verdicts), verdicts
 

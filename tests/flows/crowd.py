@@ -48,6 +48,7 @@ def main(url: str, process: str, count: int) -> None:
         targets={},
         plugins={},
         active=frozenset(),
+        fulfilling={},
         fetching=frozenset(),
         coalesce=timedelta(0),
         longest=timedelta(0),

@@ -14,15 +14,21 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
+import stampcard.applying.deliveries
+import stampcard.applying.redeeming
 import stampcard.calling.leases
 import stampcard.inbox.batching
 import stampcard.inbox.fetching
 import stampcard.inbox.working
+import stampcard.outbox.commanding
 import stampcard.outbox.pushing
+import stampcard.storage.commanding
 import stampcard.storage.inboxing
 from stampcard.calling.lines import Line
 from stampcard.cli.main import run
+from stampcard.domain.rewards import ISSUE
 from stampcard.storage.database import Database
+from stampcard_shopify.fulfilling import ShopifyFulfilment
 
 _lock = threading.Lock()
 _ran = threading.local()
@@ -80,11 +86,13 @@ def after(owner: ModuleType, name: str) -> None:
     Database.write_now = mortal  # type: ignore[method-assign]
 
 
-def calling(_: ModuleType, name: str) -> None:
-    """Die before or after a call to the vendor."""
+def calling(_: ModuleType, name: str, kind: str = "") -> None:
+    """Die before or after a call to the vendor, maybe of one kind alone."""
     attempt = Line.attempt
 
     async def mortal(self: Line, items: Any) -> Any:
+        if kind not in {"", self.sink.kind}:
+            return await attempt(self, items)
         if name == "before":
             passed()
         outcomes = await attempt(self, items)
@@ -93,6 +101,11 @@ def calling(_: ModuleType, name: str) -> None:
         return outcomes
 
     Line.attempt = mortal  # type: ignore[method-assign]
+
+
+def issuing(owner: ModuleType, name: str) -> None:
+    """Die before or after a call that makes a reward real."""
+    calling(owner, name, ISSUE)
 
 
 POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
@@ -108,6 +121,15 @@ POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
     "after-pushing": (calling, stampcard.outbox.pushing, "after"),
     "while-settling-pushes": (inside, stampcard.outbox.pushing, "settle_pushes"),
     "after-settling-pushes": (after, stampcard.outbox.pushing, "settle_pushes"),
+    "while-redeeming": (inside, stampcard.applying.redeeming, "redeem"),
+    "after-redeeming": (after, stampcard.applying.redeeming, "redeem"),
+    "after-announcing": (after, stampcard.outbox.commanding, "mark_attempting"),
+    "before-issuing": (issuing, stampcard.outbox.commanding, "before"),
+    "after-issuing": (issuing, stampcard.outbox.commanding, "after"),
+    "while-settling-commands": (inside, stampcard.outbox.commanding, "settle_commands"),
+    "after-settling-commands": (after, stampcard.outbox.commanding, "settle_commands"),
+    "while-moving-on": (inside, stampcard.applying.deliveries, "settle_command"),
+    "after-moving-on": (after, stampcard.applying.deliveries, "settle_command"),
 }
 
 
@@ -117,6 +139,8 @@ def main() -> None:
     if held := os.environ.get("MORTAL_HELD"):
         stampcard.calling.leases.SPAN = timedelta(seconds=float(held))
         stampcard.storage.inboxing.CLAIM = timedelta(seconds=float(held))
+        stampcard.storage.commanding.ABANDONED = timedelta(seconds=float(held))
+        ShopifyFulfilment.visible_after = timedelta(seconds=float(held))
     point, _, passes = os.environ.get("MORTAL", "").partition(":")
     if point:
         arm, owner, name = POINTS[point]

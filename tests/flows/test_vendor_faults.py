@@ -91,8 +91,8 @@ class Installation:
             await eventually(f"the breaker of {name} opens", is_broken)
 
     def line(self, name: str) -> Line:
-        (job,) = self.demonstration.application.dispatchers[name].jobs
-        return job.line
+        jobs = self.demonstration.application.dispatchers[name].jobs
+        return next(job.line for job in jobs if job.line.sink.kind == "balance")
 
     async def pushes(self, name: str) -> Sequence[Row[Any]]:
         statement = select(push).where(push.c.connection == name)

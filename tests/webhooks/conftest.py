@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
@@ -24,16 +25,27 @@ from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event
 from stampcard.domain.scopes import ADMIN
 from stampcard.plugin import (
+    Absent,
     BalancePush,
     Capabilities,
     Command,
     ConnectionContext,
     Delivered,
+    Done,
+    Fulfilment,
     Health,
+    InvalidSignature,
+    Lookup,
     Outcome,
     PluginManifest,
     PluginSettings,
+    RewardKind,
+    ShopperSource,
     Sink,
+    Support,
+    Unknown,
+    UnverifiedRequest,
+    Voucher,
     hookimpl,
 )
 from stampcard.program.reading import read_program
@@ -63,6 +75,32 @@ rules:
 """
 
 
+#: A program with a reward of every way to be made real.
+REWARDS = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+attributes: {colour: string}
+wallets:
+  points: {refunds: {spent: proportional}}
+  miles: {}
+rules:
+  - {id: purchase, on: purchase, award: 1 per 1 EUR, wallet: points}
+  - {id: thanks, on: purchase, award: reward treat, when: order.total >= 50}
+rewards:
+  five-off: {name: Five off, gives: 5 EUR off, wallet: points, price: 50, valid: 30 days, by: shop}
+  own: {gives: 10 % off, wallet: points, price: 20, by: own, prefix: HI, valid: 10 days, unused: return}
+  mug: {gives: merchandise, wallet: points, price: 30, stock: 2}
+  once: {gives: 5 EUR off, wallet: points, price: 10, by: own, limits: 1 time per month}
+  treat: {gives: free shipping, by: own}
+  fly: {gives: 200 to miles, wallet: points, price: 40}
+  red: {gives: 1 EUR off, wallet: points, price: 1, by: own, when: member.attributes.colour == 'red'}
+  cart: {gives: 1 EUR off, wallet: points, price: 1, by: own, when: order.total >= 20.0}
+  printed: {gives: 3 EUR off, wallet: points, price: 5, by: pool}
+  sealed: {gives: gift card 25 EUR, wallet: points, price: 1}
+"""
+
+
 class BalanceSink(Sink[BalancePush]):
     kind = "balance"
     batch_size = 10
@@ -78,6 +116,54 @@ class NoteSink(Sink[Command]):
         return [Delivered() for _ in items]
 
 
+class Vouchers(Fulfilment):
+    """Makes every voucher real, unless a test says what becomes of the next ones."""
+
+    kinds: Mapping[RewardKind, Support] = {"amount_off": Support(level="yes"), "free_shipping": Support(level="yes")}
+    batch_size = 5
+
+    def __init__(self) -> None:
+        self.made: dict[str, Voucher] = {}
+        self.outcomes: list[Outcome | Exception] = []
+        self.withdrawn: set[str] = set()
+        self.attempts = 0
+
+    async def issue(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
+        return [self._next(voucher) for voucher in vouchers]
+
+    def _next(self, voucher: Voucher) -> Outcome:
+        self.attempts += 1
+        outcome = self.outcomes.pop(0) if self.outcomes else Delivered(result={"id": voucher.key})
+        if isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, Delivered | Unknown):  # an unknown one succeeded in truth
+            assert voucher.code not in self.made
+            self.made[voucher.code] = voucher
+        return outcome
+
+    async def withdraw(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
+        self.withdrawn |= {voucher.code for voucher in vouchers}
+        return [Delivered() for _ in vouchers]
+
+    async def restore(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
+        self.withdrawn -= {voucher.code for voucher in vouchers}
+        return [Delivered() for _ in vouchers]
+
+    async def lookup(self, voucher: Voucher, action: Literal["issue", "withdraw", "restore"]) -> Lookup:  # noqa: ARG002 - every action is seen by the code
+        return Done() if voucher.code in self.made else Absent()
+
+
+class Cookies(ShopperSource):
+    """Believes a header, where the shop's secret stands beside it."""
+
+    origins = ("https://shop.example",)
+
+    def identify(self, request: UnverifiedRequest) -> str | None:
+        if request.header("x-secret") != "sesame":
+            raise InvalidSignature("no secret")
+        return request.header("x-customer") or None
+
+
 class Nowhere(PluginSettings):
     broken: bool = False
 
@@ -89,6 +175,7 @@ class Shop:
         self.health = Health(ok=True)
         self.asked = 0
         self.answers: Callable[[], Awaitable[None]] | None = None
+        self.vouchers = Vouchers()
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
@@ -99,7 +186,8 @@ class Shop:
         if context.settings.broken:
             message = "the shop is closed"
             raise RuntimeError(message)
-        return Capabilities(sinks=(BalanceSink(), NoteSink()), check_health=self.check)
+        sinks = (BalanceSink(), NoteSink())
+        return Capabilities(sinks=sinks, fulfil=self.vouchers, shopper=Cookies(), check_health=self.check)
 
     async def check(self) -> Health:
         self.asked += 1
@@ -169,6 +257,43 @@ class Served:
         await self.application.database.write(
             lambda connection: saving.upsert(connection, table, [{"merchant": "main", **row} for row in rows])
         )
+
+    @property
+    def rewards(self) -> str:
+        """The program that `prepare` gives."""
+        return REWARDS
+
+    async def prepare(self, text: str = REWARDS) -> None:
+        """Give the merchant a program with rewards."""
+        program, at = read_program(text, "test"), self.clock.now() - timedelta(days=1)
+        await self.application.database.write(
+            lambda connection: store_version(connection, "main", program, text, "test", "", at)
+        )
+        await self.application.refresh()
+
+    async def rich(self, points: int = 100, reference: str = "1", **attributes: Any) -> str:
+        """A member with so many points, beside what joining gives."""
+        identity = {"connection": "shop", "reference": reference}
+        made = await self.call("POST", "/members", {"identity": identity, "attributes": attributes})
+        member = str(made.body["id"])
+        body = {"wallet": "points", "points": points, "reason": "a gift"}
+        assert (await self.call("POST", f"/members/{member}/adjustments", body)).status == 201
+        return member
+
+    async def figures(self, member: str) -> tuple[int, int, int]:
+        """Active, held and spent points."""
+        balance = (await self.call("GET", f"/members/{member}")).body["balances"]["points"]
+        return balance["active"], balance["held"], balance["spent"]
+
+    async def turn(self) -> None:
+        """Let the shop's dispatcher send what is due, and apply what it answered."""
+        dispatcher = self.application.dispatchers["shop"]
+        for _ in range(2):
+            await dispatcher._turn()
+            while dispatcher._flights:
+                await asyncio.gather(*dispatcher._flights)
+            while await self.application.worker.work_once():
+                pass
 
     async def take_in(self, *keys: str, merchant: str = "main") -> list[str]:
         """Deliveries that nobody has applied; answers their ids."""

@@ -91,6 +91,6 @@ async def test_a_marketers_key_reaches_programs_switches_and_alerts_and_nothing_
         path = route.path.replace("{", "").replace("}", "")
         reply = await api.call(route.method, path, scopes=["marketer"])
 
-        is_theirs = route.scope.startswith(("programs:", "switches:", "alerts:"))
+        is_theirs = route.scope.startswith(("programs:", "rewards:", "switches:", "alerts:"))
         assert (reply.status == 403) is not is_theirs, route.path
     assert (await api.call("GET", "/readyz?verbose", scopes=["marketer"])).status == 403

@@ -28,6 +28,7 @@ async def test_a_connection_shows_its_health_and_what_waits(served: Any) -> None
     assert [(sink["kind"], sink["breaker"], sink["calls"], sink["last_success_at"]) for sink in shown["sinks"]] == [
         ("balance", "closed", 0, None),
         ("note", "closed", 0, None),
+        *((f"reward_{what}", "closed", 0, None) for what in ("issue", "withdraw", "restore")),
     ]
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from stampcard_webhooks import (
     alerts,
     campaigns,
+    carts,
     chronicling,
     connections,
     deliveries,
@@ -24,6 +25,9 @@ from stampcard_webhooks import (
     points,
     portraying,
     programs,
+    redemptions,
+    rewards,
+    shopping,
     switches,
     trying,
 )
@@ -40,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *orders.ROUTES,
     *explaining.ROUTES,
     *trying.ROUTES,
+    *carts.ROUTES,
     *deliveries.ROUTES,
     *outgoing.ROUTES,
     *connections.ROUTES,
@@ -48,6 +53,9 @@ ROUTES: tuple[Route, ...] = (
     *switches.ROUTES,
     *alerts.ROUTES,
     *campaigns.ROUTES,
+    *rewards.ROUTES,
+    *redemptions.ROUTES,
+    *shopping.ROUTES,
 )
 
 

@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints, field_validator
 from sqlalchemy import Connection
 
 from stampcard.applying.erasing import erase_members
-from stampcard.applying.requests import Answer, change_attributes, change_many, create_member, lock_member
+from stampcard.applying.locking import lock_member
+from stampcard.applying.requests import Answer, change_attributes, change_many, create_member
 from stampcard.applying.unit import Unit
 from stampcard.domain.value import replace
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, Scalar

@@ -13,6 +13,7 @@ from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros, to_micros
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.storage import requeueing
+from stampcard.storage.commanding import tell
 from stampcard.storage.listing import commands_before, load_command, pushes_after
 from stampcard.storage.rows import moment
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, Words
@@ -180,10 +181,15 @@ async def drop_command(call: Call[Query, Dropping]) -> Answer:
     id_ = call.number("id", "command")
 
     def work(unit: Unit) -> Answer:
-        requeueing.drop_command(unit.connection, call.merchant, id_, call.body.reason)
+        told = requeueing.drop_command(unit.connection, call.merchant, id_, call.body.reason, unit.now)
+        if told is not None:
+            setting = unit.setting
+            tell(unit.connection, call.merchant, setting.sealer, setting.numbering, [told])
         return _known(unit, id_)
 
-    return await call.write(work)
+    answer = await call.write(work)
+    call.application.wake()
+    return answer
 
 
 def _known(unit: Unit, id_: int) -> Answer:

@@ -1,4 +1,4 @@
-"""Rules and campaigns of a program, one by one, as JSON of what its file says; every other line of it stays."""
+"""Rules, rewards and campaigns of a program, one by one, as JSON of what its file says; every other line of it stays."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ class CampaignView(BaseModel):
     campaign: dict[str, Any] = Field(description=AS_WRITTEN)
 
 
+class RewardView(BaseModel):
+    """A reward as it stands in a version; give that back as `base_version` with a change."""
+
+    version: int
+    valid_from: datetime
+    reward: dict[str, Any] = Field(description=AS_WRITTEN)
+
+
+class RewardChange(Change):
+    """All that the reward says from then on."""
+
+    reward: dict[str, Any] = Field(description=AS_WRITTEN)
+
+
 class RuleChange(Change):
     """All that the rule says from then on."""
 
@@ -76,6 +90,13 @@ async def show_campaign(call: Call[VersionQuery, Nothing]) -> CampaignView:
     return CampaignView(version=version.number, valid_from=version.valid_from, campaign=part)
 
 
+async def show_reward(call: Call[VersionQuery, Nothing]) -> RewardView:
+    """One, as it is valid now or as a version has it."""
+    version, _ = await shown_version(call)
+    part = part_of(version.source, "rewards", call.path["reward"])
+    return RewardView(version=version.number, valid_from=version.valid_from, reward=part)
+
+
 async def put_rule(call: Call[Query, RuleChange]) -> Answer:
     """Another rule of this id, or one more."""
     return await _put(call, call.body, "rules", call.path["rule"], call.body.rule)
@@ -86,6 +107,11 @@ async def put_campaign(call: Call[Query, CampaignChange]) -> Answer:
     return await _put(call, call.body, "campaigns", call.path["campaign"], call.body.campaign)
 
 
+async def put_reward(call: Call[Query, RewardChange]) -> Answer:
+    """Another reward of this name, or one more."""
+    return await _put(call, call.body, "rewards", call.path["reward"], call.body.reward)
+
+
 async def remove_rule(call: Call[Removal, Nothing]) -> Answer:
     """The program without it; what it paid stays."""
     return await _remove(call, "rules", call.path["rule"])
@@ -94,6 +120,11 @@ async def remove_rule(call: Call[Removal, Nothing]) -> Answer:
 async def remove_campaign(call: Call[Removal, Nothing]) -> Answer:
     """The program without it; no rule may belong to it any more."""
     return await _remove(call, "campaigns", call.path["campaign"])
+
+
+async def remove_reward(call: Call[Removal, Nothing]) -> Answer:
+    """The program without it; what was issued stays, no rule may give it any more."""
+    return await _remove(call, "rewards", call.path["reward"])
 
 
 async def _put(call: Call[Any, Any], change: Change, section: Section, name: str, part: dict[str, Any]) -> Answer:
@@ -164,6 +195,33 @@ ROUTES = (
         scope="programs:write",
         summary="Remove a campaign",
         handler=remove_campaign,
+        query=Removal,
+        gives=ChangeView,
+    ),
+    Route(
+        method="GET",
+        path="/programs/{id}/rewards/{reward}",
+        scope="programs:read",
+        summary="Show a reward",
+        handler=show_reward,
+        query=VersionQuery,
+        gives=RewardView,
+    ),
+    Route(
+        method="PUT",
+        path="/programs/{id}/rewards/{reward}",
+        scope="programs:write",
+        summary="Change or add a reward",
+        handler=put_reward,
+        takes=RewardChange,
+        gives=ChangeView,
+    ),
+    Route(
+        method="DELETE",
+        path="/programs/{id}/rewards/{reward}",
+        scope="programs:write",
+        summary="Remove a reward",
+        handler=remove_reward,
         query=Removal,
         gives=ChangeView,
     ),

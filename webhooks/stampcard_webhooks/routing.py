@@ -148,7 +148,7 @@ def _handling(route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
         key = await request.app[AUTHORISING].authorise(request, route.scope)
         if any("\x00" in part for part in request.match_info.values()):
             raise Refused(404, "there is nothing of this name", code="not_found")
-        return _response(await route.handler(await _call(request, route, key)))
+        return response_of(await route.handler(await _call(request, route, key)))
 
     return handle
 
@@ -169,7 +169,8 @@ async def _call(request: web.Request, route: Route, key: ApiKey) -> Call[Any, An
     )
 
 
-def _response(given: BaseModel | Answer) -> web.Response:
+def response_of(given: BaseModel | Answer) -> web.Response:
+    """What a handler gave, as JSON."""
     if isinstance(given, BaseModel):
         return web.Response(text=given.model_dump_json(), content_type="application/json")
     if given.status == web.HTTPNoContent.status_code:

@@ -11,9 +11,11 @@ from stampcard.app import Application
 from stampcard_webhooks.api import add_api
 from stampcard_webhooks.authorising import Authorising
 from stampcard_webhooks.health import add_health
-from stampcard_webhooks.keys import APPLICATION, AUTHORISING, WELLBEING
+from stampcard_webhooks.identifying import Identifying
+from stampcard_webhooks.keys import APPLICATION, AUTHORISING, IDENTIFYING, WELLBEING
 from stampcard_webhooks.problems import nothing, told
 from stampcard_webhooks.receiving import receive, receiving
+from stampcard_webhooks.shopping import add_shopping
 from stampcard_webhooks.wellbeing import Wellbeing
 
 #: How long (seconds) requests under way may take when the server stops.
@@ -26,12 +28,14 @@ def build(application: Application) -> web.Application:
     server[APPLICATION] = application
     server[AUTHORISING] = Authorising(application)
     server[WELLBEING] = Wellbeing()
+    server[IDENTIFYING] = Identifying(application)
     server.on_response_prepare.append(_secure)
     for name in application.connections:
         server.router.add_post(f"/webhooks/{name}", told(receiving(name)))
     server.router.add_post("/webhooks/{connection}", told(receive))
     add_health(server)
     add_api(server)
+    add_shopping(server)
     server.router.add_route("*", "/{path:.*}", told(nothing))
     return server
 

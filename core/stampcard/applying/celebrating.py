@@ -7,8 +7,9 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, select
 
+from stampcard.applying.registering import birthday_print
 from stampcard.applying.setting import Setting, check_revision
-from stampcard.applying.unit import Unit, birthday_print
+from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import DayCame
 from stampcard.engine.counting import keys_for

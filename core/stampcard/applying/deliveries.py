@@ -12,12 +12,14 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.recording import occurred_at
+from stampcard.applying.redeeming import asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
+    CommandSettled,
     CustomerSeen,
     CustomEvent,
     DataRequested,
@@ -153,6 +155,8 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     owners = loading.load_owners(unit.connection, unit.setting.merchant, orders) | {
         row.member for row in identities.rows.values()
     }
+    asked = asked_rewards(unit, events, orders)
+    owners |= asked.owners
     often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
     repeated = {
         row.member
@@ -160,6 +164,8 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
         if (order_key(e) in often or freed_order(e) is not None) and (row := identities.of(e)) is not None
     }
     unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events), repeated=repeated)
+    if asked.is_needed:
+        unit.know_rewards(ids=asked.ids, codes=asked.codes, subjects=asked.subjects)
     unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
     return [_decide(unit, prepared, identities) for prepared in batch]
 
@@ -288,6 +294,8 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
             decision = _decide_custom(unit, sourced, sourced.event, row.member)
         case SetAside(reason=reason):
             raise EventRefused("set_aside", reason)
+        case CommandSettled() as event:
+            decision = settle_command(unit, event)
         case DataRequested(reference=reference):
             known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])
             member = next((row.member for row in known.values()), None)

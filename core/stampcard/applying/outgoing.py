@@ -42,7 +42,7 @@ def send_out(
         for change in changes:
             references = {row.connection: row.reference for row in known.get(change.member, ())}
             commands += _commands(setting, members[change.member], change, references)
-        saving.insert_new(connection, "outbox", [_outbox_row(setting, now, *command) for command in commands])
+        queue(connection, setting, now, commands)
 
 
 def _commands(
@@ -55,6 +55,11 @@ def _commands(
         identity = Identity(connection=name, reference=reference) if reference else None
         connections.setdefault(plugin, []).append((name, identity))
     return setting.hooks.outbound_commands(change, member, connections)
+
+
+def queue(connection: Connection, setting: Setting, now: datetime, commands: Sequence[tuple[str, Command]]) -> None:
+    """Queue things to be done once, each with its connection; one that is queued already changes nothing."""
+    saving.insert_new(connection, "outbox", [_outbox_row(setting, now, *command) for command in commands])
 
 
 def _outbox_row(setting: Setting, now: datetime, connection: str, command: Command) -> dict[str, Any]:

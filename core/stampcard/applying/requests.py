@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.deliveries import counter_keys, decide_event, freed_order
+from stampcard.applying.locking import lock_member
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
+from stampcard.domain.commands import OWN
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import CustomerSeen, CustomEvent
 from stampcard.domain.value import Value, replace
@@ -27,9 +29,6 @@ from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
 from stampcard.storage.rows import open_object, seal_object
 from stampcard.storage.tables import effect, idempotency
-
-#: The connection of members whom no storefront named.
-OWN = "stampcard"
 
 _KNOWN = select(idempotency).where(
     idempotency.c.merchant == bindparam("merchant"),
@@ -128,13 +127,6 @@ def stored(connection: Connection, setting: Setting, once: Once) -> Answer | Non
 
 def _about(setting: Setting, once: Once) -> str:
     return f"idempotency:{setting.merchant}:{once.path}:{once.key}"
-
-
-def lock_member(unit: Unit, member: str, *, attributes: bool = False, orders: Collection[tuple[str, str]] = ()) -> None:
-    """Lock one member with the wallets, and orders; raises NotFound, also for one who was erased."""
-    unit.lock([member], orders, attributes=attributes)
-    if member not in unit.members or unit.members[member].erased_at is not None:
-        raise NotFound("member", member)
 
 
 def spend(

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from stampcard.domain.rewards import RewardKind
 from stampcard.engine.versions import Programs
 from stampcard.host.hooks import Hooks
 from stampcard.sealing import Sealer
@@ -24,7 +25,8 @@ class Setting:
     """All that units of work of one merchant share.
 
     `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
-    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `coalesce`: how long a push
+    connections that are neither paused nor ended. `fetching`: those that can fetch a record. `fulfilling`: connection → the kinds of
+    reward that it makes real. `coalesce`: how long a push
     waits for a further change; `longest`: for how long at most changes hold it back.
     """
 
@@ -37,6 +39,7 @@ class Setting:
     plugins: Mapping[str, str]
     active: frozenset[str]
     fetching: frozenset[str]
+    fulfilling: Mapping[str, frozenset[RewardKind]]
     coalesce: timedelta
     longest: timedelta
 

@@ -5,30 +5,36 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, tuple_
 
-from stampcard.applying.outgoing import send_out
+from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.recording import event_row, impersonal
+from stampcard.applying.registering import save_members
+from stampcard.applying.rewarding import fulfillers_of, print_of, save_redemptions
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
+from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Alert, Change, Reason
 from stampcard.domain.events import DayCame, Event
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
+from stampcard.domain.rewards import Fulfiller, Minted, Redemption
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet, balance_of
 from stampcard.engine.counting import MEMBERS, CounterKey
 from stampcard.engine.describing import Past, purchase_of
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
-from stampcard.sealing import Sealer
-from stampcard.storage import loading, rows, saving
+from stampcard.program.history import HISTORY
+from stampcard.program.rewards import POOL
+from stampcard.storage import loading, pooling, rows, saving
 from stampcard.storage.alerting import alert_row
+from stampcard.storage.numbering import new_code, new_redemption_id
 from stampcard.storage.tables import order_state
 
 
@@ -47,7 +53,7 @@ class Sourced(Value, frozen=True):
 _DECIDED = (
     "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
     "_touched_wallets", "_before", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
-    "_touched_counters",
+    "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "pools",
 )  # fmt: skip
 
 
@@ -75,10 +81,16 @@ class Unit:
     _touched_wallets: set[tuple[str, str]] = field(default_factory=set)
     _touched_counters: dict[CounterKey, int] = field(default_factory=dict)
     _reserved: frozenset[tuple[str, str]] = frozenset()
+    redemptions: dict[str, Redemption] = field(default_factory=dict)
+    fulfillers: dict[str, tuple[Fulfiller, ...]] = field(default_factory=dict)
+    #: (program, reward) → codes that were uploaded and are free, with their fingerprints; the last is taken next.
+    pools: dict[tuple[str, str], tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    _touched_redemptions: dict[str, Redemption] = field(default_factory=dict)
+    _commands: list[tuple[str, Command]] = field(default_factory=list)
     _before: dict[str, Member] = field(default_factory=dict)
     _fetches: set[tuple[str, str, str]] = field(default_factory=set)
     _events: list[dict[str, Any]] = field(default_factory=list)
-    _debits: list[dict[str, Any]] = field(default_factory=list)
+    _debits: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def world(self) -> World:
@@ -94,6 +106,11 @@ class Unit:
             debits=self.debits,
             counters=self.counters,
             pasts=self.pasts,
+            redemptions=self.redemptions,
+            fulfillers=self.fulfillers,
+            mint=self.mint,
+            price_of=hooks.reward_price if hooks.implements("reward_price") else None,
+            veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
             work_out=hooks.award_formula if hooks.implements("award_formula") else None,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
@@ -105,11 +122,13 @@ class Unit:
         *,
         attributes: bool,
         repeated: Collection[str] | None = None,
+        recall: bool = False,
     ) -> None:
         """Lock and load members, then orders with their awards, then the wallets of all members concerned.
 
         With `repeated` (members whose orders come more than once in this unit) lots are read only where something may
-        be taken: by them, by the owners of awards that stand already, and by time.
+        be taken: by them, by the owners of awards that stand already, and by time. `recall`: the members' past is asked for by
+        conditions of rewards.
         """
         merchant, sealer = self.setting.merchant, self.setting.sealer
         # A plugin sees the same member whatever else happens in the unit of work.
@@ -131,7 +150,15 @@ class Unit:
         for debit in (debit for of in self.debits.values() for debit in of):
             self._load_drawn(debit)
         self.loaded = dict(self.wallets)
-        self._recall()
+        self._recall(recall=recall)
+
+    def look(self, member: str) -> None:
+        """Load one member to look at, with wallets and past and what could be theirs, without locking anything."""
+        merchant, sealer = self.setting.merchant, self.setting.sealer
+        self.members = loading.load_members(self.connection, merchant, [member], sealer, attributes=True, lock=False)
+        self.wallets = loading.load_wallets(self.connection, merchant, [member])
+        self.fulfillers = fulfillers_of(self.connection, self.setting, [member])
+        self._recall(recall=True)
 
     def _load_drawn(self, debit: Debit) -> None:
         """Load the lots that a spend drew from, so that points can go back into them."""
@@ -141,19 +168,60 @@ class Unit:
             lots = loading.load_lots(self.connection, self.setting.merchant, wallet, numbers)
             self.wallets[key] = replace(wallet, lots={**wallet.lots, **lots})
 
-    def _recall(self) -> None:
+    def _recall(self, *, recall: bool = False) -> None:
         """Load what conditions ask of the members' past, and their names, where any program does."""
         programs, merchant = self.setting.programs, self.setting.merchant
-        if programs.recalls:
-            asks_points = any(name.startswith("history.points") for name in programs.reads)
+        if programs.recalls or (recall and programs.reward_reads & HISTORY.keys()):
+            reads = programs.reads | programs.reward_reads
+            asks_points = any(name.startswith("history.points") for name in reads)
             self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)
         if programs.names_members:
             for id_, known in loading.load_identities_of(self.connection, merchant, list(self.members)).items():
                 names = frozenset(f"{row.connection}:{row.reference}" for row in known)
                 self.members[id_] = replace(self.members[id_], names=names)
 
-    def count(self, keys: Collection[CounterKey]) -> None:
-        """Load and lock counters, after everything else: what the events at hand and the awards loaded may touch."""
+    def find_redemptions(
+        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
+    ) -> dict[str, Redemption]:
+        """Redemptions by id, by code, or by what gave them."""
+        prints = [print_of(self.setting, code) for code in codes]
+        merchant, sealer = self.setting.merchant, self.setting.sealer
+        return loading.load_redemptions(self.connection, merchant, sealer, ids=ids, prints=prints, subjects=subjects)
+
+    def know_rewards(
+        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
+    ) -> None:
+        """Load redemptions of locked members with what they hold, and who could make rewards real for whom."""
+        merchant = self.setting.merchant
+        found = self.find_redemptions(ids=ids, codes=codes, subjects=subjects)
+        self.redemptions |= {id_: one for id_, one in found.items() if one.member in self.members}
+        keys = [one.debit_key for one in self.redemptions.values() if one.price]
+        known = {debit.key for of in self.debits.values() for debit in of}
+        for debit in loading.load_debits_of(self.connection, merchant, keys):
+            if debit.key not in known:
+                self.debits[debit.key] = (debit,)
+                self._load_drawn(debit)
+        self.loaded = dict(self.wallets)
+        self.fulfillers = fulfillers_of(self.connection, self.setting, list(self.members))
+
+    def mint(self, program: str, reward: str, source: str, prefix: str) -> Minted | None:
+        """An id and a code for a new redemption; None when its pool of codes is empty."""
+        id_ = new_redemption_id()
+        if source != POOL:
+            return Minted(id=id_, code=new_code(prefix))
+        key = (program, reward)
+        if key not in self.pools:
+            self.pools[key] = pooling.free_codes(
+                self.connection, self.setting.merchant, self.setting.sealer, program, reward
+            )
+        *rest, code = self.pools[key] or (("", ""),)
+        self.pools[key] = tuple(rest)
+        return Minted(id=id_, code=code[1]) if code[1] else None
+
+    def count(self, keys: Collection[CounterKey], *, lock: bool = True) -> None:
+        """Load and lock counters, after everything else: what the events at hand, and the awards and redemptions loaded, may
+        touch.
+        """
         if not self.setting.programs.counts:
             return
         charged = {
@@ -162,8 +230,15 @@ class Unit:
             for award in of.values()
             for charge in award.charges
         }
+        charged |= {
+            CounterKey(one.program, charge.scope, charge.period, charge.member)
+            for one in self.redemptions.values()
+            for charge in one.charges
+        }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
-        self.counters = loading.load_counters(self.connection, self.setting.merchant, {*keys, *charged, *together})
+        self.counters = loading.load_counters(
+            self.connection, self.setting.merchant, {*keys, *charged, *together}, lock=lock
+        )
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:
         """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
@@ -224,8 +299,11 @@ class Unit:
         self.counters.update(decision.counters)
         self._touched_counters.update(decision.counters)
         self.alerts.extend(decision.alerts)
+        self._commands.extend(decision.commands)
+        for redemption in decision.redemptions:
+            self.redemptions[redemption.id] = self._touched_redemptions[redemption.id] = redemption
         for debit in decision.debits:
-            self._debits.append(rows.debit_row(self.setting.merchant, debit, to_micros(self.now)))
+            self._debits[debit.key] = rows.debit_row(self.setting.merchant, debit, to_micros(self.now))
             if debit.subject in self.debits:
                 others = (one for one in self.debits[debit.subject] if one.key != debit.key)
                 self.debits[debit.subject] = (*others, debit)
@@ -257,7 +335,8 @@ class Unit:
         """Write everything that changed; answers what changed for whom."""
         connection, merchant, now = self.connection, self.setting.merchant, to_micros(self.now)
         self.changes = self._changes()
-        self._save_members()
+        people = {id_: (before, self.members[id_]) for id_, before in self._before.items()}
+        save_members(connection, self.setting, self.now, people)
         sealer = self.setting.sealer
         orders = [rows.order_row(merchant, self.orders[key], now, sealer) for key in self._touched_orders]
         saving.upsert(connection, "order_state", orders)
@@ -267,7 +346,9 @@ class Unit:
         saving.upsert(connection, "lot", list(self._lot_rows()))
         wallets = [rows.balance_row(merchant, self.wallets[key]) for key in self._touched_wallets]
         saving.upsert(connection, "balance", wallets)
-        saving.upsert(connection, "debit", self._debits)
+        saving.upsert(connection, "debit", list(self._debits.values()))
+        save_redemptions(connection, self.setting, self._touched_redemptions.values())
+        queue(connection, self.setting, self.now, self._commands)
         counted = [
             {"merchant": merchant, **key._asdict(), "value": value} for key, value in self._touched_counters.items()
         ]
@@ -313,6 +394,8 @@ class Unit:
         kinds: dict[str, set[str]] = {}
         for entry in self.entries:
             kinds.setdefault(entry.member, set()).add(entry.kind)
+        for redemption in self._touched_redemptions.values():
+            kinds.setdefault(redemption.member, set()).add(f"redemption_{redemption.status}")
         for member, before in self._before.items():
             if self.members[member].programs != before.programs:
                 kinds.setdefault(member, set()).add("join")
@@ -336,56 +419,12 @@ class Unit:
             kinds=tuple(sorted(kinds)),
             balances=balances,
             delta=delta,
+            redemptions=tuple(
+                replace(one, voucher=None) for one in self._touched_redemptions.values() if one.member == member
+            ),
         )
-
-    def _day_of_joining(self, program: str) -> str:
-        """Month and day, in the program's zone."""
-        live = next((live for live in self.setting.programs.current(self.now) if live.name == program), None)
-        zone = live.program.zone if live else UTC
-        return f"{self.now.astimezone(zone):%m-%d}"
 
     def scale_of(self, wallet: str) -> int:
         """Decimal places of a wallet's figures."""
         live = self.setting.programs.of_wallet(wallet)
         return live.program.wallets[wallet].scale if live else 0
-
-    def _save_members(self) -> None:
-        merchant, sealer = self.setting.merchant, self.setting.sealer
-        versions, joined, attributes = [], [], []
-        for id_, before in self._before.items():
-            after = self.members[id_]
-            row = {"merchant": merchant, "id": id_, "joined_at": to_micros(after.joined_at)}
-            if after.attributes != before.attributes:
-                attributes.append({**row, **attribute_columns(sealer, merchant, after)})
-            if after.version != before.version:
-                versions.append({**row, "version": after.version})
-            joined += [
-                {
-                    "merchant": merchant,
-                    "member": id_,
-                    "program": program,
-                    "joined_at": to_micros(self.now),
-                    "anniversary": self._day_of_joining(program),
-                }
-                for program in after.programs - before.programs
-            ]
-        saving.upsert(self.connection, "member", versions)
-        saving.upsert(self.connection, "member", attributes)
-        saving.insert_new(self.connection, "membership", joined)
-
-
-def birthday_print(sealer: Sealer, merchant: str, month_and_day: str) -> str:
-    """What a birthday is found by; the day itself is sealed like everything personal."""
-    return sealer.fingerprint(f"birthday:{merchant}:{month_and_day}")
-
-
-def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str, Any]:
-    """A member's personal columns: the sealed attributes, and the fingerprints that an erasure by address needs."""
-    email, phone = member.attributes.get("email"), member.attributes.get("phone")
-    birthday = member.attributes.get("birthday")
-    return {
-        "attributes_sealed": rows.seal_object(sealer, member.attributes, f"member:{merchant}:{member.id}"),
-        "email_print": sealer.fingerprint(f"email:{str(email).strip().lower()}") if email else None,
-        "phone_print": sealer.fingerprint(f"phone:{phone}") if phone else None,
-        "birthday_print": birthday_print(sealer, merchant, str(birthday)[5:10]) if birthday else None,
-    }

@@ -24,8 +24,10 @@ from stampcard.cli import (
     plugin,
     program,
     quarantine,
+    redemption,
     replay,
     resync,
+    reward,
     serve,
     simulate,
     switching,
@@ -100,6 +102,8 @@ app.command("stop")(switching.stop)
 app.command("start")(switching.start)
 app.add_typer(program.app, name="program")
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(reward.app, name="reward")
+app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")

@@ -148,7 +148,8 @@ def erase(
 ) -> None:
     """Forget a member's personal data for ever; the anonymous ledger stays."""
     from stampcard.applying.erasing import erase_members
-    from stampcard.applying.requests import Answer, lock_member
+    from stampcard.applying.locking import lock_member
+    from stampcard.applying.requests import Answer
 
     if not yes:
         typer.confirm(f"Erase {member}? Nobody can undo that.", abort=True, err=True)

@@ -175,12 +175,23 @@ def drop(
     reason: Annotated[str, typer.Option(help="Why, for those who read the list later.", show_default=False)],
 ) -> None:
     """Never send a command; of a push, wait for the member's next change."""
+    from stampcard.app import open_sealer
+    from stampcard.clock import SystemClock
+    from stampcard.storage.commanding import tell
+    from stampcard.storage.numbering import Numbering
     from stampcard.storage.requeueing import drop_command, drop_push
 
-    merchant, key = settings_of(context).merchant, _push_key(id_)
-    with opened(settings_of(context)) as database:
+    settings, key = settings_of(context), _push_key(id_)
+    merchant = settings.merchant
+
+    def work(connection: Connection) -> None:
+        told = drop_command(connection, merchant, _number(id_), reason, SystemClock().now())
+        if told is not None:
+            tell(connection, merchant, open_sealer(settings), Numbering(), [told])
+
+    with opened(settings) as database:
         if key is None:
-            database.write_now(lambda c: drop_command(c, merchant, _number(id_), reason))
+            database.write_now(work)
         else:
             database.write_now(lambda c: drop_push(c, merchant, key, f"dropped: {reason}"))
     show(f"{id_} is dropped")

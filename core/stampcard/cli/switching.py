@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="What is stopped for now; see also `stop` and `start`.")
 
 Kind = Annotated[
-    Literal["program", "campaign", "rule", "plugin", "connection"],
+    Literal["program", "campaign", "rule", "reward", "plugin", "connection"],
     typer.Argument(help="What kind of thing.", show_default=False),
 ]
 Id = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="Its name; PROGRAM/ID for a rule or campaign that several programs have.",
+        help="Its name; PROGRAM/ID for a rule, reward or campaign that several programs have.",
         show_default=False,
     ),
 ]

@@ -8,6 +8,9 @@ from typing import Any
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Balance
 
+#: The connection of what we tell ourselves, and of members whom no storefront named.
+OWN = "stampcard"
+
 
 class BalancePush(Value, frozen=True):
     """A member's newest figures for one connection; sending it twice, late or never in between does no harm."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Balance
 
@@ -48,7 +49,10 @@ class Alert(Value, frozen=True, tag="alert"):
 
 
 class Change(Value, frozen=True):
-    """What one unit of work changed for one member: handed to observers after the commit."""
+    """What one unit of work changed for one member: handed to observers after the commit.
+
+    `redemptions`: those that changed, without their vouchers, which hold the codes.
+    """
 
     member: str
     version: int
@@ -56,3 +60,4 @@ class Change(Value, frozen=True):
     kinds: tuple[str, ...]
     balances: Mapping[str, Balance] = {}
     delta: Mapping[str, int] = {}
+    redemptions: tuple[Redemption, ...] = ()

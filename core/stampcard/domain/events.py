@@ -64,6 +64,20 @@ class CustomEvent(Value, frozen=True, tag="custom_event"):
     data: Mapping[str, Any] = {}
 
 
+class CommandSettled(Value, frozen=True, tag="command_settled"):
+    """What became of a command whose outcome changes what we keep; we tell it to ourselves.
+
+    `done`: it had its effect, with `result`; else it never will, and `why` says why not.
+    """
+
+    kind: str
+    key: str
+    done: bool
+    occurred_at: datetime
+    result: Mapping[str, Any] = {}
+    why: str = ""
+
+
 class ConnectionEnded(Value, frozen=True, tag="connection_ended"):
     """The source took our access away: pushes stop and what we stored to reach it is deleted."""
 
@@ -91,6 +105,7 @@ Event = (
     | CustomerErased
     | DataRequested
     | CustomEvent
+    | CommandSettled
     | ConnectionEnded
     | SourceErased
     | SetAside

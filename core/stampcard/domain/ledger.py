@@ -15,7 +15,20 @@ MEMBER_ACCOUNTS: tuple[Account, ...] = ("pending", "active", "held", "debt")
 PROGRAM_ACCOUNTS: tuple[Account, ...] = ("issued", "redeemed", "expired", "adjusted")
 ACCOUNTS: tuple[Account, ...] = MEMBER_ACCOUNTS + PROGRAM_ACCOUNTS
 
-EntryKind = Literal["earn", "activate", "expire", "claw_back", "restore", "spend", "cancel_spend", "adjust", "lapse"]
+EntryKind = Literal[
+    "earn",
+    "activate",
+    "expire",
+    "claw_back",
+    "restore",
+    "spend",
+    "cancel_spend",
+    "adjust",
+    "lapse",
+    "hold",
+    "redeem",
+    "release",
+]
 
 
 class LotMove(Value, frozen=True, array_like=True):

@@ -45,8 +45,9 @@ class OrderSnapshot(Value, frozen=True, omit_defaults=True):
     `tax_included`: whether line and shipping amounts contain their tax. `total`: what the customer owes for the order
     as placed or edited, before refunds. `lists_all_refunds`: the source promises that the refunds it showed with this
     snapshot (`refund_references`) are all there are. `paid_with_points`: the part of the total that was paid with
-    points. `fulfilled_at`: since when all of it has been sent or handed over. `utc_offset`: minutes that the shop's
-    clock was ahead of UTC when the order was placed.
+    points. `codes`: discount codes that the customer gave, as the source spells them. `fulfilled_at`: since when all of
+    it has been sent or handed over. `utc_offset`: minutes that the shop's clock was ahead of UTC when the order was
+    placed.
     """
 
     stamp: Stamp
@@ -66,6 +67,7 @@ class OrderSnapshot(Value, frozen=True, omit_defaults=True):
     lists_all_refunds: bool = False
     refund_references: tuple[str, ...] = ()
     paid_with_points: Decimal = ZERO
+    codes: tuple[str, ...] = ()
     fulfilled_at: datetime | None = None
     utc_offset: int | None = None
 

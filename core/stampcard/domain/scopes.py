@@ -11,6 +11,9 @@ SCOPES: Mapping[str, str] = {
     "members:read": "see members, their balances, lots and entries",
     "members:write": "create, change and erase members",
     "points:write": "spend, cancel spends, and adjust points by hand",
+    "rewards:read": "see the rewards and what is left of them",
+    "redemptions:read": "see what members can have, and redemptions with their codes",
+    "redemptions:write": "redeem for members, use, release and revoke redemptions",
     "events:write": "report events of your own",
     "orders:read": "see orders and why they earned what they earned",
     "dry-run": "ask what an order or event would earn: shows what a member has and why",
@@ -22,9 +25,9 @@ SCOPES: Mapping[str, str] = {
     "connections:read": "see connections and how they are",
     "connections:write": "pause and resume connections",
     "programs:read": "see the programs",
-    "programs:write": "change programs, whole or in part",
+    "programs:write": "change programs, whole or in part, and upload codes for rewards",
     "switches:read": "see what is stopped",
-    "switches:write": "stop and start programs, campaigns, rules, plugins and connections",
+    "switches:write": "stop and start programs, campaigns, rules, rewards, plugins and connections",
     "alerts:read": "see alerts: budgets that run low, unusual days, silent connections",
     "health:read": "see the health of the installation in detail",
     MARKETER: "see and change programs, see alerts, stop and start; no member, no order, no body of what came in",
@@ -33,7 +36,7 @@ SCOPES: Mapping[str, str] = {
 
 #: Scope → the others that it stands for.
 _STANDS_FOR: Mapping[str, Collection[str]] = {
-    MARKETER: ("programs:read", "programs:write", "switches:read", "switches:write", "alerts:read"),
+    MARKETER: ("rewards:read", "programs:read", "programs:write", "switches:read", "switches:write", "alerts:read"),
     ADMIN: SCOPES.keys(),
 }
 

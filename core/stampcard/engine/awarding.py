@@ -18,6 +18,7 @@ from stampcard.domain.value import Value, replace
 from stampcard.engine.counting import COOLDOWN, cooldown_key, key_of
 from stampcard.engine.describing import order_variables, rate_of
 from stampcard.engine.earning import explained, owed_for_order, rounded
+from stampcard.engine.giving import give, is_reward, of_reward
 from stampcard.engine.limiting import Wanted, allow, charge, given_back, most_of
 from stampcard.engine.matching import Chosen, Occasion, choose
 from stampcard.engine.measuring import Measuring
@@ -182,7 +183,7 @@ def _occasion(live: LiveProgram, on: str, pin: Pin, snapshot: OrderSnapshot, rat
 def _pay_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:
     """Stack, limit, scale by what was kept, and post."""
     measuring = deciding.measuring
-    awards = {one.offer.rule.id: _adjusted(deciding, one.offer) for one in chosen}
+    awards = {one.offer.rule.id: of_reward(_adjusted(deciding, one.offer), one.award) for one in chosen}
     formulas = {one.offer.rule.id: _formula(deciding, one) for one in chosen if isinstance(one.award, Formula)}
 
     def plain(one: Chosen, *, refunded: bool) -> int:
@@ -275,6 +276,10 @@ def _money(deciding: Deciding, offer: Offer) -> Decimal:
 
 def _bring(deciding: Deciding, offer: Offer, award: Award, due: int, limit: str = "") -> Award:
     """Bring the award of a rule that pays to what is due, and say why."""
+    if is_reward(award):
+        after, reason = give(deciding.draft, deciding.live, award, due, deciding.snapshot.occurred_at)
+        deciding.draft.reasons.append(reason)
+        return after
     before = deciding.award_of(offer) if award.allowed is not None else award
     after = pay(deciding.draft, award, due, deciding.live, offer, deciding.snapshot.occurred_at)
     told = ""
@@ -304,10 +309,13 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
     live = draft.world.programs.numbered(award.program, pin.version) if pin else None
     if live is None or not (award.due or award.charges):
         return
+    award = replace(award, charges=given_back(award.program, award, draft.counters))
+    if is_reward(award):
+        draft.reasons.append(give(draft, live, award, 0, _placed_at(order))[1])
+        return
     policy = live.program.wallets[award.wallet].refunds.policy
     about = About(occurred_at=_placed_at(order), now=draft.world.now)
     dates = draft.lifetime(live, live.offers[award.rule], about.occurred_at)
-    award = replace(award, charges=given_back(award.program, award, draft.counters))
     wallet, after, entries = bring_to(draft.wallet(award.member, award.wallet), award, 0, policy, dates, about)
     draft.keep(wallet, *entries)
     draft.award(after)

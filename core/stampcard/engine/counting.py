@@ -59,7 +59,7 @@ def keys_for(live: LiveProgram, on: str, at: datetime, member: str) -> Iterator[
     day = at.astimezone(live.program.zone).date()
     for true, _ in live.verdicts.get(on, ()):
         offer = true.offer
-        for bound in offer.bounds:
+        for bound in (*offer.bounds, *offer.given):
             key = key_of(live.name, bound, day, member)
             yield key
             if bound.limit.measure == "members":

@@ -16,9 +16,11 @@ from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down,
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.describing import Past
 from stampcard.engine.earning import explained, money_of, owed_at_once
+from stampcard.engine.giving import give, is_reward, of_reward
 from stampcard.engine.limiting import Wanted, allow, charge
 from stampcard.engine.matching import Chosen, Occasion, choose, closed_to
 from stampcard.engine.pinning import NAMES, ZONE, seen_of, stopped_of
+from stampcard.engine.recognising import recognise, shown_by, spent_on
 from stampcard.engine.stacking import stacked
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.waiting import free, slide
@@ -59,7 +61,9 @@ def decide_order(
     tied = snapshot is not None and is_tied(order.state, snapshot)
     member = customer if snapshot is not None and state.snapshot == snapshot else order.member
     order = replace(order, state=state, member=member, first_seen_at=first_seen_at)
-    draft = Draft(world)
+    shown = shown_by(world, order)
+    draft = Draft(spent_on(world, order, shown))
+    recognise(draft, order, shown, world)
     if member is not None:
         enrol(draft, world.members[member], order.state.snapshot.occurred_at if order.state.snapshot else received_at)
     order = award_order(draft, event, order, facts)
@@ -157,6 +161,7 @@ def _pay_chosen(
     for one, desired in counting:
         rule = one.offer.rule
         award = Award(subject=subject, member=member.id, program=live.name, rule=rule.id, wallet=rule.wallet)
+        award = of_reward(award, one.award)
         if cools_down(draft, live, one.offer, award, at):
             limited = replace(award, desired=desired, allowed=0, cooling=True)
             draft.award(limited)
@@ -171,9 +176,13 @@ def _pay_chosen(
         if want.offer.bounds or want.offer.rule.cooldown is not None:
             watch(draft, live, want.offer, day)
             award = replace(award, desired=want.desired, allowed=allowed, charges=charges)
-        after = pay(draft, award, due, live, want.offer, at)
+        if is_reward(award):
+            after, reason = give(draft, live, award, due, at)
+        else:
+            after = pay(draft, award, due, live, want.offer, at)
+            reason = explained(want.offer, want.award, after, "", said)
         warm(draft, live, want.offer, after, at)
-        draft.reasons.append(explained(want.offer, want.award, after, "", said))
+        draft.reasons.append(reason)
     if live.slides and any(reason.granted for reason in draft.reasons):
         slide(draft, live, member.id, "earn", at)
 

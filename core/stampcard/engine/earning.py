@@ -12,7 +12,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.engine.measuring import Measured, Part
 from stampcard.engine.versions import Offer
 from stampcard.program.amounts import Award as Form
-from stampcard.program.amounts import FixedAward, ItemAward, RateAward
+from stampcard.program.amounts import FixedAward, ItemAward, RateAward, RewardAward
 from stampcard.program.events import AMOUNT
 from stampcard.program.wallets import WalletTerms
 
@@ -40,6 +40,8 @@ def owed_for_order(
     base, kept = measured.base, measured.kept
     if measured.cancelled or not measured.parts or (base > 0 and kept == 0):
         return 0
+    if isinstance(form, RewardAward):
+        return 1
     if isinstance(form, RateAward) and not adjustments and terms.round_per == "order":
         return rounded(form.points * kept / form.per, terms)
     extra = sum((a.points for a in adjustments), _NOTHING)
@@ -84,6 +86,8 @@ def owed_at_once(form: Form, terms: WalletTerms, data: Mapping[str, Any]) -> int
     match form:
         case FixedAward(points=points):
             return rounded(points, terms)
+        case RewardAward():
+            return 1
         case RateAward(points=points, per=per):
             amount = data.get(AMOUNT)
             known = isinstance(amount, int | float) and not isinstance(amount, bool) and 0 < amount < 1e12  # noqa: PLR2004 - beyond it no amount is believed

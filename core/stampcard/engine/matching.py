@@ -101,32 +101,35 @@ def _refusal(live: LiveProgram, offer: Offer, occasion: Occasion) -> Reason | No
     code, detail = "", ""
     if not rule.enabled or f"rule:{live.name}/{rule.id}" in occasion.stopped:
         code = "stopped"
-    elif rule.during is not None and not _open(rule.during, program, occasion):
+    elif rule.during is not None and not is_open(rule.during, program, occasion):
         code = "not_now"
     elif rule.who is not None and not fits(rule.who, f"rule:{live.name}/{rule.id}", occasion.member, occasion.names):
         code = "not_for_this_member"
     elif offer.campaign is not None:
-        code, detail = _campaign_refusal(offer.campaign, live, rule, occasion), f"campaign {rule.campaign}"
+        code = campaign_refusal(offer.campaign, rule.campaign, live, rule.variant, occasion)
+        detail = f"campaign {rule.campaign}"
     if not code:
         return None
     return Reason(rule=rule.id, outcome="not_matched", code=code, detail=detail, program=live.name)
 
 
-def _campaign_refusal(campaign: Campaign, live: LiveProgram, rule: Rule, occasion: Occasion) -> str:
-    salt = f"campaign:{live.name}/{rule.campaign}"
+def campaign_refusal(campaign: Campaign, name: str, live: LiveProgram, variant: str, occasion: Occasion) -> str:
+    """Why a campaign does not let what belongs to it, or to its variant, be had; nothing if it does."""
+    salt = f"campaign:{live.name}/{name}"
     if not campaign.enabled or salt in occasion.stopped:
         return "stopped"
-    if campaign.during is not None and not _open(campaign.during, live.program, occasion):
+    if campaign.during is not None and not is_open(campaign.during, live.program, occasion):
         return "not_now"
     if campaign.who is not None and not fits(campaign.who, salt, occasion.member, occasion.names):
         return "not_for_this_member"
     group = group_of(campaign, salt, occasion.member)
     if group == CONTROL:
         return "control_group"
-    return "other_variant" if rule.variant and rule.variant != group else ""
+    return "other_variant" if variant and variant != group else ""
 
 
-def _open(during: During, program: Program, occasion: Occasion) -> bool:
+def is_open(during: During, program: Program, occasion: Occasion) -> bool:
+    """Whether the moment lies in it, by the clock that counts."""
     return during.contains(occasion.at.astimezone(_zone(during, program, occasion)))
 
 

@@ -52,7 +52,7 @@ def stopped_of(programs: Programs, program: str) -> tuple[str, ...]:
     """What is switched off now and concerns a program."""
     if not programs.stopped:
         return ()
-    mine = (f"rule:{program}/", f"campaign:{program}/")
+    mine = (f"rule:{program}/", f"reward:{program}/", f"campaign:{program}/")
     return tuple(sorted(one for one in programs.stopped if one == f"program:{program}" or one.startswith(mine)))
 
 

@@ -85,11 +85,19 @@ def cancel_spend(
 
 
 def give_back(
-    wallet: Wallet, debit: Debit, amount: int, dead_lots: DeadLotRule, renewal: Lifetime, about: About
+    wallet: Wallet,
+    debit: Debit,
+    amount: int,
+    dead_lots: DeadLotRule,
+    renewal: Lifetime,
+    about: About,
+    *,
+    held: bool = False,
 ) -> tuple[Wallet, Debit, Entry]:
     """Put points back into the lots they came from, with their old dates; debt is paid first.
 
-    Points of a lot that died meanwhile expire with it, or go into a successor with the dates of `renewal`.
+    Points of a lot that died meanwhile expire with it, or go into a successor with the dates of `renewal`. `held`: they
+    were not spent yet.
     """
     debt = -wallet.sums.get("debt", 0)
     paid = 0
@@ -110,7 +118,9 @@ def give_back(
         else:
             opened += 1
             lots[opened] = _successor(lot, opened, back, renewal, about)
-    wallet, entry = post(wallet, "cancel_spend", lots.values(), {"redeemed": -amount, "debt": paid}, about)
+    kind: EntryKind = "release" if held else "cancel_spend"
+    source: Account = "held" if held else "redeemed"
+    wallet, entry = post(wallet, kind, lots.values(), {source: -amount, "debt": paid}, about)
     return wallet, replace(debit, returned=debit.returned + amount), entry
 
 

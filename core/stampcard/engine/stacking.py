@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from stampcard.engine.earning import rounded
 from stampcard.engine.matching import Chosen
-from stampcard.program.amounts import Multiplier
+from stampcard.program.amounts import Multiplier, RewardAward
 
 #: Points that a rule which multiplies nothing pays, in the smallest unit of its wallet.
 Plain = Callable[[Chosen], int]
@@ -46,7 +46,7 @@ def paid(counting: Sequence[Chosen], plain: Plain) -> list[tuple[Chosen, int]]:
     points = {id(one): plain(one) for one in counting if not isinstance(one.award, Multiplier)}
     sums: dict[str, int] = {}
     for one in counting:
-        if id(one) in points:
+        if id(one) in points and not isinstance(one.award, RewardAward):
             sums[one.offer.rule.wallet] = sums.get(one.offer.rule.wallet, 0) + points[id(one)]
     for one in counting:
         if isinstance(one.award, Multiplier):

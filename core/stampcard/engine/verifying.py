@@ -21,8 +21,11 @@ class Finding(Value, frozen=True):
     stored: int
 
 
-def verify_wallet(wallet: Wallet, entries: Sequence[Entry], awards: Iterable[Award]) -> list[Finding]:
-    """Differences between a wallet as stored (with all of its lots), its awards, and what its entries say."""
+def verify_wallet(wallet: Wallet, entries: Sequence[Entry], awards: Iterable[Award], held: int = 0) -> list[Finding]:
+    """Differences between a wallet as stored (with all of its lots), its awards, and what its entries say.
+
+    `held`: what redemptions that are under way hold of it.
+    """
 
     def finding(what: str, rebuilt: int, stored: int) -> Finding:
         return Finding(member=wallet.member, wallet=wallet.name, what=what, rebuilt=rebuilt, stored=stored)
@@ -35,6 +38,7 @@ def verify_wallet(wallet: Wallet, entries: Sequence[Entry], awards: Iterable[Awa
     rebuilt = sums_of(entries)
     pairs = [(f"account {name}", rebuilt.get(name, 0), wallet.sums.get(name, 0)) for name in ACCOUNTS]
     pairs.append(("the number of entries", len(entries), wallet.entries))
+    pairs.append(("the points that redemptions hold", wallet.sums.get("held", 0), held))
     pairs += _lot_pairs(wallet, entries)
     issued: Counter[tuple[str, str]] = Counter()
     for entry in entries:

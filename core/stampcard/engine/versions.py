@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
-from stampcard.program.amounts import Multiplier
+from stampcard.program.amounts import Multiplier, RewardAward
 from stampcard.program.campaigns import Campaign
-from stampcard.program.conditions import ConditionSet, compile_conditions
+from stampcard.program.conditions import ConditionSet, compile_conditions, compile_reward_conditions
 from stampcard.program.events import OF_ORDERS
 from stampcard.program.lifetimes import Expiry, Pending, Sliding
 from stampcard.program.limits import Limit
 from stampcard.program.model import Program
+from stampcard.program.rewards import Reward
 from stampcard.program.rules import Base, Rule
 from stampcard.program.wallets import WalletTerms
+
+#: What the counter of a reward's stock is called.
+STOCK = "stock"
 
 
 class Bound(Value, frozen=True):
@@ -29,7 +34,7 @@ class Offer(Value, frozen=True):
     """A rule with all that the rest of its program says about it. Rules with equal bases have the same object as `base`.
 
     `plain`: nothing but its condition decides whether and what it pays, and nothing limits it. `dates`: rules for which
-    this is the same give points the same dates.
+    this is the same give points the same dates. `given`: the limits of the rewards that it gives.
     """
 
     rule: Rule
@@ -41,6 +46,12 @@ class Offer(Value, frozen=True):
     bounds: tuple[Bound, ...]
     plain: bool
     dates: str
+    given: tuple[Bound, ...] = ()
+
+    @property
+    def given_rewards(self) -> tuple[str, ...]:
+        """The rewards that the rule may give."""
+        return _given(self.rule)
 
 
 class Matched(Value, frozen=True):
@@ -51,6 +62,15 @@ class Matched(Value, frozen=True):
     undecided: bool = False
 
 
+class Catalogued(Value, frozen=True):
+    """A reward with all that the rest of its program says about it; its stock is one of its `bounds`."""
+
+    name: str
+    reward: Reward
+    campaign: Campaign | None
+    bounds: tuple[Bound, ...]
+
+
 class LiveProgram(Value, frozen=True):
     """One version of a program, valid from a moment on until the next version is."""
 
@@ -58,10 +78,13 @@ class LiveProgram(Value, frozen=True):
     valid_from: datetime
     program: Program
     conditions: Mapping[str, ConditionSet]
+    reward_conditions: ConditionSet
     #: For each rule of an event type, by priority: what it comes to when its condition is true, and when it is not.
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
     #: Every rule by its id.
     offers: Mapping[str, Offer] = {}
+    #: Every reward by its name.
+    rewards: Mapping[str, Catalogued] = {}
     #: Every variable that any condition reads, and those that conditions on orders read.
     reads: frozenset[str] = frozenset()
     order_reads: frozenset[str] = frozenset()
@@ -70,6 +93,8 @@ class LiveProgram(Value, frozen=True):
     #: Whether any condition asks for a member's past, anything is limited, anything is for members whom it names.
     recalls: bool = False
     counts: bool = False
+    #: Whether any rule gives a reward.
+    gives: bool = False
     names_members: bool = False
 
     @property
@@ -84,28 +109,35 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
     bases: dict[Base, Base] = {}
     offers = {rule.id: _offer(program, rule, bases.setdefault(rule.base, rule.base)) for rule in program.rules}
     verdicts = {
-        on: tuple((Matched(offer=offers[r.id]), _not_true(program, offers[r.id])) for r in of.rules)
+        on: tuple((Matched(offer=offers[id_]), _not_true(program, offers[id_])) for id_ in of.ids)
         for on, of in conditions.items()
     }
+    reward_conditions = compile_reward_conditions(program)
     reads = frozenset[str]().union(*(of.reads for of in conditions.values()))
+    rewards = {name: _catalogued(program, name) for name in program.rewards}
     return LiveProgram(
         number=number,
         valid_from=valid_from,
         program=program,
         conditions=conditions,
+        reward_conditions=reward_conditions,
         verdicts=verdicts,
         offers=offers,
+        rewards=rewards,
         reads=reads,
         order_reads=frozenset[str]().union(*(of.reads for on, of in conditions.items() if on in OF_ORDERS)),
         slides=any(isinstance(terms.expire, Sliding) for terms in program.wallets.values()),
         recalls=any(name.startswith("history.") for name in reads),
-        counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values()),
+        counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values())
+        or any(reward.bounds for reward in rewards.values()),
+        gives=any(map(_given, program.rules)),
         names_members=program.names_members,
     )
 
 
 def _offer(program: Program, rule: Rule, base: Base) -> Offer:
-    terms = program.wallets[rule.wallet]
+    # A rule that gives a reward pays into no wallet, and need not name one.
+    terms = program.wallets[rule.wallet or next(iter(program.wallets))]
     campaign = program.campaigns.get(rule.campaign)
     holders = [(f"rule:{rule.id}", rule.limits)]
     holders += [(f"group:{name}", program.groups[name].limits) for name in rule.groups]
@@ -122,7 +154,26 @@ def _offer(program: Program, rule: Rule, base: Base) -> Offer:
         bounds=bounds,
         plain=not (conditioned or bounds or isinstance(rule.award, Multiplier)) and rule.enabled,
         dates=f"{rule.wallet}/{rule.id}" if rule.overrides else rule.wallet,
+        given=tuple(bound for name in _given(rule) for bound in _catalogued(program, name).bounds),
     )
+
+
+def _given(rule: Rule) -> tuple[str, ...]:
+    """The rewards that a rule may give."""
+    awards = (rule.award, *(value.award for value in rule.values))
+    return tuple(dict.fromkeys(award.reward for award in awards if isinstance(award, RewardAward)))
+
+
+def _catalogued(program: Program, name: str) -> Catalogued:
+    reward = program.rewards[name]
+    campaign = program.campaigns.get(reward.campaign)
+    holders = [(f"reward:{name}", reward.limits)]
+    holders += [(f"campaign:{reward.campaign}", campaign.limits)] if campaign else []
+    bounds = [Bound(scope=f"{scope}:{limit.name}", limit=limit) for scope, limits in holders for limit in limits]
+    if reward.stock is not None:
+        stock = Limit(most=Decimal(reward.stock), measure="times", per="ever", in_all=True)
+        bounds.insert(0, Bound(scope=f"reward:{name}:{STOCK}", limit=stock))
+    return Catalogued(name=name, reward=reward, campaign=campaign, bounds=tuple(bounds))
 
 
 def _not_true(program: Program, offer: Offer) -> Matched:
@@ -157,6 +208,18 @@ class Programs(Value, frozen=True):
     def counts(self) -> bool:
         """Whether anything is limited."""
         return any(live.counts for versions in self.versions.values() for live in versions)
+
+    @property
+    def reward_reads(self) -> frozenset[str]:
+        """Every variable that any reward's condition reads."""
+        return frozenset[str]().union(
+            *(live.reward_conditions.reads for versions in self.versions.values() for live in versions)
+        )
+
+    @property
+    def gives(self) -> bool:
+        """Whether any rule gives a reward."""
+        return any(live.gives for versions in self.versions.values() for live in versions)
 
     @property
     def slides(self) -> bool:

@@ -41,6 +41,18 @@ WORDS: Mapping[str, str] = {
     "limit": "a limit leaves less than it would pay",
     "not_theirs_any_more": "the order does not justify it any more, or belongs to somebody else now",
     "matched": "it applies",
+    "program_ended": "the program has ended, so nothing can be redeemed any more",
+    "other_country": "it is for members of other countries",
+    "cart_needed": "it depends on the cart",
+    "not_at_shop": "the member is not known at a shop that could make it real",
+    "shop_cannot": "the shop cannot make it real",
+    "sold_out": "there are none left",
+    "not_for_points": "it is given by rules alone",
+    "insufficient_points": "there are not enough points for it",
+    "reward_used": "its code was used on this order",
+    "code_used_again": "its code was used more often than it should be",
+    "code_not_valid": "its code was not valid any more",
+    "code_of_another_member": "its code was given to another member",
 }
 #: Of these the detail says it all by itself.
 _SAID_BY_DETAIL = frozenset({"currency", "refund_above_order"})
@@ -83,12 +95,25 @@ def sentence(reason: Reason, live: LiveProgram | None = None) -> str:
         return f"{said[:1].upper()}{said[1:]}."
     if reason.code in _OF_PROGRAMS or (reason.rule == reason.program and offer is None):
         return f"Program {reason.rule!r} pays nothing: {said}."
+    if reason.outcome == "kept" or (offer is not None and offer.given_rewards and reason.outcome == "paid"):
+        return _of_reward(reason, said)
     due = _points(reason.due, offer)
     if reason.outcome == "paid":
         return f"Rule {reason.rule!r} pays {due}" + (f" ({reason.detail})." if reason.detail else ".")
     if reason.outcome == "limited":
         return f"Rule {reason.rule!r} would pay {_points(reason.desired, offer)} and pays {due}: {said}."
     return f"Rule {reason.rule!r} {_VERBS.get(reason.outcome, 'does not apply')}: {said}."
+
+
+def _of_reward(reason: Reason, said: str) -> str:
+    """A reward that the order shows, or one that a rule gives."""
+    if reason.outcome == "kept":
+        return f"Reward {reason.rule!r}: {said}."
+    return (
+        f"Rule {reason.rule!r} gives the reward {reason.detail!r}."
+        if reason.due
+        else f"Rule {reason.rule!r} gives nothing."
+    )
 
 
 def because(reason: Reason, live: LiveProgram | None = None) -> str:

@@ -8,11 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 from stampcard.domain.awards import Adjustment, Award
+from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Alert, Reason
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY, OrderState
+from stampcard.domain.rewards import Fulfiller, Minted, Redemption
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import CounterKey, Counters
@@ -27,6 +29,14 @@ AwardKey = tuple[str, str, str]
 Adjuster = Callable[[Event, Member, Award, Mapping[str, Any]], Sequence[Adjustment]]
 #: (name, event, member, base, facts) → points
 FormulaWorker = Callable[[str, Event, Member, Decimal, Mapping[str, Any]], Decimal]
+#: (formula, reward, member, facts) → points
+Pricer = Callable[[str, str, Member, Mapping[str, Any]], Decimal]
+#: (reward, program, member, facts) → why not, or nothing
+Vetoing = Callable[[str, str, Member, Mapping[str, Any]], str]
+#: (program, reward, who makes it real, prefix) → an id and a code, or nothing when the codes have run out
+Minting = Callable[[str, str, str, str], Minted | None]
+#: A command with the connection that it is for.
+Sent = tuple[str, Command]
 
 
 class Facts(Value, frozen=True):
@@ -93,6 +103,11 @@ class World(Value, frozen=True):
     pasts: Mapping[str, Past] = {}
     adjust: Adjuster | None = None
     work_out: FormulaWorker | None = None
+    redemptions: Mapping[str, Redemption] = {}
+    fulfillers: Mapping[str, tuple[Fulfiller, ...]] = {}
+    mint: Minting | None = None
+    price_of: Pricer | None = None
+    veto: Vetoing | None = None
 
 
 class Decision(Value, frozen=True):
@@ -110,6 +125,8 @@ class Decision(Value, frozen=True):
     counters: Mapping[CounterKey, int] = {}
     alerts: tuple[Alert, ...] = ()
     debits: tuple[Debit, ...] = ()
+    redemptions: tuple[Redemption, ...] = ()
+    commands: tuple[Sent, ...] = ()
     reasons: tuple[Reason, ...] = ()
     refetch: Refetch | None = None
 
@@ -127,6 +144,8 @@ class Draft:
         self.member: Member | None = None
         self.reasons: list[Reason] = []
         self.debits: list[Debit] = []
+        self.commands: list[Sent] = []
+        self._redemptions: dict[str, Redemption] = {}
         self.counters = Counters(world.counters)
         #: Budgets that this decision counts against: counter → limit, in the counter's unit.
         self.budgets: dict[CounterKey, int] = {}
@@ -176,6 +195,10 @@ class Draft:
         """Remember an award's new value."""
         self._awards[award.subject, (award.member, award.program, award.rule)] = award
 
+    def redemption(self, redemption: Redemption) -> None:
+        """Remember a redemption's new value."""
+        self._redemptions[redemption.id] = redemption
+
     def decision(self, order: Order | None = None, refetch: Refetch | None = None) -> Decision:
         """The decision; lots that were credited for days long past are settled once more."""
         now = self.world.now
@@ -192,6 +215,8 @@ class Draft:
             counters=self.counters.changed,
             alerts=self.counters.alerts(self.budgets) if self.budgets else (),
             debits=tuple(self.debits),
+            redemptions=tuple(self._redemptions.values()),
+            commands=tuple(self.commands),
             reasons=tuple(self.reasons),
             refetch=refetch,
         )

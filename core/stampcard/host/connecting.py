@@ -11,11 +11,13 @@ from typing import Any
 import httpx
 
 from stampcard.clock import Clock
+from stampcard.domain.rewards import ACTIONS, ISSUE
 from stampcard.domain.value import Value, replace
 from stampcard.errors import ConfigurationError, PluginError
 from stampcard.host.discovering import LoadedPlugin, PluginTable
+from stampcard.host.fulfilling import FulfilmentSink
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
-from stampcard.plugin.capabilities import Capabilities, FactSource, Sink, WebhookSource
+from stampcard.plugin.capabilities import Capabilities, FactSource, Fulfilment, ShopperSource, Sink, WebhookSource
 from stampcard.plugin.connections import ConnectionContext, Store
 from stampcard.plugin.manifest import PluginSettings
 
@@ -41,6 +43,15 @@ class Connection(Value, frozen=True):
     capabilities: Capabilities | None = None
     http: httpx.AsyncClient | None = None
     problem: str = ""
+
+    @property
+    def sinks(self) -> tuple[Sink[Any], ...]:
+        """All that can be sent to it: its sinks, and the actions of its fulfilment."""
+        if self.capabilities is None:
+            return ()
+        fulfil = self.capabilities.fulfil
+        actions = () if fulfil is None else tuple(FulfilmentSink(fulfil, kind) for kind in ACTIONS)
+        return (*self.capabilities.sinks, *actions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +157,20 @@ def _broken(capabilities: object) -> str:
         if sink.kind in kinds:
             return f"it has two sinks of kind {sink.kind!r}"
         kinds.add(sink.kind)
-    return _broken_facts(capabilities.facts)
+    return _broken_facts(capabilities.facts) or _broken_rewards(capabilities)
+
+
+def _broken_rewards(capabilities: Capabilities) -> str:
+    fulfil, shopper = capabilities.fulfil, capabilities.shopper
+    if not isinstance(fulfil, Fulfilment | None):
+        return f"its fulfil is a {type(fulfil).__name__}, not a Fulfilment"
+    if not isinstance(shopper, ShopperSource | None):
+        return f"its shopper is a {type(shopper).__name__}, not a ShopperSource"
+    if fulfil is None:
+        return ""
+    if not fulfil.kinds or any(support.level == "no" for support in fulfil.kinds.values()):
+        return "its fulfilment names the kinds of reward that it makes real, and no other"
+    return _broken_sink(FulfilmentSink(fulfil, ISSUE))
 
 
 def _broken_facts(sources: Sequence[object]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +19,8 @@ from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import Event
 from stampcard.domain.members import Identity, Member
-from stampcard.errors import PluginError, PluginSuspended, place_of
+from stampcard.domain.rewards import Veto
+from stampcard.errors import PluginError, PluginSuspended, RequestRefused, place_of
 from stampcard.host.discovering import HookFunction, PluginTable
 
 #: A sync hook that takes longer (seconds) holds up the unit of work and is counted.
@@ -120,6 +121,59 @@ class Hooks:
                 return points  # type: ignore[no-any-return]
         raise PluginError("(any)", f"no plugin knows the formula {formula!r}")
 
+    def reward_price(self, formula: str, reward: str, member: Member, facts: Mapping[str, Any]) -> Decimal:
+        """What the first plugin that knows the formula works out, in whole points.
+
+        Raises RequestRefused if one that must be asked is suspended or stopped, fails, or none knows it.
+        """
+        for plugin, function in self._hooks.get("reward_price", ()):
+            points = self._asked(
+                plugin, "reward_price", function, formula=formula, reward=reward, member=member, facts=facts
+            )
+            if points is not None:
+                return points  # type: ignore[no-any-return]
+        raise RequestRefused("no_price", f"no plugin knows the price formula {formula!r}")
+
+    def redemption_veto(self, reward: str, program: str, member: Member, facts: Mapping[str, Any]) -> str:
+        """Why the first plugin that minds does not let the member have a reward; nothing if none does.
+
+        Raises RequestRefused if one that must be asked is suspended or stopped, or fails.
+        """
+        for plugin, function in self._hooks.get("redemption_veto", ()):
+            veto = self._asked(
+                plugin, "redemption_veto", function, reward=reward, program=program, member=member, facts=facts
+            )
+            if veto is not None:
+                return f"{plugin}: {veto.reason}"
+        return ""
+
+    def reward_kind(self, name: str) -> str | None:
+        """What the first plugin that knows a custom kind of reward says of it."""
+        for plugin, function in self._hooks.get("reward_kind", ()):
+            if self._is_silent(plugin):
+                self._skip(plugin, "reward_kind")
+                continue
+            try:
+                with self._watched(plugin, "reward_kind"):
+                    said = function(name=name)
+            except Exception:  # noqa: BLE001, S112 - counted and logged by _watched
+                continue
+            if isinstance(said, str) and said:
+                return said
+        return None
+
+    def _asked(self, plugin: str, hook: str, function: HookFunction, **asked: Any) -> Any:
+        """The answer of a hook that a redemption cannot go on without; raises RequestRefused without one."""
+        try:
+            self._check_asked(plugin, hook)
+            with self._watched(plugin, hook):
+                answer = function(**asked)
+                _SOUND[hook](answer)
+        except Exception as error:
+            why = str(error) if isinstance(error, PluginSuspended) else f"{hook} of plugin {plugin!r} failed"
+            raise RequestRefused("plugin_failed", f"{why}: a redemption needs its word") from error
+        return answer
+
     def outbound_commands(
         self, change: Change, member: Member, connections: Mapping[str, Sequence[tuple[str, Identity | None]]]
     ) -> list[tuple[str, Command]]:
@@ -213,6 +267,14 @@ def _checked(answer: Iterable[T], kind: type[T], sound: Any) -> list[T]:
 def _check_points(points: object) -> None:
     if points is not None and not (isinstance(points, Decimal) and points.is_finite() and points >= 0):
         raise TypeError("not a Decimal of 0 or more")
+
+
+def _check_veto(veto: object) -> None:
+    if veto is not None and not (isinstance(veto, Veto) and isinstance(veto.reason, str) and veto.reason):
+        raise TypeError("not a Veto with a reason")
+
+
+_SOUND: Mapping[str, Callable[[object], None]] = {"reward_price": _check_points, "redemption_veto": _check_veto}
 
 
 def _sound_adjustment(adjustment: Adjustment) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy import Row
 
 from stampcard.applying.deliveries import Prepared
 from stampcard.applying.resolving import customer_of
 from stampcard.applying.unit import Sourced
+from stampcard.domain.commands import OWN
 from stampcard.domain.deliveries import Delivery
-from stampcard.domain.events import Event, Refetch
+from stampcard.domain.events import CommandSettled, Event, Refetch
 from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, MalformedPayload, place_of
 from stampcard.host.connecting import Connection
@@ -21,6 +23,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage.inboxing import delivery_of
 
 log = structlog.get_logger()
+_SETTLED = msgspec.json.Decoder(CommandSettled)
 
 
 def prepare(
@@ -62,6 +65,8 @@ def _prepare(row: Row[Any], connection: Connection | None, source: str, sealer: 
 
 
 def _events(delivery: Delivery, webhook: WebhookSource | None) -> list[Event | Refetch]:
+    if delivery.connection == OWN:
+        return [_SETTLED.decode(delivery.body)]
     if webhook is None:
         raise MalformedPayload(f"there is no connection {delivery.connection!r} any more that takes webhooks")
     return list(webhook.events(delivery))

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
 from stampcard.applying.dating import count_wallets, date_points, switched_on
+from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.settling import settle_due
 from stampcard.calling.leases import Lease
@@ -104,6 +105,7 @@ class Timer:
             # As long again for whoever waits: a backlog must not starve what comes in.
             await asyncio.sleep(min(took, 0.1))
             return booked
+        await self._end_redemptions()
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -125,6 +127,13 @@ class Timer:
             )
         for alert in seen.alerts:
             log.warning("alert", kind=alert.kind, words=alert_words(alert))
+
+    async def _end_redemptions(self) -> None:
+        """Release holds that ran out, and let what was not used in time expire."""
+        count = BATCH
+        while count >= BATCH and not self._stop.is_set():
+            count, _, changes = await self._step(_ending)
+            await self._told(changes)
 
     async def _keep_calendar(self, now: datetime) -> None:
         """Pay birthdays and anniversaries of every day since the last, and date points whose expiry was switched on."""
@@ -189,6 +198,11 @@ class Timer:
                 await self._stop.wait()
         except TimeoutError:
             pass
+
+
+def _ending(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+    count, changes = end_overdue(connection, setting, now, BATCH)
+    return count, "", changes
 
 
 def _booking(setting: Setting, now: datetime, limit: int) -> Callable[[Connection], tuple[int, list[Change], float]]:

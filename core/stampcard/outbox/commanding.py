@@ -11,22 +11,35 @@ from sqlalchemy import Connection
 
 from stampcard.calling.lines import ATTEMPT, Line
 from stampcard.clock import Clock
+from stampcard.domain.rewards import ACTIONS
 from stampcard.outbox.retrying import next_attempt
 from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, Rejected, RetryLater, Unknown
 from stampcard.sealing import Sealer
 from stampcard.storage import leasing
-from stampcard.storage.commanding import CommandResult, DueCommand, due_commands, mark_attempting, settle_commands
+from stampcard.storage.commanding import (
+    CommandResult,
+    DueCommand,
+    due_commands,
+    mark_attempting,
+    settle_commands,
+    tell,
+    told_of,
+)
 from stampcard.storage.database import Database
+from stampcard.storage.numbering import Numbering
 
 
 class Commanding:
     """The commands of one sink of one connection."""
 
-    def __init__(self, database: Database, clock: Clock, merchant: str, sealer: Sealer, line: Line) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, merchant: str, sealer: Sealer, line: Line, numbering: Numbering
+    ) -> None:
         self._database = database
         self._clock = clock
         self._merchant = merchant
         self._sealer = sealer
+        self._numbering = numbering
         self.line = line
         self._flying: set[int] = set()
         self._looking = asyncio.Lock()
@@ -83,9 +96,15 @@ class Commanding:
         return await self._database.write(work)
 
     async def _settle(self, results: Sequence[CommandResult]) -> None:
-        await self._database.write(
-            lambda connection: settle_commands(connection, self._merchant, self.line.connection, self._sealer, results)
-        )
+        kind, now = self.line.sink.kind, self._clock.now()
+
+        def work(connection: Connection) -> None:
+            settled = settle_commands(connection, self._merchant, self.line.connection, self._sealer, results)
+            if kind in ACTIONS:
+                told = [told_of(kind, result, now) for result in settled]
+                tell(connection, self._merchant, self._sealer, self._numbering, [one for one in told if one])
+
+        await self._database.write(work)
 
     async def _find_out(self, command: DueCommand) -> CommandResult:
         try:

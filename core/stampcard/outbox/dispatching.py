@@ -46,13 +46,11 @@ class Dispatcher:
         self._setting = setting
         self._told = told
         self._name = connection.name
-        lines = (
-            [Line(connection.name, sink) for sink in connection.capabilities.sinks] if connection.capabilities else []
-        )
+        lines = [Line(connection.name, sink) for sink in connection.sinks]
         self.jobs: list[Pushing | Commanding] = [
             Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
             if line.sink.kind == "balance"
-            else Commanding(database, clock, now.merchant, now.sealer, line)
+            else Commanding(database, clock, now.merchant, now.sealer, line, now.numbering)
             for line in lines
         ]
         self._flights: set[asyncio.Task[None]] = set()

@@ -23,16 +23,21 @@ from stampcard.domain.events import (
 )
 from stampcard.domain.members import Identity, Member
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
+from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
 from stampcard.plugin.capabilities import (
     Capabilities,
     FactSource,
+    Feature,
     Fetch,
+    Fulfilment,
     Health,
     Rate,
     RetryPolicy,
+    ShopperSource,
     Sink,
+    Support,
     WebhookSource,
 )
 from stampcard.plugin.connections import ConnectionContext, Store
@@ -66,7 +71,9 @@ __all__ = [
     "Done",
     "Event",
     "FactSource",
+    "Feature",
     "Fetch",
+    "Fulfilment",
     "Health",
     "Identity",
     "InvalidSignature",
@@ -89,14 +96,20 @@ __all__ = [
     "Reply",
     "RetryLater",
     "RetryPolicy",
+    "RewardKind",
     "SetAside",
+    "ShopperSource",
     "Sink",
     "SourceErased",
+    "StackGroup",
     "Stamp",
     "Store",
+    "Support",
     "Unknown",
     "UnverifiedRequest",
     "VerifiedRequest",
+    "Veto",
+    "Voucher",
     "WebhookSource",
     "check_hmac_sha256_base64",
     "hookimpl",

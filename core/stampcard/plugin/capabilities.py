@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from stampcard.domain.commands import BalancePush, Command
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
+from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
-from stampcard.plugin.outcomes import Lookup, Outcome, Unknown
+from stampcard.plugin.outcomes import Lookup, Outcome, Rejected, Unknown
 from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
 
 Item = TypeVar("Item", BalancePush, Command)
@@ -128,6 +129,85 @@ class FactSource(ABC):
         """
 
 
+class Support(Value, frozen=True):
+    """Whether a vendor can do something; a `caveat` and a `no` say in `note` what to expect instead."""
+
+    level: Literal["yes", "no", "caveat"]
+    note: str = ""
+
+
+#: What a voucher may carry beyond its kind, and what may be done to one later.
+Feature = Literal[
+    "member_only",
+    "minimum",
+    "products",
+    "collections",
+    "at_most",
+    "dates",
+    "uses",
+    "combining",
+    "withdraw",
+    "restore",
+    "seen_when_used",
+]
+
+
+class Fulfilment(ABC):
+    """Makes rewards real at a vendor: codes of its shop, store credit, gift cards.
+
+    Each method gets up to `batch_size` vouchers and answers exactly one outcome for each, in order. What is sent twice
+    under one `key` must not have its effect twice if `idempotent` says so; otherwise an attempt of unknown outcome is
+    settled by `lookup` alone.
+    """
+
+    #: The kinds of reward that it makes real, and how well; a kind that is left out is refused.
+    kinds: Mapping[RewardKind, Support]
+    #: What it can enforce of a voucher; what is left out counts as no.
+    features: Mapping[Feature, Support] = {}
+    batch_size: int = 1
+    rate: Rate | None = None
+    retry: RetryPolicy = RetryPolicy()
+    #: Whether issuing, withdrawing and restoring may be repeated without a second effect.
+    idempotent: bool = False
+    #: After how long an effect is surely visible to `lookup`.
+    visible_after: timedelta = timedelta(minutes=5)
+
+    @abstractmethod
+    async def issue(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
+        """Make rewards real; ``Delivered(result)`` may carry another ``code``, and the vendor's ``id``."""
+
+    @abstractmethod
+    async def withdraw(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
+        """Make rewards worth nothing again, as far as they are unused; one that is gone already is Delivered."""
+
+    async def restore(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
+        """Let withdrawn rewards be used again."""
+        return [Rejected(reason="what was withdrawn here cannot be restored")] * len(vouchers)
+
+    async def lookup(self, voucher: Voucher, action: Literal["issue", "withdraw", "restore"]) -> Lookup:
+        """Find out whether an action of unknown outcome had its effect."""
+        return Unknown(reason=f"there is no way to find out about {action} {voucher.key}")
+
+    def pace(self) -> float:
+        """Seconds that the vendor wants to pass before the next call, as its last answer told."""
+        return 0.0
+
+
+class ShopperSource(ABC):
+    """Vouches for a shopper whose browser or app asks for something through the shop."""
+
+    #: Origins (``https://shop.example``) from which browsers may ask directly; a request that the shop's own server
+    #: passes on needs none.
+    origins: tuple[str, ...] = ()
+
+    @abstractmethod
+    def identify(self, request: UnverifiedRequest) -> str | None:
+        """The customer's reference; None for a visitor whom the shop vouches for but who is not logged in.
+
+        Raises InvalidSignature, and nothing else, whatever the request.
+        """
+
+
 class Capabilities(Value, frozen=True):
     """What one connection can do."""
 
@@ -135,4 +215,6 @@ class Capabilities(Value, frozen=True):
     sinks: tuple[Sink[BalancePush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
     facts: tuple[FactSource, ...] = ()
+    fulfil: Fulfilment | None = None
+    shopper: ShopperSource | None = None
     check_health: Callable[[], Awaitable[Health]] | None = None

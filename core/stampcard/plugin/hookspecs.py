@@ -1,4 +1,4 @@
-"""Every hook of the plugin API, version 1.1, on one page.
+"""Every hook of the plugin API, version 1.2, on one page.
 
 pluggy finds and lists the implementations; the host calls them one by one, in the order of the plugins' names, guarded,
 and names the plugin that failed. Hooks return data and change no argument. Only `connect` and `event_committed` are
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stampcard.domain.decisions import Change
     from stampcard.domain.events import Event
     from stampcard.domain.members import Identity, Member
+    from stampcard.domain.rewards import Veto
     from stampcard.plugin.capabilities import Capabilities
     from stampcard.plugin.connections import ConnectionContext
     from stampcard.plugin.manifest import PluginManifest
@@ -61,6 +62,30 @@ def award_formula(
 
     None for a name that is not yours. Asked again for an edit, and for each refund, so the same must be answered for
     the same. A failure quarantines the delivery, because its points would be wrong.
+    """
+
+
+@hookspec
+def reward_price(formula: str, reward: str, member: Member, facts: Mapping[str, Any]) -> Decimal | None:
+    """Work out the whole points that a reward with ``price: formula NAME`` costs the member now; pure.
+
+    None for a name that is not yours. A failure refuses the redemption, because its price would be wrong.
+    """
+
+
+@hookspec
+def redemption_veto(reward: str, program: str, member: Member, facts: Mapping[str, Any]) -> Veto | None:
+    """Say why a member shall not have a reward, or None; pure, inside the unit of work, the last word of all.
+
+    A failure refuses the redemption, naming the plugin.
+    """
+
+
+@hookspec
+def reward_kind(name: str) -> str | None:
+    """Say in a sentence what a reward with ``gives: custom NAME`` is, or None for a name that is not yours; pure.
+
+    Making it real is the fulfilment's work, whose `kinds` name ``custom``.
     """
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
-from stampcard.program.amounts import Award, FixedAward, Formula, ItemAward, RateAward
+from stampcard.program.amounts import Award, FixedAward, Formula, ItemAward, RateAward, RewardAward
+from stampcard.program.catalogue import faults_of_rewards
 from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDERS, PURCHASE, REPORTED
+from stampcard.program.faults import Fault, fault_of_name, faults_of_limits_list
 from stampcard.program.lifetimes import Sliding, UntilEvent
 from stampcard.program.limits import Limit
 from stampcard.program.rules import Base
@@ -16,8 +17,6 @@ from stampcard.program.rules import Base
 if TYPE_CHECKING:
     from stampcard.program.model import Program
     from stampcard.program.rules import Rule
-
-Fault = tuple[tuple[str | int, ...], str]
 
 #: What resets a sliding expiry, beside events.
 RESETS = ("earn", "spend")
@@ -35,6 +34,7 @@ def faults_of(program: Program) -> list[Fault]:
         *_faults_of_wallets(program),
         *_faults_of_limits(program),
         *(fault for index in range(len(program.rules)) for fault in _faults_of_rule(program, index)),
+        *faults_of_rewards(program),
     ]
 
 
@@ -74,14 +74,14 @@ def _faults_of_times(
 ) -> Iterable[Fault]:
     if isinstance(expire, Sliding):
         for name in expire.resets:
-            fault = _fault_of_name("event", name, (*RESETS, *(set(program.known_events) - set(BUILT_IN_EVENTS))))
+            fault = fault_of_name("event", name, (*RESETS, *(set(program.known_events) - set(BUILT_IN_EVENTS))))
             if fault:
                 yield (*place, "expire"), fault
     if isinstance(pending, UntilEvent) and pending.event != FULFILLED:
         event = pending.event
         fields = program.event_fields(event)
         if fields is None:
-            yield (*place, "pending"), _fault_of_name("event", event, (FULFILLED, *program.events))
+            yield (*place, "pending"), fault_of_name("event", event, (FULFILLED, *program.events))
         elif fields.get(ORDER) != "string":
             yield (
                 (*place, "pending"),
@@ -97,7 +97,7 @@ def _faults_of_limits(program: Program) -> Iterable[Fault]:
     for section, of in holders:
         for name, holder in of.items():
             place = (section, name, "limits")
-            yield from _faults_of_limit_list(program, holder.limits, place)  # type: ignore[attr-defined]
+            yield from faults_of_limits_list(program, holder.limits, place)  # type: ignore[attr-defined]
             yield from _faults_of_scales(program, section, name, holder.limits, place)  # type: ignore[attr-defined]
 
 
@@ -114,30 +114,18 @@ def _faults_of_scales(
             yield (*place, index), f"its rules pay into wallets of different scale: {', '.join(sorted(wallets))}"
 
 
-def _faults_of_limit_list(program: Program, limits: Iterable[Limit], place: tuple[str | int, ...]) -> Iterable[Fault]:
-    seen: set[str] = set()
-    for index, limit in enumerate(limits):
-        if limit.currency not in {"", program.currency}:
-            yield (*place, index), f"the program's currency is {program.currency}, not {limit.currency}"
-        if limit.name in seen:
-            yield (*place, index), "another limit here counts the same already"
-        seen.add(limit.name)
-
-
 def _faults_of_rule(program: Program, index: int) -> Iterable[Fault]:
     """What a rule says against the rest of the program."""
     rule, place = program.rules[index], ("rules", index)
     found = {
         "id": _fault_of_id(program, index),
-        "on": _fault_of_name("event", rule.on, program.known_events) or _fault_of_birthday(program, rule),
+        "on": fault_of_name("event", rule.on, program.known_events) or _fault_of_birthday(program, rule),
         "wallet": _fault_of_wallet(program, rule),
         "award": _fault_of_award(program, rule, rule.award),
         "base": "only a purchase has a base" if rule.on != PURCHASE and rule.base != Base() else "",
-        "campaign": _fault_of_name("campaign", rule.campaign, ("", *program.campaigns)),
+        "campaign": fault_of_name("campaign", rule.campaign, ("", *program.campaigns)),
         "variant": _fault_of_variant(program, rule),
-        "groups": next(
-            filter(None, (_fault_of_name("group", name, tuple(program.groups)) for name in rule.groups)), ""
-        ),
+        "groups": next(filter(None, (fault_of_name("group", name, tuple(program.groups)) for name in rule.groups)), ""),
         "pending": _fault_of_waiting(rule),
     }
     yield from (((*place, key), message) for key, message in found.items() if message)
@@ -148,7 +136,7 @@ def _faults_of_rule(program: Program, index: int) -> Iterable[Fault]:
         if value.tier is None and value.when is None:
             yield (*place, "values", number), "say for whom: tier or when"
     yield from _faults_of_times(program, rule.expire, rule.pending, place)
-    yield from _faults_of_limit_list(program, rule.limits, (*place, "limits"))
+    yield from faults_of_limits_list(program, rule.limits, (*place, "limits"))
 
 
 def _fault_of_id(program: Program, index: int) -> str:
@@ -158,9 +146,11 @@ def _fault_of_id(program: Program, index: int) -> str:
 
 
 def _fault_of_wallet(program: Program, rule: Rule) -> str:
+    if not rule.wallet and isinstance(rule.award, RewardAward):
+        return ""
     if not rule.wallet:
         return f"name one of the wallets: {', '.join(program.wallets)}"
-    return _fault_of_name("wallet", rule.wallet, tuple(program.wallets))
+    return fault_of_name("wallet", rule.wallet, tuple(program.wallets))
 
 
 def _fault_of_variant(program: Program, rule: Rule) -> str:
@@ -169,7 +159,7 @@ def _fault_of_variant(program: Program, rule: Rule) -> str:
     campaign = program.campaigns.get(rule.campaign)
     if campaign is None:
         return "a variant belongs to a campaign: say which"
-    return _fault_of_name("variant", rule.variant, tuple(campaign.variants))
+    return fault_of_name("variant", rule.variant, tuple(campaign.variants))
 
 
 def _fault_of_waiting(rule: Rule) -> str:
@@ -190,6 +180,8 @@ def _fault_of_award(program: Program, rule: Rule, award: Award) -> str:
             return f"the program's currency is {program.currency}, not {currency}"
         case RateAward() if rule.on != PURCHASE and (program.event_fields(rule.on) or {}).get(AMOUNT) != "number":
             return f"only a purchase, or an event with a field {AMOUNT}: number, has an amount to earn on"
+        case RewardAward(reward=reward):
+            return fault_of_name("reward", reward, tuple(program.rewards)) or _fault_of_given(rule, reward)
         case ItemAward() | Formula() if rule.on != PURCHASE:
             return "only a purchase has items and a formula: award a number of points"
         case FixedAward(points=points) if (terms := program.wallets.get(rule.wallet)) is not None:
@@ -198,11 +190,10 @@ def _fault_of_award(program: Program, rule: Rule, award: Award) -> str:
     return ""
 
 
-def _fault_of_name(what: str, name: str, known: Iterable[str]) -> str:
-    names = tuple(known)
-    if name in names:
-        return ""
-    close = get_close_matches(name, names, n=1)
-    there = ", ".join(filter(None, names)) or "none"
-    hint = f"did you mean {close[0]!r}?" if close else f"there is: {there}"
-    return f"unknown {what} {name!r}, {hint}"
+def _fault_of_given(rule: Rule, reward: str) -> str:
+    """What a rule that gives a reward cannot say, because a reward is no number of points."""
+    if any(not isinstance(value.award, RewardAward) for value in rule.values):
+        return f"every value of a rule that gives a reward must give one too: write reward {reward}"
+    if rule.stack == "best":
+        return "a reward cannot be compared with points: stack add or stop"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ _RATE = re.compile(rf"({NUMBER}) +per +({NUMBER}) +([A-Z]{{3}})")
 _ITEM = re.compile(rf"({NUMBER}) +per +item")
 _TIMES = re.compile(rf"x *({NUMBER})")
 _FORMULA = re.compile(r"formula +([a-z][a-z0-9_-]{0,39})")
+_REWARD = re.compile(r"reward +([a-z][a-z0-9_-]{0,39})")
 _WORTH = re.compile(rf"({NUMBER}) +([A-Z]{{3}}) +per +({NUMBER})")
 _SHARE = re.compile(rf"({NUMBER}) *%")
 
@@ -75,7 +77,16 @@ class Formula(Short):
         return f"formula {self.name}"
 
 
-Award = FixedAward | RateAward | ItemAward | Multiplier | Formula
+class RewardAward(Short):
+    """A reward itself, issued at once."""
+
+    reward: str
+
+    def __str__(self) -> str:
+        return f"reward {self.reward}"
+
+
+Award = FixedAward | RateAward | ItemAward | Multiplier | Formula | RewardAward
 
 
 class Worth(Short):
@@ -89,6 +100,23 @@ class Worth(Short):
         return f"{self.money:f} {self.currency} per {self.points:f}"
 
 
+def _times(found: re.Match[str]) -> Multiplier:
+    times = Decimal(found[1])
+    if not 1 < times <= MOST_TIMES:
+        message = f"x{found[1]} is out of range: more than x1, at most x{MOST_TIMES:f}"
+        raise ValueError(message)
+    return Multiplier(times=times)
+
+
+_FORMS: Mapping[re.Pattern[str], Callable[[re.Match[str]], Award]] = {
+    _RATE: lambda found: RateAward(points=_positive(found[1]), per=_positive(found[2]), currency=found[3]),
+    _ITEM: lambda found: ItemAward(points=_positive(found[1])),
+    _TIMES: _times,
+    _FORMULA: lambda found: Formula(name=found[1]),
+    _REWARD: lambda found: RewardAward(reward=found[1]),
+}
+
+
 def read_award(written: Any) -> Award:
     """The award that "1 per 1 EUR", "2 per item", "x1.5", "formula NAME" or a plain number means; raises ValueError."""
     if isinstance(written, Award):
@@ -96,19 +124,10 @@ def read_award(written: Any) -> Award:
     text = str(written).strip() if isinstance(written, int | float | Decimal | str) else ""
     if _FIXED.fullmatch(text) and not isinstance(written, bool):
         return FixedAward(points=_positive(text))
-    if found := _RATE.fullmatch(text):
-        return RateAward(points=_positive(found[1]), per=_positive(found[2]), currency=found[3])
-    if found := _ITEM.fullmatch(text):
-        return ItemAward(points=_positive(found[1]))
-    if found := _TIMES.fullmatch(text):
-        times = Decimal(found[1])
-        if not 1 < times <= MOST_TIMES:
-            message = f"x{found[1]} is out of range: more than x1, at most x{MOST_TIMES:f}"
-            raise ValueError(message)
-        return Multiplier(times=times)
-    if found := _FORMULA.fullmatch(text):
-        return Formula(name=found[1])
-    message = "write a number of points, or '1 per 1 EUR', '2 per item', 'x2' or 'formula NAME'"
+    for form, made in _FORMS.items():
+        if found := form.fullmatch(text):
+            return made(found)
+    message = "write a number of points, or '1 per 1 EUR', '2 per item', 'x2', 'formula NAME' or 'reward NAME'"
     raise ValueError(message)
 
 
@@ -157,8 +176,8 @@ AwardField = Annotated[
     PlainValidator(read_award),
     AS_WRITTEN,
     schema(
-        "|".join(form.pattern for form in (_RATE, _ITEM, _TIMES, _FORMULA)),
-        "a number of points, or 1 per 1 EUR, 2 per item, x2, formula NAME",
+        "|".join(form.pattern for form in _FORMS),
+        "a number of points, or 1 per 1 EUR, 2 per item, x2, formula NAME, reward NAME",
         {"type": "number", "exclusiveMinimum": 0, "maximum": int(MOST_POINTS)},
     ),
 ]

@@ -8,7 +8,7 @@ Maps cannot hold moments: a date in one is read as timestamp(member.attributes.b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,9 @@ from cel_expr_python.cel import Activation, Env, Expression, Type
 
 from stampcard.domain.value import Value
 from stampcard.program.environment import environment, variables
+from stampcard.program.events import REWARD
 from stampcard.program.model import Program
+from stampcard.program.rewards import Reward
 from stampcard.program.rules import Rule
 from stampcard.program.wording import Flaw, failure, flaws
 
@@ -48,24 +50,41 @@ class ConditionError(Value, frozen=True):
 
 
 Verdict = bool | ConditionError
+Path = tuple[str | int, ...]
+
+
+class Asked(Value, frozen=True):
+    """Something with conditions: its own, and those of its options, each with the tier that it is for."""
+
+    id: str
+    when: str | None
+    options: tuple[tuple[str | None, str | None], ...] = ()
+
+
+def _asked_of_rule(rule: Rule) -> Asked:
+    return Asked(id=rule.id, when=rule.when, options=tuple((value.tier, value.when) for value in rule.values))
+
+
+def _asked_of_reward(name: str, reward: Reward) -> Asked:
+    options = (*reward.prices, *reward.values)
+    return Asked(id=name, when=reward.when, options=tuple((option.tier, option.when) for option in options))
 
 
 class ConditionSet:
-    """The conditions of all rules on one event type, decided together.
+    """The conditions of all rules on one event type, or of all rewards, decided together.
 
-    `rules`: those rules, by priority, then in file order. `reads`: at least every variable that their conditions use; `evaluate` needs no
-    others.
+    `ids`: those rules, by priority, then in file order. `reads`: at least every variable that their conditions use;
+    `evaluate` needs no others.
     """
 
-    def __init__(self, program: Program, on: str) -> None:
-        by_priority = sorted((rule for rule in program.rules if rule.on == on), key=lambda rule: rule.priority)
-        self.rules = tuple(by_priority)
-        conditions = {rule.id: rule.when for rule in self.rules if rule.when is not None}
+    def __init__(self, program: Program, on: str, of: Sequence[Asked]) -> None:
+        self.ids = tuple(one.id for one in of)
+        conditions = {one.id: one.when for one in of if one.when is not None}
         conditions |= {
-            value_key(rule.id, index): value.when
-            for rule in self.rules
-            for index, value in enumerate(rule.values)
-            if value.when is not None
+            value_key(one.id, index): when
+            for one in of
+            for index, (_, when) in enumerate(one.options)
+            if when is not None
         }
         known = variables(program, on)
         self.reads = frozenset(name for name in known if _mentions(conditions.values(), name))
@@ -78,13 +97,13 @@ class ConditionSet:
         )
         self._joined = self._join(conditions.values())
         positions = {key: place for place, key in enumerate(conditions)}
-        self._places = tuple(positions.get(rule.id) for rule in self.rules)
+        self._places = tuple(positions.get(id_) for id_ in self.ids)
         self._values = {key: place for key, place in positions.items() if VALUE in key}
-        if any(value.tier is not None for rule in self.rules for value in rule.values):
+        if any(tier is not None for one in of for tier, _ in one.options):
             self.reads |= {"member.tier"}
 
     def evaluate(self, variables: Mapping[str, object]) -> tuple[list[Verdict], Mapping[str, Verdict]]:
-        """A verdict for each of `rules` (a rule without a condition is True), and for each value's condition.
+        """A verdict for each of `ids` (a rule without a condition is True), and for each value's condition.
 
         `variables` maps the names in `reads` to plain values, Decimals, dates, aware datetimes, and lists and mappings
         of these.
@@ -143,28 +162,43 @@ class ConditionSet:
 
 def compile_conditions(program: Program) -> Mapping[str, ConditionSet]:
     """The conditions of each event type that the program has rules on; the program must have passed `flaws_of`."""
-    return {on: ConditionSet(program, on) for on in dict.fromkeys(rule.on for rule in program.rules)}
-
-
-def flaws_of(program: Program) -> list[tuple[tuple[int, *tuple[str | int, ...]], Flaw]]:
-    """Everything that is wrong with the program's conditions, with the rule's position and the path inside the rule."""
-    conditions = [(position, *found) for position, rule in enumerate(program.rules) for found in _conditions(rule)]
-    environments = {
-        on: environment(program, on) for on in {program.rules[position].on for position, _, _ in conditions}
+    by_priority = sorted(program.rules, key=lambda rule: rule.priority)
+    return {
+        on: ConditionSet(program, on, [_asked_of_rule(rule) for rule in by_priority if rule.on == on])
+        for on in dict.fromkeys(rule.on for rule in program.rules)
     }
-    return [
-        ((position, *path), flaw)
-        for position, path, text in conditions
-        for flaw in _flaws(program, program.rules[position].on, text, environments)
+
+
+def compile_reward_conditions(program: Program) -> ConditionSet:
+    """The conditions of all rewards; a reward's options are its prices, then its values."""
+    return ConditionSet(program, REWARD, [_asked_of_reward(*named) for named in program.rewards.items()])
+
+
+def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
+    """Everything that is wrong with the program's conditions, with the path of each."""
+    conditions = [
+        (rule.on, ("rules", position, *path), text)
+        for position, rule in enumerate(program.rules)
+        for path, text in _conditions(rule)
     ]
+    conditions += [
+        (REWARD, ("rewards", name, *path), text)
+        for name, reward in program.rewards.items()
+        for path, text in _conditions(reward)
+    ]
+    environments = {on: environment(program, on) for on in {on for on, _, _ in conditions}}
+    return [(path, flaw) for on, path, text in conditions for flaw in _flaws(program, on, text, environments)]
 
 
-def _conditions(rule: Rule) -> Iterable[tuple[tuple[str | int, ...], str]]:
-    if rule.when is not None:
-        yield ("when",), rule.when
-    for index, value in enumerate(rule.values):
-        if value.when is not None:
-            yield ("values", index, "when"), value.when
+def _conditions(of: Rule | Reward) -> Iterable[tuple[Path, str]]:
+    if of.when is not None:
+        yield ("when",), of.when
+    lists: list[tuple[str, Sequence[Any]]] = [("values", of.values)]
+    lists += [("prices", of.prices)] if isinstance(of, Reward) else []
+    for section, options in lists:
+        for index, option in enumerate(options):
+            if option.when is not None:
+                yield (section, index, "when"), option.when
 
 
 def _flaws(program: Program, on: str, text: str, environments: Mapping[str, Env]) -> list[Flaw]:

@@ -1,4 +1,4 @@
-"""Changing one rule or campaign in a program's text: every other line, comments too, stays as it was written."""
+"""Changing one rule, reward or campaign in a program's text: every other line, comments too, stays as it was written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stampcard.program.parsing import Path
 from stampcard.program.rendering import plain
 from stampcard.program.splicing import Text
 
-Section = Literal["rules", "campaigns"]
+Section = Literal["rules", "campaigns", "rewards"]
 Part = Mapping[str, Any]
 
 #: Sections whose settings mean something by their order: shares are drawn one after the other.
@@ -20,8 +20,8 @@ _IN_ORDER = frozenset({"variants"})
 #: More changes than any part can need, should one ever not take.
 _MOST = 500
 #: How deep each section is written as a block, below which everything stands in one line.
-_LEVELS: Mapping[Section, int] = {"rules": 2, "campaigns": 2}
-_WORDS: Mapping[Section, str] = {"rules": "rule", "campaigns": "campaign"}
+_LEVELS: Mapping[Section, int] = {"rules": 2, "campaigns": 2, "rewards": 2}
+_WORDS: Mapping[Section, str] = {"rules": "rule", "campaigns": "campaign", "rewards": "reward"}
 
 
 def part_of(text: str, section: Section, name: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _put(text: str, section: Section, name: str, wanted: dict[str, Any]) -> str:
         level = _LEVELS[section] - 1
         if section == "rules":
             return read.with_item(("rules",), wanted, level)
-        return read.with_entry(("campaigns",), name, wanted, level)
+        return read.with_entry((section,), name, wanted, level)
     for _ in range(_MOST):
         changed = _step(read, place, wanted)
         if changed is None:
@@ -128,7 +128,7 @@ def _odd(name: str) -> RequestRefused:
 def _replaced(data: dict[str, Any], section: Section, name: str, wanted: dict[str, Any] | None) -> dict[str, Any]:
     """What the file should say afterwards; None: without that part."""
     there: Any = data.get(section) or ([] if section == "rules" else {})
-    if section == "campaigns":
+    if section != "rules":
         after: Any = {key: part for key, part in there.items() if wanted is not None or key != name}
         return {**data, section: after if wanted is None else {**after, name: wanted}}
     found = [_is_called(rule, name) for rule in there]
@@ -142,7 +142,7 @@ def _replaced(data: dict[str, Any], section: Section, name: str, wanted: dict[st
 
 def _found(read: Text, section: Section, name: str) -> Path | None:
     there = read.data.get(section) or {}
-    if section == "campaigns":
+    if section != "rules":
         return (section, name) if name in there else None
     index = next((index for index, rule in enumerate(there) if _is_called(rule, name)), None)
     return None if index is None else (section, index)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cel_expr_python.cel import Env, NewEnv, NewEnvConfigFromYaml, Type
 
-from stampcard.program.events import OF_ORDERS
+from stampcard.program.events import OF_ORDERS, REWARD
 from stampcard.program.history import HISTORY
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         "member.attributes": fields,
     }
     seen |= {name: Type.DOUBLE if of.is_amount else Type.INT for name, of in HISTORY.items()}
-    if on in OF_ORDERS:
+    if on in OF_ORDERS or on == REWARD:
         seen |= {f"order.{name}": Type.DOUBLE for name in ("total", "subtotal", "discount", "tax", "shipping")}
         seen |= {f"order.{name}": Type.STRING for name in ("currency", "channel", "number")}
         seen |= {"order.items": Type.INT, "order.tags": Type.List(Type.STRING), "order.lines": Type.List(fields)}

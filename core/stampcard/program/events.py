@@ -14,6 +14,8 @@ BIRTHDAY = "birthday"
 ANNIVERSARY = "anniversary"
 #: Events that follow from what we know ourselves: orders, joining, the calendar.
 BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY)
+#: What the conditions of rewards are asked about; no rule is on it. Its `order` is the cart.
+REWARD = "reward"
 #: The two that are about an order.
 OF_ORDERS = frozenset({PURCHASE, REFUND})
 

@@ -25,9 +25,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.agreeing import faults_of
 from stampcard.program.campaigns import Campaign, Ending, Group, State
+from stampcard.program.combinations import Stacking
 from stampcard.program.events import BUILT_IN_EVENTS, REPORTED, FieldType
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
+from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
 from stampcard.program.wallets import WalletTerms
 
@@ -106,6 +108,8 @@ class Program(Part):
     groups: Mapping[Name, Group] = Field(default={}, description="limits that several rules share")
     campaigns: Mapping[Name, Campaign] = Field(default={}, description="rules that begin and end together")
     rules: tuple[Rule, ...] = Field(default=(), description="the ways to earn; every rule that matches pays")
+    rewards: Mapping[Name, Reward] = Field(default={}, description="what members get for their points, by name")
+    stacking: Stacking = Field(default=Stacking(), description="how rewards go together in one cart")
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -131,25 +135,35 @@ class Program(Part):
     @property
     def names_members(self) -> bool:
         """Whether anything in it is for members whom it names, so that their identities must be known."""
-        holders: tuple[Campaign | Rule, ...] = (*self.campaigns.values(), *self.rules)
+        holders: tuple[Campaign | Rule | Reward, ...] = (*self.campaigns.values(), *self.rules, *self.rewards.values())
         everybody = (self.audience, *(of.who for of in holders))
         return any(who is not None and who.members for who in everybody)
 
     @property
     def asks_for_zones(self) -> bool:
         """Whether anything in it goes by the member's clock."""
-        holders: tuple[Campaign | Rule, ...] = (*self.campaigns.values(), *self.rules)
+        holders: list[Campaign | Rule | Reward | ForSome] = [*self.campaigns.values(), *self.rules]
+        for reward in self.rewards.values():
+            holders += [reward, *reward.prices, *reward.values]
         return any(of.during is not None and of.during.zone == "member" for of in holders)
 
     @model_validator(mode="before")
     @classmethod
     def _name_the_only_wallet(cls, written: Any) -> Any:
         wallets = written.get("wallets") if isinstance(written, dict) else None
-        rules = written.get("rules") if isinstance(written, dict) else None
-        if not (isinstance(wallets, dict) and len(wallets) == 1 and isinstance(rules, list | tuple)):
+        if not (isinstance(wallets, dict) and len(wallets) == 1):
             return written
         (only,) = wallets
-        return {**written, "rules": [{"wallet": only, **rule} if isinstance(rule, dict) else rule for rule in rules]}
+
+        def named(part: Any) -> Any:
+            return {"wallet": only, **part} if isinstance(part, dict) else part
+
+        rules, rewards = written.get("rules"), written.get("rewards")
+        if isinstance(rules, list | tuple):
+            written = {**written, "rules": [named(rule) for rule in rules]}
+        if isinstance(rewards, dict):
+            written = {**written, "rewards": {name: named(reward) for name, reward in rewards.items()}}
+        return written
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -68,8 +68,8 @@ def _validated(document: Document) -> tuple[Program | None, list[Problem]]:
 
 def _problems_of_conditions(document: Document, program: Program, remainder: Remainder) -> list[Problem]:
     problems = []
-    for (position, *inside), flaw in flaws_of(program):
-        path = ("rules", remainder.rules[position], *inside)
+    for found, flaw in flaws_of(program):
+        path = remainder.placed(found)
         place = document.inside(path, flaw.line, flaw.column)
         problems.append(Problem(flaw.message, path=path_text(path), line=place.line, column=place.column))
     return problems

@@ -33,11 +33,16 @@ class Remainder:
         rules = data.get("rules")
         return cls(data, tuple(range(len(rules))) if isinstance(rules, list) else ())
 
+    def placed(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """The same path, its rule counted as in the file."""
+        match path:
+            case ("rules", int(index), *rest):
+                return ("rules", self.rules[index], *rest)
+        return path
+
     def located(self, details: ErrorDetails) -> ErrorDetails:
         """The same error, its rule counted as in the file."""
-        match details["loc"]:
-            case ("rules", int(index), *rest):
-                details["loc"] = ("rules", self.rules[index], *rest)
+        details["loc"] = self.placed(details["loc"])
         return details
 
     def without(self, wrong: Iterable[ErrorDetails]) -> Self | None:
@@ -49,6 +54,11 @@ class Remainder:
             match details["loc"]:
                 case ("rules", int(index), *path):
                     rules[index] = _mended(rules[index], path, index, data, is_unknown=is_unknown)
+                case ("rewards", str(name), "gives" | "wallet" as setting, *_) if name in (data.get("rewards") or {}):
+                    stand_in = "experience" if setting == "gives" else next(iter(data["wallets"]))
+                    data = _removed(data, ("rewards", name, setting))
+                    there = data["rewards"]
+                    data = {**data, "rewards": {**there, name: {**there[name], setting: stand_in}}}
                 case path if is_unknown or _is_optional(_cut(path)):
                     data = _removed(data, path if is_unknown else _cut(path))
                 case _:
@@ -80,7 +90,7 @@ def _is_optional(path: tuple[str | int, ...]) -> bool:
             return setting not in _LEANED_ON and setting != "[key]"
         case ("name" | "accept_late" | "state" | "audience" | "ending",):
             return True
-        case ("rates", str()) | ("groups" | "campaigns", str(), str(), *_):
+        case ("rates", str()) | ("groups" | "campaigns" | "rewards", str(), str(), *_):
             return path[-1] != "[key]"
     return False
 
@@ -88,7 +98,7 @@ def _is_optional(path: tuple[str | int, ...]) -> bool:
 def _cut(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """What is taken out as a whole where something in it was refused."""
     match path:
-        case ("groups" | "campaigns" as section, str(name), str(setting), *_):
+        case ("groups" | "campaigns" | "rewards" as section, str(name), str(setting), *_):
             return section, name, setting
         case ("audience" | "ending" | "state" as section, *_):
             return (section,)

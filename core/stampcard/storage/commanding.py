@@ -6,13 +6,18 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from stampcard.clock import to_micros
-from stampcard.domain.commands import Command
+from stampcard.domain.commands import OWN, Command
+from stampcard.domain.deliveries import Delivery
+from stampcard.domain.events import CommandSettled
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError
 from stampcard.sealing import Sealer
+from stampcard.storage.inboxing import take_in
+from stampcard.storage.numbering import Numbering
 from stampcard.storage.rows import open_object, seal_object
 from stampcard.storage.tables import outbox
 
@@ -140,8 +145,8 @@ def mark_attempting(connection: Connection, merchant: str, ids: Sequence[int], n
 
 def settle_commands(
     connection: Connection, merchant: str, name: str, sealer: Sealer, results: Sequence[CommandResult]
-) -> None:
-    """Write down what became of commands."""
+) -> list[CommandResult]:
+    """Write down what became of commands; answers those of which nobody knew better meanwhile."""
     rows = [
         {
             "b_merchant": merchant,
@@ -158,5 +163,32 @@ def settle_commands(
         }
         for result in results
     ]
-    if rows:
-        connection.execute(_SETTLE, rows)
+    return [result for row, result in zip(rows, results, strict=True) if connection.execute(_SETTLE, row).rowcount]
+
+
+def told_of(kind: str, result: CommandResult, now: datetime) -> CommandSettled | None:
+    """What we tell ourselves of a command that is over; nothing of one that is not."""
+    if result.status not in {"done", "dead", "dropped"}:
+        return None
+    done = result.status == "done"
+    return CommandSettled(
+        kind=kind, key=result.key, done=done, occurred_at=now, result=result.result or {}, why=result.error or ""
+    )
+
+
+def tell(
+    connection: Connection, merchant: str, sealer: Sealer, numbering: Numbering, told: Sequence[CommandSettled]
+) -> None:
+    """Put what became of commands into the inbox, in the transaction that settles them: the engine goes on from there."""
+    deliveries = [
+        Delivery(
+            connection=OWN,
+            key=f"{one.key}:{one.occurred_at.timestamp():.6f}",
+            topic=one.kind,
+            body=msgspec.json.encode(one),
+            received_at=one.occurred_at,
+        )
+        for one in told
+    ]
+    if deliveries:
+        take_in(connection, merchant, deliveries, sealer, numbering)

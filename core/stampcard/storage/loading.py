@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, or_, select
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
+from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import CounterKey
@@ -32,6 +33,7 @@ from stampcard.storage.tables import (
     member,
     membership,
     order_state,
+    redemption,
     tombstone,
 )
 
@@ -66,6 +68,14 @@ _lots_of_subjects = select(lot).where(
 )
 _debit = select(debit).where(debit.c.merchant == _M, debit.c.key == bindparam("key"))
 _debits = select(debit).where(debit.c.merchant == _M, debit.c.subject != "", debit.c.subject.in_(_IDS))
+_debits_of = select(debit).where(debit.c.merchant == _M, debit.c.key.in_(_IDS))
+_redemptions = select(redemption).where(redemption.c.merchant == _M, redemption.c.id.in_(_IDS))
+_by_code = select(redemption).where(
+    redemption.c.merchant == _M, redemption.c.code_print.is_not(None), redemption.c.code_print.in_(_IDS)
+)
+_by_subject = select(redemption).where(
+    redemption.c.merchant == _M, redemption.c.subject != "", redemption.c.subject.in_(_IDS)
+)
 _counters = (
     select(counter)
     .where(counter.c.merchant == _M, counter.c.program == bindparam("program"), counter.c.member.in_(_IDS))
@@ -226,9 +236,29 @@ def load_debits(connection: Connection, merchant: str, subjects: Collection[str]
     return found
 
 
-def load_counters(connection: Connection, merchant: str, keys: Collection[CounterKey]) -> dict[CounterKey, int]:
+def load_redemptions(
+    connection: Connection,
+    merchant: str,
+    sealer: Sealer,
+    *,
+    ids: Collection[str] = (),
+    prints: Collection[str] = (),
+    subjects: Collection[str] = (),
+) -> dict[str, Redemption]:
+    """Redemptions by their ids, their codes' fingerprints, or what they were given for."""
+    found = [
+        *_all(connection, _redemptions, merchant, ids),
+        *_all(connection, _by_code, merchant, prints),
+        *_all(connection, _by_subject, merchant, subjects),
+    ]
+    return {row.id: rows.redemption_of(row, sealer) for row in found}
+
+
+def load_counters(
+    connection: Connection, merchant: str, keys: Collection[CounterKey], *, lock: bool = True
+) -> dict[CounterKey, int]:
     """Counters by key, those of all members locked: of two units of work that count together, one waits."""
-    together = sorted(key for key in keys if not key.member)
+    together = sorted(key for key in keys if not key.member) if lock else []
     if together and connection.dialect.name != "sqlite":
         fresh = [{"merchant": merchant, **key._asdict(), "value": 0} for key in together]
         saving.insert_new(connection, "counter", fresh)
@@ -252,6 +282,11 @@ def load_pasts(connection: Connection, merchant: str, members: Collection[str], 
     for row in _all(connection, _earned, merchant, members) if points else ():
         earned.setdefault(row.member, []).append((from_micros(row.occurred_at), row.wallet, -row.issued))
     return {member: Past(purchases=of, points=tuple(earned.get(member, ()))) for member, of in purchases.items()}
+
+
+def load_debits_of(connection: Connection, merchant: str, keys: Collection[str]) -> list[Debit]:
+    """Debits by their keys."""
+    return [rows.debit_of(row) for row in _all(connection, _debits_of, merchant, keys)]
 
 
 def load_debit(connection: Connection, merchant: str, key: str) -> Debit | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
 import threading
 from datetime import datetime
 
@@ -30,6 +31,22 @@ class Numbering:
 def number_at(moment: datetime) -> int:
     """Below every number that is made from this moment on, and above those that were made before."""
     return (to_micros(moment) // 1000) << 22
+
+
+#: Nothing that is taken for another letter or digit, and no vowel that could make a word.
+_CODE = "23456789BCDFGHJKMNPQRSTVWXZ"
+_GROUPS, _LENGTH = 4, 4
+
+
+def new_redemption_id() -> str:
+    """A redemption's id: unguessable, safe in addresses."""
+    return "r_" + base64.b32encode(os.urandom(15)).decode().lower()
+
+
+def new_code(prefix: str = "") -> str:
+    """A code that nobody can guess (76 bits) and everybody can type: PREFIX-XXXX-XXXX-XXXX-XXXX."""
+    groups = ("".join(secrets.choice(_CODE) for _ in range(_LENGTH)) for _ in range(_GROUPS))
+    return "-".join([*([prefix] if prefix else []), *groups])
 
 
 def new_member_id() -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_, update
 
+from stampcard.domain.events import CommandSettled
+from stampcard.domain.rewards import ACTIONS
 from stampcard.errors import Conflict, NotFound
 from stampcard.storage import saving
 from stampcard.storage.listing import load_command, load_delivery, references_after
@@ -150,10 +153,17 @@ def retry_command(connection: Connection, merchant: str, id_: int, now: int) -> 
     _set(connection, merchant, id_, status="ready", attempts=0, due_at=now, error=None)
 
 
-def drop_command(connection: Connection, merchant: str, id_: int, reason: str) -> None:
-    """Never send a command; raises Conflict if it was sent or is being sent."""
-    _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "dropped")
+def drop_command(connection: Connection, merchant: str, id_: int, reason: str, now: datetime) -> CommandSettled | None:
+    """Never send a command; raises Conflict if it was sent or is being sent.
+
+    Answers what we must tell ourselves where something waits for its outcome: one whose outcome was unknown is dropped
+    because it was done.
+    """
+    row = _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "dropped")
     _set(connection, merchant, id_, status="dropped", error=reason)
+    if row.kind not in ACTIONS:
+        return None
+    return CommandSettled(kind=row.kind, key=row.key, done=row.status == "unknown", occurred_at=now, why=reason)
 
 
 def _stopped(connection: Connection, merchant: str, id_: int, allowed: Sequence[str], what: str) -> Row[Any]:

@@ -15,6 +15,7 @@ from stampcard.domain.awards import Adjustment, Award, Charge
 from stampcard.domain.ledger import ACCOUNTS, Entry, LotMove
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderState
+from stampcard.domain.rewards import Redemption, Voucher, code_key
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import FINE
 from stampcard.engine.describing import Purchase, purchase_of
@@ -30,6 +31,7 @@ _STRINGS = msgspec.json.Decoder(tuple[str, ...])
 _ADJUSTMENTS = msgspec.json.Decoder(tuple[Adjustment, ...])
 _CHARGES = msgspec.json.Decoder(tuple[Charge, ...])
 _MOVES = msgspec.json.Decoder(tuple[LotMove, ...])
+_VOUCHER = msgspec.json.Decoder(Voucher)
 _DRAWS = msgspec.json.Decoder(tuple[Draw, ...])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -253,6 +255,67 @@ def entry_row(merchant: str, entry: Entry) -> dict[str, Any]:
     for account in ACCOUNTS:
         row[account] = entry.postings.get(account, 0)
     return row
+
+
+def redemption_of(row: Row[Any], sealer: Sealer) -> Redemption:
+    voucher = None
+    if row.voucher_sealed is not None:
+        voucher = _VOUCHER.decode(sealer.open(row.voucher_sealed, _voucher_place(row.merchant, row.id)))
+    return Redemption(
+        id=row.id,
+        member=row.member,
+        program=row.program,
+        version=row.version,
+        reward=row.reward,
+        kind=row.kind,
+        gives=row.gives,
+        by=row.by,
+        status=row.status,
+        created_at=from_micros(row.created_at),
+        wallet=row.wallet,
+        price=row.price,
+        worth=row.worth,
+        due_at=moment(row.due_at),
+        valid_until=moment(row.valid_until),
+        issued_at=moment(row.issued_at),
+        ended_at=moment(row.ended_at),
+        voucher=voucher,
+        orders=_STRINGS.decode(row.orders),
+        subject=row.subject,
+        rule=row.rule,
+        charges=_CHARGES.decode(row.charges),
+        returns=bool(row.returns),
+        reason=row.reason,
+        withdrawn=bool(row.withdrawn),
+    )
+
+
+def redemption_row(merchant: str, redemption: Redemption, sealer: Sealer) -> dict[str, Any]:
+    voucher = redemption.voucher
+    row = msgspec.structs.asdict(redemption)
+    del row["voucher"]
+    for name in ("created_at", "due_at", "valid_until", "issued_at", "ended_at"):
+        row[name] = micros(row[name])
+    sealed = None if voucher is None else sealer.seal(_encode(voucher), _voucher_place(merchant, redemption.id))
+    return {
+        **row,
+        "merchant": merchant,
+        "code_print": code_print(sealer, merchant, voucher.code) if voucher is not None else None,
+        "voucher_sealed": sealed,
+        "orders": to_json(redemption.orders),
+        "charges": to_json(redemption.charges),
+        "returns": int(redemption.returns),
+        "withdrawn": int(redemption.withdrawn),
+    }
+
+
+def _voucher_place(merchant: str, id_: str) -> bytes:
+    return f"voucher:{merchant}:{id_}".encode()
+
+
+def code_print(sealer: Sealer, merchant: str, code: str) -> str:
+    """What a code is found by; how it is spelt makes no difference."""
+    return sealer.fingerprint(f"code:{merchant}:{code_key(code)}")
 
 
 def debit_of(row: Row[Any]) -> Debit:

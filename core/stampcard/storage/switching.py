@@ -18,8 +18,8 @@ from stampcard.storage.revising import bump
 from stampcard.storage.stating import load_states, set_state
 from stampcard.storage.tables import switch
 
-Kind = Literal["program", "campaign", "rule", "plugin", "connection"]
-KINDS: tuple[Kind, ...] = ("program", "campaign", "rule", "plugin", "connection")
+Kind = Literal["program", "campaign", "rule", "reward", "plugin", "connection"]
+KINDS: tuple[Kind, ...] = ("program", "campaign", "rule", "reward", "plugin", "connection")
 
 #: What goes on although something is stopped, and what to know before it is started again.
 GOES_ON: dict[str, str] = {
@@ -29,6 +29,8 @@ GOES_ON: dict[str, str] = {
     "Orders that come in meanwhile earn nothing by it, also later.",
     "rule": "Orders that were decided before keep what they earned, and refunds take back. Orders that come in "
     "meanwhile earn nothing by it, also later.",
+    "reward": "Nobody gets it any more, for points or by a rule. What was issued before can be used, unless its unused codes "
+    "are switched off too.",
     "plugin": "What needs its word on points waits until it is started; its other hooks are skipped. Its connections "
     "go on: each has a switch of its own.",
     "connection": "What it sends is taken in and waits, and so does what is to be sent there, until it is started.",
@@ -85,6 +87,7 @@ def known_targets(programs: Programs, plugins: Iterable[str], connections: Itera
         for live in versions:
             found |= {f"rule:{name}/{rule.id}" for rule in live.program.rules}
             found |= {f"campaign:{name}/{campaign}" for campaign in live.program.campaigns}
+            found |= {f"reward:{name}/{reward}" for reward in live.rewards}
     return frozenset(found)
 
 

@@ -259,6 +259,74 @@ debit = _table(
     ),
 )
 
+redemption = _table(
+    "redemption",
+    _key("id"),
+    _col("member"),
+    _col("program"),
+    _col("version", _BIG),
+    _col("reward"),
+    _col("kind"),
+    _col("gives"),
+    _col("by"),
+    _col("status"),  # held | issued | used | released | expired | revoked
+    _col("wallet", default=""),
+    _col("price", _BIG, default=0),
+    _col("worth", _BIG, default=0),  # in ten-thousandths of the program's currency
+    _col("created_at", _BIG),
+    _maybe("due_at", _BIG),
+    _maybe("valid_until", _BIG),
+    _maybe("issued_at", _BIG),
+    _maybe("ended_at", _BIG),
+    _maybe("code_print"),
+    _maybe("voucher_sealed", _BLOB),
+    _col("orders", default="[]"),
+    _col("subject", default=""),
+    _col("rule", default=""),
+    _col("charges", default="[]"),
+    _col("returns", _BIG, default=0),
+    _col("reason", default=""),
+    _col("withdrawn", _BIG, default=0),
+    CheckConstraint("price >= 0", name="price_not_negative"),
+    Index("ix_redemption_member", "merchant", "member", "created_at"),
+    Index("ix_redemption_reward", "merchant", "program", "reward", "status", "id"),
+    Index(
+        "uq_redemption_code_print",
+        "merchant",
+        "code_print",
+        unique=True,
+        sqlite_where=text("code_print IS NOT NULL"),
+        postgresql_where=text("code_print IS NOT NULL"),
+    ),
+    _where_known("ix_redemption_due_at", "due_at"),
+    Index(
+        "ix_redemption_subject",
+        "merchant",
+        "subject",
+        sqlite_where=text("subject <> ''"),
+        postgresql_where=text("subject <> ''"),
+    ),
+)
+
+pool = _table(
+    "pool",
+    _key("program"),
+    _key("reward"),
+    _key("code_print"),
+    _col("code_sealed", _BLOB),
+    _col("added_at", _BIG),
+    _maybe("redemption"),
+    Index(
+        "ix_pool_free",
+        "merchant",
+        "program",
+        "reward",
+        "code_print",
+        sqlite_where=text("redemption IS NULL"),
+        postgresql_where=text("redemption IS NULL"),
+    ),
+)
+
 counter = _table(
     "counter", _key("program"), _key("member"), _key("scope"), _key("period"), _col("value", _BIG, default=0)
 )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from stampcard.clock import EPOCH
 from stampcard.domain.awards import Award
 from stampcard.domain.ledger import Entry
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Lot, Wallet
+from stampcard.engine.giving import REWARD
 from stampcard.engine.verifying import Finding, verify_wallet
 from stampcard.storage import rows
-from stampcard.storage.tables import award, balance, entry, lot
+from stampcard.storage.tables import award, balance, entry, lot, redemption
 
 CHUNK = 500
 Key = tuple[str, str]
@@ -70,7 +71,10 @@ def _verify_chunk(connection: Connection, merchant: str, members: Sequence[str])
     for row in connection.execute(select(lot).where(lot.c.merchant == merchant, lot.c.member.in_(members))):
         lots.setdefault((row.member, row.wallet), {})[row.number] = rows.lot_of(row)
     for row in connection.execute(select(award).where(award.c.merchant == merchant, award.c.member.in_(members))):
-        awards.setdefault((row.member, row.wallet), []).append(rows.award_of(row))
+        # A reward that a rule gave is no posting.
+        if not row.wallet.startswith(REWARD):
+            awards.setdefault((row.member, row.wallet), []).append(rows.award_of(row))
+    held = _held(connection, merchant, members)
     wallets = {
         (row.member, row.wallet): rows.wallet_of(row, lots.get((row.member, row.wallet), {}))
         for row in connection.execute(
@@ -80,6 +84,16 @@ def _verify_chunk(connection: Connection, merchant: str, members: Sequence[str])
     findings: list[Finding] = []
     for key in sorted(wallets.keys() | entries.keys() | lots.keys() | awards.keys()):
         empty = Wallet(member=key[0], name=key[1], booked_to=EPOCH, lots=lots.get(key, {}))
-        findings += verify_wallet(wallets.get(key, empty), entries.get(key, ()), awards.get(key, ()))
+        findings += verify_wallet(wallets.get(key, empty), entries.get(key, ()), awards.get(key, ()), held.get(key, 0))
     every = [one for of in entries.values() for one in of]
     return len(every), sum(sum(one.postings.values()) for one in every), findings
+
+
+def _held(connection: Connection, merchant: str, members: Sequence[str]) -> dict[Key, int]:
+    """What redemptions that are not issued yet hold of each wallet."""
+    statement = (
+        select(redemption.c.member, redemption.c.wallet, func.sum(redemption.c.price))
+        .where(redemption.c.merchant == merchant, redemption.c.member.in_(members), redemption.c.status == "held")
+        .group_by(redemption.c.member, redemption.c.wallet)
+    )
+    return {(member, wallet): int(price) for member, wallet, price in connection.execute(statement)}

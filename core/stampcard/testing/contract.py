@@ -18,8 +18,11 @@ from stampcard.testing.rules.delivering import DeliveringRules
 from stampcard.testing.rules.keeping import KeepingRules
 from stampcard.testing.rules.knowing import KnowingRules
 from stampcard.testing.rules.naming import NamingRules
+from stampcard.testing.rules.shopping import ShoppingRules
 from stampcard.testing.rules.verifying import VerifyingRules
 
 
-class PluginContract(NamingRules, KeepingRules, VerifyingRules, DecodingRules, DeliveringRules, KnowingRules):
+class PluginContract(
+    NamingRules, KeepingRules, VerifyingRules, DecodingRules, DeliveringRules, KnowingRules, ShoppingRules
+):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

@@ -1,6 +1,14 @@
 from stampcard.domain.scopes import SCOPES, allows
 
-MARKETING = {"programs:read", "programs:write", "switches:read", "switches:write", "alerts:read", "marketer"}
+MARKETING = {
+    "rewards:read",
+    "programs:read",
+    "programs:write",
+    "switches:read",
+    "switches:write",
+    "alerts:read",
+    "marketer",
+}
 
 
 def test_a_scope_allows_itself_and_admin_everything() -> None:

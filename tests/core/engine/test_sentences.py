@@ -13,11 +13,15 @@ import pytest
 
 from stampcard.domain.events import CustomEvent, OrderSeen
 from stampcard.domain.members import Member
+from stampcard.domain.rewards import Fulfiller, RewardKind
 from stampcard.domain.value import replace
+from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import FINE, CounterKey
 from stampcard.engine.deciding import decide_custom, decide_day, decide_order
 from stampcard.engine.describing import Past, Purchase
+from stampcard.engine.evaluating import evaluate
 from stampcard.engine.requesting import decide_spend
+from stampcard.engine.rewarding import standing
 from stampcard.engine.world import NO_FACTS, Decision, Facts, Order, Pin, World
 from stampcard.errors import RequestRefused
 from stampcard.testing.building import absorbed, order, refund, world
@@ -218,6 +222,36 @@ def test_nothing_is_earned_or_spent_after_a_program_has_ended() -> None:
     assert decide_spend(known, "ann", "points", 80, "s", "").debit is not None
     with pytest.raises(RequestRefused, match="has ended"):
         decide_spend(replace(known, now=datetime(2027, 10, 1, tzinfo=BERLIN)), "ann", "points", 80, "s", "")
+
+
+@pytest.mark.parametrize(
+    ("month", "points", "takes", "discount"),
+    [
+        (11, 600, {"loyalty", "free-shipping"}, "24.90"),
+        (11, 500, {"loyalty"}, "20.00"),
+        (11, 400, {"sale", "free-shipping"}, "19.90"),
+        (12, 600, {"loyalty", "free-shipping"}, "24.90"),
+        (12, 50, set(), "0"),
+    ],
+)
+def test_a_fifteen_percent_sale_never_with_the_twenty_percent_loyalty_discount(
+    month: int, points: int, takes: set[str], discount: str
+) -> None:
+    known = scene("sale-or-loyalty", TUESDAY.replace(month=month))
+    wallet = Wallet(member="ann", name="points", booked_to=known.now, sums={"active": points})
+    shop = Fulfiller(connection="shop", reference="1", kinds=frozenset[RewardKind]({"percent_off", "free_shipping"}))
+    known = replace(known, wallets={("ann", "points"): wallet}, fulfillers={"ann": (shop,)})
+    (live,) = known.programs.current(known.now)
+    standings = [standing(known, live, of, known.members["ann"]) for of in live.rewards.values()]
+    cart = order(100, shipping=Decimal("4.90"))
+    wanted = [("main", "loyalty"), ("main", "sale")]
+    found = evaluate(cart, standings, (), {"points": points}, wanted, known.now)
+    assert {taken.reward for taken in found.best.taken} == takes
+    assert str(found.best.total) == discount
+    assert found.given is not None
+    assert found.given.refused
+    if (month, points) == (11, 600):
+        assert {refusal.code for of in found.given.refused.values() for refusal in of} == {"not_with"}
 
 
 def test_every_example_is_played() -> None:

@@ -68,7 +68,9 @@ class Process:
 
     def __init__(self, database: Database, setting: Setting, vendor: Vendor, owner: str) -> None:
         self.sink = Notes(vendor)
-        self.job = Commanding(database, vendor.clock, "main", setting.sealer, Line("shop", self.sink))
+        self.job = Commanding(
+            database, vendor.clock, "main", setting.sealer, Line("shop", self.sink), setting.numbering
+        )
         self.lease = Lease(database, vendor.clock, "main", "connection:shop", owner)
 
     async def turn(self) -> None:
@@ -172,7 +174,7 @@ async def test_a_command_that_is_dropped_before_it_leaves_never_leaves(database:
     token = await process.lease.hold()
     assert token is not None
     commands = await process.job.due()
-    database.write_now(lambda connection: drop_command(connection, "main", 1, "by hand"))
+    database.write_now(lambda connection: drop_command(connection, "main", 1, "by hand", vendor.clock.now()))
 
     await process.job.send(commands, process.lease.name, token)
 

@@ -79,7 +79,7 @@ def test_a_condition_sees_the_order_the_member_and_the_moment(when: str, verdict
 
 def test_verdicts_stand_in_file_order_and_a_rule_without_condition_always_applies() -> None:
     decided = conditions("order.total > 100", None, "order.total > 10")
-    assert [rule.id for rule in decided.rules] == ["r0", "r1", "r2"]
+    assert list(decided.ids) == ["r0", "r1", "r2"]
     assert decided.evaluate(ORDER)[0] == [False, True, True]
 
 
@@ -132,7 +132,7 @@ def test_what_an_open_map_holds_may_be_asked_as_it_is_if_it_is_true_or_false() -
     vip, country, last = asked.evaluate(ORDER)[0]
     assert (vip, last) == (True, True)
     assert country == ConditionError(
-        rule=asked.rules[1].id, message="it is neither true nor false here: compare with something"
+        rule=asked.ids[1], message="it is neither true nor false here: compare with something"
     )
 
 
@@ -153,7 +153,7 @@ def test_rules_are_grouped_by_their_event() -> None:
         "  - {id: a, on: purchase, award: 1}\n  - {id: b, on: sign_up, award: 2}\n  - {id: c, on: purchase, award: 3}\n",
         "program.yaml",
     )
-    grouped = {on: [rule.id for rule in decided.rules] for on, decided in compile_conditions(program).items()}
+    grouped = {on: list(decided.ids) for on, decided in compile_conditions(program).items()}
     assert grouped == {"purchase": ["a", "c"], "sign_up": ["b"]}
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from stampcard.cli.main import app
-from stampcard.program.conditions import ConditionSet
+from stampcard.program.conditions import compile_conditions
 from stampcard.program.deducing import always, at_least, never
 from stampcard.program.linting import CODES, Hint, hints
 from stampcard.program.reading import read_program
@@ -213,7 +213,7 @@ def test_nothing_is_claimed_of_a_condition_that_an_event_contradicts(condition: 
     if not any(claims):
         return
     text = HEAD + f'rules: [{{id: buy, on: purchase, award: 1, when: "{condition}"}}]'
-    decided = ConditionSet(read_program(text, "program.yaml"), "purchase")
+    decided = compile_conditions(read_program(text, "program.yaml"))["purchase"]
     for _ in range(30):
         (verdict,), _values = decided.evaluate({name: data.draw(of) for name, of in NAMES.items()})
         assert verdict is claims[1]

@@ -85,6 +85,29 @@ def knowing(old: str, new: str) -> dict[str, str]:
     return {key: text.replace(old, new) for key, text in FACTS.items()}
 
 
+#: A source of shoppers, who show a card that the till has signed.
+SHOPPERS = {
+    "sinks=(display,), ": "sinks=(display,), shopper=Cards(webhook), ",
+    CONNECT: """class Cards(plugin.ShopperSource):
+    def __init__(self, webhook): self.secrets = webhook._secrets
+    def identify(self, request):
+        card, _, signature = request.header("authorization").removeprefix("Bearer ").partition(".")
+        signed = card.encode(errors="replace")
+        plugin.check_hmac_sha256_base64(self.secrets, signed, signature)
+        return card or None
+
+
+"""
+    + CONNECT,
+}
+
+
+def shopping(old: str, new: str) -> dict[str, str]:
+    """The sample with a source of shoppers that is changed."""
+    assert old in SHOPPERS[CONNECT]
+    return SHOPPERS | {CONNECT: SHOPPERS[CONNECT].replace(old, new)}
+
+
 BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_manifest_and_entry_point_and_folder_have_one_name": [
         {'name="sample"': 'name="simple"'},
@@ -209,6 +232,17 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         knowing('{"length": 3}', '{"length": [3]}'), knowing('{"length": 3}', "{}"), knowing('{"length": 3}', "{3: 3}"),
     ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
+    "test_an_unsigned_request_names_nobody": [
+        shopping("signed = ", "if not card: return None\n        signed = "),
+        shopping("signed = ", "if 'customer=1' in request.url: return '1'\n        signed = "),
+        shopping("signed = ", "if json.loads(request.body or '{}').get('customer'): return '1'\n        signed = "),
+        shopping("signed = ", "if card and signature.endswith('.'): return '1'\n        signed = "),
+    ],
+    "test_noise_names_nobody": [
+        shopping('request.header("authorization")', 'request.headers["authorization"]'),
+        shopping('card.encode(errors="replace")', "card.encode()"),
+        shopping("signed = ", "base64.urlsafe_b64decode(card)\n        signed = "),
+    ],
     "test_no_secret_is_told": [
         {REASON: "reason = answer.text[:200]"},
         {'url = f"{self._url}/customers': 'print(self._headers)\n        url = f"{self._url}/customers'},
@@ -271,6 +305,13 @@ def test_every_rule_is_shown_to_be_broken() -> None:
 def test_every_rule_says_what_it_wants() -> None:
     for rule in BROKEN:
         assert (getattr(PluginContract, rule).__doc__ or "").endswith("."), rule
+
+
+@pytest.mark.parametrize("rule", ["test_an_unsigned_request_names_nobody", "test_noise_names_nobody"])
+def test_a_sound_source_of_shoppers_breaks_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
+) -> None:
+    getattr(contract_of(SHOPPERS), rule)()
 
 
 @pytest.mark.parametrize("rule", BROKEN)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ import pytest
 import respx
 import structlog
 
-from stampcard.plugin import ConnectionContext, Delivery, Event, Refetch, UnverifiedRequest
+from stampcard.plugin import ConnectionContext, Delivery, Event, Refetch, UnverifiedRequest, Voucher
+from stampcard_shopify.client import Client
+from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.plugin import ShopifySettings
+from stampcard_shopify.simulated_shopping import ShopPlan
+from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.webhooks import TOPICS, ShopifyWebhooks
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -165,3 +170,63 @@ def request_of() -> Callable[..., UnverifiedRequest]:
         return UnverifiedRequest(url="https://points.example/webhooks/acme", headers=sent, body=body, received_at=NOW)
 
     return make
+
+
+@pytest.fixture
+def voucher() -> Callable[..., Voucher]:
+    """Make a voucher of a kind: whatever it must say is there unless the test says otherwise."""
+    needed: dict[str, dict[str, Any]] = {
+        "amount_off": {"amount": Decimal("5.00")},
+        "percent_off": {"percent": Decimal("12.5")},
+        "free_shipping": {},
+        "free_product": {"products": ("7001",)},
+        "gift_card": {"amount": Decimal(25)},
+        "store_credit": {"amount": Decimal("7.50")},
+    }
+
+    def make(kind: Any = "amount_off", number: int = 1, **changes: Any) -> Voucher:
+        values = {
+            "key": f"redemption-{number}",
+            "title": "Thank you",
+            "code": f"THANKS-ABCD-EFG{number}",
+            "reference": "9001",
+            "currency": "USD",
+            "starts_at": NOW,
+        }
+        return Voucher(kind=kind, **{**values, **needed.get(kind, {}), **changes})
+
+    return make
+
+
+@pytest.fixture
+async def simulated(clock: FakeClock) -> AsyncIterator[ShopifySimulator]:
+    """A simulated shop with a few customers, whose API never fails by itself."""
+    shop = ShopifySimulator(5, ShopPlan(api_failures=0.0, guests=0.0), clock)
+    list(shop.history(5))
+    await shop.start()
+    yield shop
+    await shop.stop()
+
+
+@pytest.fixture
+def member(simulated: ShopifySimulator) -> str:
+    """Somebody whom the simulated shop knows."""
+    return str(next(iter(simulated.book.customers)))
+
+
+@pytest.fixture
+async def fulfilment(
+    simulated: ShopifySimulator, clock: FakeClock, store: MemoryStore
+) -> AsyncIterator[ShopifyFulfilment]:
+    """What makes rewards real at the simulated shop, over a network."""
+    async with httpx.AsyncClient() as http:
+        context = ConnectionContext(
+            name="acme",
+            settings=ShopifySettings.model_validate(simulated.settings()),
+            http=http,
+            clock=clock,
+            log=structlog.get_logger(),
+            store=store,
+            public_url="https://points.example",
+        )
+        yield ShopifyFulfilment(Client(context), clock)

@@ -277,6 +277,23 @@ def test_a_fetched_order_equals_the_one_of_the_webhook(seen: Callable[..., Order
     assert content(fetched.snapshot) == content(told.snapshot)
 
 
+def test_the_codes_of_an_order_are_told_once_each_and_sorted(seen: Callable[..., OrderSeen], load: Load) -> None:
+    assert seen("orders_paid__discounted").snapshot.codes == ("SPRING10",)
+    assert seen("orders_paid__yen_gift_card").snapshot.codes == ()
+    given = [{"code": code, "amount": "1.00", "type": "fixed_amount"} for code in ("ZOO", "Ant", "ZOO", "", None)]
+    body = load("orders_paid__discounted") | {"discount_codes": given}
+    assert seen("orders_paid__discounted", body).snapshot.codes == ("Ant", "ZOO")
+    turned = body | {"discount_codes": given[::-1]}
+    assert seen("orders_paid__discounted", turned) == seen("orders_paid__discounted", body)
+    fetched = load("fetched_order__refunded") | {"discountCodes": ["ZOO", "Ant", "ZOO"]}
+    assert seen("fetched_order__refunded", fetched, read_at=7).snapshot.codes == ("Ant", "ZOO")
+
+
+def test_another_code_is_another_content(seen: Callable[..., OrderSeen], load: Load) -> None:
+    body = load("orders_paid__discounted") | {"discount_codes": []}
+    assert seen("orders_paid__discounted", body).snapshot.stamp != seen("orders_paid__discounted").snapshot.stamp
+
+
 def test_a_webhook_that_calls_itself_fetched_is_ignored(decode: Decode) -> None:
     assert decode("fetched_order__refunded", read_at=0) == []
 

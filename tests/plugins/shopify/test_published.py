@@ -6,25 +6,43 @@ import gzip
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from graphql import GraphQLSchema, build_client_schema, graphql_sync, parse, validate
 from graphql.execution.values import get_variable_values
 from graphql.validation import NoDeprecatedCustomRule
 
-from stampcard.plugin import Balance, BalancePush, OrderSeen
+from stampcard.plugin import Balance, BalancePush, OrderSeen, Voucher
+from stampcard_shopify import discounts, gift_cards, store_credits
+from stampcard_shopify.asking import Field, Step, written
 from stampcard_shopify.balances import SET_METAFIELDS, BalanceSink
 from stampcard_shopify.client import PING, Client
 from stampcard_shopify.fetching import ORDERS, SMALL
+from stampcard_shopify.fulfilling import WAYS, ShopifyFulfilment
 from stampcard_shopify.webhooks import TOPICS
 
 pytestmark = pytest.mark.vendor
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 FIXTURES = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("*.json"))
 WEBHOOKS = [name for name in FIXTURES if not name.startswith("fetched_")]
 OFFICIAL = sorted(topic for topic in TOPICS if not topic.startswith("fetched/"))
-DOCUMENTS = {"metafields": SET_METAFIELDS, "orders": ORDERS, "ping": PING}
+FIELDS = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": field
+    for module in (discounts, gift_cards, store_credits)
+    for name, field in vars(module).items()
+    if isinstance(field, Field)
+}
+DOCUMENTS = {
+    "metafields": SET_METAFIELDS,
+    "orders": ORDERS,
+    "ping": PING,
+    **{name: written({"c0": Step(field, {}), "c1": Step(field, {})})[0] for name, field in FIELDS.items()},
+}
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +102,73 @@ def test_the_variables_of_a_push_are_valid(
 def test_the_variables_of_a_fetch_are_valid(schema: GraphQLSchema, after: str | None) -> None:
     variables = {"ids": ["gid://shopify/Order/1"], "after": after, "size": SMALL}
     _check_variables(schema, ORDERS, variables)
+
+
+def _steps(kind: Any, voucher: Voucher) -> list[Step]:
+    """All that is ever sent for a voucher."""
+    way = WAYS[kind]
+    node = {"id": "gid://shopify/DiscountCodeNode/1", "codeDiscount": {}}
+    card = {"id": "gid://shopify/GiftCard/1", "lastCharacters": "EFG1", "enabled": True, "note": voucher.key}
+    found = {"gift_card": {"nodes": [card]}, "store_credit": {"storeCreditAccounts": {"nodes": []}}}.get(kind, node)
+    there = msgspec.convert(found, way.shape)
+    steps = (way.issuing(voucher), way.finding(voucher), way.withdrawing(voucher, there), way.restoring(voucher, there))
+    return [step for step in steps if isinstance(step, Step)]
+
+
+LIMITS: list[dict[str, Any]] = [{"minimum": Decimal("40.00")}, {"collections": ("5",)}, {"products": ("7001", "7002")}]
+REWARDS: list[tuple[Any, dict[str, Any]]] = [
+    *((kind, {}) for kind in WAYS),
+    *((kind, {"ends_at": NOW + timedelta(days=30), "uses": 3, "stack": "never"}) for kind in WAYS),
+    *(("amount_off", limits) for limits in LIMITS),
+    ("free_shipping", LIMITS[0]),
+    ("free_product", {"amount": Decimal(9)}),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes"), REWARDS)
+def test_the_variables_of_each_kind_of_reward_are_valid(
+    schema: GraphQLSchema, voucher: Callable[..., Voucher], kind: Any, changes: dict[str, Any]
+) -> None:
+    steps = _steps(kind, voucher(kind, **changes))
+    assert len(steps) == (3 if kind in {"gift_card", "store_credit"} else 4)
+    for step in steps:
+        document, variables = written({"c0": step, "c1": step})
+        assert validate(schema, parse(document)) == []
+        _check_variables(schema, document, variables)
+
+
+@pytest.mark.parametrize("kind", WAYS)
+async def test_the_simulated_shop_answers_in_names_types_and_enums_of_the_published_schema(
+    schema: GraphQLSchema,
+    fulfilment: ShopifyFulfilment,
+    voucher: Callable[..., Voucher],
+    member: str,
+    kind: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+    ask = Client.ask
+
+    async def listen(self: Client, document: str, variables: dict[str, Any], shape: Any, *more: Any) -> Any:
+        raw = await ask(self, document, variables, dict[str, Any], *more)
+        heard.append((document, variables, raw))
+        return msgspec.convert(raw, shape)
+
+    monkeypatch.setattr(Client, "ask", listen)
+    mine, wrong = voucher(kind, reference=member), voucher(kind, 2, reference="404")
+    await fulfilment.issue([mine])
+    await fulfilment.lookup(mine, "issue")
+    await fulfilment.withdraw([mine])
+    await fulfilment.lookup(mine, "withdraw")
+    await fulfilment.restore([mine])
+    await fulfilment.issue([wrong])
+    assert len(heard) >= 5
+    for document, variables, answer in heard:
+        (operation,) = parse(document).definitions
+        field = operation.selection_set.selections[0].name.value  # type: ignore[attr-defined]
+        result = graphql_sync(schema, document, root_value={field: answer["c0"]}, variable_values=variables)
+        assert result.errors is None
+        assert result.data is not None
 
 
 @pytest.mark.parametrize("topic", OFFICIAL)

@@ -26,6 +26,17 @@ def test_one_secret_needs_no_list(settings: Make, given: Any) -> None:
     assert [secret.get_secret_value() for secret in settings(webhook_secrets=given).webhook_secrets] == ["one"]
 
 
+@pytest.mark.parametrize("given", ["https://shop.example", ["https://shop.example"], ("https://shop.example",)])
+def test_one_origin_needs_no_list(settings: Make, given: Any) -> None:
+    assert settings(origins=given).origins == ("https://shop.example",)
+
+
+def test_browsers_may_ask_directly_from_nowhere_unless_told(settings: Make) -> None:
+    assert settings().origins == ()
+    several = ["https://shop.example:8443", "https://xn--caf-dma.example", "https://127.0.0.1"]
+    assert settings(origins=several).origins == tuple(several)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -45,6 +56,14 @@ def test_one_secret_needs_no_list(settings: Make, given: Any) -> None:
         ({"test_orders": "maybe"}, "test_orders"),
         ({"metafield_key": "b"}, "metafield_key"),
         ({"acess_token": "typo"}, "acess_token"),
+        ({"origins": "http://shop.example"}, "origins"),
+        ({"origins": "https://shop.example/"}, "origins"),
+        ({"origins": ["https://shop.example", "https://Shop.example"]}, "origins"),
+        ({"origins": "https://shop.example/points"}, "origins"),
+        ({"origins": "https://user@shop.example"}, "origins"),
+        ({"origins": "https://shop.example\n"}, "origins"),
+        ({"origins": "shop.example"}, "origins"),
+        ({"origins": "*"}, "origins"),
     ],
 )
 def test_a_wrong_setting_is_named_and_no_secret_is_shown(settings: Make, changes: dict[str, Any], named: str) -> None:

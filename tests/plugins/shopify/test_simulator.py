@@ -24,6 +24,7 @@ import pytest
 from aiohttp import web
 
 from stampcard.testing.simulator import Parcel, SignedRequest, disorder
+from stampcard_shopify.simulated_asking import fields_of
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator, build
 
@@ -606,6 +607,54 @@ async def test_planned_failures_happen_and_are_counted() -> None:
     assert shop.tally.failures_injected == 30
 
 
+async def test_several_fields_of_one_document_are_done_in_order_under_their_aliases(
+    shop: ShopifySimulator, session: aiohttp.ClientSession
+) -> None:
+    list(shop.history(3))
+    customer = next(iter(shop.book.customers))
+    query = """
+    # Two of them, with { brackets } in a comment
+    mutation Two($a: [MetafieldsSetInput!]!, $b: [MetafieldsSetInput!]! = []) {
+      first: metafieldsSet(metafields: $a) { userErrors { field } }
+      metafieldsSet(metafields: $b) { userErrors { field message(format: "}") } }
+    }
+    """
+    _, answer = await ask(session, query, a=[balance_of(customer, 5, 1)], b=[balance_of(customer, 6, 2)])
+    assert list(answer["data"]) == ["first", "metafieldsSet"]
+    assert shop.shown() == {str(customer): 6}
+
+
+@pytest.mark.parametrize("query", ["", "{", "mutation", "query Q($a: X", "nonsense }{", "{ shop { name } dreams }"])
+async def test_what_the_api_does_not_know_is_an_error(
+    shop: ShopifySimulator, session: aiohttp.ClientSession, query: str
+) -> None:
+    status, answer = await ask(session, query)
+    assert status == 200
+    assert answer["errors"]
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_an_answer_gets_lost_when_a_test_wants_it(
+    shop: ShopifySimulator, session: aiohttp.ClientSession, done: bool
+) -> None:
+    list(shop.history(3))
+    customer = next(iter(shop.book.customers))
+    shop.lose_answers("metafieldsSet", done=done)
+    with pytest.raises(aiohttp.ClientError):
+        await ask(session, SET, m=[balance_of(customer, 5)])
+    assert shop.shown() == ({str(customer): 5} if done else {})
+    await ask(session, SET, m=[balance_of(customer, 7)])
+    assert shop.shown() == {str(customer): 7}
+
+
+def test_what_a_test_buys_does_not_change_the_history() -> None:
+    shop = make(3)
+    before = list(shop.history(5))
+    requests = shop.buy(str(next(iter(shop.book.customers))))
+    assert [one.headers["X-Shopify-Topic"] for one in requests] == ["orders/create", "orders/paid"]
+    assert list(make(3).history(5)) == before
+
+
 # The Admin API, held against the vendor's schema
 
 
@@ -680,6 +729,27 @@ async def test_an_order_is_answered_in_the_figures_of_its_webhook(
         for theirs, line in zip(node["lineItems"]["nodes"], order["line_items"], strict=True):
             assert theirs["currentQuantity"] == line["current_quantity"]
         assert len(node["refunds"]) == len(order["refunds"])
+
+
+@pytest.mark.vendor
+async def test_an_order_with_a_code_has_only_keys_that_the_vendors_own_sample_has() -> None:
+    shop = make()
+    list(shop.history(3))
+    customer = next(iter(shop.book.customers))
+    terms = {
+        "code": "FREIGHT",
+        "title": "Freight",
+        "startsAt": NOW.isoformat(),
+        "context": {"customers": {"add": [f"gid://shopify/Customer/{customer}"]}},
+    }
+    query = "mutation { discountCodeFreeShippingCreate(freeShippingCodeDiscount: $t) { userErrors { code } } }"
+    (asked,) = fields_of(query, {"t": terms})
+    shop.discounts.create(asked, NOW)
+    paid = json.loads(shop.buy(str(customer), code="freight")[-1].body)
+    assert keys_beyond(paid, official_sample("orders/paid")) == []
+    assert paid["discount_codes"] == [{"code": "FREIGHT", "amount": "4.90", "type": "shipping"}]
+    assert paid["shipping_lines"][0]["discounted_price"] == "0.00"
+    assert paid["shipping_lines"][0]["discount_allocations"][0]["amount"] == "4.90"
 
 
 # Its independence

@@ -1,0 +1,225 @@
+"""Redemptions in the unit of work: asked for, settled by vendors, seen on orders, ended by people and by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from stampcard.applying.locking import lock_member
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Sourced, Unit
+from stampcard.clock import to_micros
+from stampcard.domain.decisions import Change
+from stampcard.domain.events import CommandSettled, OrderSeen
+from stampcard.domain.rewards import ISSUE, Redemption
+from stampcard.domain.value import Value, replace
+from stampcard.engine.deciding import UNCHANGED
+from stampcard.engine.redeeming import (
+    Handling,
+    decide_handled,
+    decide_overdue,
+    decide_redeem,
+    decide_release,
+    decide_revoke,
+    decide_settled,
+    decide_use,
+    decide_withdrawn,
+    find_reward,
+)
+from stampcard.engine.rewarding import Asking, Standing, keys_of, standing
+from stampcard.engine.settling import settle
+from stampcard.engine.world import Decision
+from stampcard.errors import NotFound, RequestRefused
+from stampcard.storage.tables import outbox, redemption
+
+#: How long a hold waits on for a vendor's answer that is still out, before it is looked at again.
+LATER = timedelta(hours=1)
+_DUE = (
+    select(redemption.c.id, redemption.c.member)
+    .where(redemption.c.merchant == bindparam("merchant"), redemption.c.due_at <= bindparam("now"))
+    .order_by(redemption.c.due_at)
+    .limit(bindparam("most"))
+)
+
+
+class Asked(Value, frozen=True):
+    """The redemptions that a batch of events may touch, and whose they are."""
+
+    ids: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    owners: frozenset[str] = frozenset()
+    is_needed: bool = False
+
+
+_NOTHING = Asked()
+
+
+def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Iterable[tuple[str, str]]) -> Asked:
+    """What vendors' answers and codes on orders are about; where rules give rewards, what orders gave before."""
+    ids: list[str] = []
+    codes: list[str] = []
+    for sourced in events:
+        match sourced.event:
+            case CommandSettled(key=key):
+                ids.append(key.partition(":")[0])
+            case OrderSeen(snapshot=snapshot):
+                codes += snapshot.codes
+    gives = unit.setting.programs.gives
+    if not (ids or codes or gives):
+        return _NOTHING
+    subjects = tuple(f"order:{source}:{reference}" for source, reference in orders) if gives else ()
+    found = unit.find_redemptions(ids=ids, codes=codes, subjects=subjects)
+    owners = frozenset(one.member for one in found.values())
+    return Asked(ids=tuple(ids), codes=tuple(codes), subjects=subjects, owners=owners, is_needed=bool(found) or gives)
+
+
+def settle_command(unit: Unit, event: CommandSettled) -> Decision:
+    """Move a redemption on by what a vendor answered; what became of a withdrawal changes nothing here."""
+    known = unit.redemptions.get(event.key)
+    if event.kind != ISSUE or known is None:
+        return UNCHANGED
+    return decide_settled(unit.world, known, done=event.done, result=event.result, why=event.why)
+
+
+def redeem(unit: Unit, member: str, reward: str, program: str, asking: Asking) -> Redemption:
+    """Let a member take a reward; raises RequestRefused with what stands against it."""
+    lock_member(unit, member, attributes=True, recall=True)
+    live, of = find_reward(unit.world, reward, program)
+    for gift in of.reward.gifts:
+        if gift.kind == "custom" and unit.setting.hooks.reward_kind(gift.name) is None:
+            raise RequestRefused("unknown_kind", f"{of.name}: no plugin knows the kind of reward {gift.name!r}")
+    unit.know_rewards()
+    unit.count(set(keys_of(live, of, member, unit.now)))
+    minted = unit.mint(live.name, of.name, of.reward.source, of.reward.prefix)
+    if minted is None:
+        raise RequestRefused("sold_out", f"{of.name}: the codes that were uploaded for it have run out")
+    decision = decide_redeem(unit.world, live, of, unit.members[member], minted, asking)
+    unit.absorb(decision)
+    return decision.redemptions[0]
+
+
+def standings(unit: Unit, member: str, asking: Asking) -> list[Standing]:
+    """Every reward of the programs that are valid now as it stands for a member; nothing is locked or written."""
+    unit.look(member)
+    if member not in unit.members or unit.members[member].erased_at is not None:
+        raise NotFound("member", member)
+    offered = [(live, of) for live in unit.setting.programs.current(unit.now) for of in live.rewards.values()]
+    unit.count({key for live, of in offered for key in keys_of(live, of, member, unit.now)}, lock=False)
+    for key, wallet in unit.wallets.items():
+        unit.wallets[key] = settle(wallet, unit.now)[0]
+    return [standing(unit.world, live, of, unit.members[member], asking) for live, of in offered]
+
+
+def _locked(unit: Unit, id_: str) -> Redemption:
+    """A redemption whose member is locked; raises NotFound."""
+    known = unit.find_redemptions(ids=[id_]).get(id_)
+    if known is None:
+        raise NotFound("redemption", id_)
+    unit.lock([known.member], attributes=False)
+    unit.know_rewards(ids=[id_])
+    unit.count(())
+    return unit.redemptions[id_]
+
+
+def _carry_out(unit: Unit, decision: Decision, known: Redemption) -> Redemption:
+    unit.absorb(decision)
+    return unit.redemptions.get(known.id, known)
+
+
+def release(unit: Unit, id_: str, reason: str) -> Redemption:
+    """Give up a redemption that was not issued; a vendor that has not been asked yet is not asked any more."""
+    known = _locked(unit, id_)
+    decision = decide_release(unit.world, known, reason)
+    _take_out(unit, known)
+    return _carry_out(unit, decision, known)
+
+
+def revoke(unit: Unit, id_: str, reason: str, *, keep_points: bool) -> Redemption:
+    """Take back a redemption that is not over."""
+    known = _locked(unit, id_)
+    decision = decide_revoke(unit.world, known, reason, keep_points=keep_points)
+    _take_out(unit, known)
+    return _carry_out(unit, decision, known)
+
+
+def use(unit: Unit, id_: str, where: str) -> Redemption:
+    """Mark a reward used."""
+    known = _locked(unit, id_)
+    return _carry_out(unit, decide_use(unit.world, known, where), known)
+
+
+def handle(unit: Unit, id_: str, how: Handling, note: str) -> Redemption:
+    """Write down what people did about a reward that is handed out by hand."""
+    known = _locked(unit, id_)
+    return _carry_out(unit, decide_handled(unit.world, known, how, note), known)
+
+
+def _take_out(unit: Unit, known: Redemption) -> bool:
+    """Let a command that has not left stay; whether nothing of it can have an effect any more."""
+    mine = (outbox.c.merchant == unit.setting.merchant, outbox.c.connection == known.by, outbox.c.key == known.id)
+    unit.connection.execute(
+        update(outbox)
+        .where(*mine, outbox.c.kind == ISSUE, outbox.c.status == "ready")
+        .values(status="dropped", error="the redemption was given up")
+    )
+    status = unit.connection.execute(select(outbox.c.status).where(*mine)).scalar()
+    return status in {None, "dropped", "dead"}
+
+
+def end_overdue(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
+    """End up to `limit` redemptions whose time is over; answers how many there were and what changed.
+
+    A hold whose vendor's answer is still out waits on: in truth it may have succeeded.
+    """
+    check_revision(connection, setting)
+    due = connection.execute(_DUE, {"merchant": setting.merchant, "now": to_micros(now), "most": limit}).all()
+    if not due:
+        return 0, []
+    unit = Unit(connection, setting, now)
+    unit.lock(sorted({row.member for row in due}), attributes=False)
+    unit.know_rewards(ids=[row.id for row in due])
+    unit.count(())
+    for known in [unit.redemptions[row.id] for row in due if row.id in unit.redemptions]:
+        if known.status == "held" and known.due_at is not None and known.due_at <= now and not _take_out(unit, known):
+            unit.absorb(Decision(redemptions=(replace(known, due_at=now + LATER),)))
+        else:
+            unit.absorb(decide_overdue(unit.world, known))
+    return len(due), unit.save()
+
+
+def withdraw_codes(
+    connection: Connection,
+    setting: Setting,
+    now: datetime,
+    program: str,
+    reward: str,
+    after: str,
+    limit: int,
+    *,
+    back: bool,
+) -> tuple[int, str, list[Change]]:
+    """Switch the next unused codes of a reward off at the shop, or on again; answers how many, and the place to go on from."""
+    check_revision(connection, setting)
+    found = connection.execute(
+        select(redemption.c.id, redemption.c.member)
+        .where(
+            redemption.c.merchant == setting.merchant,
+            redemption.c.program == program,
+            redemption.c.reward == reward,
+            redemption.c.status == "issued",
+            redemption.c.id > after,
+        )
+        .order_by(redemption.c.id)
+        .limit(limit)
+    ).all()
+    if not found:
+        return 0, after, []
+    unit = Unit(connection, setting, now)
+    unit.lock(sorted({row.member for row in found}), attributes=False)
+    unit.know_rewards(ids=[row.id for row in found])
+    for known in [unit.redemptions[row.id] for row in found if row.id in unit.redemptions]:
+        unit.absorb(decide_withdrawn(unit.world, known, back=back))
+    return len(found), found[-1].id, unit.save()

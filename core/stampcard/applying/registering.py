@@ -1,0 +1,66 @@
+"""Members as rows: what is personal lies sealed, beside the fingerprints that it is found by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from stampcard.applying.setting import Setting
+from stampcard.clock import to_micros
+from stampcard.domain.members import Member
+from stampcard.sealing import Sealer
+from stampcard.storage import rows, saving
+
+
+def save_members(
+    connection: Connection, setting: Setting, now: datetime, people: Mapping[str, tuple[Member, Member]]
+) -> None:
+    """Write what changed of members, each given as before and after."""
+    merchant, sealer = setting.merchant, setting.sealer
+    versions, joined, attributes = [], [], []
+    for id_, (before, after) in people.items():
+        row = {"merchant": merchant, "id": id_, "joined_at": to_micros(after.joined_at)}
+        if after.attributes != before.attributes:
+            attributes.append({**row, **attribute_columns(sealer, merchant, after)})
+        if after.version != before.version:
+            versions.append({**row, "version": after.version})
+        joined += [
+            {
+                "merchant": merchant,
+                "member": id_,
+                "program": program,
+                "joined_at": to_micros(now),
+                "anniversary": _day_of_joining(setting, program, now),
+            }
+            for program in after.programs - before.programs
+        ]
+    saving.upsert(connection, "member", versions)
+    saving.upsert(connection, "member", attributes)
+    saving.insert_new(connection, "membership", joined)
+
+
+def _day_of_joining(setting: Setting, program: str, now: datetime) -> str:
+    """Month and day, in the program's zone."""
+    live = next((live for live in setting.programs.current(now) if live.name == program), None)
+    zone = live.program.zone if live else UTC
+    return f"{now.astimezone(zone):%m-%d}"
+
+
+def birthday_print(sealer: Sealer, merchant: str, month_and_day: str) -> str:
+    """What a birthday is found by; the day itself is sealed like everything personal."""
+    return sealer.fingerprint(f"birthday:{merchant}:{month_and_day}")
+
+
+def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str, Any]:
+    """A member's personal columns: the sealed attributes, and the fingerprints that an erasure by address needs."""
+    email, phone = member.attributes.get("email"), member.attributes.get("phone")
+    birthday = member.attributes.get("birthday")
+    return {
+        "attributes_sealed": rows.seal_object(sealer, member.attributes, f"member:{merchant}:{member.id}"),
+        "email_print": sealer.fingerprint(f"email:{str(email).strip().lower()}") if email else None,
+        "phone_print": sealer.fingerprint(f"phone:{phone}") if phone else None,
+        "birthday_print": birthday_print(sealer, merchant, str(birthday)[5:10]) if birthday else None,
+    }

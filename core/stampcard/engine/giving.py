@@ -1,0 +1,104 @@
+"""Rewards that rules give: an award of one reward instead of points, issued at once and taken back like points."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from stampcard.domain.awards import Award
+from stampcard.domain.decisions import Reason
+from stampcard.domain.rewards import Redemption
+from stampcard.domain.value import replace
+from stampcard.engine.redeeming import begin, revoke
+from stampcard.engine.rewarding import Asking, Refusal, standing
+from stampcard.engine.versions import LiveProgram
+from stampcard.engine.world import Draft
+from stampcard.program.amounts import Award as Form
+from stampcard.program.amounts import RewardAward
+
+#: Before the name of a reward where an award of points has its wallet.
+REWARD = "reward:"
+#: What stands against giving a reward; all else is the rule's own business.
+_BINDING = frozenset({"stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"})
+
+
+def of_reward(award: Award, form: Form) -> Award:
+    """The award with the reward that it gives in the place of its wallet; what it gave once it keeps."""
+    if not isinstance(form, RewardAward) or award.revision:
+        return award
+    return replace(award, wallet=f"{REWARD}{form.reward}")
+
+
+def is_reward(award: Award) -> bool:
+    """Whether it gives a reward, not points."""
+    return award.wallet.startswith(REWARD)
+
+
+def give(draft: Draft, live: LiveProgram, award: Award, due: int, at: datetime) -> tuple[Award, Reason]:
+    """Bring an award of a reward to what is due, one or none; answers it with what is said of it.
+
+    More due: first a written-off one counts again, then a new one is issued. Less due: one that is unused is taken back,
+    one that was used is written off.
+    """
+    before, refusal = award, Refusal(code="", detail="")
+    if due > award.due:
+        award, refusal = _raise(draft, live, award, at)
+    elif due < award.due:
+        award = _lower(draft, award)
+    if award != before:
+        draft.award(award)
+    limited = bool(refusal.code)
+    reason = Reason(
+        rule=award.rule,
+        outcome="limited" if limited else "paid",
+        code=refusal.code or "matched",
+        detail=refusal.detail or award.wallet.removeprefix(REWARD),
+        due=award.due,
+        granted=award.granted - before.granted,
+        taken=award.taken - before.taken,
+        written_off=award.written_off - before.written_off,
+        desired=1 if limited else 0,
+        program=award.program,
+    )
+    return award, reason
+
+
+def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple[Award, Refusal]:
+    nothing = Refusal(code="", detail="")
+    if award.written_off:
+        return replace(award, written_off=award.written_off - 1), nothing
+    name = award.wallet.removeprefix(REWARD)
+    of = live.rewards.get(name)
+    if of is None:
+        return award, Refusal(code="stopped", detail=f"there is no reward {name!r} any more")
+    granted = replace(award, granted=award.granted + 1, revision=award.revision + 1)
+    if draft.world.mint is None:
+        return granted, nothing
+    member = draft.member if draft.member and draft.member.id == award.member else draft.world.members[award.member]
+    world = replace(draft.world, counters={**draft.world.counters, **draft.counters.changed})
+    found = standing(world, live, of, member, Asking(counted_at=at))
+    binding = next((one for one in found.refusals if one.code in _BINDING), None)
+    if binding is not None:
+        return award, binding
+    minted = draft.world.mint(live.name, name, of.reward.source, of.reward.prefix)
+    if minted is None:
+        return award, Refusal(code="sold_out", detail="the codes that were uploaded for it have run out")
+    draft.redemption(begin(draft, found, member, minted, subject=award.subject, rule=award.rule, at=at))
+    return granted, nothing
+
+
+def _lower(draft: Draft, award: Award) -> Award:
+    given = next((one for one in _given(draft, award) if one.is_open and not one.orders), None)
+    if given is None:
+        return replace(award, written_off=award.written_off + 1)
+    draft.redemption(revoke(draft, given, "what it was given for was taken back"))
+    return replace(award, taken=award.taken + 1, revision=award.revision + 1)
+
+
+def _given(draft: Draft, award: Award) -> list[Redemption]:
+    """What the award gave, the newest first."""
+    found = (
+        one
+        for one in draft.world.redemptions.values()
+        if (one.subject, one.member, one.program, one.rule) == (award.subject, award.member, award.program, award.rule)
+    )
+    return sorted(found, key=lambda one: one.created_at, reverse=True)

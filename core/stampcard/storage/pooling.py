@@ -1,0 +1,90 @@
+"""Codes that were uploaded for a reward: each is given out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from stampcard.clock import to_micros
+from stampcard.sealing import Sealer
+from stampcard.storage import saving
+from stampcard.storage.rows import code_print
+from stampcard.storage.tables import pool
+
+#: Free codes that a unit of work looks at; it rarely needs more than one.
+AHEAD = 20
+
+
+def free_codes(
+    connection: Connection, merchant: str, sealer: Sealer, program: str, reward: str
+) -> tuple[tuple[str, str], ...]:
+    """Some free codes with their fingerprints; no other unit of work sees them until this one ends."""
+    statement = (
+        select(pool.c.code_print, pool.c.code_sealed)
+        .where(
+            pool.c.merchant == merchant, pool.c.program == program, pool.c.reward == reward, pool.c.redemption.is_(None)
+        )
+        .order_by(pool.c.code_print)
+        .limit(AHEAD)
+        .with_for_update(skip_locked=True)
+    )
+    place = _place(merchant, program, reward)
+    return tuple(
+        (row.code_print, sealer.open(row.code_sealed, place).decode()) for row in connection.execute(statement)
+    )
+
+
+def take(connection: Connection, merchant: str, program: str, reward: str, print_: str, redemption: str) -> None:
+    """Give a code to a redemption."""
+    connection.execute(
+        update(pool)
+        .where(
+            pool.c.merchant == merchant,
+            pool.c.program == program,
+            pool.c.reward == reward,
+            pool.c.code_print == print_,
+            pool.c.redemption.is_(None),
+        )
+        .values(redemption=redemption)
+    )
+
+
+def add_codes(
+    connection: Connection,
+    merchant: str,
+    sealer: Sealer,
+    program: str,
+    reward: str,
+    codes: Iterable[str],
+    now: datetime,
+) -> int:
+    """Put codes into a pool; answers how many were new to it."""
+    place = _place(merchant, program, reward)
+    rows = [
+        {
+            "merchant": merchant,
+            "program": program,
+            "reward": reward,
+            "code_print": code_print(sealer, merchant, code),
+            "code_sealed": sealer.seal(code.encode(), place),
+            "added_at": to_micros(now),
+        }
+        for code in codes
+    ]
+    unique = {row["code_print"]: row for row in rows}
+    return saving.insert_new(connection, "pool", list(unique.values()))
+
+
+def count_codes(connection: Connection, merchant: str, program: str, reward: str) -> tuple[int, int]:
+    """How many codes a pool has in all, and how many of them are free."""
+    statement = select(func.count(), func.count().filter(pool.c.redemption.is_(None))).where(
+        pool.c.merchant == merchant, pool.c.program == program, pool.c.reward == reward
+    )
+    total, free = connection.execute(statement).one()
+    return int(total), int(free)
+
+
+def _place(merchant: str, program: str, reward: str) -> bytes:
+    return f"pool:{merchant}:{program}:{reward}".encode()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from stampcard.plugin import Change, Command
+
+#: The kind of the commands that tell.
+KIND = "webhook"
+#: What each kind of change is called outside; what is not here is told to nobody.
+NAMES: Mapping[str, str] = {
+    "earn": "points.earned",
+    "activate": "points.activated",
+    "expire": "points.expired",
+    "claw_back": "points.taken_back",
+    "restore": "points.restored",
+    "spend": "points.spent",
+    "cancel_spend": "points.returned",
+    "adjust": "points.adjusted",
+    "lapse": "points.cancelled",
+    "hold": "points.held",
+    "redeem": "points.redeemed",
+    "release": "points.released",
+    "join": "member.joined",
+}
+REDEMPTION = "redemption"
+#: Everything that may be told.
+EVENTS = (
+    *NAMES.values(),
+    *(f"{REDEMPTION}.{status}" for status in ("held", "issued", "used", "released", "expired", "revoked")),
+)
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to tell of a change; `about` parts it from others of its name, `more` is what it alone tells."""
+
+    name: str
+    about: str = ""
+    more: Mapping[str, Any] = {}
+
+
+def notices(change: Change) -> Iterator[Notice]:
+    """Everything that a change is told as, each by a webhook of its own."""
+    for kind in change.kinds:
+        if kind in NAMES:
+            yield Notice(name=NAMES[kind])
+    for one in change.redemptions:
+        told = {
+            "id": one.id,
+            "program": one.program,
+            "reward": one.reward,
+            "kind": one.kind,
+            "gives": one.gives,
+            "status": one.status,
+            "price": one.price,
+            "wallet": one.wallet,
+            "orders": one.orders,
+        }
+        yield Notice(name=f"{REDEMPTION}.{one.status}", about=one.id, more={REDEMPTION: told})
+
+
+def command(change: Change, notice: Notice) -> Command:
+    """What is to be sent: nothing in it is personal but the member's own id."""
+    told = {
+        "type": notice.name,
+        "timestamp": change.occurred_at.astimezone(UTC),
+        "data": {
+            "member": change.member,
+            "version": change.version,
+            "balances": change.balances,
+            "change": change.delta,
+            **notice.more,
+        },
+    }
+    return Command(
+        kind=KIND, key=_key(change, notice), member=change.member, reference="", data=msgspec.to_builtins(told)
+    )
+
+
+def _key(change: Change, notice: Notice) -> str:
+    """The webhook's id, which must hold no dot: a digest holds none, whatever it is made of."""
+    # The moment, because versions are given out again when a backup is restored.
+    parts = (change.member, str(change.version), change.occurred_at.isoformat(), notice.name, notice.about)
+    return f"msg_{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}"

@@ -1,0 +1,421 @@
+"""Rewards over HTTP, on both databases: from the catalogue to a code that was used, and every way back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from stampcard.applying.redeeming import end_overdue
+from stampcard.domain.events import OrderSeen, RefundSeen
+from stampcard.plugin import Rejected, RetryLater, Unknown
+from stampcard.storage.tables import outbox, redemption
+from stampcard.storage.verifying import verify
+from stampcard.testing.building import order, refund
+
+
+async def redeem(served: Any, member: str, reward: str, **more: Any) -> Any:
+    headers = more.pop("headers", {})
+    return await served.call("POST", f"/members/{member}/redemptions", {"reward": reward, **more}, headers=headers)
+
+
+async def verified(served: Any) -> None:
+    found = await served.application.database.read(lambda connection: verify(connection, "main"))
+    assert (found.findings, found.total) == ((), 0)
+
+
+async def test_a_reward_of_our_own_is_issued_at_once_with_a_code_and_its_points_are_spent(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+
+    taken = await redeem(served, member, "own")
+
+    assert (taken.status, taken.body["status"], taken.body["price"]) == (201, "issued", 20)
+    assert taken.body["code"].startswith("HI-")
+    assert taken.body["gives"] == "10 % off"
+    assert await served.figures(member) == (80, 0, 20)
+    shown = await served.call("GET", f"/redemptions/{taken.body['id']}")
+    assert shown.body == taken.body
+    found = await served.call("POST", "/redemptions/find", {"code": taken.body["code"].lower()})
+    assert found.body["id"] == taken.body["id"]
+    await verified(served)
+
+
+async def test_points_are_held_until_the_shop_has_made_the_code(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+
+    taken = await redeem(served, member, "five-off")
+
+    assert (taken.body["status"], taken.body["by"], taken.body["code"]) == ("held", "shop", None)
+    assert await served.figures(member) == (50, 50, 0)
+    await served.turn()
+    shown = (await served.call("GET", f"/redemptions/{taken.body['id']}")).body
+    (made,) = served.shop.vouchers.made.values()
+    assert (shown["status"], shown["code"]) == ("issued", made.code)
+    assert (made.reference, made.amount, made.kind, str(made.ends_at)) == (
+        "1",
+        5,
+        "amount_off",
+        shown["valid_until"].replace("T", " ").replace("Z", "+00:00"),
+    )
+    assert await served.figures(member) == (50, 0, 50)
+    await verified(served)
+
+
+async def test_what_the_shop_refuses_is_released_with_its_reason(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    served.shop.vouchers.outcomes.append(Rejected(reason="no discounts on Sundays"))
+
+    taken = await redeem(served, member, "five-off")
+    await served.turn()
+
+    shown = (await served.call("GET", f"/redemptions/{taken.body['id']}")).body
+    assert (shown["status"], shown["reason"], shown["code"]) == ("released", "no discounts on Sundays", None)
+    assert await served.figures(member) == (100, 0, 0)
+    await verified(served)
+
+
+async def test_a_lost_answer_is_looked_up_and_never_asked_for_twice(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    served.shop.vouchers.outcomes.append(Unknown(reason="no answer"))
+    taken = await redeem(served, member, "five-off")
+    await served.turn()
+
+    waiting = (await served.call("GET", f"/redemptions/{taken.body['id']}")).body
+    assert waiting["status"] == "held"
+    served.clock.advance(timedelta(minutes=6))
+    await served.turn()
+
+    shown = (await served.call("GET", f"/redemptions/{taken.body['id']}")).body
+    assert (shown["status"], served.shop.vouchers.attempts) == ("issued", 1)
+    assert shown["code"] in served.shop.vouchers.made
+
+
+async def test_a_hold_runs_out_only_once_nothing_can_come_of_it_any_more(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    served.shop.vouchers.outcomes += [Unknown(reason="no answer")]
+    unknown = (await redeem(served, member, "five-off")).body["id"]
+    await served.turn()
+    served.shop.vouchers.outcomes += [RetryLater(reason="closed", after=10**6)]
+    waiting = (await redeem(served, member, "five-off")).body["id"]
+    await served.turn()
+    served.clock.advance(timedelta(days=8))
+
+    setting, now = served.application.setting, served.clock.now()
+    count, _ = await served.application.database.write(lambda connection: end_overdue(connection, setting, now, 100))
+
+    assert count == 2
+    assert (await served.call("GET", f"/redemptions/{unknown}")).body["status"] == "held"
+    assert (await served.call("GET", f"/redemptions/{waiting}")).body["status"] == "released"
+    await served.turn()
+    assert (await served.call("GET", f"/redemptions/{unknown}")).body["status"] == "issued"
+    assert len(served.shop.vouchers.made) == 1
+    await verified(served)
+
+
+async def test_the_same_request_gets_the_same_reward_and_another_under_its_key_is_a_conflict(served: Any) -> None:
+    await served.prepare()
+    member, key = await served.rich(), {"Idempotency-Key": "till-1"}
+
+    first = await redeem(served, member, "own", headers=key)
+    again = await redeem(served, member, "own", headers=key)
+    other = await redeem(served, member, "mug", headers=key)
+
+    assert first.body == again.body
+    assert (other.status, other.body["code"]) == (409, "idempotency_key_reused")
+    assert await served.figures(member) == (80, 0, 20)
+
+
+async def test_concurrent_requests_with_one_key_make_one_code(served: Any) -> None:
+    await served.prepare()
+    member, key = await served.rich(), {"Idempotency-Key": "till-2"}
+
+    answers = await asyncio.gather(*(redeem(served, member, "own", headers=key) for _ in range(10)))
+
+    assert len({answer.body["code"] for answer in answers}) == 1
+    assert await served.figures(member) == (80, 0, 20)
+
+
+@pytest.mark.parametrize(
+    ("reward", "code"),
+    [
+        ("red", "condition_failed"),
+        ("cart", "cart_needed"),
+        ("printed", "sold_out"),
+        ("treat", "not_for_points"),
+        ("sealed", "shop_cannot"),
+        ("nothing", "not_found"),
+    ],
+)
+async def test_what_cannot_be_had_is_refused_with_its_reason_and_changes_nothing(
+    served: Any, reward: str, code: str
+) -> None:
+    await served.prepare()
+    member = await served.rich()
+
+    refused = await redeem(served, member, reward)
+
+    assert refused.status in {404, 409, 422}
+    assert refused.body["code"] == code
+    assert await served.figures(member) == (100, 0, 0)
+
+
+async def test_too_few_points_are_told_with_what_it_costs(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich(10)
+
+    refused = await redeem(served, member, "own")
+    shown = (await served.call("GET", f"/members/{member}/rewards")).body["items"]
+
+    assert refused.body["code"] == "insufficient_points"
+    own = next(one for one in shown if one["reward"] == "own")
+    assert (own["usable"], own["missing"], own["price"]) == (False, 10, 20)
+    assert [refusal["code"] for refusal in own["refusals"]] == ["insufficient_points"]
+
+
+async def test_a_member_sees_what_there_is_with_reasons_and_nothing_that_is_only_given(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich(colour="red")
+
+    items = (await served.call("GET", f"/members/{member}/rewards")).body["items"]
+
+    found = {one["reward"]: [refusal["code"] for refusal in one["refusals"]] for one in items}
+    assert found == {
+        "five-off": [], "own": [], "mug": [], "once": [], "fly": [], "red": [], "cart": ["cart_needed"],
+        "printed": [], "sealed": ["shop_cannot"],
+    }  # fmt: skip
+
+
+async def test_a_limit_of_a_reward_counts_and_is_given_back_with_it(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    first = await redeem(served, member, "once")
+
+    refused = await redeem(served, member, "once")
+    assert (refused.status, refused.body["code"]) == (422, "limit")
+    revoked = await served.call("POST", f"/redemptions/{first.body['id']}/revoke", {"reason": "a mistake"})
+
+    assert (revoked.body["status"], revoked.body["reason"]) == ("revoked", "a mistake")
+    assert await served.figures(member) == (100, 0, 0)
+    assert (await redeem(served, member, "once")).status == 201
+    await verified(served)
+
+
+async def test_what_people_hand_out_waits_in_a_queue_until_it_is_done_or_refused(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    first, second = [(await redeem(served, member, "mug")).body["id"] for _ in range(2)]
+    queue = (await served.call("GET", "/redemptions?by=manual&status=held")).body["items"]
+
+    shipped = await served.call("POST", f"/redemptions/{first}/shipped", {"note": "parcel 7"})
+    done = await served.call("POST", f"/redemptions/{first}/done")
+    refused = await served.call("POST", f"/redemptions/{second}/refused", {"note": "broken"})
+
+    assert {one["id"] for one in queue} == {first, second}
+    assert (shipped.body["status"], shipped.body["reason"]) == ("issued", "parcel 7")
+    assert (done.body["status"], refused.body["status"]) == ("used", "revoked")
+    assert await served.figures(member) == (70, 0, 30)
+    assert (await redeem(served, member, "mug")).status == 201
+    assert (await redeem(served, member, "mug")).body["code"] == "sold_out"
+    await verified(served)
+
+
+async def test_points_can_move_to_another_wallet(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+
+    taken = await redeem(served, member, "fly")
+
+    balances = (await served.call("GET", f"/members/{member}")).body["balances"]
+    assert (taken.body["status"], taken.body["code"]) == ("used", None)
+    assert (balances["points"]["active"], balances["miles"]["active"]) == (60, 200)
+    await verified(served)
+
+
+async def test_uploaded_codes_are_given_out_once_each(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    uploaded = await served.call("POST", "/programs/main/rewards/printed/codes", {"codes": ["AAAA", "BBBB", "aaaa"]})
+
+    taken = [await redeem(served, member, "printed") for _ in range(3)]
+
+    assert uploaded.body == {"count": 2}
+    assert sorted(one.body["code"] for one in taken[:2]) == ["AAAA", "BBBB"] or sorted(
+        one.body["code"].upper() for one in taken[:2]
+    ) == ["AAAA", "BBBB"]
+    assert taken[2].body["code"] == "sold_out"
+    assert await served.figures(member) == (90, 0, 10)
+
+
+async def test_a_code_on_an_order_is_used_and_a_partial_refund_gives_its_share_of_the_points_back(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    taken = (await redeem(served, member, "five-off")).body["id"]
+    await served.turn()
+    code = (await served.call("GET", f"/redemptions/{taken}")).body["code"]
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(10, 30, codes=(code.lower(),))))
+    used = (await served.call("GET", f"/redemptions/{taken}")).body
+    await served.apply(RefundSeen(order="A", refund=refund("R", [("L1", 10)])))
+
+    assert (used["status"], used["orders"]) == ("used", ["order:shop:A"])
+    # 40 earned, 10 taken back; a quarter of the 50 that were spent comes back.
+    assert await served.figures(member) == (50 + 30 + 12, 0, 38)
+    told = (await served.call("GET", "/orders/shop/A/explanation")).body
+    assert "Reward 'five-off': its code was used on this order: 5 EUR off." in str(told)
+    await verified(served)
+
+
+async def test_a_cancelled_order_gives_all_points_of_its_code_back(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    code = (await redeem(served, member, "own")).body["code"]
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(40, codes=(code,))))
+    await served.apply(OrderSeen(reference="A", snapshot=order(40, codes=(code,), age=5, cancelled=True)))
+
+    assert await served.figures(member) == (100, 0, 0)
+    await verified(served)
+
+
+async def test_an_order_that_is_known_only_with_its_cancelling_gives_the_points_back_too(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    code = (await redeem(served, member, "own")).body["code"]
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(40, codes=(code,), age=5, cancelled=True)))
+
+    assert await served.figures(member) == (100, 0, 0)
+    await verified(served)
+
+
+async def test_a_code_that_somebody_else_uses_is_told_on_the_order(served: Any) -> None:
+    await served.prepare()
+    member, _ = await served.rich(), await served.rich(reference="2")
+    code = (await redeem(served, member, "own")).body["code"]
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(40, codes=(code,), customer="2")))
+
+    told = str((await served.call("GET", "/orders/shop/A/explanation")).body)
+    assert "its code was given to another member" in told
+
+
+async def test_what_was_not_used_in_time_expires_and_its_points_come_back_where_the_program_says_so(
+    served: Any,
+) -> None:
+    await served.prepare()
+    member = await served.rich(200)
+    own = (await redeem(served, member, "own")).body["id"]
+    five = (await redeem(served, member, "five-off")).body["id"]
+    await served.turn()
+    served.clock.advance(timedelta(days=40))
+
+    setting, now = served.application.setting, served.clock.now()
+    await served.application.database.write(lambda connection: end_overdue(connection, setting, now, 100))
+
+    statuses = [(await served.call("GET", f"/redemptions/{id_}")).body["status"] for id_ in (own, five)]
+    assert statuses == ["expired", "expired"]
+    assert await served.figures(member) == (150, 0, 50)
+    await verified(served)
+
+
+async def test_an_order_gives_a_reward_and_its_refund_takes_it_back_unless_it_was_used(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    await served.apply(OrderSeen(reference="A", snapshot=order(60)), OrderSeen(reference="B", snapshot=order(70)))
+    listed = (await served.call("GET", f"/members/{member}/redemptions")).body["items"]
+    given = {one["given_for"]: one for one in listed}
+    assert {one["status"] for one in listed} == {"issued"}
+    assert all(one["price"] == 0 and one["rule"] == "thanks" for one in listed)
+    await served.call("POST", f"/redemptions/{given['order:shop:B']['id']}/use", {"where": "till 3"})
+
+    for name, amount in (("A", 60), ("B", 70)):
+        await served.apply(RefundSeen(order=name, refund=refund(f"R{name}", [("L1", amount)])))
+
+    listed = (await served.call("GET", f"/members/{member}/redemptions")).body["items"]
+    assert {one["given_for"]: one["status"] for one in listed} == {"order:shop:A": "revoked", "order:shop:B": "used"}
+    await verified(served)
+
+
+async def test_a_till_marks_a_reward_used_once(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    id_ = (await redeem(served, member, "own")).body["id"]
+
+    used = await served.call("POST", f"/redemptions/{id_}/use", {"where": "receipt 1"})
+    again = await served.call("POST", f"/redemptions/{id_}/use", {"where": "receipt 2"})
+
+    assert (used.body["status"], used.body["orders"]) == ("used", ["receipt 1"])
+    assert (again.status, again.body["code"]) == (409, "already_used")
+
+
+async def test_a_revoked_code_is_withdrawn_at_the_shop(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    id_ = (await redeem(served, member, "five-off")).body["id"]
+    await served.turn()
+    code = (await served.call("GET", f"/redemptions/{id_}")).body["code"]
+
+    await served.call("POST", f"/redemptions/{id_}/revoke", {"reason": "fraud", "keep_points": True})
+    await served.turn()
+
+    assert served.shop.vouchers.withdrawn == {code}
+    assert await served.figures(member) == (50, 0, 50)
+
+
+async def test_a_released_hold_is_never_sent_and_one_that_was_sent_is_withdrawn(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    early = (await redeem(served, member, "five-off")).body["id"]
+    await served.call("POST", f"/redemptions/{early}/release", {"reason": "changed their mind"})
+    await served.turn()
+    assert served.shop.vouchers.attempts == 0
+    served.shop.vouchers.outcomes.append(Unknown(reason="no answer"))
+    late = (await redeem(served, member, "five-off")).body["id"]
+    await served.turn()
+
+    await served.call("POST", f"/redemptions/{late}/release", {"reason": "cannot wait"})
+    served.clock.advance(timedelta(minutes=6))
+    await served.turn()
+
+    assert served.shop.vouchers.withdrawn == set(served.shop.vouchers.made)
+    assert await served.figures(member) == (100, 0, 0)
+    await verified(served)
+
+
+async def test_a_thousand_requests_for_five_hundred_rewards_give_just_five_hundred(served: Any) -> None:
+    text = served.rewards.replace("stock: 2", "stock: 500").replace("price: 30", "price: 1")
+    await served.prepare(text)
+    members = [await served.rich(reference=str(number)) for number in range(20)]
+
+    answers = []
+    for start in range(0, 1000, 50):
+        answers += await asyncio.gather(*(redeem(served, members[n % 20], "mug") for n in range(start, start + 50)))
+
+    counted = Counter(answer.body.get("code") if answer.status != 201 else "taken" for answer in answers)
+    assert counted == {"taken": 500, "sold_out": 500}
+    rows = await served.read(select(func.count()).select_from(redemption))
+    assert rows[0][0] == 500
+    await verified(served)
+
+
+async def test_nothing_that_names_a_code_lies_open_in_the_database(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    code = (await redeem(served, member, "own")).body["code"]
+    await redeem(served, member, "five-off")
+
+    (row,) = await served.read(select(redemption).where(redemption.c.reward == "own"))
+    sent = await served.read(select(outbox))
+
+    assert code not in str(row)
+    assert all(code.encode() not in bytes(row.voucher_sealed) for row in [row])
+    assert all(one.data_sealed for one in sent)

@@ -1,0 +1,157 @@
+"""Which member asks: vouched for by their shop, or by a link that we handed out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+
+from stampcard.app import Application
+from stampcard.calling.limiting import TokenBucket, full, take
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.commands import OWN
+from stampcard.domain.value import Value
+from stampcard.errors import ConfigurationError, InvalidSignature, place_of
+from stampcard.plugin.capabilities import Rate, ShopperSource
+from stampcard.plugin.requests import UnverifiedRequest
+from stampcard.sealing import Sealer
+from stampcard.storage import loading
+from stampcard_webhooks.problems import Refused
+
+log = structlog.get_logger()
+
+#: How long a link that was handed out opens a member's own page.
+LINK = timedelta(minutes=15)
+_PREFIX, _ABOUT = "st_", b"shopper link"
+#: Requests that one member may send, and redemptions; and requests that nobody vouches for, from one address.
+READS, WRITES, STRANGERS = Rate(per_second=5, burst=30), Rate(per_second=0.2, burst=5), Rate(per_second=0.5, burst=20)
+#: Callers whose pace is remembered.
+REMEMBERED = 10_000
+
+
+class _Link(Value, frozen=True, array_like=True):
+    """What a link says: whose it is, and until when (microseconds)."""
+
+    merchant: str
+    member: str
+    until: int
+
+
+class Shopper(Value, frozen=True):
+    """A member who asks for their own things, through a connection."""
+
+    connection: str
+    merchant: str
+    member: str
+
+
+def new_link(sealer: Sealer, merchant: str, member: str, now: datetime) -> tuple[str, datetime]:
+    """A token that lets its bearer act as a member for a while; nothing of it is stored."""
+    until = now + LINK
+    sealed = sealer.seal(msgspec.json.encode(_Link(merchant, member, to_micros(until))), _ABOUT)
+    return _PREFIX + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode(), until
+
+
+def _opened(sealer: Sealer, token: str, now: datetime) -> _Link | None:
+    text = token.removeprefix(_PREFIX)
+    try:
+        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        link = msgspec.json.decode(sealer.open(sealed, _ABOUT), type=_Link)
+    except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
+        return None
+    return link if from_micros(link.until) > now else None
+
+
+class Identifying:
+    """Finds out who asks, and how often they may."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+
+    def source(self, name: str) -> ShopperSource | None:
+        """What vouches for the shoppers of a connection."""
+        connection = self._application.connections.get(name)
+        capabilities = connection.capabilities if connection is not None else None
+        return capabilities.shopper if capabilities is not None else None
+
+    async def identify(self, request: web.Request, *, writes: bool) -> Shopper:
+        """The member who asks; raises Refused: 401 for a stranger, 404 for somebody who is no member, 429 for haste."""
+        try:
+            shopper = await self._identified(request)
+        except InvalidSignature as error:
+            log.info("shopper_refused", connection=request.match_info["connection"], reason=str(error))
+            self._pace("stranger", request.remote or "", STRANGERS)
+            raise Refused(401, "nobody vouches for this request", code="not_recognised") from None
+        self._pace("reads", shopper.member, READS)
+        if writes:
+            self._pace("writes", shopper.member, WRITES)
+        return shopper
+
+    async def _identified(self, request: web.Request) -> Shopper:
+        name, application = request.match_info["connection"], self._application
+        token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")[2].strip()
+        if token.startswith(_PREFIX):
+            link = _opened(application.setting.sealer, token, application.clock.now())
+            if link is None or name != OWN:
+                raise InvalidSignature("the link is not ours, or its time is over")
+            return Shopper(
+                connection=OWN, merchant=link.merchant, member=await self._living(link.merchant, link.member)
+            )
+        reference = self._vouched(request, name)
+        if reference is None:
+            raise Refused(401, "the shopper is not logged in", code="not_logged_in")
+        merchant = application.setting.merchant
+        key = (application.sources.get(name, name), reference)
+        known = await application.database.read(lambda connection: loading.load_identities(connection, merchant, [key]))
+        if key not in known or not known[key].member:
+            raise Refused(404, "this shopper is no member yet", code="not_a_member")
+        return Shopper(connection=name, merchant=merchant, member=await self._living(merchant, known[key].member))
+
+    async def _living(self, merchant: str, member: str) -> str:
+        setting = self._application.setting
+        found = await self._application.database.read(
+            lambda connection: loading.load_members(
+                connection, merchant, [member], setting.sealer, attributes=False, lock=False
+            )
+        )
+        if member not in found or found[member].erased_at is not None:
+            raise Refused(404, "this shopper is no member yet", code="not_a_member")
+        return member
+
+    def _vouched(self, request: web.Request, name: str) -> str | None:
+        """The reference that the shop vouches for; whatever a plugin raises beyond its contract vouches for nobody."""
+        source = self.source(name)
+        if source is None:
+            raise InvalidSignature(f"the connection {name!r} vouches for no shopper")
+        unverified = UnverifiedRequest(
+            url=self._application.public_url + request.raw_path,
+            headers={header.lower(): value for header, value in request.headers.items()},
+            body=b"",
+            received_at=self._application.clock.now(),
+        )
+        try:
+            return source.identify(unverified)
+        except InvalidSignature:
+            raise
+        except Exception as error:
+            log.error("identify_failed", connection=name, error=place_of(error))
+            raise InvalidSignature(f"the plugin of {name!r} failed") from error
+
+    def _pace(self, what: str, who: str, rate: Rate) -> None:
+        """Count a request; raises Refused with 429 when it comes too soon."""
+        now, key = time.monotonic(), (what, who)
+        known = self._buckets.pop(key) if key in self._buckets else full(rate, now)
+        bucket, wait = take(known, now, rate)
+        self._buckets[key] = bucket
+        while len(self._buckets) > REMEMBERED:
+            self._buckets.popitem(last=False)
+        if wait > 0:
+            headers = {"Retry-After": str(max(1, round(wait)))}
+            raise Refused(429, "too many requests: come again a little later", code="too_many", headers=headers)

@@ -1,0 +1,215 @@
+"""Rewards: the catalogue with its stock, what each is for one member, and codes of the merchant's own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints
+from sqlalchemy import Connection
+
+from stampcard.applying.redeeming import standings
+from stampcard.applying.unit import Unit
+from stampcard.engine.counting import CounterKey
+from stampcard.engine.rewarding import Asking, Standing
+from stampcard.engine.versions import Catalogued, LiveProgram
+from stampcard.errors import NotFound, RequestRefused
+from stampcard.program.rewards import POOL
+from stampcard.storage import pooling
+from stampcard.storage.loading import load_counters
+from stampcard.storage.redemptions import count_by_status
+from stampcard_webhooks.asking import Asked, Nothing, Query
+from stampcard_webhooks.paging import Page
+from stampcard_webhooks.routing import Call, Route, given
+from stampcard_webhooks.showing import Counted
+
+#: Codes that one request uploads.
+MOST_CODES = 1_000
+Code = Annotated[str, StringConstraints(min_length=4, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+
+
+class RewardItem(BaseModel):
+    """One reward of a program that is valid now."""
+
+    program: str
+    reward: str
+    name: str
+    description: str
+    gives: str = Field(description="As the program says it.")
+    kind: str
+    wallet: str
+    price: str | None = Field(description="In whole points, or `formula NAME`; null: it is only given by rules.")
+    by: str = Field(description="Who makes it real: shop, a connection, own, pool, manual; empty: nobody needs to.")
+    stopped: bool
+    stock: int | None = Field(description="How many there are in all; null: no end of them.")
+    left: int | None
+    codes: int | None = Field(description="Codes of its pool that are still free; null: it has no pool.")
+    redemptions: dict[str, int] = Field(description="How many there are by status.")
+
+
+class RewardPage(Page[RewardItem]):
+    """Every reward, by program."""
+
+
+class RefusalView(BaseModel):
+    """Something that stands against a reward now."""
+
+    code: str
+    detail: str
+
+
+class StandingView(BaseModel):
+    """A reward for one member, as of now."""
+
+    program: str
+    reward: str
+    name: str
+    description: str
+    gives: str
+    kind: str
+    wallet: str
+    price: int | None = Field(description="In the wallet's smallest unit.")
+    scale: int
+    missing: int = Field(description="Points that are lacking, in the wallet's smallest unit.")
+    usable: bool
+    refusals: list[RefusalView]
+    left: int | None = Field(description="What is left of its stock; null: no end of it.")
+    valid_until: datetime | None = Field(description="Until when it could be used if it were issued now.")
+
+
+class StandingPage(Page[StandingView]):
+    """The rewards that a member may see."""
+
+
+class StandingQuery(Query):
+    """Through which connection the member asks."""
+
+    at: str = Field(default="", max_length=100, pattern=r"^[^\x00]*$", description="Asked through this connection.")
+
+
+class NewCodes(Asked):
+    """Codes that the shop knows already, to be given out one by one."""
+
+    codes: list[Code] = Field(min_length=1, max_length=MOST_CODES)
+
+
+async def list_rewards(call: Call[Query, Nothing]) -> RewardPage:
+    """All of them."""
+    current = call.setting.programs.current(call.now)
+    offered = [(live, of) for live in current for of in live.rewards.values()]
+    return RewardPage(
+        items=await call.read(lambda connection: [_item(connection, call, *reward) for reward in offered])
+    )
+
+
+def _item(connection: Connection, call: Call[Any, Any], live: LiveProgram, of: Catalogued) -> RewardItem:
+    reward, stopped = of.reward, call.setting.programs.stopped
+    left = None
+    if reward.stock is not None:
+        key = CounterKey(live.name, of.bounds[0].scope, "", "")
+        used = load_counters(connection, call.merchant, [key], lock=False).get(key, 0)
+        left = max(0, reward.stock - used)
+    has_pool = reward.source == POOL
+    return RewardItem(
+        program=live.name,
+        reward=of.name,
+        name=reward.name or of.name,
+        description=reward.description,
+        gives=str(reward.gives),
+        kind=reward.gives.kind,
+        wallet=reward.wallet,
+        price=None if reward.price is None else str(reward.price),
+        by=reward.source,
+        stopped=not reward.enabled or f"reward:{live.name}/{of.name}" in stopped,
+        stock=reward.stock,
+        left=left,
+        codes=pooling.count_codes(connection, call.merchant, live.name, of.name)[1] if has_pool else None,
+        redemptions=count_by_status(connection, call.merchant, live.name, of.name),
+    )
+
+
+async def list_standings(call: Call[StandingQuery, Nothing]) -> StandingPage:
+    """What a member can have, what not and why, what is missing."""
+    member, at = call.path["id"], call.query.at
+
+    def work(connection: Connection) -> list[StandingView]:
+        unit = Unit(connection, call.setting, call.now)
+        return standing_views(standings(unit, member, Asking(at=at)), call.now)
+
+    return StandingPage(items=await call.read(work))
+
+
+def standing_views(found: list[Standing], now: datetime) -> list[StandingView]:
+    """What a member may see: not what is for others, nor what cannot be asked for."""
+    hidden = {"not_for_this_member", "not_in_audience", "not_for_points", "draft"}
+    return [_standing(one, now) for one in found if not hidden & {refusal.code for refusal in one.refusals}]
+
+
+def _standing(one: Standing, now: datetime) -> StandingView:
+    reward = one.of.reward
+    terms = one.live.program.wallets.get(reward.wallet)
+    return StandingView(
+        program=one.live.name,
+        reward=one.of.name,
+        name=reward.name or one.of.name,
+        description=reward.description,
+        gives=str(one.gift),
+        kind=one.gift.kind,
+        wallet=reward.wallet,
+        price=one.price,
+        scale=terms.scale if terms else 0,
+        missing=one.missing,
+        usable=not one.refusals,
+        refusals=[RefusalView(code=refusal.code, detail=refusal.detail) for refusal in one.refusals],
+        left=one.left,
+        valid_until=one.valid_until(now),
+    )
+
+
+async def add_codes(call: Call[Query, NewCodes]) -> Any:
+    """Codes for a reward that gives them out; what it has already is left as it is."""
+    program, reward = call.path["id"], call.path["reward"]
+    live = next((one for one in call.setting.programs.current(call.now) if one.name == program), None)
+    of = live.rewards.get(reward) if live is not None else None
+    if of is None:
+        raise NotFound("reward", f"{program}/{reward}")
+    if of.reward.source != POOL:
+        raise RequestRefused("no_pool", f"{reward} gives out no uploaded codes: write `by: pool` in the program")
+
+    def work(unit: Unit) -> Any:
+        count = pooling.add_codes(
+            unit.connection, call.merchant, call.setting.sealer, program, reward, call.body.codes, unit.now
+        )
+        return given(Counted(count=count))
+
+    return await call.write(work)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/rewards",
+        scope="rewards:read",
+        summary="List the rewards with what is left of them",
+        handler=list_rewards,
+        gives=RewardPage,
+    ),
+    Route(
+        method="GET",
+        path="/members/{id}/rewards",
+        scope="redemptions:read",
+        summary="List what a member can have for points, what not and why",
+        handler=list_standings,
+        query=StandingQuery,
+        gives=StandingPage,
+    ),
+    Route(
+        method="POST",
+        path="/programs/{id}/rewards/{reward}/codes",
+        scope="programs:write",
+        summary="Upload codes that a reward gives out",
+        handler=add_codes,
+        takes=NewCodes,
+        gives=Counted,
+    ),
+)

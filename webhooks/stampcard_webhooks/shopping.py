@@ -1,0 +1,353 @@
+"""The shopper's own API: what they have, what they can get, their rewards, and being forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Literal
+
+from aiohttp import hdrs, web
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection
+
+from stampcard.applying import redeeming
+from stampcard.applying.erasing import erase_members
+from stampcard.applying.locking import lock_member
+from stampcard.applying.requests import Answer, Once
+from stampcard.applying.unit import Unit
+from stampcard.domain.commands import OWN
+from stampcard.domain.rewards import Redemption
+from stampcard.engine.rewarding import Asking
+from stampcard.errors import NotFound
+from stampcard.storage.keys import ApiKey
+from stampcard.storage.listing import entries_before
+from stampcard.storage.loading import load_members
+from stampcard.storage.reading import balances, folded_wallets, scale_of
+from stampcard.storage.redemptions import Wanted, find_redemption, list_redemptions, place_of
+from stampcard_webhooks.asking import Asked, Name, Nothing, Query, body_of
+from stampcard_webhooks.identifying import Identifying, Shopper, new_link
+from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
+from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
+from stampcard_webhooks.problems import Handler, Refused, told
+from stampcard_webhooks.redemptions import Place, RedemptionView, redemption_view, waited
+from stampcard_webhooks.rewards import StandingView, standing_views
+from stampcard_webhooks.routing import Call, Route, given, response_of
+from stampcard_webhooks.showing import BalanceView, balance_views, check_member
+
+PREFIX = "/shopper/{connection}"
+#: Seconds that a redemption waits for the shop to make its code.
+WAIT = 5
+#: How far ahead points that expire are told.
+AHEAD = timedelta(days=60)
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class ExpiringView(BaseModel):
+    """Points that lapse soon."""
+
+    wallet: str
+    points: int
+    expires_at: datetime
+
+
+class MeView(BaseModel):
+    """What a shopper has."""
+
+    joined_at: datetime
+    programs: list[str]
+    balances: dict[str, BalanceView] = Field(description="By wallet.")
+    expiring: list[ExpiringView] = Field(description="Within sixty days, the soonest first.")
+
+
+class HappenedView(BaseModel):
+    """Something that happened to a shopper's points."""
+
+    wallet: str
+    number: int
+    kind: str
+    occurred_at: datetime
+    points: int = Field(description="What it changed of what is there to be spent, now or later.")
+    scale: int
+    note: str
+
+
+class HistoryPage(Page[HappenedView]):
+    """What happened, newest first in each wallet."""
+
+
+class OfferedPage(Page[StandingView]):
+    """What a shopper can get, what not and why."""
+
+
+class MinePage(Page[RedemptionView]):
+    """A shopper's rewards, newest first."""
+
+
+class Wish(Asked):
+    """A reward that a shopper wants."""
+
+    reward: Name
+    program: str = Field(default="", max_length=100)
+    key: str = Field(
+        pattern=r"^[\x21-\x7e]{1,200}$", description="Made up by the page for this wish: the same key makes one code."
+    )
+
+
+class Farewell(Asked):
+    """A shopper who wants to be forgotten."""
+
+    confirm: Literal[True] = Field(description="That nobody can undo it.")
+
+
+class NewLink(BaseModel):
+    """A token that lets its bearer act as the member; hand it to nobody else."""
+
+    token: str
+    expires_at: datetime
+    url: str = Field(description="Where the shopper's API takes it, as Authorization: Bearer.")
+
+
+Asks = Callable[[Call[Any, Any], str], Awaitable[BaseModel | Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopperRoute:
+    """One thing that a shopper may ask."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Asks
+    query: type[BaseModel] = Query
+    takes: type[BaseModel] = Nothing
+
+
+async def show_me(call: Call[Query, Nothing], member: str) -> MeView:
+    """Balances, and what expires soon."""
+    return await call.read(lambda connection: _me(connection, call, member))
+
+
+def _me(connection: Connection, call: Call[Any, Any], member: str) -> MeView:
+    merchant, programs = call.merchant, call.setting.programs
+    check_member(connection, call.setting, member)
+    wallets = list(folded_wallets(connection, merchant, [member], call.now))
+    soon: dict[tuple[str, datetime], int] = {}
+    for wallet in wallets:
+        for lot in wallet.lots.values():
+            if lot.active and lot.remaining and lot.expires_at is not None and lot.expires_at <= call.now + AHEAD:
+                key = (wallet.name, lot.expires_at)
+                soon[key] = soon.get(key, 0) + lot.remaining
+    person = load_members(connection, merchant, [member], call.setting.sealer, attributes=False, lock=False)[member]
+    return MeView(
+        joined_at=person.joined_at,
+        programs=sorted(person.programs),
+        balances=balance_views(balances(connection, merchant, [member], programs, call.now)[member]),
+        expiring=[
+            ExpiringView(wallet=name, points=points, expires_at=at)
+            for (name, at), points in sorted(soon.items(), key=lambda one: (one[0][1], one[0][0]))
+        ],
+    )
+
+
+async def show_history(call: Call[PageQuery, Nothing], member: str) -> HistoryPage:
+    """Entries, in a shopper's terms."""
+    query = call.query
+    place = position(query, "history", tuple[Text, Number])
+    found = await call.read(
+        lambda connection: entries_before(connection, call.merchant, member, None, place, query.limit + 1)
+    )
+    shown, following = cut(found, query, "history", lambda entry: (entry.wallet, entry.number))
+    items = [
+        HappenedView(
+            wallet=entry.wallet,
+            number=entry.number,
+            kind=entry.kind,
+            occurred_at=entry.occurred_at,
+            points=entry.postings.get("active", 0) + entry.postings.get("pending", 0),
+            scale=scale_of(call.setting.programs, entry.wallet),
+            note=entry.note,
+        )
+        for entry in shown
+    ]
+    return HistoryPage(items=items, next=following)
+
+
+async def show_rewards(call: Call[Query, Nothing], member: str) -> OfferedPage:
+    """The catalogue as it is for the shopper."""
+    asking = Asking(at=call.path["connection"])
+
+    def work(connection: Connection) -> list[StandingView]:
+        unit = Unit(connection, call.setting, call.now)
+        return standing_views(redeeming.standings(unit, member, asking), call.now)
+
+    return OfferedPage(items=await call.read(work))
+
+
+async def take_reward(call: Call[Query, Wish], member: str) -> Answer:
+    """Redeem; the answer waits a few seconds for the code."""
+    wish, asking = call.body, Asking(at=call.path["connection"])
+
+    def work(unit: Unit) -> Answer:
+        one = redeeming.redeem(unit, member, wish.reward, wish.program, asking)
+        return given(_mine(call, one), member, 201)
+
+    return await waited(call, await call.write(work), WAIT)
+
+
+async def show_mine(call: Call[PageQuery, Nothing], member: str) -> MinePage:
+    """The shopper's redemptions."""
+    query, wanted = call.query, Wanted(member=member)
+    place = position(query, "mine", Place)
+    found = await call.read(
+        lambda connection: list_redemptions(
+            connection, call.merchant, call.setting.sealer, wanted, place, query.limit + 1
+        )
+    )
+    shown, following = cut(found, query, "mine", place_of)
+    return MinePage(items=[_mine(call, one) for one in shown], next=following)
+
+
+async def show_one_of_mine(call: Call[Query, Nothing], member: str) -> RedemptionView:
+    """One of the shopper's; another's is as unknown as one that never was."""
+    id_ = call.path["id"]
+    one = await call.read(lambda connection: find_redemption(connection, call.merchant, call.setting.sealer, id_))
+    if one is None or one.member != member:
+        raise NotFound("redemption", id_)
+    return _mine(call, one)
+
+
+def _mine(call: Call[Any, Any], one: Redemption) -> RedemptionView:
+    return redemption_view(one, scale_of(call.setting.programs, one.wallet) if one.wallet else 0)
+
+
+async def leave(call: Call[Query, Farewell], member: str) -> Answer:
+    """Forget everything personal of the shopper; the anonymous ledger stays."""
+
+    def work(unit: Unit) -> Answer:
+        lock_member(unit, member)
+        erase_members(unit, [member])
+        return Answer(status=204, body={})
+
+    return await call.write(work)
+
+
+SHOPPER_ROUTES = (
+    ShopperRoute(method="GET", path="/me", summary="balances, and what expires soon", handler=show_me),
+    ShopperRoute(
+        method="GET", path="/history", summary="what happened to the points", handler=show_history, query=PageQuery
+    ),
+    ShopperRoute(method="GET", path="/rewards", summary="what can be had, what not and why", handler=show_rewards),
+    ShopperRoute(
+        method="POST", path="/redemptions", summary="take a reward for points", handler=take_reward, takes=Wish
+    ),
+    ShopperRoute(
+        method="GET", path="/redemptions", summary="own rewards with their codes", handler=show_mine, query=PageQuery
+    ),
+    ShopperRoute(method="GET", path="/redemptions/{id}", summary="one of them", handler=show_one_of_mine),
+    ShopperRoute(method="POST", path="/erase", summary="be forgotten", handler=leave, takes=Farewell),
+)
+
+
+def add_shopping(server: web.Application) -> None:
+    """Add everything under /shopper."""
+    paths: dict[str, list[ShopperRoute]] = {}
+    for route in SHOPPER_ROUTES:
+        server.router.add_route(route.method, PREFIX + route.path, told(_allowing(_handling(route))))
+        paths.setdefault(route.path, []).append(route)
+    for path in paths:
+        server.router.add_route("OPTIONS", PREFIX + path, told(_preflight))
+
+
+async def _preflight(request: web.Request) -> web.StreamResponse:
+    """May a browser on that origin ask? Only on the shop's own."""
+    headers = _origin_headers(request)
+    if not headers:
+        raise Refused(403, "this origin may not ask", code="origin")
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers={**headers, **_PREFLIGHT})
+
+
+def _origin_headers(request: web.Request) -> dict[str, str]:
+    origin = request.headers.get(hdrs.ORIGIN)
+    source = request.app[IDENTIFYING].source(request.match_info["connection"])
+    if origin is None or source is None or origin not in source.origins:
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+
+def _allowing(handler: Handler) -> Handler:
+    """The handler, its answers and refusals readable by pages of the shop alone."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = await told(handler)(request)
+        response.headers.update(_origin_headers(request))
+        return response
+
+    return handle
+
+
+def _handling(route: ShopperRoute) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        identifying: Identifying = request.app[IDENTIFYING]
+        shopper = await identifying.identify(request, writes=route.method == "POST")
+        if any("\x00" in part for part in request.match_info.values()):
+            raise Refused(404, "there is nothing of this name", code="not_found")
+        return response_of(await route.handler(await _call(request, route, shopper), shopper.member))
+
+    return handle
+
+
+async def _call(request: web.Request, route: ShopperRoute, shopper: Shopper) -> Call[Any, Any]:
+    application = request.app[APPLICATION]
+    now = application.clock.now()
+    raw, body = await body_of(request, route.takes) if route.method == "POST" else (b"", Nothing())
+    once = None
+    if isinstance(body, Wish):
+        once = Once(key=f"shopper:{shopper.member}:{body.key}", path=route.path, body=raw)
+    return Call(
+        application=application,
+        server=request.app,
+        key=ApiKey(merchant=shopper.merchant, id="shopper", name="shopper", scopes=(), created_at=now),
+        setting=await application.setting_for(shopper.merchant),
+        now=now,
+        path=request.match_info,
+        query=_own_query(request, route.query),
+        body=body,
+        once=once,
+    )
+
+
+def _own_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
+    """Our own parameters; the query may also hold what the shop signed."""
+    own = {name: value for name, value in request.query.items() if name in model.model_fields}
+    try:
+        return model.model_validate(own)
+    except ValueError:
+        raise Refused(422, "a query parameter is wrong", code="invalid") from None
+
+
+async def make_link(call: Call[Query, Nothing]) -> Answer:
+    """A token for a member, for a quarter of an hour."""
+    member = call.path["id"]
+    await call.read(lambda connection: check_member(connection, call.setting, member))
+    token, until = new_link(call.setting.sealer, call.merchant, member, call.now)
+    url = f"{call.application.public_url}/shopper/{OWN}/me"
+    return given(NewLink(token=token, expires_at=until, url=url), member, 201)
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/members/{id}/links",
+        scope="members:write",
+        summary="Make a token that lets a member use the shopper's API for 15 minutes",
+        handler=make_link,
+        gives=NewLink,
+        status=201,
+    ),
+)
