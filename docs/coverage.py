@@ -180,7 +180,7 @@ LATER = (
     "conditions: segments, consent, redemptions, message engagement, tiers other than the empty one",
     "limits: discount value",
     "refunds: tier progress, challenge progress, referral rewards",
-    "time: automatic rewards and tiers in the midnight order; expiry by tier",
+    "time: tiers in the midnight order; expiry by tier",
     "switches: message",
 )  # fmt: skip
 

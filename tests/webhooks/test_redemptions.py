@@ -419,3 +419,22 @@ async def test_nothing_that_names_a_code_lies_open_in_the_database(served: Any) 
     assert code not in str(row)
     assert all(code.encode() not in bytes(row.voucher_sealed) for row in [row])
     assert all(one.data_sealed for one in sent)
+
+
+async def test_an_automatic_reward_is_taken_when_points_come_and_its_day_is_counted(served: Any) -> None:
+    text = served.rewards.replace("by: own, prefix: HI,", "by: own, prefix: HI, automatic: 2,")
+    await served.prepare(text)
+    member = await served.rich()
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(40)))
+
+    listed = (await served.call("GET", f"/members/{member}/redemptions")).body["items"]
+    assert [(one["reward"], one["status"]) for one in listed] == [("own", "issued")] * 2
+    assert await served.figures(member) == (100, 0, 40)
+    served.clock.advance(timedelta(days=1))
+    body = {"wallet": "points", "points": 1, "reason": "a gift"}
+    await asyncio.gather(
+        *(served.call("POST", f"/members/{member}/adjustments", body) for _ in range(3)),
+    )
+    assert await served.figures(member) == (63, 0, 80)
+    await verified(served)

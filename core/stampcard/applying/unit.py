@@ -26,8 +26,10 @@ from stampcard.domain.orders import EMPTY
 from stampcard.domain.rewards import Fulfiller, Minted, Redemption
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet, balance_of
+from stampcard.engine.automating import automate
 from stampcard.engine.counting import MEMBERS, CounterKey
 from stampcard.engine.describing import Past, purchase_of
+from stampcard.engine.rewarding import keys_of
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
 from stampcard.program.history import HISTORY
@@ -109,6 +111,7 @@ class Unit:
             redemptions=self.redemptions,
             fulfillers=self.fulfillers,
             mint=self.mint,
+            automate=automate if self.setting.programs.automatic else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
             work_out=hooks.award_formula if hooks.implements("award_formula") else None,
@@ -131,8 +134,13 @@ class Unit:
         conditions of rewards.
         """
         merchant, sealer = self.setting.merchant, self.setting.sealer
-        # A plugin sees the same member whatever else happens in the unit of work.
-        attributes = attributes or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
+        automatic = bool(self.setting.programs.automatic)
+        # A plugin sees the same member whatever else happens in the unit of work; so do conditions of rewards.
+        attributes = (
+            attributes
+            or automatic
+            or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
+        )
         self.members = loading.load_members(
             self.connection, merchant, members, sealer, attributes=attributes, lock=True
         )
@@ -143,14 +151,17 @@ class Unit:
             subjects = [f"order:{source}:{reference}" for source, reference in orders]
             self.awards = loading.load_awards(self.connection, merchant, subjects)
         touching = None
-        if repeated is not None and not self.setting.programs.slides:
+        if repeated is not None and not (self.setting.programs.slides or automatic):
             touching = {owner for of in self.awards.values() for owner, _, _ in of} | set(repeated)
         self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
         self.debits = loading.load_debits(self.connection, merchant, subjects)
         for debit in (debit for of in self.debits.values() for debit in of):
             self._load_drawn(debit)
         self.loaded = dict(self.wallets)
-        self._recall(recall=recall)
+        self._recall(recall=recall or automatic)
+        if automatic:
+            self.fulfillers = fulfillers_of(self.connection, self.setting, list(self.members))
+            self.count(())
 
     def look(self, member: str) -> None:
         """Load one member to look at, with wallets and past and what could be theirs, without locking anything."""
@@ -222,8 +233,15 @@ class Unit:
         """Load and lock counters, after everything else: what the events at hand, and the awards and redemptions loaded, may
         touch.
         """
-        if not self.setting.programs.counts:
+        programs = self.setting.programs
+        if not programs.counts:
             return
+        automatic = {
+            key
+            for live, of in programs.automatic
+            for member in self.members
+            for key in keys_of(live, of, member, self.now)
+        }
         charged = {
             CounterKey(award.program, charge.scope, charge.period, charge.member)
             for of in self.awards.values()
@@ -237,7 +255,7 @@ class Unit:
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
         self.counters = loading.load_counters(
-            self.connection, self.setting.merchant, {*keys, *charged, *together}, lock=lock
+            self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic}, lock=lock
         )
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from stampcard.domain.ledger import Entry
@@ -10,22 +10,30 @@ from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.posting import About, post
 
+#: What happens to a wallet at a midnight after its points activated; it answers the wallet after that.
+Between = Callable[[Wallet, tuple[Entry, ...]], Wallet]
 
-def settle(wallet: Wallet, until: datetime) -> tuple[Wallet, tuple[Entry, ...]]:
+
+def settle(wallet: Wallet, until: datetime, between: Between | None = None) -> tuple[Wallet, tuple[Entry, ...]]:
     """The wallet as of `until`, with one entry per midnight and kind.
 
     Pending points activate, those that waited in vain lapse, then points expire. Pure and the same for writers and
-    readers, so that a late timer changes no figure that anybody sees.
+    readers, so that a late timer changes no figure that anybody sees. `between` gets the wallet and the entries so far at
+    each midnight between activating and the rest; those entries are its to keep.
     """
     entries: list[Entry] = []
     while (due := wallet.next_change_at) is not None and due <= until:
         about = About(occurred_at=due, now=until)
-        known = len(entries)
+        changed = False
         for step in (_activate, _lapse, _expire):
             wallet, entry = step(wallet, due, about)
             if entry is not None:
                 entries.append(entry)
-        if len(entries) == known:
+                changed = True
+            if between is not None and step is _activate:
+                wallet, entries = between(wallet, tuple(entries)), []
+        # What was taken meanwhile may have been all that was due.
+        if not changed and wallet.next_change_at == due:
             message = f"wallet {wallet.member}/{wallet.name} is due at {due.isoformat()}, but no lot of it is"
             raise ValueError(message)
     if wallet.booked_to < until:

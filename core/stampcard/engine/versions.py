@@ -15,7 +15,7 @@ from stampcard.program.events import OF_ORDERS
 from stampcard.program.lifetimes import Expiry, Pending, Sliding
 from stampcard.program.limits import Limit
 from stampcard.program.model import Program
-from stampcard.program.rewards import Reward
+from stampcard.program.rewards import FixedPrice, Reward
 from stampcard.program.rules import Base, Rule
 from stampcard.program.wallets import WalletTerms
 
@@ -83,6 +83,8 @@ class LiveProgram(Value, frozen=True):
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
     #: Every rule by its id.
     offers: Mapping[str, Offer] = {}
+    #: Wallet → the rewards that are taken by themselves as soon as it has their price, the dearest first.
+    automatic: Mapping[str, tuple[Catalogued, ...]] = {}
     #: Every reward by its name.
     rewards: Mapping[str, Catalogued] = {}
     #: Every variable that any condition reads, and those that conditions on orders read.
@@ -124,6 +126,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         verdicts=verdicts,
         offers=offers,
         rewards=rewards,
+        automatic=_automatic(rewards.values()),
         reads=reads,
         order_reads=frozenset[str]().union(*(of.reads for on, of in conditions.items() if on in OF_ORDERS)),
         slides=any(isinstance(terms.expire, Sliding) for terms in program.wallets.values()),
@@ -164,6 +167,19 @@ def _given(rule: Rule) -> tuple[str, ...]:
     return tuple(dict.fromkeys(award.reward for award in awards if isinstance(award, RewardAward)))
 
 
+def _automatic(rewards: Iterable[Catalogued]) -> dict[str, tuple[Catalogued, ...]]:
+    found: dict[str, list[Catalogued]] = {}
+    for of in rewards:
+        if of.reward.automatic is not None and of.reward.enabled:
+            found.setdefault(of.reward.wallet, []).append(of)
+    return {wallet: tuple(sorted(of, key=_dearest_first)) for wallet, of in found.items()}
+
+
+def _dearest_first(of: Catalogued) -> tuple[Decimal, str]:
+    price = of.reward.price
+    return (-price.points if isinstance(price, FixedPrice) else Decimal(0), of.name)
+
+
 def _catalogued(program: Program, name: str) -> Catalogued:
     reward = program.rewards[name]
     campaign = program.campaigns.get(reward.campaign)
@@ -173,6 +189,9 @@ def _catalogued(program: Program, name: str) -> Catalogued:
     if reward.stock is not None:
         stock = Limit(most=Decimal(reward.stock), measure="times", per="ever", in_all=True)
         bounds.insert(0, Bound(scope=f"reward:{name}:{STOCK}", limit=stock))
+    if reward.automatic is not None:
+        a_day = Limit(most=Decimal(reward.automatic), measure="times", per="day")
+        bounds.append(Bound(scope=f"reward:{name}:automatic", limit=a_day))
     return Catalogued(name=name, reward=reward, campaign=campaign, bounds=tuple(bounds))
 
 
@@ -208,6 +227,17 @@ class Programs(Value, frozen=True):
     def counts(self) -> bool:
         """Whether anything is limited."""
         return any(live.counts for versions in self.versions.values() for live in versions)
+
+    @property
+    def automatic(self) -> tuple[tuple[LiveProgram, Catalogued], ...]:
+        """Every reward of any version that is taken by itself."""
+        return tuple(
+            (live, of)
+            for versions in self.versions.values()
+            for live in versions
+            for rewards in live.automatic.values()
+            for of in rewards
+        )
 
     @property
     def reward_reads(self) -> frozenset[str]:

@@ -107,6 +107,7 @@ class World(Value, frozen=True):
     fulfillers: Mapping[str, tuple[Fulfiller, ...]] = {}
     mint: Minting | None = None
     price_of: Pricer | None = None
+    automate: Callable[[Draft, str, str], None] | None = None
     veto: Vetoing | None = None
 
 
@@ -160,8 +161,16 @@ class Draft:
         known = self._wallets.get(key)
         if known is not None:
             return known
-        now = self.world.now
-        wallet, entries = settle(self.world.wallets.get(key) or Wallet(member=member, name=name, booked_to=now), now)
+        now, automate = self.world.now, self.world.automate
+        loaded = self.world.wallets.get(key) or Wallet(member=member, name=name, booked_to=now)
+
+        def between(wallet: Wallet, entries: tuple[Entry, ...]) -> Wallet:
+            self.keep(wallet, *entries)
+            if automate is not None:
+                automate(self, member, name)
+            return self._wallets[key]
+
+        wallet, entries = settle(loaded, now, between if automate is not None else None)
         self.keep(wallet, *entries)
         return wallet
 
@@ -201,7 +210,10 @@ class Draft:
 
     def decision(self, order: Order | None = None, refetch: Refetch | None = None) -> Decision:
         """The decision; lots that were credited for days long past are settled once more."""
-        now = self.world.now
+        now, automate = self.world.now, self.world.automate
+        if automate is not None:
+            for member, name in list(self._wallets):
+                automate(self, member, name)
         for wallet in list(self._wallets.values()):
             if wallet.next_change_at is not None and wallet.next_change_at <= now:
                 settled, entries = settle(wallet, now)

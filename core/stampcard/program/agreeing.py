@@ -194,6 +194,8 @@ def _fault_of_given(rule: Rule, reward: str) -> str:
     """What a rule that gives a reward cannot say, because a reward is no number of points."""
     if any(not isinstance(value.award, RewardAward) for value in rule.values):
         return f"every value of a rule that gives a reward must give one too: write reward {reward}"
+    if rule.overrides:
+        return "a reward has a validity of its own: leave expire and pending out"
     if rule.stack == "best":
         return "a reward cannot be compared with points: stack add or stop"
     return ""

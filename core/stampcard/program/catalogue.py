@@ -31,6 +31,7 @@ def _faults_of_reward(program: Program, name: str) -> Iterable[Fault]:
         "campaign": fault_of_name("campaign", reward.campaign, ("", *program.campaigns)),
         "valid": _fault_of_validity(reward.valid),
         "by": _fault_of_source(reward),
+        "automatic": _fault_of_automatic(reward),
         "uses": "only a code can be used several times" if reward.uses > 1 and reward.source == "" else "",
     }
     yield from (((*place, key), message) for key, message in found.items() if message)
@@ -96,6 +97,14 @@ def _fault_of_currency(program: Program, currency: str) -> str:
 
 def _fault_of_validity(valid: object) -> str:
     return "a code cannot slide: write '30 days' or 'on 12-31'" if isinstance(valid, Sliding) else ""
+
+
+def _fault_of_automatic(reward: Reward) -> str:
+    if reward.automatic is None:
+        return ""
+    if reward.price is None or (isinstance(reward.price, FixedPrice) and not reward.price.points):
+        return "what is taken by itself needs a price above 0, for which it waits"
+    return "nobody has a cart when it is taken by itself" if "order." in (reward.when or "") else ""
 
 
 def _fault_of_source(reward: Reward) -> str:

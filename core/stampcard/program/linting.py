@@ -110,6 +110,8 @@ def _on_waiting(program: Program) -> Iterator[Remark]:
     """Points of purchases that are usable at once, although a refund would take back only what is left of them."""
     told = set()
     for index, rule in enumerate(program.rules):
+        if not rule.wallet:  # it gives a reward
+            continue
         terms, own = program.wallets[rule.wallet], "pending" in rule.overrides
         policy, pending = terms.refunds.policy, rule.pending if own else terms.pending
         if rule.on != PURCHASE or not (rule.enabled and terms.spendable) or pending or policy == "unlimited":

@@ -138,6 +138,13 @@ class Reward(Part):
     when: str | None = Field(default=None, description="a condition in CEL on the member, and on the cart as order.*")
     during: During | None = Field(default=None, description="when it can be had; without it always")
     who: Who | None = Field(default=None, description="whom it is for and who sees it; without it everybody")
+    automatic: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        strict=True,
+        description="it is taken by itself as soon as a member has its price, at most so many times a day",
+    )
     countries: Texts = Field(default=(), description="only for members of these countries: DE, AT")
     stock: int | None = Field(
         default=None, ge=0, le=1_000_000_000, strict=True, description="how many there are; none: no end of them"
