@@ -23,6 +23,7 @@ from stampcard.program.events import BUILT_IN_EVENTS, REPORTED
 from stampcard.program.history import HISTORY
 from stampcard.program.lifetimes import ENDS
 from stampcard.program.model import Program
+from stampcard.program.paying import PayTerms
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.wallets import RefundTerms, WalletTerms
@@ -37,6 +38,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("ending", Ending),
     ("wallets", WalletTerms),
     ("wallets.refunds", RefundTerms),
+    ("wallets.pay", PayTerms),
     ("rules", Rule),
     ("rules.values", Value),
     ("rules.base", Base),
@@ -130,6 +132,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "variants": {"shares": r"variants"},
     "control": {"share": r"control"},
     "value": {"money per points": r"\d EUR per \d"},
+    "rate": {"money per points": r"rate: \d EUR per"},
     "accept_late": {"days": r"accept_late"},
     "ending": {"the last days": r"last_earn"},
     "when": {"a condition": r"when: "},
@@ -163,6 +166,7 @@ _STRUCTURE = frozenset(
         "stacking",
         "rewards",
         "refunds",
+        "pay",
         "base",
         "values",
         "prices",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -19,8 +20,11 @@ from stampcard.domain.commands import OWN
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import CustomerSeen, CustomEvent
 from stampcard.domain.value import Value, replace
+from stampcard.engine.counting import FINE
 from stampcard.engine.deciding import enrol
+from stampcard.engine.paying import Quote, quote
 from stampcard.engine.requesting import PendingAction, decide_adjust, decide_cancel_spend, decide_pending, decide_spend
+from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import Programs
 from stampcard.engine.world import NO_FACTS, Draft, Facts
@@ -133,12 +137,72 @@ def spend(
     unit: Unit, member: str, wallet: str, amount: int, key: str, note: str, order: tuple[str, str] | None = None
 ) -> Debit:
     """Spend points of a member, maybe on an order; the key is the debit's own, for cancelling it."""
+    _begin_spend(unit, member, key)
+    return _spend(unit, member, wallet, amount, key, note, order)
+
+
+def quote_payment(
+    unit: Unit, member: str, wallet: str, total: Decimal, *, points: int | None, money: Decimal | None
+) -> Quote:
+    """What points could pay of an order; nothing is locked or written unless the member was locked before."""
+    if member not in unit.members:
+        unit.look(member)
+    if member not in unit.members or unit.members[member].erased_at is not None:
+        raise NotFound("member", member)
+    live = unit.setting.programs.of_wallet(wallet, unit.now)
+    if live is None:
+        raise NotFound("wallet", wallet)
+    terms = live.program.wallets[wallet]
+    if terms.pay is None:
+        raise RequestRefused(
+            "not_for_paying", f"the wallet {wallet!r} has no terms for paying: write `pay` in the program"
+        )
+    known = unit.wallets.get((member, wallet))
+    active = settle(known, unit.now)[0].sums.get("active", 0) if known is not None else 0
+    return quote(terms.pay, terms.scale, active, total, points=points, money=money)
+
+
+def pay(
+    unit: Unit,
+    member: str,
+    wallet: str,
+    total: Decimal,
+    key: str,
+    note: str,
+    order: tuple[str, str] | None = None,
+    *,
+    points: int | None,
+    money: Decimal | None,
+) -> Quote:
+    """Pay a part of an order with points: a spend that knows how much money it was."""
+    _begin_spend(unit, member, key)
+    found = quote_payment(unit, member, wallet, total, points=points, money=money)
+    _spend(unit, member, wallet, found.points, key, note, order, int(found.money * FINE))
+    return found
+
+
+def _begin_spend(unit: Unit, member: str, key: str) -> None:
+    """Lock the member and make sure that the key is free."""
+    if key.startswith("redemption:"):
+        raise RequestRefused("reference", "a reference cannot begin with redemption:")
     _reserve(unit, f"spend:{key}", member)
     lock_member(unit, member)
     if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
         raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")
+
+
+def _spend(
+    unit: Unit,
+    member: str,
+    wallet: str,
+    amount: int,
+    key: str,
+    note: str,
+    order: tuple[str, str] | None,
+    money: int = 0,
+) -> Debit:
     subject = f"order:{order[0]}:{order[1]}" if order else ""
-    decision = decide_spend(unit.world, member, wallet, amount, key, note, subject)
+    decision = decide_spend(unit.world, member, wallet, amount, key, note, subject, money)
     unit.absorb(decision)
     assert decision.debit is not None
     return decision.debit
@@ -158,7 +222,7 @@ def _reserve(unit: Unit, key: str, member: str) -> None:
 def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
     """Cancel a spend by its key."""
     debit = loading.load_debit(unit.connection, unit.setting.merchant, key)
-    if debit is None:
+    if debit is None or key.startswith("redemption:"):  # those end as redemptions do
         raise NotFound("spend", key)
     unit.lock([debit.member], attributes=False)
     # Another request may have cancelled it while we waited for the member.

@@ -15,7 +15,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.orders import OrderSnapshot, Refund, exceeds, standing_refunds
 from stampcard.domain.value import Value, replace
-from stampcard.engine.counting import COOLDOWN, cooldown_key, key_of
+from stampcard.engine.counting import COOLDOWN, FINE, cooldown_key, key_of
 from stampcard.engine.describing import order_variables, rate_of
 from stampcard.engine.earning import explained, owed_for_order, rounded
 from stampcard.engine.giving import give, is_reward, of_reward
@@ -83,6 +83,7 @@ def award_order(draft: Draft, event: OrderSeen | RefundSeen, order: Order, facts
             _withdraw(draft, order, standing[key])
         return order
     order = pinned(draft, order, snapshot, owner, facts)
+    snapshot = _paid_with_points(draft, order, snapshot)
     refunds = _countable(draft, order, snapshot) if order.state.refunds else []
     undecided: list[str] = []
     paying: list[tuple[Deciding, list[Chosen]]] = []
@@ -105,6 +106,13 @@ def award_order(draft: Draft, event: OrderSeen | RefundSeen, order: Order, facts
     for deciding, chosen in paying:
         _bring_all(deciding, chosen)
     return replace(order, undecided=tuple(undecided)) if tuple(undecided) != order.undecided else order
+
+
+def _paid_with_points(draft: Draft, order: Order, snapshot: OrderSnapshot) -> OrderSnapshot:
+    """The order as it was paid: its source may not know what a till took in points."""
+    debits = draft.world.debits.get(order.subject, ())
+    paid = sum((Decimal(debit.money) / FINE for debit in debits if not debit.cancelled), Decimal(0))
+    return replace(snapshot, paid_with_points=paid) if paid > snapshot.paid_with_points else snapshot
 
 
 def _bring_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:

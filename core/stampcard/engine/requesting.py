@@ -22,9 +22,9 @@ PendingAction = Literal["activate", "cancel", "reschedule"]
 
 
 def decide_spend(
-    world: World, member: str, wallet: str, amount: int, key: str, note: str, subject: str = ""
+    world: World, member: str, wallet: str, amount: int, key: str, note: str, subject: str = "", money: int = 0
 ) -> Decision:
-    """Spend `amount` of the smallest unit, maybe on an order (`subject`); raises InsufficientPoints."""
+    """Spend `amount` of the smallest unit, maybe on an order (`subject`), to pay so much of it; raises InsufficientPoints."""
     _positive(amount)
     live = _program_of(world, wallet)
     if not live.program.wallets[wallet].spendable:
@@ -32,7 +32,7 @@ def decide_spend(
     _still_open(live, world.now)
     draft = Draft(world)
     about = About(occurred_at=world.now, now=world.now, subject=f"spend:{key}", note=note)
-    after, debit, entry = spend(draft.wallet(member, wallet), key, amount, about, subject)
+    after, debit, entry = spend(draft.wallet(member, wallet), key, amount, about, subject, money)
     draft.keep(after, entry)
     if live.slides:
         slide(draft, live, member, "spend", world.now)

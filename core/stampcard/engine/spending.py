@@ -25,7 +25,7 @@ class Draw(Value, frozen=True, array_like=True):
 class Debit(Value, frozen=True):
     """A spend: what it drew, in draw order, how much of that was given back, and whether it was cancelled.
 
-    `subject`: the order that it paid for, if it was one.
+    `subject`: the order that it paid for, if it was one; `money`: how much of it, in ten-thousandths.
     """
 
     key: str
@@ -36,6 +36,7 @@ class Debit(Value, frozen=True):
     cancelled: bool = False
     subject: str = ""
     returned: int = 0
+    money: int = 0
 
     @property
     def left(self) -> int:
@@ -67,10 +68,14 @@ def draw(
     return wallet, entry, tuple(draws)
 
 
-def spend(wallet: Wallet, key: str, amount: int, about: About, subject: str = "") -> tuple[Wallet, Debit, Entry]:
+def spend(
+    wallet: Wallet, key: str, amount: int, about: About, subject: str = "", money: int = 0
+) -> tuple[Wallet, Debit, Entry]:
     """Spend points; the debit remembers its lots."""
     wallet, entry, draws = draw(wallet, amount, about, kind="spend", target="redeemed")
-    debit = Debit(key=key, member=wallet.member, wallet=wallet.name, amount=amount, draws=draws, subject=subject)
+    debit = Debit(
+        key=key, member=wallet.member, wallet=wallet.name, amount=amount, draws=draws, subject=subject, money=money
+    )
     return wallet, debit, entry
 
 

@@ -66,6 +66,11 @@ def _faults_of_wallets(program: Program) -> Iterable[Fault]:
         place = ("wallets", name)
         if terms.value is not None and terms.value.currency != program.currency:
             yield (*place, "value"), f"the program's currency is {program.currency}, not {terms.value.currency}"
+        rate = terms.pay.rate if terms.pay is not None else None
+        if rate is not None and rate.currency != program.currency:
+            yield (*place, "pay", "rate"), f"the program's currency is {program.currency}, not {rate.currency}"
+        if rate is not None and not terms.spendable:
+            yield (*place, "pay"), "these points cannot be spent: leave `pay` out"
         yield from _faults_of_times(program, terms.expire, terms.pending, place)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from stampcard.program.amounts import WorthField
 from stampcard.program.lifetimes import ExpiryField, PendingField
 from stampcard.program.parts import Part
+from stampcard.program.paying import PayTerms
 
 
 class RefundTerms(Part):
@@ -43,6 +44,7 @@ class WalletTerms(Part):
         default=True, strict=True, description="false: they count for status and can never be spent"
     )
     value: WorthField = Field(default=None, description="what points are worth, for liability: 1 EUR per 100")
+    pay: PayTerms | None = Field(default=None, description="how members pay orders with points; without it not at all")
     expire: ExpiryField = Field(
         default=None,
         description="how long points live once they are usable: none; 12 months; 12 months, end of year; on 06-30, 12-31; "

@@ -328,6 +328,7 @@ def debit_of(row: Row[Any]) -> Debit:
         cancelled=bool(row.cancelled),
         subject=row.subject,
         returned=row.returned,
+        money=row.money,
     )
 
 
@@ -343,4 +344,5 @@ def debit_row(merchant: str, debit: Debit, now: int) -> dict[str, Any]:
         "created_at": now,
         "subject": debit.subject,
         "returned": debit.returned,
+        "money": debit.money,
     }

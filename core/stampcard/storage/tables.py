@@ -249,6 +249,7 @@ debit = _table(
     _col("created_at", _BIG),
     _col("subject", default=""),
     _col("returned", _BIG, default=0),
+    _col("money", _BIG, default=0),  # in ten-thousandths of the program's currency
     Index("ix_debit_member", "merchant", "member"),
     Index(
         "ix_debit_subject",

@@ -27,6 +27,7 @@ def _maybe(name: str, kind: Any = BIG) -> sa.Column[Any]:
 
 
 def upgrade() -> None:
+    op.add_column("debit", _number("money", "0"))
     op.create_table(
         "redemption",
         *map(_text, ("merchant", "id", "member", "program")),
