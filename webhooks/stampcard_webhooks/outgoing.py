@@ -16,7 +16,7 @@ from stampcard.storage import requeueing
 from stampcard.storage.commanding import tell
 from stampcard.storage.listing import commands_before, load_command, pushes_after
 from stampcard.storage.rows import moment
-from stampcard_webhooks.asking import Asked, Name, Nothing, Query, Words
+from stampcard_webhooks.asking import Asked, Moment, Name, Nothing, Query, Words
 from stampcard_webhooks.deliveries import ConnectionQuery
 from stampcard_webhooks.paging import Number, Page, Text, cut, position
 from stampcard_webhooks.routing import Call, Route, given
@@ -83,6 +83,14 @@ class Retrying(Asked):
     member: Name | None = None
 
 
+class Replaying(Asked):
+    """What was told to a connection since a moment, to be told again under the same ids."""
+
+    connection: Name
+    since: Moment
+    kind: Name = "webhook"
+
+
 class Dropping(Asked):
     """Why a command shall never be sent."""
 
@@ -131,6 +139,18 @@ async def retry_pushes(call: Call[Query, Retrying]) -> Answer:
             connection, call.merchant, chosen.connection, chosen.member, after, now
         ),
         ("", "", ""),
+    )
+
+
+async def replay_commands(call: Call[Query, Replaying]) -> Answer:
+    """Send again what arrived, for a receiver that lost it."""
+    chosen, now = call.body, to_micros(call.now)
+    since = to_micros(chosen.since)
+    return await call.write_in_steps(
+        lambda connection, after: requeueing.replay_commands(
+            connection, call.merchant, chosen.connection, chosen.kind, since, after, now
+        ),
+        0,
     )
 
 
@@ -241,6 +261,15 @@ ROUTES = (
         handler=list_commands,
         query=OutboxQuery,
         gives=CommandPage,
+    ),
+    Route(
+        method="POST",
+        path="/outbox/replay",
+        scope="outbox:write",
+        summary="Send again what arrived",
+        handler=replay_commands,
+        takes=Replaying,
+        gives=Counted,
     ),
     Route(
         method="POST",

@@ -136,6 +136,34 @@ def retry(
         show(f"{retried} will be tried again")
 
 
+@app.command()
+def replay(
+    context: typer.Context,
+    connection: Annotated[str, typer.Argument(metavar="CONNECTION", help="Whoever lost it.", show_default=False)],
+    since: Annotated[timedelta, typer.Option(parser=span, metavar="SPAN", help="What was to be told within 2h, 3d …")],
+    kind: Annotated[str, typer.Option(help="The kind of commands.")] = "webhook",
+    json: Json = False,
+) -> None:
+    """Send again what arrived, under the same ids, for a receiver that lost it."""
+    from stampcard.clock import SystemClock, to_micros
+    from stampcard.storage.requeueing import replay_commands
+
+    settings, now = settings_of(context), SystemClock().now()
+    start, at, after, count, total = to_micros(now - since), to_micros(now), 0, 1, 0
+    with opened(settings) as database:
+        while count:
+            count, after = database.write_now(
+                lambda c: replay_commands(c, settings.merchant, connection, kind, start, after, at)  # noqa: B023 - runs at once
+            )
+            total += count
+    if json:
+        show_json({"replayed": total})
+    elif not total:
+        say(f"Nothing of kind {kind} was told to {connection!r} in that time.")
+    else:
+        show(f"{total} will be sent again")
+
+
 def _retry_one(database: Database, merchant: str, id_: str) -> int:
     from stampcard.clock import SystemClock, to_micros
     from stampcard.errors import NotFound

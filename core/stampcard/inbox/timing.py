@@ -24,6 +24,7 @@ from stampcard.engine.wording import alert_words
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
 from stampcard.storage.alerting import look, tell
+from stampcard.storage.commanding import forget_commands
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
 from stampcard.storage.jobs import begin_job, move_job
@@ -114,6 +115,7 @@ class Timer:
                 lambda connection: forget_bodies(connection, setting.merchant, now - done, now - quarantined)
             )
             await self._database.write(lambda connection: forget_answers(connection, setting.merchant, now - ANSWERS))
+            await self._forget_commands(now - done)
             await self._look(now)
         return booked
 
@@ -127,6 +129,12 @@ class Timer:
             )
         for alert in seen.alerts:
             log.warning("alert", kind=alert.kind, words=alert_words(alert))
+
+    async def _forget_commands(self, before: datetime) -> None:
+        """Let go of what was told long ago."""
+        merchant, count = self._around.setting.merchant, 1
+        while count and not self._stop.is_set():
+            count = await self._database.write(lambda connection: forget_commands(connection, merchant, before))
 
     async def _end_redemptions(self) -> None:
         """Release holds that ran out, and let what was not used in time expire."""

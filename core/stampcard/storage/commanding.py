@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from stampcard.clock import to_micros
 from stampcard.domain.commands import OWN, Command
@@ -17,10 +17,12 @@ from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError
 from stampcard.sealing import Sealer
 from stampcard.storage.inboxing import take_in
-from stampcard.storage.numbering import Numbering
+from stampcard.storage.numbering import Numbering, number_at
 from stampcard.storage.rows import open_object, seal_object
 from stampcard.storage.tables import outbox
 
+#: Commands that one transaction deletes.
+FORGOTTEN = 2_000
 #: After how long a row that says `attempting` cannot belong to a running call any more.
 ABANDONED = timedelta(seconds=60)
 
@@ -164,6 +166,22 @@ def settle_commands(
         for result in results
     ]
     return [result for row, result in zip(rows, results, strict=True) if connection.execute(_SETTLE, row).rowcount]
+
+
+def forget_commands(connection: Connection, merchant: str, before: datetime) -> int:
+    """Delete commands that are over and older than that; a few thousand at a time."""
+    over = (
+        select(outbox.c.id)
+        .where(
+            outbox.c.merchant == merchant,
+            outbox.c.id < number_at(before),
+            outbox.c.status.in_(("done", "dropped")),
+        )
+        .order_by(outbox.c.id)
+        .limit(FORGOTTEN)
+    )
+    gone = delete(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(over))
+    return connection.execute(gone).rowcount
 
 
 def told_of(kind: str, result: CommandResult, now: datetime) -> CommandSettled | None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, select, tuple_, update
 
 from stampcard.domain.events import CommandSettled
 from stampcard.domain.rewards import ACTIONS
-from stampcard.errors import Conflict, NotFound
+from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import saving
 from stampcard.storage.listing import load_command, load_delivery, references_after
 from stampcard.storage.tables import inbox, outbox, push
@@ -138,6 +138,31 @@ def retry_dead_commands(
     )
     if name is not None:
         statement = statement.where(outbox.c.connection == name)
+    ids = list(connection.execute(statement.order_by(outbox.c.id).limit(CHUNK)).scalars())
+    if ids:
+        again = update(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(ids))
+        connection.execute(again.values(status="ready", attempts=0, due_at=now, error=None))
+    return len(ids), ids[-1] if ids else after
+
+
+def replay_commands(
+    connection: Connection, merchant: str, name: str, kind: str, since: int, after: int, now: int
+) -> tuple[int, int]:
+    """Send the next chunk of commands again that were done since a moment; answers how many, and behind which to go on.
+
+    For those who lost what they were told. Raises RequestRefused for a kind whose effect counts more than once.
+    """
+    if kind in ACTIONS:
+        raise RequestRefused("not_replayable", f"{kind} is done once: what was made real stays real")
+    statement = select(outbox.c.id).where(
+        outbox.c.merchant == merchant,
+        outbox.c.connection == name,
+        outbox.c.kind == kind,
+        outbox.c.status == "done",
+        outbox.c.created_at >= since,
+        outbox.c.id > after,
+        outbox.c.data_sealed.is_not(None),
+    )
     ids = list(connection.execute(statement.order_by(outbox.c.id).limit(CHUNK)).scalars())
     if ids:
         again = update(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(ids))

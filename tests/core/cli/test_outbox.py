@@ -111,3 +111,18 @@ def test_what_is_dropped_is_never_sent_and_says_why(
     assert pushes(database) == [("m_ann", 1, 1, 0, "dropped: left us")]
     assert run("outbox", "drop", gone, "--reason", "left us").exit_code == 1
     assert data("outbox", "list") == []
+
+
+def test_what_arrived_is_sent_again_for_a_receiver_that_lost_it(run: Run, data: Data, command: Command) -> None:
+    done, ready = command("done"), command("ready")
+    assert run("outbox", "replay", "shop", "--since", "1h", "--kind", "sms").stderr == (
+        "Nothing of kind sms was told to 'shop' in that time.\n"
+    )
+    kind = next(row["kind"] for row in data("outbox", "list", "--status", "done"))
+    assert data("outbox", "replay", "shop", "--since", "20000d", "--kind", kind) == {"replayed": 1}
+    assert {row["id"] for row in data("outbox", "list", "--status", "ready")} == {done, ready}
+
+
+def test_a_reward_that_was_made_real_is_never_made_again(run: Run) -> None:
+    refused = run("outbox", "replay", "shop", "--since", "1h", "--kind", "reward_issue")
+    assert (refused.exit_code, "done once" in refused.stderr) == (1, True)

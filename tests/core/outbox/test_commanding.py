@@ -20,6 +20,7 @@ from stampcard.outbox.commanding import Commanding
 from stampcard.plugin import Absent, Command, Delivered, Done, Lookup, Outcome, Sink
 from stampcard.sealing import new_key_text, read_keys
 from stampcard.storage import saving
+from stampcard.storage.commanding import forget_commands
 from stampcard.storage.database import Database
 from stampcard.storage.requeueing import drop_command
 from stampcard.storage.rows import seal_object
@@ -192,3 +193,21 @@ async def test_a_command_that_does_not_open_is_given_up_visibly(database: Databa
     assert row.status == "dead"
     assert row.error
     assert vendor.sent == {}
+
+
+def test_commands_that_are_over_are_forgotten_in_time_and_no_others(database: Database, setting: Setting) -> None:
+    for age in (timedelta(days=40), timedelta(days=1)):
+        for status in ("done", "dropped", "ready", "unknown", "dead"):
+            at = LATER - age
+            row = {
+                "merchant": "main", "id": setting.numbering.next(at), "connection": "shop", "kind": "note",
+                "key": f"{status} {age.days}", "member": "m", "reference": "1", "status": status,
+                "due_at": to_micros(at), "created_at": to_micros(at),
+            }  # fmt: skip
+            database.write_now(lambda connection, row=row: saving.insert(connection, "outbox", [row]))  # type: ignore[misc]
+    before = LATER - timedelta(days=30)
+    gone = database.write_now(lambda connection: forget_commands(connection, "main", before))
+    left = database.read_now(lambda connection: connection.execute(select(outbox.c.key)).scalars().all())
+    assert gone == 2
+    assert {"done 40", "dropped 40"} & set(left) == set()
+    assert len(left) == 8
