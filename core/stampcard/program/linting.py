@@ -17,6 +17,7 @@ from stampcard.program.parsing import Document, Path, parse
 from stampcard.program.reading import path_text
 from stampcard.program.remarks import Remark
 from stampcard.program.rules import Rule
+from stampcard.program.tempting import remarks_on_rewards
 from stampcard.program.timing import remarks_on_time
 
 #: Percent of what members buy above which a program is asked whether it means that.
@@ -36,7 +37,8 @@ CODES: Mapping[str, str] = {
     "never_open": "days, weekdays or hours that never come together",
     "ended": "a last day of the program that is past",
     "waits_too_long": "points that wait longer than they can be used",
-    "unused": "a group, campaign or variant that no rule uses",
+    "unused": "a group, campaign or variant that no rule uses, or a reward that nobody can get",
+    "worth_more": "a reward for which one gets much more than its points are worth",
 }
 
 _LOST = {
@@ -69,6 +71,7 @@ def _remarks(program: Program, today: date) -> Iterator[Remark]:
     yield from remarks_on_rules(program)
     yield from remarks_on_limits(program)
     yield from remarks_on_time(program, today)
+    yield from remarks_on_rewards(program)
     yield from _on_cost(program)
     yield from _on_waiting(program)
     yield from _on_conditions(program)

@@ -78,14 +78,14 @@ def _feeds(other: Rule, multiplier: Rule) -> bool:
 
 def _unused(program: Program) -> Iterator[Remark]:
     groups = {name for rule in program.rules for name in rule.groups}
-    campaigns = {rule.campaign for rule in program.rules}
+    campaigns = {rule.campaign for rule in program.rules} | {one.campaign for one in program.rewards.values()}
     variants = {(rule.campaign, rule.variant) for rule in program.rules}
     for name in program.groups:
         if name not in groups:
             yield Remark("unused", ("groups", name), "no rule is in this group, so it limits nothing")
     for name, campaign in program.campaigns.items():
         if name not in campaigns:
-            yield Remark("unused", ("campaigns", name), "no rule belongs to this campaign")
+            yield Remark("unused", ("campaigns", name), "no rule and no reward belongs to this campaign")
             continue
         for variant in campaign.variants:
             if (name, variant) not in variants:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from stampcard.domain.rewards import StackGroup
-from stampcard.program.amounts import AS_WRITTEN, MOST_POINTS, NUMBER, Formula, Short, schema
+from stampcard.program.amounts import MOST_POINTS, NUMBER, Formula, Short, schema
 from stampcard.program.gifts import Gift, GiftField
 from stampcard.program.lifetimes import ExpiryField
 from stampcard.program.parts import Name, Part
@@ -76,10 +76,12 @@ def read_money(written: Any) -> Money | None:
     return Money(amount=Decimal(found[1]), currency=found[2])
 
 
+#: How a short form that may be left out is written out again.
+_AS_WRITTEN = PlainSerializer(lambda value: None if value is None else str(value), return_type=str | None)
 PriceField = Annotated[
     Price | None,
     PlainValidator(read_price),
-    AS_WRITTEN,
+    _AS_WRITTEN,
     schema(
         _FORMULA.pattern,
         "a number of points, or formula NAME",
@@ -88,7 +90,7 @@ PriceField = Annotated[
     ),
 ]
 MoneyField = Annotated[
-    Money | None, PlainValidator(read_money), AS_WRITTEN, schema(_MONEY.pattern, "money: 20 EUR", {"type": "null"})
+    Money | None, PlainValidator(read_money), _AS_WRITTEN, schema(_MONEY.pattern, "money: 20 EUR", {"type": "null"})
 ]
 
 

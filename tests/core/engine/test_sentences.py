@@ -13,7 +13,7 @@ import pytest
 
 from stampcard.domain.events import CustomEvent, OrderSeen
 from stampcard.domain.members import Member
-from stampcard.domain.rewards import Fulfiller, RewardKind
+from stampcard.domain.rewards import Fulfiller, Minted, RewardKind
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import FINE, CounterKey
@@ -21,7 +21,7 @@ from stampcard.engine.deciding import decide_custom, decide_day, decide_order
 from stampcard.engine.describing import Past, Purchase
 from stampcard.engine.evaluating import evaluate
 from stampcard.engine.requesting import decide_spend
-from stampcard.engine.rewarding import standing
+from stampcard.engine.rewarding import Standing, standing
 from stampcard.engine.world import NO_FACTS, Decision, Facts, Order, Pin, World
 from stampcard.errors import RequestRefused
 from stampcard.testing.building import absorbed, order, refund, world
@@ -252,6 +252,47 @@ def test_a_fifteen_percent_sale_never_with_the_twenty_percent_loyalty_discount(
     assert found.given.refused
     if (month, points) == (11, 600):
         assert {refusal.code for of in found.given.refused.values() for refusal in of} == {"not_with"}
+
+
+def rewarded(known: World, reward: str, points: int = 10_000) -> Standing:
+    """A reward of an example as it stands for ann, who has so many points."""
+    wallet = Wallet(member="ann", name="points", booked_to=known.now, sums={"active": points})
+    shop = Fulfiller(connection="shop", reference="1", kinds=frozenset[RewardKind]({"percent_off", "amount_off"}))
+    known = replace(known, wallets={("ann", "points"): wallet}, fulfillers={"ann": (shop,)})
+    (live,) = known.programs.current(known.now)
+    return standing(known, live, live.rewards[reward], known.members["ann"])
+
+
+def test_nothing_is_claimed_after_a_program_has_ended() -> None:
+    last = rewarded(scene("program-that-ends", datetime(2027, 9, 30, 23, 59, tzinfo=BERLIN)), "five-off")
+    over = rewarded(scene("program-that-ends", datetime(2027, 10, 1, tzinfo=BERLIN)), "five-off")
+    assert last.refusals == ()
+    assert [refusal.code for refusal in over.refusals] == ["program_ended"]
+
+
+def test_a_five_percent_voucher_for_the_newsletter_is_valid_for_one_month_and_given_once() -> None:
+    known = scene("newsletter-voucher", datetime(2026, 3, 10, 12, tzinfo=BERLIN))
+    shop = Fulfiller(connection="shop", reference="1", kinds=frozenset[RewardKind]({"percent_off"}))
+    known = replace(known, fulfillers={"ann": (shop,)}, mint=lambda *_: Minted(id="r1", code="C1"))
+
+    def subscribes(key: str, before: World) -> Decision:
+        event = CustomEvent(name="newsletter", customer="1", key=key, occurred_at=before.now)
+        return decide_custom(before, event, before.members["ann"], "shop")
+
+    first = subscribes("a", known)
+    (given,) = first.redemptions
+    assert (given.gives, given.price, given.rule) == ("5 % off", 0, "newsletter")
+    assert given.valid_until == datetime(2026, 4, 11, tzinfo=BERLIN)
+    assert [command.kind for _, command in first.commands] == ["reward_issue"]
+    assert subscribes("b", absorbed(known, first)).redemptions == ()
+
+
+@pytest.mark.parametrize(("used", "codes"), [(29_980, []), (29_981, ["limit"])])
+def test_at_most_thirty_thousand_dollars_of_discounts(used: int, codes: list[str]) -> None:
+    known = scene("discount-budget", datetime(2027, 7, 1, 12, tzinfo=UTC))
+    key = CounterKey("main", "campaign:summer:money/ever/all", "", "")
+    found = rewarded(replace(known, counters={key: used * 10_000}), "twenty")
+    assert [refusal.code for refusal in found.refusals] == codes
 
 
 def test_every_example_is_played() -> None:

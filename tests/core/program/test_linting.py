@@ -357,3 +357,31 @@ def test_check_asks_the_clock_for_today(tmp_path: Path) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=2)  # noqa: TID251 - the command asks the real clock
     text = HEAD + f"ending: {{last_earn: {yesterday}, last_redeem: {yesterday}}}\n"
     assert "nothing is earned any more" in checked(tmp_path, text).stderr
+
+
+@pytest.mark.parametrize(
+    ("reward", "codes"),
+    [
+        ("gives: 5 EUR off", ["unused"]),
+        ("gives: 5 EUR off, price: 500", []),
+        ("gives: 8 EUR off, price: 500", ["worth_more"]),
+        ("gives: 50 % off, price: 500", []),
+        ("gives: merchandise, price: 0", []),
+    ],
+)
+def test_a_reward_is_asked_whether_it_means_what_it_says(reward: str, codes: list[str]) -> None:
+    text = (
+        "program: main\ncurrency: EUR\ntimezone: Europe/Berlin\n"
+        "wallets: {points: {value: 1 EUR per 100, pending: 14 days}}\n"
+        f"rules:\n  - {{id: buy, on: purchase, award: 1 per 1 EUR}}\nrewards: {{it: {{{reward}}}}}\n"
+    )
+    found = hints(read_program(text, "program.yaml"), text, date(2026, 3, 10))
+    assert [hint.code for hint in found] == codes
+
+
+def test_a_campaign_of_rewards_alone_is_used() -> None:
+    text = (
+        "program: main\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {points: {}}\n"
+        "campaigns: {summer: {}}\nrewards: {it: {gives: merchandise, price: 1, campaign: summer}}\n"
+    )
+    assert hints(read_program(text, "program.yaml"), text, date(2026, 3, 10)) == []
