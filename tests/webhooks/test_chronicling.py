@@ -82,3 +82,24 @@ async def test_a_cursor_of_another_list_is_refused(served: Any) -> None:
     entries = (await served.call("GET", f"/members/{member}/entries?limit=1")).body["next"]
 
     assert (await served.call("GET", f"/members/{member}/timeline?cursor={entries}")).status == 422
+
+
+async def test_rewards_stand_in_the_timeline_with_what_became_of_them_and_of_their_points(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    taken = (await served.call("POST", f"/members/{member}/redemptions", {"reward": "five-off"})).body["id"]
+    await served.call("POST", f"/redemptions/{taken}/release", {"reason": "a mistake"})
+    await served.call("POST", f"/members/{member}/redemptions", {"reward": "own"})
+
+    items = (await served.call("GET", f"/members/{member}/timeline")).body["items"]
+
+    words = {item["words"] for item in items}
+    assert {
+        "Took the reward 'five-off', 5 EUR off: released now (a mistake).",
+        "Took the reward 'own', 10 % off: issued now.",
+        "50 points set aside: five-off",
+        "50 points free again: five-off",
+        "20 points spent: own",
+    } <= words
+    page = (await served.call("GET", f"/members/{member}/timeline?limit=2")).body
+    assert len(page["items"]) == 2

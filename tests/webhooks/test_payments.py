@@ -60,7 +60,7 @@ async def test_a_payment_is_cancelled_as_a_spend(served: Any) -> None:
 async def test_what_the_terms_forbid_is_refused(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(1000)
-    cases = [
+    cases: list[tuple[dict[str, object], str]] = [
         ({"money": "20.01"}, "above_share"),
         ({"points": 19}, "below_minimum"),
         ({"wallet": "miles"}, "not_for_paying"),

@@ -14,6 +14,7 @@ from stampcard.applying.setting import Setting
 from stampcard.domain.events import CustomEvent, DayCame, RefundSeen
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
+from stampcard.domain.rewards import Redemption
 from stampcard.engine.versions import Programs
 from stampcard.engine.wording import points_words
 from stampcard.engine.world import Order
@@ -39,9 +40,12 @@ _DID = {
     "lapse": "lapsed, because what they waited for did not come",
     "spend": "spent",
     "cancel_spend": "came back from a spend",
+    "hold": "set aside",
+    "redeem": "spent",
+    "release": "free again",
 }
 #: The account on which the points of an entry are found, and which way.
-_COUNTED: dict[str, tuple[Literal["pending", "issued", "redeemed", "expired", "adjusted"], int]] = {
+_COUNTED: dict[str, tuple[Literal["pending", "held", "issued", "redeemed", "expired", "adjusted"], int]] = {
     "earn": ("issued", -1),
     "restore": ("issued", -1),
     "claw_back": ("issued", 1),
@@ -51,6 +55,9 @@ _COUNTED: dict[str, tuple[Literal["pending", "issued", "redeemed", "expired", "a
     "spend": ("redeemed", 1),
     "cancel_spend": ("redeemed", -1),
     "adjust": ("adjusted", -1),
+    "hold": ("held", 1),
+    "redeem": ("redeemed", 1),
+    "release": ("held", -1),
 }
 
 
@@ -58,7 +65,7 @@ class HappeningView(BaseModel):
     """One thing that happened. An order is shown once, as it is now, at the time when it was placed."""
 
     kind: str = Field(
-        description="`joined`, `order`, the kind of an event (`custom_event`, `refund_seen`, `customer_seen` …), or that "
+        description="`joined`, `order`, the kind of an event (`custom_event`, `refund_seen`, `customer_seen` …), `redemption`, or that "
         "of an entry of the ledger (`earn`, `spend`, `expire`, `adjust` …)."
     )
     at: datetime = Field(description="When it happened, by the source's clock.")
@@ -106,6 +113,8 @@ def _view(happening: Happening, programs: Programs) -> HappeningView:
     match happening.what:
         case Entry() as entry:
             return _booked(happening, entry, programs)
+        case Redemption() as one:
+            return _plain(happening, "redemption", one.subject or f"redemption:{one.id}", _redemption_words(one))
         case Order() as order:
             return _plain(happening, "order", order.subject, _order_words(order))
         case Heard() as heard:
@@ -157,6 +166,13 @@ def _entry_words(entry: Entry, points: int, scale: int) -> str:
     if entry.rule:
         told += f" by rule {entry.rule!r} ({entry.subject})"
     return f"{told}: {entry.note}" if entry.note else f"{told}."
+
+
+def _redemption_words(one: Redemption) -> str:
+    how = f"Rule {one.rule!r} gave" if one.rule else "Took"
+    places = f" on {', '.join(one.orders)}" if one.orders else ""
+    because = f" ({one.reason})" if one.reason else ""
+    return f"{how} the reward {one.reward!r}, {one.gives}: {one.status} now{places}{because}."
 
 
 def _order_words(order: Order) -> str:

@@ -13,14 +13,15 @@ from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import DayCame, Event
 from stampcard.domain.ledger import Entry
+from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import Value
 from stampcard.engine.world import Order
 from stampcard.storage import rows
 from stampcard.storage.packing import unpack_reasons
-from stampcard.storage.tables import entry, event, membership, order_state
+from stampcard.storage.tables import entry, event, membership, order_state, redemption
 
 #: Of what happened at the same moment, what comes first.
-JOINED, ORDERED, HEARD, BOOKED = range(4)
+JOINED, ORDERED, HEARD, BOOKED, REDEEMED = range(5)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
@@ -47,11 +48,13 @@ class Heard(Value, frozen=True):
 
 
 class Happening(Value, frozen=True):
-    """One thing that happened: a program's name (joined), an order as it is now, an event, or an entry of the ledger."""
+    """One thing that happened: a program's name (joined), an order as it is now, an event, an entry of the ledger,
+    or a redemption as it is now, at the time when it began.
+    """
 
     place: Place
     recorded_at: datetime
-    what: str | Order | Heard | Entry
+    what: str | Order | Heard | Entry | Redemption
 
     @property
     def at(self) -> datetime:
@@ -105,6 +108,7 @@ def _sources(merchant: str, member: str) -> Sequence[_Source]:
     )
     heard = select(event).where(event.c.merchant == merchant, event.c.member == member, event.c.kind.not_in(_UNTOLD))
     booked = select(entry).where(entry.c.merchant == merchant, entry.c.member == member)
+    taken = select(redemption).where(redemption.c.merchant == merchant, redemption.c.member == member)
     return (
         _Source(joined, (membership.c.joined_at, membership.c.program), lambda place: (place.at, place.first), _joined),
         _Source(
@@ -120,6 +124,7 @@ def _sources(merchant: str, member: str) -> Sequence[_Source]:
             lambda place: (place.at, place.first, place.number),
             _booked,
         ),
+        _Source(taken, (redemption.c.created_at, redemption.c.id), lambda place: (place.at, place.first), _redeemed),
     )
 
 
@@ -147,3 +152,9 @@ def _heard(row: Row[Any]) -> Happening:
 def _booked(row: Row[Any]) -> Happening:
     place = Place(row.occurred_at, BOOKED, row.wallet, number=row.number)
     return Happening(place=place, recorded_at=from_micros(row.posted_at), what=rows.entry_of(row))
+
+
+def _redeemed(row: Row[Any]) -> Happening:
+    place = Place(row.created_at, REDEEMED, row.id)
+    at = row.ended_at or row.issued_at or row.created_at
+    return Happening(place=place, recorded_at=from_micros(at), what=rows.bare_redemption(row))

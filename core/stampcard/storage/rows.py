@@ -258,9 +258,15 @@ def entry_row(merchant: str, entry: Entry) -> dict[str, Any]:
 
 
 def redemption_of(row: Row[Any], sealer: Sealer) -> Redemption:
-    voucher = None
-    if row.voucher_sealed is not None:
-        voucher = _VOUCHER.decode(sealer.open(row.voucher_sealed, _voucher_place(row.merchant, row.id)))
+    bare = bare_redemption(row)
+    if row.voucher_sealed is None:
+        return bare
+    voucher = _VOUCHER.decode(sealer.open(row.voucher_sealed, _voucher_place(row.merchant, row.id)))
+    return msgspec.structs.replace(bare, voucher=voucher)
+
+
+def bare_redemption(row: Row[Any]) -> Redemption:
+    """Without its voucher, which nobody needs to see the rest."""
     return Redemption(
         id=row.id,
         member=row.member,
@@ -279,7 +285,6 @@ def redemption_of(row: Row[Any], sealer: Sealer) -> Redemption:
         valid_until=moment(row.valid_until),
         issued_at=moment(row.issued_at),
         ended_at=moment(row.ended_at),
-        voucher=voucher,
         orders=_STRINGS.decode(row.orders),
         subject=row.subject,
         rule=row.rule,
