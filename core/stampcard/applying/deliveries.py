@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
 from stampcard.applying.erasing import SPECIAL, apply_special
-from stampcard.applying.recording import occurred_at
 from stampcard.applying.redeeming import asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
@@ -29,12 +29,9 @@ from stampcard.domain.events import (
     SetAside,
 )
 from stampcard.domain.value import Value, replace
-from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
-from stampcard.program.agreeing import ORDER
-from stampcard.program.events import PURCHASE, REFUND, SIGN_UP
 from stampcard.storage import loading, saving
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import effect, inbox
@@ -163,54 +160,11 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
         for e in events
         if (order_key(e) in often or freed_order(e) is not None) and (row := identities.of(e)) is not None
     }
-    unit.lock(sorted(owners), orders, attributes=_needs_attributes(unit, events), repeated=repeated)
+    unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
     if asked.is_needed:
         unit.know_rewards(ids=asked.ids, codes=asked.codes, subjects=asked.subjects)
     unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
     return [_decide(unit, prepared, identities) for prepared in batch]
-
-
-def order_key(sourced: Sourced) -> tuple[str, str] | None:
-    """The order that an event is about."""
-    match sourced.event:
-        case OrderSeen(reference=reference) | RefundSeen(order=reference):
-            return sourced.source, reference
-    return None
-
-
-def freed_order(sourced: Sourced) -> tuple[str, str] | None:
-    """The order whose waiting points an event frees."""
-    order = sourced.event.data.get(ORDER) if isinstance(sourced.event, CustomEvent) else None
-    return (sourced.source, order) if isinstance(order, str) else None
-
-
-def counter_keys(unit: Unit, sourced: Sourced, identities: Resolved) -> Iterator[CounterKey]:
-    """The counters that deciding an event may read, whatever it comes to."""
-    programs, key = unit.setting.programs, order_key(sourced)
-    if not programs.counts:
-        return
-    order = unit.orders.get(key) if key is not None else None
-    row, at = identities.of(sourced), occurred_at(sourced.event)
-    if order is not None and order.state.snapshot is not None and not isinstance(sourced.event, OrderSeen):
-        at = order.state.snapshot.occurred_at
-    members: set[str] = {row.member} if row is not None else set()
-    members |= {order.member} if order is not None and order.member is not None else set()
-    kinds: tuple[str, ...] = (SIGN_UP, PURCHASE, REFUND) if key is not None else (SIGN_UP,)
-    if isinstance(sourced.event, CustomEvent):
-        kinds = (SIGN_UP, sourced.event.name)
-    for versions in programs.versions.values():
-        for live in versions:
-            if live.counts:
-                yield from (one for member in members for on in kinds for one in keys_for(live, on, at, member))
-
-
-def _needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
-    programs = unit.setting.programs
-    return (
-        any(isinstance(sourced.event, CustomerSeen) for sourced in events)
-        or "member.attributes" in programs.reads
-        or any(live.program.asks_for_zones for versions in programs.versions.values() for live in versions)
-    )
 
 
 def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:

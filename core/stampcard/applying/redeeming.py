@@ -71,7 +71,7 @@ def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Iterable[tuple[
     if not (ids or codes or gives):
         return _NOTHING
     subjects = tuple(f"order:{source}:{reference}" for source, reference in orders) if gives else ()
-    found = unit.find_redemptions(ids=ids, codes=codes, subjects=subjects)
+    found = unit.rewarding.find(ids=ids, codes=codes, subjects=subjects)
     owners = frozenset(one.member for one in found.values())
     return Asked(ids=tuple(ids), codes=tuple(codes), subjects=subjects, owners=owners, is_needed=bool(found) or gives)
 
@@ -93,7 +93,7 @@ def redeem(unit: Unit, member: str, reward: str, program: str, asking: Asking) -
             raise RequestRefused("unknown_kind", f"{of.name}: no plugin knows the kind of reward {gift.name!r}")
     unit.know_rewards()
     unit.count(set(keys_of(live, of, member, unit.now)))
-    minted = unit.mint(live.name, of.name, of.reward.source, of.reward.prefix)
+    minted = unit.rewarding.mint(live.name, of.name, of.reward.source, of.reward.prefix)
     if minted is None:
         raise RequestRefused("sold_out", f"{of.name}: the codes that were uploaded for it have run out")
     decision = decide_redeem(unit.world, live, of, unit.members[member], minted, asking)
@@ -115,7 +115,7 @@ def standings(unit: Unit, member: str, asking: Asking) -> list[Standing]:
 
 def _locked(unit: Unit, id_: str) -> Redemption:
     """A redemption whose member is locked; raises NotFound."""
-    known = unit.find_redemptions(ids=[id_]).get(id_)
+    known = unit.rewarding.find(ids=[id_]).get(id_)
     if known is None:
         raise NotFound("redemption", id_)
     unit.lock([known.member], attributes=False)

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from stampcard.applying.deliveries import counter_keys, decide_event, freed_order
+from stampcard.applying.concerning import counter_keys, freed_order
+from stampcard.applying.deliveries import decide_event
 from stampcard.applying.locking import lock_member
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision

@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.rewards import Fulfiller, Redemption
+from stampcard.domain.rewards import Fulfiller, Minted, Redemption
 from stampcard.program.rewards import POOL
 from stampcard.storage import loading, pooling, rows, saving
+from stampcard.storage.numbering import new_code, new_redemption_id
 
 
-def fulfillers_of(
-    connection: Connection, setting: Setting, members: Collection[str]
-) -> dict[str, tuple[Fulfiller, ...]]:
-    """Member → the connections that make rewards real for them."""
-    if not setting.fulfilling:
-        return {}
-    known = loading.load_identities_of(connection, setting.merchant, members)
-    return {
-        member: tuple(
-            Fulfiller(connection=row.connection, reference=row.reference, kinds=setting.fulfilling[row.connection])
-            for row in sorted(identities, key=lambda row: (row.connection, row.reference))
-            if row.connection in setting.fulfilling
-        )
-        for member, identities in known.items()
-    }
+@dataclass(slots=True)
+class Rewarding:
+    """What one transaction finds out about rewards, and where its new ids and codes come from."""
+
+    connection: Connection
+    setting: Setting
+    #: (program, reward) → codes that were uploaded and are free, with their fingerprints; the last is taken next.
+    _pools: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
+
+    def find(
+        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
+    ) -> dict[str, Redemption]:
+        """Redemptions by id, by code, or by what gave them."""
+        prints = [print_of(self.setting, code) for code in codes]
+        merchant, sealer = self.setting.merchant, self.setting.sealer
+        return loading.load_redemptions(self.connection, merchant, sealer, ids=ids, prints=prints, subjects=subjects)
+
+    def fulfillers(self, members: Collection[str]) -> dict[str, tuple[Fulfiller, ...]]:
+        """Member → the connections that make rewards real for them."""
+        kinds = self.setting.fulfilling
+        if not kinds:
+            return {}
+        known = loading.load_identities_of(self.connection, self.setting.merchant, members)
+        return {
+            member: tuple(
+                Fulfiller(connection=row.connection, reference=row.reference, kinds=kinds[row.connection])
+                for row in sorted(identities, key=lambda row: (row.connection, row.reference))
+                if row.connection in kinds
+            )
+            for member, identities in known.items()
+        }
+
+    def mint(self, program: str, reward: str, source: str, prefix: str) -> Minted | None:
+        """An id and a code for a new redemption; None when its pool of codes is empty."""
+        id_, key = new_redemption_id(), (program, reward)
+        if source != POOL:
+            return Minted(id=id_, code=new_code(prefix))
+        if key not in self._pools:
+            setting = self.setting
+            free = pooling.free_codes(self.connection, setting.merchant, setting.sealer, program, reward)
+            self._pools[key] = list(free)
+        return Minted(id=id_, code=self._pools[key].pop()[1]) if self._pools[key] else None
 
 
 def print_of(setting: Setting, code: str) -> str:

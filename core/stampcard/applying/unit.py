@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, tuple_
 
+from stampcard.applying.changing import change_of, kinds_of
 from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.registering import save_members
-from stampcard.applying.rewarding import fulfillers_of, print_of, save_redemptions
+from stampcard.applying.rewarding import Rewarding, save_redemptions
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
@@ -23,9 +24,9 @@ from stampcard.domain.events import DayCame, Event
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
-from stampcard.domain.rewards import Fulfiller, Minted, Redemption
+from stampcard.domain.rewards import Fulfiller, Redemption
 from stampcard.domain.value import Value, replace
-from stampcard.domain.wallets import Wallet, balance_of
+from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
 from stampcard.engine.counting import MEMBERS, CounterKey
 from stampcard.engine.describing import Past, purchase_of
@@ -33,10 +34,8 @@ from stampcard.engine.rewarding import keys_of
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
 from stampcard.program.history import HISTORY
-from stampcard.program.rewards import POOL
-from stampcard.storage import loading, pooling, rows, saving
+from stampcard.storage import loading, rows, saving
 from stampcard.storage.alerting import alert_row
-from stampcard.storage.numbering import new_code, new_redemption_id
 from stampcard.storage.tables import order_state
 
 
@@ -55,7 +54,7 @@ class Sourced(Value, frozen=True):
 _DECIDED = (
     "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
     "_touched_wallets", "_before", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
-    "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "pools",
+    "_touched_counters", "redemptions", "_touched_redemptions", "_commands",
 )  # fmt: skip
 
 
@@ -66,6 +65,7 @@ class Unit:
     connection: Connection
     setting: Setting
     now: datetime
+    rewarding: Rewarding = field(init=False)
     members: dict[str, Member] = field(default_factory=dict)
     orders: dict[tuple[str, str], Order] = field(default_factory=dict)
     awards: dict[str, dict[AwardKey, Award]] = field(default_factory=dict)
@@ -85,14 +85,15 @@ class Unit:
     _reserved: frozenset[tuple[str, str]] = frozenset()
     redemptions: dict[str, Redemption] = field(default_factory=dict)
     fulfillers: dict[str, tuple[Fulfiller, ...]] = field(default_factory=dict)
-    #: (program, reward) → codes that were uploaded and are free, with their fingerprints; the last is taken next.
-    pools: dict[tuple[str, str], tuple[tuple[str, str], ...]] = field(default_factory=dict)
     _touched_redemptions: dict[str, Redemption] = field(default_factory=dict)
     _commands: list[tuple[str, Command]] = field(default_factory=list)
     _before: dict[str, Member] = field(default_factory=dict)
     _fetches: set[tuple[str, str, str]] = field(default_factory=set)
     _events: list[dict[str, Any]] = field(default_factory=list)
     _debits: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rewarding = Rewarding(self.connection, self.setting)
 
     @property
     def world(self) -> World:
@@ -110,7 +111,7 @@ class Unit:
             pasts=self.pasts,
             redemptions=self.redemptions,
             fulfillers=self.fulfillers,
-            mint=self.mint,
+            mint=self.rewarding.mint,
             automate=automate if self.setting.programs.automatic else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
@@ -160,7 +161,7 @@ class Unit:
         self.loaded = dict(self.wallets)
         self._recall(recall=recall or automatic)
         if automatic:
-            self.fulfillers = fulfillers_of(self.connection, self.setting, list(self.members))
+            self.fulfillers = self.rewarding.fulfillers(list(self.members))
             self.count(())
 
     def look(self, member: str) -> None:
@@ -168,7 +169,7 @@ class Unit:
         merchant, sealer = self.setting.merchant, self.setting.sealer
         self.members = loading.load_members(self.connection, merchant, [member], sealer, attributes=True, lock=False)
         self.wallets = loading.load_wallets(self.connection, merchant, [member])
-        self.fulfillers = fulfillers_of(self.connection, self.setting, [member])
+        self.fulfillers = self.rewarding.fulfillers([member])
         self._recall(recall=True)
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -191,20 +192,12 @@ class Unit:
                 names = frozenset(f"{row.connection}:{row.reference}" for row in known)
                 self.members[id_] = replace(self.members[id_], names=names)
 
-    def find_redemptions(
-        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
-    ) -> dict[str, Redemption]:
-        """Redemptions by id, by code, or by what gave them."""
-        prints = [print_of(self.setting, code) for code in codes]
-        merchant, sealer = self.setting.merchant, self.setting.sealer
-        return loading.load_redemptions(self.connection, merchant, sealer, ids=ids, prints=prints, subjects=subjects)
-
     def know_rewards(
         self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
     ) -> None:
         """Load redemptions of locked members with what they hold, and who could make rewards real for whom."""
         merchant = self.setting.merchant
-        found = self.find_redemptions(ids=ids, codes=codes, subjects=subjects)
+        found = self.rewarding.find(ids=ids, codes=codes, subjects=subjects)
         self.redemptions |= {id_: one for id_, one in found.items() if one.member in self.members}
         keys = [one.debit_key for one in self.redemptions.values() if one.price]
         known = {debit.key for of in self.debits.values() for debit in of}
@@ -213,21 +206,7 @@ class Unit:
                 self.debits[debit.key] = (debit,)
                 self._load_drawn(debit)
         self.loaded = dict(self.wallets)
-        self.fulfillers = fulfillers_of(self.connection, self.setting, list(self.members))
-
-    def mint(self, program: str, reward: str, source: str, prefix: str) -> Minted | None:
-        """An id and a code for a new redemption; None when its pool of codes is empty."""
-        id_ = new_redemption_id()
-        if source != POOL:
-            return Minted(id=id_, code=new_code(prefix))
-        key = (program, reward)
-        if key not in self.pools:
-            self.pools[key] = pooling.free_codes(
-                self.connection, self.setting.merchant, self.setting.sealer, program, reward
-            )
-        *rest, code = self.pools[key] or (("", ""),)
-        self.pools[key] = tuple(rest)
-        return Minted(id=id_, code=code[1]) if code[1] else None
+        self.fulfillers = self.rewarding.fulfillers(list(self.members))
 
     def count(self, keys: Collection[CounterKey], *, lock: bool = True) -> None:
         """Load and lock counters, after everything else: what the events at hand, and the awards and redemptions loaded, may
@@ -409,38 +388,25 @@ class Unit:
                     yield rows.lot_row(self.setting.merchant, *key, lot)
 
     def _changes(self) -> list[Change]:
-        kinds: dict[str, set[str]] = {}
-        for entry in self.entries:
-            kinds.setdefault(entry.member, set()).add(entry.kind)
-        for redemption in self._touched_redemptions.values():
-            kinds.setdefault(redemption.member, set()).add(f"redemption_{redemption.status}")
-        for member, before in self._before.items():
-            if self.members[member].programs != before.programs:
-                kinds.setdefault(member, set()).add("join")
-        names = sorted({name for _, name in self.wallets})
-        return [self._change(member, of, names) for member, of in sorted(kinds.items())]
-
-    def _change(self, member: str, kinds: set[str], names: Sequence[str]) -> Change:
-        person = self.members[member]
-        self._before.setdefault(member, person)
-        self.members[member] = person = replace(person, version=person.version + 1)
-        balances, delta = {}, {}
-        for name in names:
-            if (wallet := self.wallets.get((member, name))) is not None:
-                balances[name] = balance_of(wallet.sums, self.scale_of(name))
-                before = self.loaded.get((member, name))
-                delta[name] = balances[name].active - (before.sums.get("active", 0) if before else 0)
-        return Change(
-            member=member,
-            version=person.version,
-            occurred_at=self.now,
-            kinds=tuple(sorted(kinds)),
-            balances=balances,
-            delta=delta,
-            redemptions=tuple(
-                replace(one, voucher=None) for one in self._touched_redemptions.values() if one.member == member
-            ),
-        )
+        """What changed for whom; each of them has a new version then."""
+        kinds = kinds_of(self.entries, self._touched_redemptions.values(), self._before, self.members)
+        for member in sorted(kinds):
+            person = self.members[member]
+            self._before.setdefault(member, person)
+            self.members[member] = replace(person, version=person.version + 1)
+        scales = {name: self.scale_of(name) for name in {name for _, name in self.wallets}}
+        return [
+            change_of(
+                self.members[member],
+                kinds[member],
+                {name: self.wallets[member, name] for name in sorted(scales) if (member, name) in self.wallets},
+                self.loaded,
+                scales,
+                self._touched_redemptions.values(),
+                self.now,
+            )
+            for member in sorted(kinds)
+        ]
 
     def scale_of(self, wallet: str) -> int:
         """Decimal places of a wallet's figures."""

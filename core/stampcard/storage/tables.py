@@ -5,93 +5,50 @@ A column that ends in ``_sealed`` holds personal data, encrypted.
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import CheckConstraint, Index, text
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
-from sqlalchemy.types import TypeEngine
+from stampcard.storage.columns import ACCOUNT_SUM, BIG, BLOB, accounts, col, key, maybe, metadata, table, where_known
 
-from stampcard.domain.ledger import ACCOUNTS
+__all__ = ["metadata"]
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
-_TEXT = Text()
-_BLOB = LargeBinary()
-_ACCOUNT_SUM = " + ".join(ACCOUNTS) + " = 0"
-
-
-def _key(name: str, kind: TypeEngine[Any] = _TEXT) -> Column[Any]:
-    return Column(name, kind, primary_key=True, nullable=False, autoincrement=False)
-
-
-def _col(name: str, kind: TypeEngine[Any] = _TEXT, *, default: str | int | None = None) -> Column[Any]:
-    server_default = None if default is None else text(str(default) if isinstance(default, int) else f"'{default}'")
-    return Column(name, kind, nullable=False, server_default=server_default)
-
-
-def _maybe(name: str, kind: TypeEngine[Any] = _TEXT) -> Column[Any]:
-    return Column(name, kind, nullable=True)
-
-
-def _accounts() -> list[Column[Any]]:
-    return [_col(account, _BIG, default=0) for account in ACCOUNTS]
-
-
-def _where_known(name: str, column: str) -> Index:
-    """An index of the rows that have this column: taking in a row that has none writes nothing to it."""
-    known = text(f"{column} IS NOT NULL")
-    return Index(name, "merchant", column, sqlite_where=known, postgresql_where=known)
-
-
-def _table(name: str, *parts: Column[Any] | CheckConstraint | Index) -> Table:
-    return Table(name, metadata, _key("merchant"), *parts, sqlite_strict=True)
-
-
-inbox = _table(
+inbox = table(
     "inbox",
-    _key("id", _BIG),
-    _col("connection"),
-    _col("key"),
-    _col("body_hash"),
-    _col("topic"),
-    _col("headers", default="{}"),
-    _maybe("body_sealed", _BLOB),
-    _col("read_at", _BIG, default=0),
-    _col("received_at", _BIG),
-    _col("status", default="ready"),  # ready | done | quarantined | dropped
-    _col("attempts", _BIG, default=0),
-    _col("next_at", _BIG, default=0),
-    _maybe("claimed_by"),
-    _maybe("claimed_until", _BIG),
-    _maybe("member"),
-    _maybe("subject_print"),
-    _maybe("code"),
-    _maybe("detail"),
-    _maybe("settled_at", _BIG),
+    key("id", BIG),
+    col("connection"),
+    col("key"),
+    col("body_hash"),
+    col("topic"),
+    col("headers", default="{}"),
+    maybe("body_sealed", BLOB),
+    col("read_at", BIG, default=0),
+    col("received_at", BIG),
+    col("status", default="ready"),  # ready | done | quarantined | dropped
+    col("attempts", BIG, default=0),
+    col("next_at", BIG, default=0),
+    maybe("claimed_by"),
+    maybe("claimed_until", BIG),
+    maybe("member"),
+    maybe("subject_print"),
+    maybe("code"),
+    maybe("detail"),
+    maybe("settled_at", BIG),
     Index("uq_inbox_delivery", "merchant", "connection", "key", "body_hash", unique=True),
-    _where_known("ix_inbox_member", "member"),
-    _where_known("ix_inbox_subject_print", "subject_print"),
+    where_known("ix_inbox_member", "member"),
+    where_known("ix_inbox_subject_print", "subject_print"),
     Index("ix_inbox_latest", "merchant", "connection", "id"),
     Index("ix_inbox_status", "merchant", "status", "id"),
 )
 
-member = _table(
+member = table(
     "member",
-    _key("id"),
-    _col("joined_at", _BIG),
-    _col("version", _BIG, default=0),
-    _maybe("attributes_sealed", _BLOB),
-    _maybe("email_print"),
-    _maybe("phone_print"),
-    _maybe("erased_at", _BIG),
-    _maybe("birthday_print"),
+    key("id"),
+    col("joined_at", BIG),
+    col("version", BIG, default=0),
+    maybe("attributes_sealed", BLOB),
+    maybe("email_print"),
+    maybe("phone_print"),
+    maybe("erased_at", BIG),
+    maybe("birthday_print"),
     Index("ix_member_email_print", "merchant", "email_print"),
     Index("ix_member_phone_print", "merchant", "phone_print"),
     Index(
@@ -104,40 +61,40 @@ member = _table(
     ),
 )
 
-identity = _table(
+identity = table(
     "identity",
-    _key("connection"),
-    _key("reference"),
-    _col("member"),
-    _maybe("seen_at", _BIG),
+    key("connection"),
+    key("reference"),
+    col("member"),
+    maybe("seen_at", BIG),
     Index("ix_identity_member", "merchant", "member"),
 )
 
-membership = _table(
+membership = table(
     "membership",
-    _key("member"),
-    _key("program"),
-    _col("joined_at", _BIG),
-    _col("anniversary", default=""),  # month and day of joining, in the program's zone
+    key("member"),
+    key("program"),
+    col("joined_at", BIG),
+    col("anniversary", default=""),  # month and day of joining, in the program's zone
     Index("ix_membership_anniversary", "merchant", "program", "anniversary", "member"),
 )
 
-tombstone = _table("tombstone", _key("print"), _col("erased_at", _BIG))
+tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
-order_state = _table(
+order_state = table(
     "order_state",
-    _key("source"),
-    _key("reference"),
-    _maybe("member"),
-    _col("first_seen_at", _BIG),
-    _col("updated_at", _BIG),
-    _col("state"),
-    _col("pins", default="{}"),
-    _maybe("pinned_member_sealed", _BLOB),
-    _col("undecided", default="[]"),
-    _col("occurred_at", _BIG, default=0),
-    _col("spend", _BIG, default=0),  # in ten-thousandths of `currency`
-    _col("currency", default=""),
+    key("source"),
+    key("reference"),
+    maybe("member"),
+    col("first_seen_at", BIG),
+    col("updated_at", BIG),
+    col("state"),
+    col("pins", default="{}"),
+    maybe("pinned_member_sealed", BLOB),
+    col("undecided", default="[]"),
+    col("occurred_at", BIG, default=0),
+    col("spend", BIG, default=0),  # in ten-thousandths of `currency`
+    col("currency", default=""),
     Index("ix_order_state_member", "merchant", "member", "occurred_at"),
     Index(
         "ix_order_state_undecided",
@@ -148,63 +105,63 @@ order_state = _table(
     ),
 )
 
-award = _table(
+award = table(
     "award",
-    _key("subject"),
-    _key("member"),
-    _key("program"),
-    _key("rule"),
-    _col("wallet"),
-    _col("granted", _BIG, default=0),
-    _col("taken", _BIG, default=0),
-    _col("written_off", _BIG, default=0),
-    _col("revision", _BIG, default=0),
-    _col("basis", default=""),
-    _col("adjustments", default="[]"),
-    _col("desired", _BIG, default=0),
-    _maybe("allowed", _BIG),
-    _col("cooling", _BIG, default=0),
-    _col("charges", default="[]"),
+    key("subject"),
+    key("member"),
+    key("program"),
+    key("rule"),
+    col("wallet"),
+    col("granted", BIG, default=0),
+    col("taken", BIG, default=0),
+    col("written_off", BIG, default=0),
+    col("revision", BIG, default=0),
+    col("basis", default=""),
+    col("adjustments", default="[]"),
+    col("desired", BIG, default=0),
+    maybe("allowed", BIG),
+    col("cooling", BIG, default=0),
+    col("charges", default="[]"),
     CheckConstraint("taken >= 0 AND written_off >= 0 AND taken + written_off <= granted", name="due_not_negative"),
 )
 
-entry = _table(
+entry = table(
     "entry",
-    _key("member"),
-    _key("wallet"),
-    _key("number", _BIG),
-    _col("kind"),
-    _col("occurred_at", _BIG),
-    _col("posted_at", _BIG),
-    *_accounts(),
-    _col("moves", default="[]"),
-    _col("subject", default=""),
-    _col("rule", default=""),
-    _maybe("revision", _BIG),
-    _col("note", default=""),
-    CheckConstraint(_ACCOUNT_SUM, name="balanced"),
+    key("member"),
+    key("wallet"),
+    key("number", BIG),
+    col("kind"),
+    col("occurred_at", BIG),
+    col("posted_at", BIG),
+    *accounts(),
+    col("moves", default="[]"),
+    col("subject", default=""),
+    col("rule", default=""),
+    maybe("revision", BIG),
+    col("note", default=""),
+    CheckConstraint(ACCOUNT_SUM, name="balanced"),
     Index("uq_entry_award_revision", "merchant", "member", "wallet", "subject", "rule", "revision", unique=True),
 )
 
-lot = _table(
+lot = table(
     "lot",
-    _key("member"),
-    _key("wallet"),
-    _key("number", _BIG),
-    _col("amount", _BIG),
-    _col("remaining", _BIG),
-    _col("expired", _BIG, default=0),
-    _col("taken", _BIG, default=0),
-    _col("active", _BIG),
-    _col("available_from", _BIG),
-    _maybe("expires_at", _BIG),
-    _col("occurred_at", _BIG),
-    _col("subject"),
-    _col("rule", default=""),
-    _col("program_version", _BIG, default=0),
-    _maybe("parent", _BIG),
-    _col("waits_for", default=""),
-    _col("slides", _BIG, default=0),
+    key("member"),
+    key("wallet"),
+    key("number", BIG),
+    col("amount", BIG),
+    col("remaining", BIG),
+    col("expired", BIG, default=0),
+    col("taken", BIG, default=0),
+    col("active", BIG),
+    col("available_from", BIG),
+    maybe("expires_at", BIG),
+    col("occurred_at", BIG),
+    col("subject"),
+    col("rule", default=""),
+    col("program_version", BIG, default=0),
+    maybe("parent", BIG),
+    col("waits_for", default=""),
+    col("slides", BIG, default=0),
     CheckConstraint("remaining >= 0 AND expired >= 0 AND taken >= 0", name="not_negative"),
     CheckConstraint("remaining + expired + taken <= amount", name="within_amount"),
     Index(
@@ -218,16 +175,16 @@ lot = _table(
     Index("ix_lot_subject", "merchant", "subject", "member"),
 )
 
-balance = _table(
+balance = table(
     "balance",
-    _key("member"),
-    _key("wallet"),
-    *_accounts(),
-    _col("entries", _BIG),
-    _col("opened", _BIG),
-    _col("booked_to", _BIG),
-    _maybe("next_change_at", _BIG),
-    CheckConstraint(_ACCOUNT_SUM, name="balanced"),
+    key("member"),
+    key("wallet"),
+    *accounts(),
+    col("entries", BIG),
+    col("opened", BIG),
+    col("booked_to", BIG),
+    maybe("next_change_at", BIG),
+    CheckConstraint(ACCOUNT_SUM, name="balanced"),
     CheckConstraint("pending >= 0 AND active >= 0 AND held >= 0 AND debt <= 0", name="not_overspent"),
     Index(
         "ix_balance_due",
@@ -238,18 +195,18 @@ balance = _table(
     ),
 )
 
-debit = _table(
+debit = table(
     "debit",
-    _key("key"),
-    _col("member"),
-    _col("wallet"),
-    _col("amount", _BIG),
-    _col("draws"),
-    _col("cancelled", _BIG, default=0),
-    _col("created_at", _BIG),
-    _col("subject", default=""),
-    _col("returned", _BIG, default=0),
-    _col("money", _BIG, default=0),  # in ten-thousandths of the program's currency
+    key("key"),
+    col("member"),
+    col("wallet"),
+    col("amount", BIG),
+    col("draws"),
+    col("cancelled", BIG, default=0),
+    col("created_at", BIG),
+    col("subject", default=""),
+    col("returned", BIG, default=0),
+    col("money", BIG, default=0),  # in ten-thousandths of the program's currency
     Index("ix_debit_member", "merchant", "member"),
     Index(
         "ix_debit_subject",
@@ -260,34 +217,34 @@ debit = _table(
     ),
 )
 
-redemption = _table(
+redemption = table(
     "redemption",
-    _key("id"),
-    _col("member"),
-    _col("program"),
-    _col("version", _BIG),
-    _col("reward"),
-    _col("kind"),
-    _col("gives"),
-    _col("by"),
-    _col("status"),  # held | issued | used | released | expired | revoked
-    _col("wallet", default=""),
-    _col("price", _BIG, default=0),
-    _col("worth", _BIG, default=0),  # in ten-thousandths of the program's currency
-    _col("created_at", _BIG),
-    _maybe("due_at", _BIG),
-    _maybe("valid_until", _BIG),
-    _maybe("issued_at", _BIG),
-    _maybe("ended_at", _BIG),
-    _maybe("code_print"),
-    _maybe("voucher_sealed", _BLOB),
-    _col("orders", default="[]"),
-    _col("subject", default=""),
-    _col("rule", default=""),
-    _col("charges", default="[]"),
-    _col("returns", _BIG, default=0),
-    _col("reason", default=""),
-    _col("withdrawn", _BIG, default=0),
+    key("id"),
+    col("member"),
+    col("program"),
+    col("version", BIG),
+    col("reward"),
+    col("kind"),
+    col("gives"),
+    col("by"),
+    col("status"),  # held | issued | used | released | expired | revoked
+    col("wallet", default=""),
+    col("price", BIG, default=0),
+    col("worth", BIG, default=0),  # in ten-thousandths of the program's currency
+    col("created_at", BIG),
+    maybe("due_at", BIG),
+    maybe("valid_until", BIG),
+    maybe("issued_at", BIG),
+    maybe("ended_at", BIG),
+    maybe("code_print"),
+    maybe("voucher_sealed", BLOB),
+    col("orders", default="[]"),
+    col("subject", default=""),
+    col("rule", default=""),
+    col("charges", default="[]"),
+    col("returns", BIG, default=0),
+    col("reason", default=""),
+    col("withdrawn", BIG, default=0),
     CheckConstraint("price >= 0", name="price_not_negative"),
     Index("ix_redemption_member", "merchant", "member", "created_at"),
     Index("ix_redemption_reward", "merchant", "program", "reward", "status", "id"),
@@ -299,7 +256,7 @@ redemption = _table(
         sqlite_where=text("code_print IS NOT NULL"),
         postgresql_where=text("code_print IS NOT NULL"),
     ),
-    _where_known("ix_redemption_due_at", "due_at"),
+    where_known("ix_redemption_due_at", "due_at"),
     Index(
         "ix_redemption_subject",
         "merchant",
@@ -309,14 +266,14 @@ redemption = _table(
     ),
 )
 
-pool = _table(
+pool = table(
     "pool",
-    _key("program"),
-    _key("reward"),
-    _key("code_print"),
-    _col("code_sealed", _BLOB),
-    _col("added_at", _BIG),
-    _maybe("redemption"),
+    key("program"),
+    key("reward"),
+    key("code_print"),
+    col("code_sealed", BLOB),
+    col("added_at", BIG),
+    maybe("redemption"),
     Index(
         "ix_pool_free",
         "merchant",
@@ -328,53 +285,51 @@ pool = _table(
     ),
 )
 
-counter = _table(
-    "counter", _key("program"), _key("member"), _key("scope"), _key("period"), _col("value", _BIG, default=0)
-)
+counter = table("counter", key("program"), key("member"), key("scope"), key("period"), col("value", BIG, default=0))
 
-switch = _table("switch", _key("target"), _col("note", default=""), _col("author", default=""), _col("since", _BIG))
+switch = table("switch", key("target"), col("note", default=""), col("author", default=""), col("since", BIG))
 
-job = _table(
+job = table(
     "job",
-    _key("name"),
-    _col("data", default="{}"),
-    _col("place", default=""),
-    _col("done", _BIG, default=0),
-    _col("total", _BIG, default=0),
-    _col("started_at", _BIG),
-    _maybe("ended_at", _BIG),
+    key("name"),
+    col("data", default="{}"),
+    col("place", default=""),
+    col("done", BIG, default=0),
+    col("total", BIG, default=0),
+    col("started_at", BIG),
+    maybe("ended_at", BIG),
 )
 
-effect = _table("effect", _key("key"), _col("body_hash"), _col("created_at", _BIG))
+effect = table("effect", key("key"), col("body_hash"), col("created_at", BIG))
 
-event = _table(
+event = table(
     "event",
-    _key("id", _BIG),
-    _col("kind"),
-    _col("subject"),
-    _maybe("member"),
-    _maybe("connection"),
-    _maybe("delivery", _BIG),
-    _col("occurred_at", _BIG),
-    _col("applied_at", _BIG),
-    _col("body"),
-    _col("reasons", default="[]"),
+    key("id", BIG),
+    col("kind"),
+    col("subject"),
+    maybe("member"),
+    maybe("connection"),
+    maybe("delivery", BIG),
+    col("occurred_at", BIG),
+    col("applied_at", BIG),
+    col("body"),
+    col("reasons", default="[]"),
     Index("ix_event_subject", "merchant", "subject", "id"),
     Index("ix_event_member", "merchant", "member", "id"),
 )
 
-push = _table(
+push = table(
     "push",
-    _key("connection"),
-    _key("kind"),
-    _key("member"),
-    _col("wanted", _BIG),
-    _col("sent", _BIG, default=0),
-    _col("since", _BIG, default=0),  # when it began to wait
-    _col("due_at", _BIG),
-    _col("attempts", _BIG, default=0),
-    _maybe("error"),
-    _col("dead", _BIG, default=0),
+    key("connection"),
+    key("kind"),
+    key("member"),
+    col("wanted", BIG),
+    col("sent", BIG, default=0),
+    col("since", BIG, default=0),  # when it began to wait
+    col("due_at", BIG),
+    col("attempts", BIG, default=0),
+    maybe("error"),
+    col("dead", BIG, default=0),
     Index(
         "ix_push_due",
         "merchant",
@@ -386,22 +341,22 @@ push = _table(
     ),
 )
 
-outbox = _table(
+outbox = table(
     "outbox",
-    _key("id", _BIG),
-    _col("connection"),
-    _col("kind"),
-    _col("key"),
-    _col("member"),
-    _col("reference"),
-    _maybe("data_sealed", _BLOB),
-    _col("status", default="ready"),  # ready | attempting | unknown | done | dead | dropped
-    _col("attempts", _BIG, default=0),
-    _col("due_at", _BIG),
-    _maybe("attempted_at", _BIG),
-    _maybe("error"),
-    _maybe("result_sealed", _BLOB),
-    _col("created_at", _BIG),
+    key("id", BIG),
+    col("connection"),
+    col("kind"),
+    col("key"),
+    col("member"),
+    col("reference"),
+    maybe("data_sealed", BLOB),
+    col("status", default="ready"),  # ready | attempting | unknown | done | dead | dropped
+    col("attempts", BIG, default=0),
+    col("due_at", BIG),
+    maybe("attempted_at", BIG),
+    maybe("error"),
+    maybe("result_sealed", BLOB),
+    col("created_at", BIG),
     Index("uq_outbox_key", "merchant", "connection", "key", unique=True),
     Index(
         "ix_outbox_due",
@@ -415,63 +370,63 @@ outbox = _table(
     Index("ix_outbox_member", "merchant", "member"),
 )
 
-fetch = _table(
+fetch = table(
     "fetch",
-    _key("connection"),
-    _key("kind"),
-    _key("reference"),
-    _col("wanted_at", _BIG),
-    _col("due_at", _BIG),
-    _col("attempts", _BIG, default=0),
-    _maybe("error"),
+    key("connection"),
+    key("kind"),
+    key("reference"),
+    col("wanted_at", BIG),
+    col("due_at", BIG),
+    col("attempts", BIG, default=0),
+    maybe("error"),
 )
 
-lease = _table("lease", _key("name"), _col("owner"), _col("token", _BIG), _col("until", _BIG))
+lease = table("lease", key("name"), col("owner"), col("token", BIG), col("until", BIG))
 
-program_version = _table(
+program_version = table(
     "program_version",
-    _key("program"),
-    _key("number", _BIG),
-    _col("valid_from", _BIG),
-    _col("source"),
-    _col("author", default=""),
-    _col("note", default=""),
-    _col("created_at", _BIG),
+    key("program"),
+    key("number", BIG),
+    col("valid_from", BIG),
+    col("source"),
+    col("author", default=""),
+    col("note", default=""),
+    col("created_at", BIG),
 )
 
-revision = _table("revision", _col("number", _BIG))
+revision = table("revision", col("number", BIG))
 
-connection_state = _table(
+connection_state = table(
     "connection_state",
-    _key("connection"),
-    _col("state", default="active"),  # active | paused | ended
-    _col("reason", default=""),
-    _col("since", _BIG),
+    key("connection"),
+    col("state", default="active"),  # active | paused | ended
+    col("reason", default=""),
+    col("since", BIG),
 )
 
-store = _table("store", _key("connection"), _key("key"), _col("value_sealed", _BLOB))
+store = table("store", key("connection"), key("key"), col("value_sealed", BLOB))
 
-api_key = _table(
+api_key = table(
     "api_key",
-    _key("id"),
-    _col("name"),
-    _col("secret_hash"),
-    _col("scopes"),
-    _col("created_at", _BIG),
-    _maybe("expires_at", _BIG),
-    _maybe("revoked_at", _BIG),
-    _maybe("last_used_at", _BIG),
+    key("id"),
+    col("name"),
+    col("secret_hash"),
+    col("scopes"),
+    col("created_at", BIG),
+    maybe("expires_at", BIG),
+    maybe("revoked_at", BIG),
+    maybe("last_used_at", BIG),
     Index("uq_api_key_id", "id", unique=True),
 )
 
-idempotency = _table(
+idempotency = table(
     "idempotency",
-    _key("key"),
-    _key("path"),
-    _col("body_hash"),
-    _col("status", _BIG),
-    _maybe("answer_sealed", _BLOB),
-    _maybe("member"),
-    _col("created_at", _BIG),
+    key("key"),
+    key("path"),
+    col("body_hash"),
+    col("status", BIG),
+    maybe("answer_sealed", BLOB),
+    maybe("member"),
+    col("created_at", BIG),
     Index("ix_idempotency_member", "merchant", "member"),
 )

@@ -1,0 +1,55 @@
+"""What one unit of work changed for one member, as those are told who want to know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from stampcard.domain.decisions import Change
+from stampcard.domain.ledger import Entry
+from stampcard.domain.members import Member
+from stampcard.domain.rewards import Redemption
+from stampcard.domain.value import replace
+from stampcard.domain.wallets import Wallet, balance_of
+
+
+def kinds_of(
+    entries: Iterable[Entry],
+    redemptions: Iterable[Redemption],
+    before: Mapping[str, Member],
+    after: Mapping[str, Member],
+) -> dict[str, set[str]]:
+    """Member → the kinds of what changed: of entries, ``join``, ``redemption_<status>``."""
+    kinds: dict[str, set[str]] = {}
+    for entry in entries:
+        kinds.setdefault(entry.member, set()).add(entry.kind)
+    for redemption in redemptions:
+        kinds.setdefault(redemption.member, set()).add(f"redemption_{redemption.status}")
+    for member, known in before.items():
+        if after[member].programs != known.programs:
+            kinds.setdefault(member, set()).add("join")
+    return kinds
+
+
+def change_of(
+    person: Member,
+    kinds: Collection[str],
+    wallets: Mapping[str, Wallet],
+    loaded: Mapping[tuple[str, str], Wallet],
+    scales: Mapping[str, int],
+    redemptions: Iterable[Redemption],
+    now: datetime,
+) -> Change:
+    """The change of one member; `loaded`: the wallets as they were."""
+    before = {name: loaded.get((person.id, name)) for name in wallets}
+    was = {name: wallet.sums.get("active", 0) if wallet is not None else 0 for name, wallet in before.items()}
+    balances = {name: balance_of(wallet.sums, scales[name]) for name, wallet in wallets.items()}
+    return Change(
+        member=person.id,
+        version=person.version,
+        occurred_at=now,
+        kinds=tuple(sorted(kinds)),
+        balances=balances,
+        delta={name: balance.active - was[name] for name, balance in balances.items()},
+        redemptions=tuple(replace(one, voucher=None) for one in redemptions if one.member == person.id),
+    )

@@ -1,0 +1,56 @@
+"""What events concern: which orders, whose counters, whose attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from stampcard.applying.recording import occurred_at
+from stampcard.applying.resolving import Resolved
+from stampcard.applying.unit import Sourced, Unit
+from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, RefundSeen
+from stampcard.engine.counting import CounterKey, keys_for
+from stampcard.program.agreeing import ORDER
+from stampcard.program.events import PURCHASE, REFUND, SIGN_UP
+
+
+def order_key(sourced: Sourced) -> tuple[str, str] | None:
+    """The order that an event is about."""
+    match sourced.event:
+        case OrderSeen(reference=reference) | RefundSeen(order=reference):
+            return sourced.source, reference
+    return None
+
+
+def freed_order(sourced: Sourced) -> tuple[str, str] | None:
+    """The order whose waiting points an event frees."""
+    order = sourced.event.data.get(ORDER) if isinstance(sourced.event, CustomEvent) else None
+    return (sourced.source, order) if isinstance(order, str) else None
+
+
+def counter_keys(unit: Unit, sourced: Sourced, identities: Resolved) -> Iterator[CounterKey]:
+    """The counters that deciding an event may read, whatever it comes to."""
+    programs, key = unit.setting.programs, order_key(sourced)
+    if not programs.counts:
+        return
+    order = unit.orders.get(key) if key is not None else None
+    row, at = identities.of(sourced), occurred_at(sourced.event)
+    if order is not None and order.state.snapshot is not None and not isinstance(sourced.event, OrderSeen):
+        at = order.state.snapshot.occurred_at
+    members: set[str] = {row.member} if row is not None else set()
+    members |= {order.member} if order is not None and order.member is not None else set()
+    kinds: tuple[str, ...] = (SIGN_UP, PURCHASE, REFUND) if key is not None else (SIGN_UP,)
+    if isinstance(sourced.event, CustomEvent):
+        kinds = (SIGN_UP, sourced.event.name)
+    for versions in programs.versions.values():
+        for live in versions:
+            if live.counts:
+                yield from (one for member in members for on in kinds for one in keys_for(live, on, at, member))
+
+
+def needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
+    programs = unit.setting.programs
+    return (
+        any(isinstance(sourced.event, CustomerSeen) for sourced in events)
+        or "member.attributes" in programs.reads
+        or any(live.program.asks_for_zones for versions in programs.versions.values() for live in versions)
+    )
