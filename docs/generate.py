@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
 SECTIONS = (
     "Program", "Ending", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
-    "Campaign",
+    "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking",
 )  # fmt: skip
 
 #: What conditions may read, in the words of somebody who writes one.

@@ -15,7 +15,7 @@ from stampcard_shopify.webhooks import ShopifyWebhooks
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 #: As browsers write it, for that is what it is compared with: in lower case, without a path.
-Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
+Origin = Annotated[str, Field(pattern=r"^(null|https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?)$")]
 
 
 def _as_list(value: Any) -> Any:

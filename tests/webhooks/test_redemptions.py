@@ -438,3 +438,52 @@ async def test_an_automatic_reward_is_taken_when_points_come_and_its_day_is_coun
     )
     assert await served.figures(member) == (63, 0, 80)
     await verified(served)
+
+
+async def test_unused_codes_of_a_stopped_reward_are_switched_off_at_the_shop_and_on_again(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich(200)
+    used, unused = [(await redeem(served, member, "five-off")).body["id"] for _ in range(2)]
+    await served.turn()
+    codes = {id_: (await served.call("GET", f"/redemptions/{id_}")).body["code"] for id_ in (used, unused)}
+    await served.call("POST", f"/redemptions/{used}/use", {"where": "till"})
+    path = "/programs/main/rewards/five-off"
+    early = await served.call("POST", f"{path}/withdraw")
+    await served.call("POST", "/switches/reward/five-off/stop", {"note": "a misprint"})
+
+    assert (early.status, early.body["code"]) == (409, "not_stopped")
+    assert (await redeem(served, member, "five-off")).body["code"] == "stopped"
+    assert (await served.call("POST", f"{path}/withdraw")).body == {"count": 1}
+    await served.turn()
+    shown = (await served.call("GET", f"/redemptions/{unused}")).body
+    assert (shown["withdrawn"], served.shop.vouchers.withdrawn) == (True, {codes[unused]})
+    refused = await served.call("POST", f"/redemptions/{unused}/use", {"where": "till"})
+    assert refused.body["code"] == "already_withdrawn"
+    await served.call("POST", f"{path}/restore")
+    await served.turn()
+    assert served.shop.vouchers.withdrawn == set()
+    assert (await served.call("POST", f"{path}x/withdraw")).status == 404
+
+
+async def test_a_reward_is_changed_by_itself_and_the_programs_text_keeps_its_comments(served: Any) -> None:
+    text = served.rewards.replace("rewards:\n", "rewards:  # what people love\n")
+    await served.prepare(text)
+    shown = (await served.call("GET", "/programs/main/rewards/mug")).body
+
+    changed = await served.call(
+        "PUT",
+        "/programs/main/rewards/mug",
+        {"base_version": shown["version"], "reward": {**shown["reward"], "price": 35}},
+    )
+
+    assert changed.status == 200, changed.body
+    again = (await served.call("GET", "/programs/main/rewards/mug")).body
+    assert again["reward"]["price"] == 35
+    whole = (await served.call("GET", "/programs/main")).body
+    assert "# what people love" in str(whole)
+    late = await served.call(
+        "PUT", "/programs/main/rewards/mug", {"base_version": shown["version"], "reward": shown["reward"]}
+    )
+    assert late.status == 409
+    removed = await served.call("DELETE", f"/programs/main/rewards/treat?base_version={again['version']}")
+    assert (removed.status, removed.body["code"]) == (422, "program_wrong")

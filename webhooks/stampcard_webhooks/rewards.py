@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import Connection
 
-from stampcard.applying.redeeming import standings
+from stampcard.applying.redeeming import standings, withdraw_codes
+from stampcard.applying.requests import Answer
+from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.unit import Unit
 from stampcard.engine.counting import CounterKey
 from stampcard.engine.rewarding import Asking, Standing
 from stampcard.engine.versions import Catalogued, LiveProgram
-from stampcard.errors import NotFound, RequestRefused
+from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.program.rewards import POOL
 from stampcard.storage import pooling
 from stampcard.storage.loading import load_counters
@@ -25,6 +29,8 @@ from stampcard_webhooks.showing import Counted
 
 #: Codes that one request uploads.
 MOST_CODES = 1_000
+#: Redemptions that one step looks at.
+CHUNK = 500
 Code = Annotated[str, StringConstraints(min_length=4, max_length=100, pattern=r"^[\x21-\x7e]+$")]
 
 
@@ -185,6 +191,39 @@ async def add_codes(call: Call[Query, NewCodes]) -> Any:
     return await call.write(work)
 
 
+def _step(
+    call: Call[Any, Any], setting: Setting, program: str, reward: str, back: bool, connection: Connection, after: str
+) -> tuple[int, str]:
+    now = call.application.clock.now()
+    count, place, _ = withdraw_codes(connection, setting, now, program, reward, after, CHUNK, back=back)
+    return count, place
+
+
+def _switching(*, back: bool) -> Callable[[Call[Query, Nothing]], Awaitable[Answer]]:
+    async def switch_codes(call: Call[Query, Nothing]) -> Answer:
+        program, reward = call.path["id"], call.path["reward"]
+        offered = {
+            (live.name, of.name): of for live in call.setting.programs.current(call.now) for of in live.rewards.values()
+        }
+        of = offered.get((program, reward))
+        if of is None:
+            raise NotFound("reward", f"{program}/{reward}")
+        if not back and of.reward.enabled and f"reward:{program}/{reward}" not in call.setting.programs.stopped:
+            raise Conflict("not_stopped", f"{reward} is still given out: stop it first")
+
+        while True:
+            setting = await call.application.setting_for(call.merchant)
+            step = partial(_step, call, setting, program, reward, back)
+            try:
+                return await call.write_in_steps(step, "")
+            except Stale:
+                await call.application.refresh()
+
+    # The name is the operation's in the REST description, where each is told by it.
+    switch_codes.__name__ = f"{'restore' if back else 'withdraw'}_codes"
+    return switch_codes
+
+
 ROUTES = (
     Route(
         method="GET",
@@ -211,5 +250,16 @@ ROUTES = (
         handler=add_codes,
         takes=NewCodes,
         gives=Counted,
+    ),
+    *(
+        Route(
+            method="POST",
+            path=f"/programs/{{id}}/rewards/{{reward}}/{what}",
+            scope="switches:write",
+            summary=f"Switch the unused codes of a reward {how}, at the shop too",
+            handler=_switching(back=what == "restore"),
+            gives=Counted,
+        )
+        for what, how in (("withdraw", "off"), ("restore", "on again"))
     ),
 )
