@@ -102,6 +102,7 @@ _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOT
 _WORDS = {
     "boolean": "`true` or `false`",
     "string": "text",
+    "integer": "a whole number",
     "array": "a list",
     "number": "a number",
     "object": "a section",
