@@ -88,3 +88,15 @@ async def test_a_member_who_is_not_there_is_not_explained(served: Any) -> None:
     await served.call("DELETE", f"/members/{made}")
     for what in ("explanation", "timeline"):
         assert (await served.call("GET", f"/members/{made}/{what}")).status == 404
+
+
+async def test_what_can_be_had_and_what_is_missing_for_the_next_reward_is_said(served: Any) -> None:
+    await served.prepare()
+    await served.rich(25)
+
+    told = await explained(served)
+
+    assert "Can have 'own' now: 10 % off." in told["words"]
+    assert "5 points of 'points' are missing for 'mug': merchandise." in told["words"]
+    assert {one["reward"]: one["missing"] for one in told["rewards"]}["five-off"] == 25
+    assert not any("'five-off'" in line for line in told["words"])

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from stampcard.applying.redeeming import standings
 from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import balance_of
+from stampcard.engine.rewarding import Asking, Standing
 from stampcard.engine.versions import Programs
 from stampcard.engine.wording import amount_words, day_words, holder_words, last_day, lot_words, points_words
 from stampcard.storage.portraying import LimitTold, Resting, WalletTold, portray
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.members import LotView, lot_view
+from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import BalanceView, balance_view, check_member
 
@@ -79,6 +83,7 @@ class MemberExplanationView(BaseModel):
     wallets: list[WalletExplanationView]
     limits: list[LimitView]
     resting: list[RestingView]
+    rewards: list[StandingView] = Field(description="What can be had for points, what not and why.")
 
 
 async def explain_member(call: Call[Query, Nothing]) -> MemberExplanationView:
@@ -95,7 +100,31 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
     resting = [_resting(told, setting.programs) for told in known.resting]
     words = [line for told in known.wallets for line in _wallet_words(told)]
     words += [one.words for one in limits] + [one.words for one in resting]
-    return MemberExplanationView(member=member, words=words, wallets=wallets, limits=limits, resting=resting)
+    offered = standings(Unit(connection, setting, now), member, Asking())
+    words += _reward_words(offered)
+    return MemberExplanationView(
+        member=member,
+        words=words,
+        wallets=wallets,
+        limits=limits,
+        resting=resting,
+        rewards=standing_views(offered, now),
+    )
+
+
+def _reward_words(offered: Sequence[Standing]) -> Iterator[str]:
+    """What can be had now, and what is missing for the next in each wallet."""
+    nearest: dict[str, Standing] = {}
+    for one in offered:
+        wallet = one.of.reward.wallet
+        if not one.refusals:
+            yield f"Can have {one.of.name!r} now: {one.gift}."
+        elif [refusal.code for refusal in one.refusals] == ["insufficient_points"]:
+            known = nearest.setdefault(wallet, one)
+            nearest[wallet] = min(known, one, key=lambda other: other.missing)
+    for wallet, one in nearest.items():
+        missing = points_words(one.missing, one.live.program.wallets[wallet].scale)
+        yield f"{missing} points of {wallet!r} are missing for {one.of.name!r}: {one.gift}."
 
 
 def _wallet(told: WalletTold) -> WalletExplanationView:

@@ -177,7 +177,9 @@ class Reward(Part):
     )
     prefix: str = Field(default="", pattern="^[A-Z0-9]{0,12}$", description="what its codes begin with: THANKS")
     hold: SpanField = Field(
-        default=timedelta(days=7), description="how long points are held while it is being issued, before they go back"
+        default=timedelta(days=7),
+        json_schema_extra={"default": "7 days"},
+        description="how long points are held while it is being issued, before they go back",
     )
 
     @property
