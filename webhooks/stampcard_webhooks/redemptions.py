@@ -160,8 +160,10 @@ async def redeem(call: Call[WaitQuery, NewRedemption]) -> Answer:
     """Take a reward for points; held until it is issued, which an answer may wait for."""
     wanted, member = call.body, call.path["id"]
 
+    facts = await call.application.gatherer.facts_for(call.setting, member)
+
     def work(unit: Unit) -> Answer:
-        one = redeeming.redeem(unit, member, wanted.reward, wanted.program, Asking(at=wanted.at))
+        one = redeeming.redeem(unit, member, wanted.reward, wanted.program, Asking(at=wanted.at, facts=facts))
         return given(_view(call, one), member, 201)
 
     answer = await call.write(work)

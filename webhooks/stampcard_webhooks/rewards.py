@@ -137,10 +137,11 @@ def _item(connection: Connection, call: Call[Any, Any], live: LiveProgram, of: C
 async def list_standings(call: Call[StandingQuery, Nothing]) -> StandingPage:
     """What a member can have, what not and why, what is missing."""
     member, at = call.path["id"], call.query.at
+    facts = await call.application.gatherer.facts_for(call.setting, member)
 
     def work(connection: Connection) -> list[StandingView]:
         unit = Unit(connection, call.setting, call.now)
-        return standing_views(standings(unit, member, Asking(at=at)), call.now)
+        return standing_views(standings(unit, member, Asking(at=at, facts=facts)), call.now)
 
     return StandingPage(items=await call.read(work))
 

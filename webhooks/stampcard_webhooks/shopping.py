@@ -178,9 +178,15 @@ async def show_history(call: Call[PageQuery, Nothing], member: str) -> HistoryPa
     return HistoryPage(items=items, next=following)
 
 
+async def _asking(call: Call[Any, Any], member: str) -> Asking:
+    """What rewards are looked at with: the connection that the shopper comes through, and what plugins know."""
+    facts = await call.application.gatherer.facts_for(call.setting, member)
+    return Asking(at=call.path["connection"], facts=facts)
+
+
 async def show_rewards(call: Call[Query, Nothing], member: str) -> OfferedPage:
     """The catalogue as it is for the shopper."""
-    asking = Asking(at=call.path["connection"])
+    asking = await _asking(call, member)
 
     def work(connection: Connection) -> list[StandingView]:
         unit = Unit(connection, call.setting, call.now)
@@ -191,7 +197,7 @@ async def show_rewards(call: Call[Query, Nothing], member: str) -> OfferedPage:
 
 async def take_reward(call: Call[Query, Wish], member: str) -> Answer:
     """Redeem; the answer waits a few seconds for the code."""
-    wish, asking = call.body, Asking(at=call.path["connection"])
+    wish, asking = call.body, await _asking(call, member)
 
     def work(unit: Unit) -> Answer:
         one = redeeming.redeem(unit, member, wish.reward, wish.program, asking)

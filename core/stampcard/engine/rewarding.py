@@ -228,7 +228,8 @@ def _conditional(of: Catalogued, verdict: Verdict, asking: Asking) -> Iterator[R
         if asking.cart is None and "order." in (of.reward.when or ""):
             yield Refusal(code="cart_needed", detail="it depends on the cart: ask for it with the cart")
         else:
-            yield Refusal(code="condition_failed", detail=verdict.message)
+            lacking = (why for name, why in asking.facts.lacking.items() if repr(name) in verdict.message)
+            yield Refusal(code="condition_failed", detail=next(lacking, verdict.message))
 
 
 def _options(

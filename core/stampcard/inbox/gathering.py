@@ -15,12 +15,14 @@ from stampcard.applying.resolving import customer_of
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Sourced
 from stampcard.clock import Clock
+from stampcard.domain.events import CustomEvent, Event
 from stampcard.domain.members import Member
 from stampcard.domain.value import Value, replace
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import place_of
 from stampcard.host.connecting import Connection
 from stampcard.plugin.capabilities import FactSource
+from stampcard.program.events import REWARD
 from stampcard.storage import loading
 from stampcard.storage.database import Database
 
@@ -32,6 +34,8 @@ DEADLINE = 2.0
 PATIENCE = timedelta(seconds=15)
 #: The most that is remembered of one source.
 REMEMBERED = 10_000
+#: Hooks that are told facts when a reward is wanted.
+_ASKING = ("redemption_veto", "reward_price")
 _NOTHING_TO_ASK = "there was nothing to ask by"
 
 
@@ -73,17 +77,33 @@ class Gatherer:
         if not self._sources or "facts" not in setting.programs.reads:
             return [NO_FACTS] * len(events)
         members = await self._database.read(lambda connection: _members(connection, setting, events))
-        asked = [dict(self._keys(one, members.get(customer_of(one) or ("", "")), setting)) for one in events]
+        asked = [dict(self._keys(one.event, members.get(customer_of(one) or ("", "")), setting)) for one in events]
         await self._ask({(name, key) for keys in asked for name, key in keys.items() if key is not None})
         return [self._facts(keys) for keys in asked]
 
-    def _keys(self, sourced: Sourced, member: Member | None, setting: Setting) -> Iterator[tuple[str, str | None]]:
+    async def facts_for(self, setting: Setting, member: str) -> Facts:
+        """What is known for a member who looks at rewards, where a reward's condition or a plugin's word may ask for it."""
+        hooks = setting.hooks
+        wanted = "facts" in setting.programs.reward_reads or any(map(hooks.implements, _ASKING))
+        if not (self._sources and wanted):
+            return NO_FACTS
+        found = await self._database.read(
+            lambda connection: loading.load_members(
+                connection, setting.merchant, [member], setting.sealer, attributes=True, lock=False
+            )
+        )
+        event = CustomEvent(name=REWARD, customer="", key=member, occurred_at=self._clock.now())
+        keys = dict(self._keys(event, found.get(member), setting))
+        await self._ask({(name, key) for name, key in keys.items() if key is not None})
+        return self._facts(keys)
+
+    def _keys(self, event: Event, member: Member | None, setting: Setting) -> Iterator[tuple[str, str | None]]:
         """Source → what to ask it for this event."""
         for connection, source in self._sources:
             if connection not in setting.active:
                 continue
             try:
-                yield source.name, source.key(sourced.event, member)
+                yield source.name, source.key(event, member)
             except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own
                 log.error("fact_key_failed", connection=connection, fact=source.name, error=place_of(error))
                 yield source.name, None

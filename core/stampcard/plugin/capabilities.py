@@ -118,7 +118,8 @@ class FactSource(ABC):
     def key(self, event: Event, member: Member | None) -> str | None:
         """What the answer depends on, such as a place; None where there is nothing to ask by. Pure and quick.
 
-        `member` is None for somebody who is new. Events with the same key share one answer.
+        `member` is None for somebody who is new. Events with the same key share one answer. Where a member looks at
+        rewards, the event is a custom one named ``reward``.
         """
 
     @abstractmethod

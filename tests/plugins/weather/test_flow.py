@@ -13,13 +13,15 @@ from aiohttp.test_utils import TestServer
 from sqlalchemy import Connection
 
 from stampcard.app import Application
-from stampcard.applying import requests
+from stampcard.applying import redeeming, requests
 from stampcard.applying.deliveries import Prepared, decide_all
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import OrderSeen
+from stampcard.engine.rewarding import Asking
 from stampcard.sealing import new_key_text
 from stampcard.settings import HttpSettings, SecuritySettings, Settings
+from stampcard.storage import loading
 from stampcard.storage.explaining import explain
 from stampcard.testing.building import order
 
@@ -31,6 +33,8 @@ wallets: {points: {}}
 rules:
   - {id: purchase, on: purchase, award: 1 per 1 EUR}
   - {id: rain, on: purchase, award: x2, when: facts.weather.raining}
+rewards:
+  umbrella: {gives: merchandise, price: 0, when: facts.weather.raining}
 """
 
 
@@ -159,3 +163,29 @@ async def test_who_is_new_has_no_place_yet(service: tuple[Service, str], applica
     undecided = next(reason for reason in reasons if reason.rule == "rain")
     assert undecided.detail == "the fact 'weather' is not known: there was nothing to ask by"
     assert service[0].asked == []
+
+
+async def standing_of_umbrella(application: Application, name: str) -> list[str]:
+    """What stands against the reward for a customer, with what plugins know just now."""
+    setting = replaced(application.setting, active=frozenset({"weather"}))
+    known = await application.database.read(lambda c: loading.load_identities(c, "main", [("shop", name)]))
+    id_ = known["shop", name].member
+    facts = await application.gatherer.facts_for(setting, id_)
+
+    def work(connection: Connection) -> list[str]:
+        unit = Unit(connection, setting, application.clock.now())
+        (found,) = redeeming.standings(unit, id_, Asking(facts=facts))
+        return [refusal.code for refusal in found.refusals]
+
+    return await application.database.read(work)
+
+
+async def test_a_reward_is_there_while_it_rains_at_the_members_place(
+    application: Application, service: tuple[Service, str]
+) -> None:
+    for name, country in (("ann", "GB"), ("ben", "ES"), ("cleo", None)):
+        await member(application, name, country)
+    assert await standing_of_umbrella(application, "ann") == []
+    assert await standing_of_umbrella(application, "ben") == ["condition"]
+    assert await standing_of_umbrella(application, "cleo") == ["condition_failed"]
+    assert sorted(service[0].asked) == ["ES", "GB"]
