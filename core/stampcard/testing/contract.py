@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from stampcard.testing.rules.decoding import DecodingRules
 from stampcard.testing.rules.delivering import DeliveringRules
+from stampcard.testing.rules.fulfilling import FulfillingRules
 from stampcard.testing.rules.keeping import KeepingRules
 from stampcard.testing.rules.knowing import KnowingRules
 from stampcard.testing.rules.naming import NamingRules
@@ -23,6 +24,13 @@ from stampcard.testing.rules.verifying import VerifyingRules
 
 
 class PluginContract(
-    NamingRules, KeepingRules, VerifyingRules, DecodingRules, DeliveringRules, KnowingRules, ShoppingRules
+    NamingRules,
+    KeepingRules,
+    VerifyingRules,
+    DecodingRules,
+    DeliveringRules,
+    KnowingRules,
+    ShoppingRules,
+    FulfillingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

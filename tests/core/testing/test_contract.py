@@ -108,6 +108,41 @@ def shopping(old: str, new: str) -> dict[str, str]:
     return SHOPPERS | {CONNECT: SHOPPERS[CONNECT].replace(old, new)}
 
 
+#: A fulfilment whose till prints vouchers, good but for what is changed.
+FULFILMENT = {
+    "sinks=(display,), ": "sinks=(display,), fulfil=Printer(context), ",
+    CONNECT: """class Printer(plugin.Fulfilment):
+    kinds = {"amount_off": plugin.Support(level="yes")}
+    features = {"minimum": plugin.Support(level="no", note="the till cannot count")}
+    batch_size = 3
+
+    def __init__(self, context): self.http, self.url = context.http, context.settings.api_url
+    async def ask(self, voucher):
+        if voucher.kind not in self.kinds: return plugin.Rejected(reason="the till prints no such thing")
+        try:
+            answer = await self.http.get(f"{self.url}/customers/1/length", headers={"authorization": "Bearer a-token-of-the-till"})
+        except httpx.HTTPError as error:
+            return plugin.Unknown(reason=type(error).__name__)
+        return plugin.Delivered() if answer.text == "shown" else plugin.RetryLater(reason="the till did not print")
+    async def issue(self, vouchers): return [await self.ask(voucher) for voucher in vouchers]
+    async def withdraw(self, vouchers): return [await self.ask(voucher) for voucher in vouchers]
+    async def restore(self, vouchers): return [await self.ask(voucher) for voucher in vouchers]
+    async def lookup(self, voucher, action):
+        outcome = await self.ask(voucher)
+        return plugin.Done() if isinstance(outcome, plugin.Delivered) else plugin.Unknown(reason="who knows")
+
+
+"""
+    + CONNECT,
+}
+
+
+def fulfilling(old: str, new: str) -> dict[str, str]:
+    """The sample with a fulfilment that is changed."""
+    assert old in FULFILMENT[CONNECT]
+    return FULFILMENT | {CONNECT: FULFILMENT[CONNECT].replace(old, new)}
+
+
 BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_manifest_and_entry_point_and_folder_have_one_name": [
         {'name="sample"': 'name="simple"'},
@@ -243,6 +278,24 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         shopping('card.encode(errors="replace")', "card.encode()"),
         shopping("signed = ", "base64.urlsafe_b64decode(card)\n        signed = "),
     ],
+    "test_every_kind_and_feature_says_how_well_it_goes": [
+        fulfilling(', note="the till cannot count"', ""), fulfilling('level="yes"', 'level="caveat"'),
+    ],
+    "test_each_voucher_has_its_own_outcome": [
+        fulfilling("for voucher in vouchers]", "for voucher in vouchers[:1]]"),
+        fulfilling("async def withdraw(self, vouchers): return", "async def withdraw(self, vouchers): raise OSError; return"),
+        fulfilling("plugin.Delivered() if", "True if"),
+    ],
+    "test_a_reward_of_another_kind_is_rejected": [fulfilling("if voucher.kind not in self.kinds: return", "if False: return")],
+    "test_a_vendor_in_trouble_makes_nothing_real": [
+        fulfilling('if answer.text == "shown" else', "if True else"),
+        fulfilling("return plugin.Unknown(reason=type(error).__name__)", "return plugin.RetryLater(reason='lost')"),
+        fulfilling("except httpx.HTTPError", "except ValueError"),
+    ],
+    "test_a_lookup_that_learns_nothing_says_so": [
+        fulfilling('else plugin.Unknown(reason="who knows")', "else plugin.Absent()"),
+        fulfilling("outcome = await self.ask(voucher)", "raise OSError"),
+    ],
     "test_no_secret_is_told": [
         {REASON: "reason = answer.text[:200]"},
         {'url = f"{self._url}/customers': 'print(self._headers)\n        url = f"{self._url}/customers'},
@@ -312,6 +365,15 @@ def test_a_sound_source_of_shoppers_breaks_no_rule(
     contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
 ) -> None:
     getattr(contract_of(SHOPPERS), rule)()
+
+
+@pytest.mark.parametrize(
+    "rule", [name for name in BROKEN if "voucher" in name or "reward" in name or "vendor_in" in name]
+)
+def test_a_sound_fulfilment_breaks_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
+) -> None:
+    getattr(contract_of(FULFILMENT), rule)()
 
 
 @pytest.mark.parametrize("rule", BROKEN)
