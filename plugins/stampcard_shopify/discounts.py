@@ -46,8 +46,7 @@ class DiscountCodes(Way[CodeNode]):
     shape = CodeNode
 
     def issuing(self, voucher: Voucher) -> Step | Outcome:
-        field, argument, inputs = _MAKES[voucher.kind]
-        return unfit(voucher) or Step(field, {argument: inputs(voucher)})
+        return unfit(voucher) or making(voucher)
 
     def result(self, voucher: Voucher, made: Made) -> dict[str, Any]:
         node = made.code_discount_node
@@ -75,6 +74,12 @@ class DiscountCodes(Way[CodeNode]):
         return Done() if done else Absent()
 
 
+def making(voucher: Voucher) -> Step:
+    """The step that makes its discount: for its member, or for everybody if it names none."""
+    field, argument, inputs = _MAKES[voucher.kind]
+    return Step(field, {argument: inputs(voucher)})
+
+
 def _ends_with(voucher: Voucher, found: CodeNode) -> bool:
     told, wanted = found.code_discount.ends_at, voucher.ends_at
     if told is None or wanted is None:
@@ -90,7 +95,7 @@ def _dates(voucher: Voucher) -> dict[str, Any]:
 
 
 def _any(voucher: Voucher) -> dict[str, Any]:
-    """What all codes have; only the member may use it."""
+    """What all codes have; only the member may use it, if there is one."""
     least = {"subtotal": {"greaterThanOrEqualToSubtotal": plain(voucher.minimum)}}
     return {
         "code": voucher.code,
@@ -98,10 +103,14 @@ def _any(voucher: Voucher) -> dict[str, Any]:
         **_dates(voucher),
         "usageLimit": voucher.uses,
         "appliesOncePerCustomer": False,
-        "context": {"customers": {"add": [gid("Customer", voucher.reference)]}},
+        "context": _buyers(voucher),
         "combinesWith": dict.fromkeys(_CLASSES, _COMBINING[voucher.stack]),
         **({"minimumRequirement": least} if voucher.minimum else {}),
     }
+
+
+def _buyers(voucher: Voucher) -> dict[str, Any]:
+    return {"customers": {"add": [gid("Customer", voucher.reference)]}} if voucher.reference else {"all": "ALL"}
 
 
 def _basic(voucher: Voucher) -> dict[str, Any]:
@@ -145,6 +154,8 @@ _MAKES: Mapping[RewardKind, _Make] = {
     **dict.fromkeys(_VALUES, (CREATE_BASIC, "basicCodeDiscount", _basic)),
     "free_shipping": (CREATE_SHIPPING, "freeShippingCodeDiscount", _shipping),
 }
+#: What is made as a code.
+KINDS = frozenset(_MAKES)
 _DATED: Mapping[RewardKind, tuple[Field, str]] = {
     **dict.fromkeys(_VALUES, (UPDATE_BASIC, "basicCodeDiscount")),
     "free_shipping": (UPDATE_SHIPPING, "freeShippingCodeDiscount"),

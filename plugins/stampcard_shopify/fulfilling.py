@@ -18,6 +18,7 @@ from stampcard.plugin import (
     Voucher,
 )
 from stampcard_shopify.asking import Made, Step, refusal, written
+from stampcard_shopify.bulk import MOST, BulkCodes
 from stampcard_shopify.client import Client
 from stampcard_shopify.discounts import DiscountCodes
 from stampcard_shopify.gift_cards import GiftCards
@@ -45,6 +46,7 @@ class ShopifyFulfilment(Fulfilment):
     kinds = KINDS
     features = FEATURES
     batch_size = 25
+    fill_size = MOST
     # A mutation costs 10 points, so a full batch 250; the smallest plan restores 100 a second and holds at least 1000.
     rate = Rate(per_second=4, burst=8)
     idempotent = False
@@ -53,6 +55,7 @@ class ShopifyFulfilment(Fulfilment):
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+        self._bulk = BulkCodes(client, clock)
 
     def pace(self) -> float:
         return self._client.pace()
@@ -65,6 +68,12 @@ class ShopifyFulfilment(Fulfilment):
 
     async def restore(self, vouchers: Group) -> Sequence[Outcome]:
         return await _by_way(vouchers, lambda way, group: self._change(way, group, way.restoring))
+
+    async def fill(self, voucher: Voucher, codes: Sequence[str]) -> Outcome:
+        try:
+            return await self._bulk.fill(voucher, codes)
+        except CallFailed as failure:
+            return failure.outcome
 
     async def lookup(self, voucher: Voucher, action: Action) -> Lookup:
         way = WAYS.get(voucher.kind)

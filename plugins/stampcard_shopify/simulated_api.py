@@ -17,6 +17,7 @@ from stampcard.plugin import Clock
 from stampcard.testing.simulator import Tally
 from stampcard_shopify.simulated_asking import Asked, fields_of
 from stampcard_shopify.simulated_book import Book
+from stampcard_shopify.simulated_bulk import BulkCreations
 from stampcard_shopify.simulated_cards import Cards
 from stampcard_shopify.simulated_credits import Credits
 from stampcard_shopify.simulated_discounts import Discounts
@@ -102,6 +103,10 @@ class Counters:
     cards: Cards
     credits: Credits
     losses: Losses = field(default_factory=Losses)
+    bulk: BulkCreations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bulk = BulkCreations(self.discounts)
 
 
 class AdminApi:
@@ -138,6 +143,8 @@ class AdminApi:
             "discountCodeActivate": (10.0, counters.discounts.activate),
             "discountCodeDeactivate": (10.0, counters.discounts.deactivate),
             "codeDiscountNodeByCode": (2.0, counters.discounts.by_code),
+            "discountRedeemCodeBulkAdd": (10.0, counters.bulk.add),
+            "discountRedeemCodeBulkCreation": (4.0, counters.bulk.creation),
             "giftCardCreate": (10.0, counters.cards.create),
             "giftCardDeactivate": (10.0, counters.cards.deactivate),
             "giftCards": (4.0, counters.cards.search),

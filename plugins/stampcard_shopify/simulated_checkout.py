@@ -16,27 +16,28 @@ class CodeRefused(Exception):
     """What the shopper reads instead of a discount."""
 
 
-def use(discount: Discount | None, order: Order, book: Book, now: datetime) -> None:
-    """Take the discount off the order; raises CodeRefused where the shop would not."""
+def use(discount: Discount | None, given: str, order: Order, book: Book, now: datetime) -> None:
+    """Take off the order what the code that was given is for; raises CodeRefused where the shop would not."""
     if discount is None:
         raise CodeRefused("there is no such code")
-    lines = _entitled(discount, order, book)
-    _check(discount, order, now)
+    code, lines = discount.spelt(given), _entitled(discount, order, book)
+    _check(discount, code, order, now)
     if discount.kind == SHIPPING:
-        _free_shipping(discount, order)
+        _free_shipping(code, order)
     elif lines:
-        _take_off(discount, order, lines)
+        _take_off(discount, code, order, lines)
     else:
         raise CodeRefused("the code is not for anything in the cart")
-    discount.used += 1
+    discount.uses[code] += 1
 
 
-def _check(discount: Discount, order: Order, now: datetime) -> None:
+def _check(discount: Discount, code: str, order: Order, now: datetime) -> None:
+    """The limit of uses counts for each code of the discount."""
     owner = order.customer.id if order.customer else 0
     limit = discount.terms.get("usageLimit")
     refusals = (
         (discount.status(now) != "ACTIVE", "the code is not active"),
-        (limit is not None and discount.used >= limit, "the code has been used up"),
+        (limit is not None and discount.uses[code] >= limit, "the code has been used up"),
         (bool(discount.customers) and owner not in discount.customers, "the code is somebody else's"),
         (order.subtotal < discount.minimum, "the cart is too small for the code"),
     )
@@ -57,23 +58,23 @@ def _entitled(discount: Discount, order: Order, book: Book) -> list[Line]:
     return [line for line in goods if line.product.id in named]
 
 
-def _free_shipping(discount: Discount, order: Order) -> None:
+def _free_shipping(code: str, order: Order) -> None:
     order.free_shipping, order.shipping = order.shipping, ZERO
-    order.applied = Applied(discount.code, "shipping", "100.0")
+    order.applied = Applied(code, "shipping", "100.0")
 
 
-def _take_off(discount: Discount, order: Order, lines: Sequence[Line]) -> None:
+def _take_off(discount: Discount, code: str, order: Order, lines: Sequence[Line]) -> None:
     gets = discount.terms["customerGets"]
     selection = "all" if gets["items"].get("all") else "entitled"
     worth = sum((line.net for line in lines), ZERO)
     share = gets["value"].get("percentage")
     if share is not None:
         percent = Decimal(str(share)) * 100
-        order.applied = Applied(discount.code, "percentage", f"{percent:.1f}", selection)
+        order.applied = Applied(code, "percentage", f"{percent:.1f}", selection)
         _spread(lines, cents(worth * percent / 100), worth)
     else:
         amount = cents(Decimal(gets["value"]["discountAmount"]["amount"]))
-        order.applied = Applied(discount.code, "fixed_amount", str(amount), selection)
+        order.applied = Applied(code, "fixed_amount", str(amount), selection)
         _spread(lines, min(amount, worth), worth)
 
 

@@ -25,16 +25,23 @@ _FIRST = 1_100_000_000_001
 
 @dataclass(slots=True)
 class Discount:
-    """A code with its terms as they were given; `kind` is the argument that it came in."""
+    """Codes with their terms as they were given; `kind` is the argument that these came in.
+
+    `uses`: each of its codes as it is spelt, with how often it was used.
+    """
 
     id: int
     kind: str
     terms: dict[str, Any]
-    used: int = 0
+    uses: dict[str, int]
 
     @property
-    def code(self) -> str:
-        return str(self.terms["code"])
+    def used(self) -> int:
+        return sum(self.uses.values())
+
+    def spelt(self, code: str) -> str:
+        """One of its codes as it was made."""
+        return next(one for one in self.uses if one.upper() == code.upper())
 
     @property
     def starts_at(self) -> datetime:
@@ -76,8 +83,8 @@ class Discounts:
         errors = self._faults(kind, terms)
         if errors:
             return payload("codeDiscountNode", None, errors)
-        made = Discount(next(self._numbers), kind, terms)
-        self.codes[made.code.upper()] = made
+        made = Discount(next(self._numbers), kind, terms, {})
+        self.put(made, str(terms["code"]))
         return payload("codeDiscountNode", node(made, now))
 
     def update(self, asked: Asked, now: datetime) -> Json:
@@ -114,9 +121,17 @@ class Discounts:
         found = self.codes.get(str(asked.argument("code")).upper())
         return None if found is None else node(found, now)
 
+    def put(self, discount: Discount, code: str) -> None:
+        """Let a code work for a discount."""
+        discount.uses[code] = 0
+        self.codes[code.upper()] = discount
+
+    def of_gid(self, wanted: object) -> Discount | None:
+        number = number_of(wanted, "DiscountCodeNode")
+        return next((one for one in self.codes.values() if one.id == number), None)
+
     def _by_id(self, asked: Asked) -> Discount | None:
-        wanted = number_of(asked.argument("id"), "DiscountCodeNode")
-        return next((one for one in self.codes.values() if one.id == wanted), None)
+        return self.of_gid(asked.argument("id"))
 
     def _faults(self, kind: str, terms: Mapping[str, Any]) -> list[Json]:
         """What is wrong with the terms of a new code."""

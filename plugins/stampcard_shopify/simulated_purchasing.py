@@ -36,7 +36,7 @@ class Purchasing:
         if product:
             self._add(order, product)
         if code:
-            use(self._discounts.codes.get(code.upper()), order, self._book, at)
+            use(self._discounts.codes.get(code.upper()), code, order, self._book, at)
         return self._trade.buy(order, at)
 
     def give_back(self, order: int, at: datetime, *, all_of_it: bool) -> list[Notice]:

@@ -77,6 +77,11 @@ def unfit(voucher: Voucher) -> Rejected | None:
     """Why the voucher cannot be made real as it is, if so."""
     if not is_number(voucher.reference):
         return Rejected(reason="the reference is not a Shopify customer id", gone=True)
+    return misfit(voucher)
+
+
+def misfit(voucher: Voucher) -> Rejected | None:
+    """Why its terms cannot be kept to, whoever it is for."""
     needed = _NEEDS.get(voucher.kind, ())
     if needed and not any(getattr(voucher, name) for name in needed):
         return Rejected(reason=f"a {voucher.kind} needs {' or '.join(needed)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -14,12 +15,15 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
+from stampcard.cli.main import app
 from stampcard.storage.loading import load_identities
 from stampcard.storage.verifying import verify
 from stampcard.testing.demonstration import Demonstration
 from stampcard.testing.simulator import SignedRequest
 from stampcard.testing.waiting import eventually
+from stampcard_shopify.client import Client
 from stampcard_shopify.simulated_checkout import CodeRefused
 from stampcard_shopify.simulator import ShopifySimulator
 
@@ -38,6 +42,7 @@ rewards:
   card: {gives: gift card 5 USD, price: 20, by: shop}
   credit: {gives: store credit 5 USD, price: 20, valid: 60 days, by: shop}
   ours: {gives: 5 USD off, price: 20, by: own}
+  pooled: {gives: 5 USD off, price: 20, valid: 30 days, by: pool}
   people: {gives: merchandise, price: 20}
 """
 KINDS = ("money", "percent", "freight", "product", "card", "credit", "ours", "people")
@@ -226,4 +231,34 @@ async def test_a_member_who_leaves_keeps_nothing_here(shopping: Any) -> None:
         key = ("shop", shopper.customer)
         known = await application.database.read(lambda c: load_identities(c, application.setting.merchant, [key]))
         assert known == {}
+        await shopper.proves()
+
+
+async def test_codes_made_in_bulk_are_given_out_without_a_call(shopping: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shopping() as shopper:
+        shop, settings = shopper.shop, shopper.demonstration.application.settings
+        monkeypatch.setattr("stampcard.settings.load_settings", lambda _: settings)
+        filled = await asyncio.to_thread(CliRunner().invoke, app, ["reward", "fill", "pooled", "--count", "300"])
+        assert (filled.exit_code, filled.stdout) == (0, "300 codes were made at shop; 300 are free now\n")
+        assert len(shop.discounts.codes) == 300
+        asked: list[str] = []
+        ask = Client.ask
+
+        async def listen(self: Client, document: str, *more: Any) -> Any:
+            asked.append(document)
+            return await ask(self, document, *more)
+
+        monkeypatch.setattr(Client, "ask", listen)
+
+        taken = await shopper.redeem("pooled")
+
+        assert taken["status"] == "issued"
+        assert taken["code"] in shop.discounts.codes
+        order = await shopper.buys(code=taken["code"])
+        used = await shopper.of(taken)
+        assert (used["status"], used["orders"]) == ("used", [f"order:shop:{order}"])
+        assert [document for document in asked if "iscount" in document] == []
+        assert len(shop.discounts.codes) == 300
+        other = await shopper.redeem("pooled", "another")
+        await shopper.buys(code=other["code"])
         await shopper.proves()

@@ -1,4 +1,4 @@
-"""What commands that change something start from: the application without its loops and without a way to any vendor.
+"""What commands that change something start from: the application without its loops, mostly without a way to any vendor.
 
 A server may run on the same database meanwhile; what is marked here is sent by it.
 """
@@ -21,12 +21,12 @@ from stampcard.storage.pushing import pushed_kinds
 T = TypeVar("T")
 
 
-def acting(settings: Settings, use: Callable[[Application], Awaitable[T]]) -> T:
-    """Use the application once; raises ConfigurationError where there is no database yet."""
+def acting(settings: Settings, use: Callable[[Application], Awaitable[T]], *, calls: bool = False) -> T:
+    """Use the application once, with `calls` also to ask vendors; raises ConfigurationError where there is no database yet."""
     quiet()
     # Opened twice, because this one explains what the application would stumble over.
     with opened(settings):
-        return asyncio.run(_use(settings, use))
+        return asyncio.run(_use(settings, use, calls=calls))
 
 
 def act(settings: Settings, work: Work) -> Answer:
@@ -61,9 +61,9 @@ async def setting_of(application: Application) -> Setting:
     return replace(setting, targets=targets)
 
 
-async def _use(settings: Settings, use: Callable[[Application], Awaitable[T]]) -> T:
+async def _use(settings: Settings, use: Callable[[Application], Awaitable[T]], *, calls: bool) -> T:
     application = Application(settings)
-    await application.open(loops=False, calls=False)
+    await application.open(loops=False, calls=calls)
     try:
         return await use(application)
     finally:

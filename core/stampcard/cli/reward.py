@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli.invocation import opened, settings_of
+from stampcard.cli.invocation import INTERRUPTED, opened, settings_of
 from stampcard.cli.printing import say, show, show_json, show_table
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ Name = Annotated[
 ]
 #: Codes that one transaction takes, and redemptions that one step withdraws.
 CHUNK = 500
+#: Codes that one command lets a shop make.
+MOST = 100_000
 
 
 @app.command("list")
@@ -88,6 +90,42 @@ def upload(
                 told(start + len(chunk))
         _, free = database.read_now(lambda c: count_codes(c, merchant, live.name, of.name))
     show(f"{new} of {len(codes)} codes are new; {free} are free now")
+
+
+@app.command()
+def fill(
+    context: typer.Context,
+    name: Name,
+    count: Annotated[int, typer.Option(min=1, max=MOST, help="How many codes.", show_default=False)],
+    connection: Annotated[
+        str | None, typer.Option(help="The shop; by default the only one that makes rewards real.", show_default=False)
+    ] = None,
+) -> None:
+    """Let a shop make codes that a reward with `by: pool` gives out, so that a redemption needs no call.
+
+    They are for everybody, and at the shop they have no end. Each batch is made there first and then put into the pool; what
+    is in the pool stays there whatever happens to the rest. Ends with 5 when only a part was made.
+    """
+    from stampcard.cli.acting import acting
+    from stampcard.cli.pooling import Filling, ending, fill_pool
+
+    filling = Filling(count=count)
+
+    async def use(application: Application) -> None:
+        live, of = _named(application.setting.programs, name)
+        await fill_pool(application, live, of, filling, connection or "")
+
+    try:
+        acting(settings_of(context), use, calls=True)
+    except KeyboardInterrupt:
+        say(f"stopped: {filling.made} of {count} codes are in the pool")
+        raise typer.Exit(INTERRUPTED) from None
+    if filling.made:
+        free = "" if filling.free is None else f"; {filling.free} are free now"
+        show(f"{filling.made} codes were made at {filling.connection}{free}")
+    if filling.problem:
+        say(f"error: {filling.problem}")
+    raise typer.Exit(ending(filling))
 
 
 @app.command()

@@ -113,7 +113,7 @@ def begin(
         worth=found.worth,
         due_at=None if found.by == MANUAL or of.reward.hold is None else now + of.reward.hold,
         valid_until=valid_until,
-        voucher=_voucher(found, minted, now, valid_until),
+        voucher=voucher_of(found, minted, now, valid_until),
         subject=subject,
         rule=rule,
         charges=_charge(draft, found, member.id, at or now),
@@ -132,7 +132,8 @@ def begin(
     return redemption
 
 
-def _voucher(found: Standing, minted: Minted, now: datetime, valid_until: datetime | None) -> Voucher:
+def voucher_of(found: Standing, minted: Minted, now: datetime, valid_until: datetime | None) -> Voucher:
+    """What is asked of whoever makes a reward real."""
     reward, gift = found.of.reward, found.gift
     only = reward.only
     return Voucher(

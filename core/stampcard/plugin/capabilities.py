@@ -150,6 +150,7 @@ Feature = Literal[
     "withdraw",
     "restore",
     "seen_when_used",
+    "bulk",
 ]
 
 
@@ -166,6 +167,8 @@ class Fulfilment(ABC):
     #: What it can enforce of a voucher; what is left out counts as no.
     features: Mapping[Feature, Support] = {}
     batch_size: int = 1
+    #: How many codes `fill` takes at once.
+    fill_size: int = 100
     rate: Rate | None = None
     retry: RetryPolicy = RetryPolicy()
     #: Whether issuing, withdrawing and restoring may be repeated without a second effect.
@@ -184,6 +187,16 @@ class Fulfilment(ABC):
     async def restore(self, vouchers: Sequence[Voucher]) -> Sequence[Outcome]:
         """Let withdrawn rewards be used again."""
         return [Rejected(reason="what was withdrawn here cannot be restored")] * len(vouchers)
+
+    async def fill(self, voucher: Voucher, codes: Sequence[str]) -> Outcome:  # noqa: ARG002 - others need them
+        """Make many codes of one discount for everybody, to be given out later without a call.
+
+        `voucher` has the terms: its `reference` is empty, `uses` count for each code, `code` is the first code of all
+        that this discount is to have, the same in each of its batches. `codes`, up to `fill_size` of them, all work once
+        it is Delivered, and none is ever made twice, however often it is asked for: what was not told, or was made in
+        part, is asked for again with the same codes.
+        """
+        return Rejected(reason="codes cannot be made in bulk here")
 
     async def lookup(self, voucher: Voucher, action: Literal["issue", "withdraw", "restore"]) -> Lookup:
         """Find out whether an action of unknown outcome had its effect."""

@@ -1,0 +1,113 @@
+"""Codes that the simulated shop adds to a discount in its own time.
+
+Source of the shapes and errors: the Admin GraphQL schema, version 2026-10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from stampcard_shopify.simulated_asking import Asked
+from stampcard_shopify.simulated_discounts import Discount, Discounts, node
+from stampcard_shopify.simulated_lines import gid
+from stampcard_shopify.simulated_nodes import moment
+from stampcard_shopify.simulated_replies import Json, number_of, payload, user_error
+
+#: Codes that one call takes, letters that a code has at most, and looks after which a creation is done.
+MOST, LONGEST, LOOKS = 250, 255, 2
+_KIND = "DiscountRedeemCodeBulkCreation"
+_FIRST, _FIRST_CODE = 1_200_000_000_001, 1_300_000_000_001
+
+
+@dataclass(slots=True)
+class Creation:
+    """Codes to be added to a discount; `results` are there once it has been run."""
+
+    id: int
+    discount: Discount
+    codes: list[str]
+    created_at: datetime
+    looks: int = 0
+    results: list[Json] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        return bool(self.results)
+
+    @property
+    def failed(self) -> int:
+        return sum(bool(one["errors"]) for one in self.results)
+
+
+@dataclass(slots=True)
+class BulkCreations:
+    """All that was ever asked for; what was asked for first is run first."""
+
+    discounts: Discounts
+    all: dict[int, Creation] = field(default_factory=dict)
+    _numbers: Any = field(default_factory=lambda: count(_FIRST))
+    _code_numbers: Any = field(default_factory=lambda: count(_FIRST_CODE))
+
+    def add(self, asked: Asked, now: datetime) -> Json:
+        discount = self.discounts.of_gid(asked.argument("discountId"))
+        codes = [str(one["code"]) for one in asked.argument("codes") or []]
+        if discount is None:
+            return payload(
+                "bulkCreation", None, [user_error(["discountId"], "Code discount does not exist.", "INVALID")]
+            )
+        if not codes:
+            return payload("bulkCreation", None, [user_error(["codes"], "Codes can't be blank", "BLANK")])
+        if len(codes) > MOST:
+            message = f"Codes exceeded the maximum of {MOST}"
+            return payload("bulkCreation", None, [user_error(["codes"], message, "EXCEEDED_MAX")])
+        creation = Creation(next(self._numbers), discount, codes, now)
+        self.all[creation.id] = creation
+        return payload("bulkCreation", _shown(creation, now))
+
+    def creation(self, asked: Asked, now: datetime) -> Json | None:
+        """Each look brings it nearer to its end."""
+        creation = self.all.get(number_of(asked.argument("id"), _KIND))
+        if creation is None:
+            return None
+        creation.looks += 1
+        if creation.looks >= LOOKS:
+            for earlier in self.all.values():
+                if earlier.id <= creation.id and not earlier.done:
+                    self._run(earlier)
+        return _shown(creation, now)
+
+    def _run(self, creation: Creation) -> None:
+        for code in creation.codes:
+            errors = self._faults(code)
+            made = None
+            if not errors:
+                self.discounts.put(creation.discount, code)
+                made = {"id": gid("DiscountRedeemCode", next(self._code_numbers)), "code": code, "asyncUsageCount": 0}
+            creation.results.append({"code": code, "errors": errors, "discountRedeemCode": made})
+
+    def _faults(self, code: str) -> list[Json]:
+        if not code:
+            return [user_error(["code"], "Code can't be blank", "BLANK")]
+        if len(code) > LONGEST:
+            return [user_error(["code"], f"Code is too long (maximum is {LONGEST} characters)", "TOO_LONG")]
+        if code.upper() in self.discounts.codes:
+            return [user_error(["code"], "Code must be unique. Please try a different code.", "TAKEN")]
+        return []
+
+
+def _shown(creation: Creation, now: datetime) -> Json:
+    """As the Admin API shows it."""
+    waiting: list[Json] = [{"code": code, "errors": [], "discountRedeemCode": None} for code in creation.codes]
+    return {
+        "id": gid(_KIND, creation.id),
+        "createdAt": moment(creation.created_at),
+        "done": creation.done,
+        "codesCount": len(creation.codes),
+        "importedCount": len(creation.results) - creation.failed,
+        "failedCount": creation.failed,
+        "discountCode": node(creation.discount, now),
+        "codes": {"nodes": creation.results or waiting},
+    }
