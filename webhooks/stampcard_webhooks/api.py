@@ -11,6 +11,7 @@ from stampcard_webhooks import (
     alerts,
     campaigns,
     carts,
+    choosing,
     chronicling,
     connections,
     deliveries,
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     *campaigns.ROUTES,
     *rewards.ROUTES,
     *redemptions.ROUTES,
+    *choosing.ROUTES,
     *shopping.ROUTES,
 )
 

@@ -87,11 +87,11 @@ class Identifying:
             shopper = await self._identified(request)
         except InvalidSignature as error:
             log.info("shopper_refused", connection=request.match_info["connection"], reason=str(error))
-            self._pace("stranger", request.remote or "", STRANGERS)
+            self.pace("stranger", request.remote or "", STRANGERS)
             raise Refused(401, "nobody vouches for this request", code="not_recognised") from None
-        self._pace("reads", shopper.member, READS)
+        self.pace("reads", shopper.member, READS)
         if writes:
-            self._pace("writes", shopper.member, WRITES)
+            self.pace("writes", shopper.member, WRITES)
         return shopper
 
     async def _identified(self, request: web.Request) -> Shopper:
@@ -144,7 +144,7 @@ class Identifying:
             log.error("identify_failed", connection=name, error=place_of(error))
             raise InvalidSignature(f"the plugin of {name!r} failed") from error
 
-    def _pace(self, what: str, who: str, rate: Rate) -> None:
+    def pace(self, what: str, who: str, rate: Rate) -> None:
         """Count a request; raises Refused with 429 when it comes too soon."""
         now, key = time.monotonic(), (what, who)
         known = self._buckets.pop(key) if key in self._buckets else full(rate, now)

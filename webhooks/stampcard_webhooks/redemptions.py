@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
@@ -56,6 +57,7 @@ class RedemptionView(BaseModel):
     rule: str
     withdrawn: bool = Field(description="Its code is switched off, because the reward was stopped.")
     reason: str = Field(description="Why it was given up or taken back.")
+    url: str | None = Field(description="The page on which its holder picks, of a choice that is open.")
 
 
 class RedemptionPage(Page[RedemptionView]):
@@ -122,7 +124,7 @@ class CodeAsked(Asked):
     code: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")
 
 
-def redemption_view(one: Redemption, scale: int) -> RedemptionView:
+def redemption_view(one: Redemption, scale: int, public_url: str) -> RedemptionView:
     """A redemption as shown; the code only once it is worth something."""
     voucher = one.voucher
     shown = voucher is not None and one.by != "manual" and one.kind != "points" and one.issued_at is not None
@@ -149,11 +151,16 @@ def redemption_view(one: Redemption, scale: int) -> RedemptionView:
         rule=one.rule,
         withdrawn=one.withdrawn,
         reason=one.reason,
+        url=f"{public_url}/choose/{quote(voucher.code)}"
+        if voucher is not None and one.kind == "choice" and one.status == "issued"
+        else None,
     )
 
 
-def _view(call: Call[Any, Any], one: Redemption) -> RedemptionView:
-    return redemption_view(one, scale_of(call.setting.programs, one.wallet) if one.wallet else 0)
+def view_of(call: Call[Any, Any], one: Redemption) -> RedemptionView:
+    """A redemption as a request sees it."""
+    scale = scale_of(call.setting.programs, one.wallet) if one.wallet else 0
+    return redemption_view(one, scale, call.application.public_url)
 
 
 async def redeem(call: Call[WaitQuery, NewRedemption]) -> Answer:
@@ -164,7 +171,7 @@ async def redeem(call: Call[WaitQuery, NewRedemption]) -> Answer:
 
     def work(unit: Unit) -> Answer:
         one = redeeming.redeem(unit, member, wanted.reward, wanted.program, Asking(at=wanted.at, facts=facts))
-        return given(_view(call, one), member, 201)
+        return given(view_of(call, one), member, 201)
 
     answer = await call.write(work)
     return await waited(call, answer, call.query.wait)
@@ -186,7 +193,7 @@ def _found(connection: Connection, call: Call[Any, Any], id_: str) -> Redemption
     one = find_redemption(connection, call.merchant, call.setting.sealer, id_)
     if one is None:
         raise NotFound("redemption", id_)
-    return _view(call, one)
+    return view_of(call, one)
 
 
 async def show_redemption(call: Call[WaitQuery, Nothing]) -> Answer:
@@ -217,7 +224,7 @@ async def _page(call: Call[RedemptionsQuery, Nothing], member: str) -> Redemptio
         )
     )
     shown, following = cut(found, query, "redemptions", place_of)
-    return RedemptionPage(items=[_view(call, one) for one in shown], next=following)
+    return RedemptionPage(items=[view_of(call, one) for one in shown], next=following)
 
 
 async def find_by_code(call: Call[Query, CodeAsked]) -> RedemptionView:
@@ -225,7 +232,7 @@ async def find_by_code(call: Call[Query, CodeAsked]) -> RedemptionView:
     one = await call.read(lambda connection: find_code(connection, call.merchant, call.setting.sealer, call.body.code))
     if one is None:
         raise NotFound("code", "that was shown")
-    return _view(call, one)
+    return view_of(call, one)
 
 
 def _ending(name: str, work: Callable[[Unit, str, Any], Redemption]) -> Callable[[Call[Any, Any]], Awaitable[Answer]]:
@@ -234,7 +241,7 @@ def _ending(name: str, work: Callable[[Unit, str, Any], Redemption]) -> Callable
 
         def do(unit: Unit) -> Answer:
             one = work(unit, id_, call.body)
-            return given(_view(call, one), one.member)
+            return given(view_of(call, one), one.member)
 
         return await call.write(do)
 

@@ -18,7 +18,6 @@ from stampcard.applying.locking import lock_member
 from stampcard.applying.requests import Answer, Once
 from stampcard.applying.unit import Unit
 from stampcard.domain.commands import OWN
-from stampcard.domain.rewards import Redemption
 from stampcard.engine.rewarding import Asking
 from stampcard.errors import NotFound
 from stampcard.storage.keys import ApiKey
@@ -27,12 +26,13 @@ from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances, folded_wallets, scale_of
 from stampcard.storage.redemptions import Wanted, find_redemption, list_redemptions, place_of
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, body_of
+from stampcard_webhooks.choosing import Choosing, picked, show_choices
 from stampcard_webhooks.identifying import Identifying, Shopper, new_link
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
 from stampcard_webhooks.problems import Handler, Refused, told
-from stampcard_webhooks.redemptions import Place, RedemptionView, redemption_view, waited
-from stampcard_webhooks.rewards import StandingView, standing_views
+from stampcard_webhooks.redemptions import Place, RedemptionView, view_of, waited
+from stampcard_webhooks.rewards import StandingPage, StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route, given, response_of
 from stampcard_webhooks.showing import BalanceView, balance_views, check_member
 
@@ -201,7 +201,7 @@ async def take_reward(call: Call[Query, Wish], member: str) -> Answer:
 
     def work(unit: Unit) -> Answer:
         one = redeeming.redeem(unit, member, wish.reward, wish.program, asking)
-        return given(_mine(call, one), member, 201)
+        return given(view_of(call, one), member, 201)
 
     return await waited(call, await call.write(work), WAIT)
 
@@ -216,7 +216,7 @@ async def show_mine(call: Call[PageQuery, Nothing], member: str) -> MinePage:
         )
     )
     shown, following = cut(found, query, "mine", place_of)
-    return MinePage(items=[_mine(call, one) for one in shown], next=following)
+    return MinePage(items=[view_of(call, one) for one in shown], next=following)
 
 
 async def show_one_of_mine(call: Call[Query, Nothing], member: str) -> RedemptionView:
@@ -225,11 +225,18 @@ async def show_one_of_mine(call: Call[Query, Nothing], member: str) -> Redemptio
     one = await call.read(lambda connection: find_redemption(connection, call.merchant, call.setting.sealer, id_))
     if one is None or one.member != member:
         raise NotFound("redemption", id_)
-    return _mine(call, one)
+    return view_of(call, one)
 
 
-def _mine(call: Call[Any, Any], one: Redemption) -> RedemptionView:
-    return redemption_view(one, scale_of(call.setting.programs, one.wallet) if one.wallet else 0)
+async def show_choices_of_mine(call: Call[Query, Nothing], member: str) -> StandingPage:
+    """What a choice of the shopper's is among."""
+    await show_one_of_mine(call, member)
+    return await show_choices(call)
+
+
+async def choose_mine(call: Call[Query, Choosing], member: str) -> Answer:
+    """Pick one of a choice; the answer waits a few seconds for its code."""
+    return await picked(call, call.path["id"], call.body.reward, at=call.path["connection"], member=member, wait=WAIT)
 
 
 async def leave(call: Call[Query, Farewell], member: str) -> Answer:
@@ -256,6 +263,16 @@ SHOPPER_ROUTES = (
         method="GET", path="/redemptions", summary="own rewards with their codes", handler=show_mine, query=PageQuery
     ),
     ShopperRoute(method="GET", path="/redemptions/{id}", summary="one of them", handler=show_one_of_mine),
+    ShopperRoute(
+        method="GET", path="/redemptions/{id}/choices", summary="what a choice is among", handler=show_choices_of_mine
+    ),
+    ShopperRoute(
+        method="POST",
+        path="/redemptions/{id}/choose",
+        summary="pick one of a choice",
+        handler=choose_mine,
+        takes=Choosing,
+    ),
     ShopperRoute(method="POST", path="/erase", summary="be forgotten", handler=leave, takes=Farewell),
 )
 

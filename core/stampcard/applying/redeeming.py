@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -13,7 +13,7 @@ from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import CommandSettled, OrderSeen
-from stampcard.domain.rewards import ISSUE, Redemption
+from stampcard.domain.rewards import ISSUE, Minted, Redemption
 from stampcard.domain.value import Value, replace
 from stampcard.engine.deciding import UNCHANGED
 from stampcard.engine.redeeming import (
@@ -30,6 +30,7 @@ from stampcard.engine.redeeming import (
 )
 from stampcard.engine.rewarding import Asking, Standing, keys_of, standing
 from stampcard.engine.settling import settle
+from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Decision
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.storage.tables import outbox, redemption
@@ -88,25 +89,38 @@ def redeem(unit: Unit, member: str, reward: str, program: str, asking: Asking) -
     """Let a member take a reward; raises RequestRefused with what stands against it."""
     lock_member(unit, member, attributes=True, recall=True)
     live, of = find_reward(unit.world, reward, program)
-    for gift in of.reward.gifts:
-        if gift.kind == "custom" and unit.setting.hooks.reward_kind(gift.name) is None:
-            raise RequestRefused("unknown_kind", f"{of.name}: no plugin knows the kind of reward {gift.name!r}")
     unit.know_rewards()
-    unit.count(set(keys_of(live, of, member, unit.now)))
-    minted = unit.rewarding.mint(live.name, of.name, of.reward.source, of.reward.prefix)
-    if minted is None:
-        raise RequestRefused("sold_out", f"{of.name}: the codes that were uploaded for it have run out")
+    minted = prepared(unit, live, of, member)
     decision = decide_redeem(unit.world, live, of, unit.members[member], minted, asking)
     unit.absorb(decision)
     return decision.redemptions[0]
 
 
+def prepared(unit: Unit, live: LiveProgram, of: Catalogued, member: str) -> Minted:
+    """Lock the counters of a reward that somebody wants, and make its code; raises RequestRefused where there is none."""
+    for gift in of.reward.gifts:
+        if gift.kind == "custom" and unit.setting.hooks.reward_kind(gift.name) is None:
+            raise RequestRefused("unknown_kind", f"{of.name}: no plugin knows the kind of reward {gift.name!r}")
+    unit.count(set(keys_of(live, of, member, unit.now)))
+    minted = unit.rewarding.mint(live.name, of.name, of.reward.source, of.reward.prefix)
+    if minted is None:
+        raise RequestRefused("sold_out", f"{of.name}: the codes that were uploaded for it have run out")
+    return minted
+
+
 def standings(unit: Unit, member: str, asking: Asking) -> list[Standing]:
     """Every reward of the programs that are valid now as it stands for a member; nothing is locked or written."""
+    offered = [(live, of) for live in unit.setting.programs.current(unit.now) for of in live.rewards.values()]
+    return standings_of(unit, member, offered, asking)
+
+
+def standings_of(
+    unit: Unit, member: str, offered: Sequence[tuple[LiveProgram, Catalogued]], asking: Asking
+) -> list[Standing]:
+    """Some rewards as they stand for a member; raises NotFound for one who is not there."""
     unit.look(member)
     if member not in unit.members or unit.members[member].erased_at is not None:
         raise NotFound("member", member)
-    offered = [(live, of) for live in unit.setting.programs.current(unit.now) for of in live.rewards.values()]
     unit.count({key for live, of in offered for key in keys_of(live, of, member, unit.now)}, lock=False)
     for key, wallet in unit.wallets.items():
         unit.wallets[key] = settle(wallet, unit.now)[0]

@@ -30,6 +30,7 @@ from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
 from stampcard.engine.counting import MEMBERS, CounterKey
 from stampcard.engine.describing import Past, purchase_of
+from stampcard.engine.redeeming import CHOICE
 from stampcard.engine.rewarding import keys_of
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
@@ -198,6 +199,9 @@ class Unit:
         """Load redemptions of locked members with what they hold, and who could make rewards real for whom."""
         merchant = self.setting.merchant
         found = self.rewarding.find(ids=ids, codes=codes, subjects=subjects)
+        chosen = {one.subject.removeprefix(CHOICE) for one in found.values() if one.subject.startswith(CHOICE)}
+        if chosen:
+            found = {**found, **self.rewarding.find(ids=chosen)}
         self.redemptions |= {id_: one for id_, one in found.items() if one.member in self.members}
         keys = [one.debit_key for one in self.redemptions.values() if one.price]
         known = {debit.key for of in self.debits.values() for debit in of}

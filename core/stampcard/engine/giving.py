@@ -9,7 +9,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.redeeming import begin, revoke
-from stampcard.engine.rewarding import Asking, Refusal, standing
+from stampcard.engine.rewarding import Asking, Refusal, binding, standing
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Draft
 from stampcard.program.amounts import Award as Form
@@ -17,8 +17,6 @@ from stampcard.program.amounts import RewardAward
 
 #: Before the name of a reward where an award of points has its wallet.
 REWARD = "reward:"
-#: What stands against giving a reward; all else is the rule's own business.
-_BINDING = frozenset({"stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"})
 
 
 def of_reward(award: Award, form: Form) -> Award:
@@ -76,9 +74,9 @@ def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple
     member = draft.member if draft.member and draft.member.id == award.member else draft.world.members[award.member]
     world = replace(draft.world, counters={**draft.world.counters, **draft.counters.changed})
     found = standing(world, live, of, member, Asking(counted_at=at))
-    binding = next((one for one in found.refusals if one.code in _BINDING), None)
-    if binding is not None:
-        return award, binding
+    against = binding(found)
+    if against:
+        return award, against[0]
     minted = draft.world.mint(live.name, name, of.reward.source, of.reward.prefix)
     if minted is None:
         return award, Refusal(code="sold_out", detail="the codes that were uploaded for it have run out")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from stampcard.domain.decisions import Reason
-from stampcard.domain.rewards import Redemption, code_key
+from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot
+from stampcard.domain.rewards import Redemption, Voucher, code_key
 from stampcard.domain.value import replace
 from stampcard.engine.redeeming import used
 from stampcard.engine.spending import Debit
@@ -39,7 +41,7 @@ def recognise(draft: Draft, order: Order, shown: tuple[Redemption, ...], before:
     draft.debits += [debit for debit in draft.world.debits.get(order.subject, ()) if debit.key not in keys]
     for one in shown:
         draft.redemption(used(draft, one, order.subject))
-        draft.reasons.append(_reason(one, order))
+        draft.reasons += [_reason(one, order), *_not_enforced(one, order.state.snapshot)]
 
 
 def _reason(one: Redemption, order: Order) -> Reason:
@@ -53,3 +55,39 @@ def _reason(one: Redemption, order: Order) -> Reason:
     elif one.member != order.member:
         code, detail = "code_of_another_member", f"{one.gives}: the code was given to another member"
     return Reason(rule=one.reward, outcome="kept", code=code, detail=detail, program=one.program)
+
+
+def _not_enforced(one: Redemption, snapshot: OrderSnapshot | None) -> Iterator[Reason]:
+    """What the reward asked of the order and nobody saw to, as far as the order itself can tell."""
+    voucher = one.voucher
+    if voucher is None or snapshot is None:
+        return
+    goods = sum((line.gross for line in snapshot.lines), ZERO)
+    if _is_below(voucher.minimum, goods, voucher, snapshot):
+        least = f"{voucher.minimum:f} {voucher.currency}"
+        yield _said(one, code="code_below_minimum", why=f"it needs {least}, the order's goods come to {goods:f}")
+    if voucher.ends_at is not None and snapshot.occurred_at >= voucher.ends_at:
+        placed = snapshot.occurred_at.isoformat(timespec="seconds")
+        why = f"it ended at {voucher.ends_at.isoformat(timespec='seconds')}, the order was placed at {placed}"
+        yield _said(one, code="code_after_its_end", why=why)
+    if snapshot.lines and all(_is_surely_other(voucher, line) for line in snapshot.lines):
+        yield _said(one, code="code_on_other_products", why="nothing in the order is what it is for")
+
+
+def _said(one: Redemption, code: str, why: str) -> Reason:
+    return Reason(rule=one.reward, outcome="kept", code=code, detail=f"{one.gives}: {why}", program=one.program)
+
+
+def _is_below(minimum: Decimal | None, goods: Decimal, voucher: Voucher, snapshot: OrderSnapshot) -> bool:
+    """Whether the goods before any discount are too few: shops differ in what they take off before they look."""
+    comparable = bool(snapshot.lines) and snapshot.currency == voucher.currency
+    return minimum is not None and comparable and goods < minimum
+
+
+def _is_surely_other(voucher: Voucher, line: OrderLine) -> bool:
+    """Whether a line is not what the code is for; what the shop did not tell of the line may be."""
+    if not (voucher.products or voucher.collections) or (voucher.collections and not line.collections):
+        return False
+    if voucher.products and not line.product:
+        return False
+    return line.product not in voucher.products and set(voucher.collections).isdisjoint(line.collections)

@@ -19,7 +19,7 @@ from stampcard.engine.counting import CounterKey, key_of
 from stampcard.engine.dating import lifetime
 from stampcard.engine.posting import About, post
 from stampcard.engine.refunding import credit
-from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of
+from stampcard.engine.rewarding import Asking, Refusal, Standing, binding, standing, use_of
 from stampcard.engine.spending import Debit, draw, give_back
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.waiting import slide
@@ -28,6 +28,8 @@ from stampcard.errors import Conflict, InsufficientPoints, NotFound, RequestRefu
 from stampcard.program.rewards import MANUAL, OWN, POOL
 
 Handling = Literal["done", "shipped", "refused"]
+#: Before the id of a choice, in the subject of what was picked from it.
+CHOICE = "choice:"
 
 
 def find_reward(world: World, name: str, program: str = "") -> tuple[LiveProgram, Catalogued]:
@@ -243,7 +245,13 @@ def _ended(draft: Draft, redemption: Redemption, status: RedemptionStatus, reaso
 
 
 def _given_back(draft: Draft, redemption: Redemption) -> Redemption:
-    """The redemption after its points went back into their lots and its limits to the periods that were charged."""
+    """The redemption after its points went back into their lots and its limits to the periods that were charged.
+
+    What was picked from a choice gives the choice back.
+    """
+    choice = draft.world.redemptions.get(redemption.subject.removeprefix(CHOICE))
+    if redemption.subject.startswith(CHOICE) and choice is not None and choice.status == "used":
+        draft.redemption(replace(choice, status="issued", ended_at=None, due_at=choice.valid_until))
     for charge in redemption.charges:
         draft.counters.move(CounterKey(redemption.program, charge.scope, charge.period, charge.member), -charge.amount)
     redemption = replace(redemption, charges=())
@@ -351,6 +359,29 @@ def used(draft: Draft, redemption: Redemption, where: str) -> Redemption:
         return redemption
     uses = redemption.voucher.uses if redemption.voucher is not None else 1
     return _ended(draft, redemption, "used") if len(redemption.orders) >= uses else redemption
+
+
+def decide_choose(world: World, known: Redemption, found: Standing, member: Member, minted: Minted) -> Decision:
+    """Pick one reward of a choice: the choice is used, the reward begins and costs nothing more.
+
+    Raises RequestRefused with what stands against the reward, Conflict where nothing can be picked any more.
+    """
+    check_choosable(known, world.now)
+    refuse(binding(found), found)
+    draft = Draft(world)
+    draft.redemption(begin(draft, found, member, minted, subject=f"{CHOICE}{known.id}"))
+    draft.redemption(_ended(draft, known, "used"))
+    return draft.decision()
+
+
+def check_choosable(known: Redemption, now: datetime) -> None:
+    """Raises RequestRefused for what is no choice, Conflict for one that is over."""
+    if known.kind != "choice":
+        raise RequestRefused("no_choice", f"{known.reward} gives {known.gives}: there is nothing to choose")
+    over = known.status == "issued" and known.valid_until is not None and known.valid_until <= now
+    status = "withdrawn" if known.withdrawn else "expired" if over else known.status
+    if status != "issued":
+        raise Conflict(f"already_{status}", f"the choice is {status}: nothing can be picked from it")
 
 
 def decide_overdue(world: World, redemption: Redemption) -> Decision:

@@ -48,6 +48,8 @@ class Asking(Value, frozen=True):
 
 
 _PLAIN = Asking()
+#: What stands against a reward that a rule gives, or that is picked from a choice; to whom it goes was decided there.
+_BINDING = frozenset({"stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"})
 
 
 class Standing(Value, frozen=True):
@@ -114,6 +116,11 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
         live=live, of=of, gift=gift, valid=valid, price=price, missing=missing, by=by, reference=reference,
         left=_left(live, of, counters), refusals=tuple(refusals),
     )  # fmt: skip
+
+
+def binding(found: Standing) -> tuple[Refusal, ...]:
+    """What stands against a reward that nobody asks for with points."""
+    return tuple(one for one in found.refusals if one.code in _BINDING)
 
 
 def reward_variables(world: World, live: LiveProgram, member: Member, asking: Asking) -> dict[str, Any]:

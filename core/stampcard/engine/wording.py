@@ -53,6 +53,9 @@ WORDS: Mapping[str, str] = {
     "code_used_again": "its code was used more often than it should be",
     "code_not_valid": "its code was not valid any more",
     "code_of_another_member": "its code was given to another member",
+    "code_below_minimum": "its code was taken on an order below its minimum",
+    "code_after_its_end": "its code was taken after its end",
+    "code_on_other_products": "its code was taken on an order of other products",
 }
 #: Of these the detail says it all by itself.
 _SAID_BY_DETAIL = frozenset({"currency", "refund_above_order"})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stampcard.domain.events import CustomEvent, OrderSeen, RefundSeen
 from stampcard.domain.members import Member
+from stampcard.domain.orders import OrderLine
 from stampcard.domain.rewards import ISSUE, WITHDRAW, Fulfiller, Minted, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.deciding import decide_custom, decide_order
@@ -28,6 +29,7 @@ from stampcard.engine.redeeming import (
 from stampcard.engine.requesting import decide_adjust
 from stampcard.engine.rewarding import Asking
 from stampcard.engine.verifying import verify_wallet
+from stampcard.engine.wording import sentence
 from stampcard.engine.world import Decision, World
 from stampcard.errors import Conflict, InsufficientPoints, NotFound, RequestRefused
 from stampcard.testing.building import LONG_AGO, NOON, absorbed, order, refund, world
@@ -424,3 +426,59 @@ def test_another_reward_for_some_is_given_instead() -> None:
         scene = Scene(text)
         scene.buys(amount)
         assert [one.reward for one in scene.world.redemptions.values()] == [reward]
+
+
+#: A code of a shop that can enforce nothing: for goods of at least 30 EUR, one product and one collection, ten days.
+STRICT = TEXT.partition("rewards:")[0].replace("award: reward treat", "award: reward it") + (
+    "rewards: {it: {gives: 5 EUR off, wallet: points, price: 1, by: own, minimum: 30 EUR, only: {product: [p-1], "
+    "collection: [teas]}, valid: 10 days, uses: 9}}"
+)
+
+
+def item(
+    amount: int, *, discount: int = 0, product: str = "p-1", collections: tuple[str, ...] = ("cups",)
+) -> OrderLine:
+    return OrderLine(
+        reference="L1", quantity=1, gross=Decimal(amount), discount=Decimal(discount), product=product,
+        collections=collections,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("of", "codes"),
+    [
+        ({"lines": (item(30),)}, set()),
+        ({"lines": (item(34, discount=5),)}, set()),
+        ({"lines": (item(29),), "shipping": Decimal(9)}, {"code_below_minimum"}),
+        ({"lines": (item(29),), "currency": "USD"}, set()),
+        ({"lines": (item(40, product="p-2"),)}, {"code_on_other_products"}),
+        ({"lines": (item(40, product="p-2", collections=("teas",)),)}, set()),
+        ({"lines": (item(40, product="p-2", collections=()),)}, set()),
+        ({"lines": (item(40, product=""),)}, set()),
+        ({"lines": (item(40, product="p-2"), item(1))}, set()),
+        ({"lines": (), "total": Decimal(5)}, set()),
+        ({"lines": (item(9, product="p-2"),)}, {"code_below_minimum", "code_on_other_products"}),
+    ],
+)
+def test_an_order_tells_which_terms_of_its_code_were_not_kept_as_far_as_it_shows_them(
+    of: dict[str, Any], codes: set[str]
+) -> None:
+    scene = Scene(STRICT)
+    taken = scene.redeem("it")
+    decision = scene.buys(codes=("CODE-1",), **of)
+    assert {reason.code for reason in decision.reasons if reason.rule == "it"} == {"reward_used", *codes}
+    assert scene.of(taken).orders == ("order:shop:A",)
+    scene.check()
+
+
+@pytest.mark.parametrize(("hours", "codes"), [(-1, set()), (0, {"code_after_its_end"}), (1, {"code_after_its_end"})])
+def test_an_order_tells_that_its_code_had_ended_when_it_was_placed_however_late_it_is_heard_of(
+    hours: int, codes: set[str]
+) -> None:
+    scene = Scene(STRICT)
+    ends = scene.redeem("it").valid_until
+    assert ends is not None
+    scene.passes(timedelta(days=20))
+    decision = scene.buys(at=ends + timedelta(hours=hours), lines=(item(40),), codes=("CODE-1",))
+    assert {reason.code for reason in decision.reasons if reason.rule == "it"} == {"reward_used", *codes}
+    assert all(sentence(reason).startswith("Reward 'it': ") for reason in decision.reasons if reason.rule == "it")
