@@ -137,6 +137,9 @@ FULFILMENT = {
 }
 
 
+RESTORE = "async def restore(self, vouchers): return [await self.ask(voucher) for voucher in vouchers]"
+
+
 def fulfilling(old: str, new: str) -> dict[str, str]:
     """The sample with a fulfilment that is changed."""
     assert old in FULFILMENT[CONNECT]
@@ -291,6 +294,19 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         fulfilling('if answer.text == "shown" else', "if True else"),
         fulfilling("return plugin.Unknown(reason=type(error).__name__)", "return plugin.RetryLater(reason='lost')"),
         fulfilling("except httpx.HTTPError", "except ValueError"),
+        fulfilling(RESTORE, 'features = {"restore": plugin.Support(level="yes")}'),
+    ],
+    "test_what_becomes_of_vouchers_is_told_in_their_order": [
+        fulfilling("async def issue(self, vouchers): return [await self.ask(voucher) for voucher in vouchers]", "async def issue(self, vouchers): return [await self.ask(voucher) for voucher in reversed(vouchers)]"),
+    ],
+    "test_odd_vouchers_do_no_harm": [
+        fulfilling("if voucher.kind not in", "assert voucher.amount is not None\n        if voucher.kind not in"),
+        fulfilling("outcome = await", "voucher.reference.encode('ascii')\n        outcome = await"),
+    ],
+    "test_no_secret_shows_in_what_becomes_of_a_voucher": [
+        fulfilling("reason=type(error).__name__", "reason=str(error)"),
+        fulfilling('reason="the till did not print"', "reason=answer.text[:200]"),
+        fulfilling("async def ask(self, voucher):", "def __repr__(self): return 'of a-token-of-the-till'\n    async def ask(self, voucher):"),
     ],
     "test_a_lookup_that_learns_nothing_says_so": [
         fulfilling('else plugin.Unknown(reason="who knows")', "else plugin.Absent()"),
@@ -374,6 +390,14 @@ def test_a_sound_fulfilment_breaks_no_rule(
     contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
 ) -> None:
     getattr(contract_of(FULFILMENT), rule)()
+
+
+def test_a_fulfilment_that_says_it_restores_nothing_may_reject_that_whatever_the_vendor_does(
+    contract_of: Callable[[Mapping[str, str]], PluginContract],
+) -> None:
+    contract = contract_of(fulfilling(RESTORE, ""))
+    contract.test_a_vendor_in_trouble_makes_nothing_real()
+    contract.test_odd_vouchers_do_no_harm()
 
 
 @pytest.mark.parametrize("rule", BROKEN)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Literal, get_args
 
 import httpx
 import pytest
 
+from stampcard.domain.value import replace
 from stampcard.plugin import (
     Absent,
     Done,
@@ -20,14 +23,18 @@ from stampcard.plugin import (
     Voucher,
 )
 from stampcard.testing.clock import NOON
-from stampcard.testing.rules.case import Case, Vendor
+from stampcard.testing.listening import Lines, listening
+from stampcard.testing.rules.case import Vendor
+from stampcard.testing.rules.configuring import ConfiguringRules
 from stampcard.testing.rules.delivering import GARBAGE, HTML, LONGEST, LOST, UNSENT
 
 Action = Literal["issue", "withdraw", "restore"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+#: What a vendor may call nobody, or what no vendor would call anybody.
+ODD_REFERENCES = ("", "0", "nobody", "../..", "ä☕", "\x00", "x" * 5000)
 
 
-class FulfillingRules(Case):
+class FulfillingRules(ConfiguringRules):
     """How a plugin makes rewards real: one honest outcome for each, whatever the vendor does."""
 
     def test_every_kind_and_feature_says_how_well_it_goes(self) -> None:
@@ -55,11 +62,42 @@ class FulfillingRules(Case):
                 assert isinstance(outcome, Rejected), f"{kind}: {outcome}"
                 assert outcome.reason, f"{kind}: say why"
 
+    def test_what_becomes_of_vouchers_is_told_in_their_order(self) -> None:
+        """A voucher of a kind that is not offered is Rejected at its own place, and the others are not."""
+        fulfilment = self._fulfilment()
+        foreign = [kind for kind in get_args(RewardKind) if kind not in fulfilment.kinds]
+        count = min(3, fulfilment.batch_size) if foreign else 0
+        for place in range(count):
+            vouchers = self._vouchers(count)
+            vouchers[place] = _voucher(foreign[0], place)
+            outcomes = self._act("issue", vouchers, self.vendor)
+            rejected = [isinstance(outcome, Rejected) for outcome in outcomes]
+            assert rejected == [position == place for position in range(count)], f"{foreign[0]}: {outcomes}"
+
+    def test_odd_vouchers_do_no_harm(self) -> None:
+        """A voucher for nobody, without a code, an amount or a percentage has an outcome and a lookup; nothing raises."""
+        for kind in self._fulfilment().kinds:
+            for odd in _odd(_voucher(kind, 0)):
+                for action in ACTIONS:
+                    self._act(action, [odd], self.vendor)
+                    self._look(odd, action, self.vendor)
+
+    def test_no_secret_shows_in_what_becomes_of_a_voucher(self) -> None:
+        """No secret of the settings shows in an outcome, a lookup, a log line or a repr, whatever the vendor sends back."""
+        self._fulfilment()
+        for vendor in (self.vendor, *map(_quoting, (200, 400, 401, 500)), _failing):
+            for text in self.run(self._said(vendor)):
+                for secret in self.hidden():
+                    assert secret not in text, f"a secret shows in {text.replace(secret, '<secret>')[:300]}"
+
     def test_a_vendor_in_trouble_makes_nothing_real(self) -> None:
         """Errors, time-outs and answers that say nothing are RetryLater or Unknown; Unknown where a repeat would do it twice."""
-        idempotent = self._fulfilment().idempotent
+        # What says of itself that it restores nothing may say so whatever the vendor does.
+        idempotent, cannot = self._fulfilment().idempotent, self._cannot_restore()
         for action, vendor, arrived in self._troubles():
             for outcome in self._act(action, self._vouchers(2), vendor):
+                if action == "restore" and cannot and isinstance(outcome, Rejected):
+                    continue
                 assert isinstance(outcome, (RetryLater, Unknown)), f"{action}: {outcome!r:.300}"
                 assert len(outcome.reason) <= LONGEST, f"{action}: a reason of more than {LONGEST} letters"
                 if arrived and not idempotent and action == "issue":
@@ -92,6 +130,27 @@ class FulfillingRules(Case):
         if fulfilment is None:
             pytest.skip("makes no rewards real")
         return fulfilment
+
+    def _cannot_restore(self) -> bool:
+        """Whether the fulfilment says that nothing can be restored; what is left out counts as no."""
+        told = self._fulfilment().features.get("restore")
+        return told is None or told.level == "no"
+
+    async def _said(self, vendor: Vendor) -> list[str]:
+        """Everything that is said while a voucher goes through all that can be done to it, with this vendor."""
+        said = Lines()
+        with listening(said):
+            async with self.visiting(vendor) as visit:
+                fulfil = visit.capabilities.fulfil
+                assert fulfil is not None
+                said.append(repr(fulfil))
+                voucher = _voucher(next(iter(fulfil.kinds)), 0)
+                for act in (fulfil.issue, fulfil.withdraw, fulfil.restore):
+                    await _hear(said, partial(act, [voucher]))
+                for action in ACTIONS:
+                    await _hear(said, partial(fulfil.lookup, voucher, action))
+                await _hear(said, partial(fulfil.fill, replace(voucher, reference=""), [voucher.code]))
+        return [*said, *visit.lines]
 
     def _vouchers(self, count: int) -> list[Voucher]:
         kinds = list(self._fulfilment().kinds)
@@ -146,6 +205,38 @@ def _voucher(kind: RewardKind, number: int) -> Voucher:
         products=("42",) if kind == "free_product" else (),
         name="ride" if kind == "custom" else "",
     )
+
+
+def _odd(voucher: Voucher) -> Iterator[Voucher]:
+    """What no vendor can make anything of, as far as it looks."""
+    yield from (replace(voucher, reference=reference) for reference in ODD_REFERENCES)
+    yield replace(voucher, code="")
+    yield replace(voucher, code="ä \x00☕" * 500, title="ä" * 3000, name="nothing-of-the-kind")
+    yield replace(voucher, amount=None, percent=None, products=(), currency="XXX")
+    yield replace(voucher, amount=Decimal("1E+12"), percent=Decimal("0.0001"), ends_at=voucher.starts_at)
+
+
+async def _hear(said: Lines, call: Callable[[], Awaitable[object]]) -> None:
+    """Note what a call gives, or its error with all that it came from."""
+    try:
+        said.append(repr(await call()))
+    except Exception as error:  # noqa: BLE001 - its text is what matters here
+        said.extend(traceback.format_exception(error))
+
+
+def _quoting(status: int) -> Vendor:
+    """A vendor that sends back what it was sent."""
+    return lambda request: httpx.Response(status, text=_quoted(request))
+
+
+def _failing(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadTimeout(_quoted(request), request=request)
+
+
+def _quoted(request: httpx.Request) -> str:
+    """Its own headers first: what is cut short still has the secrets."""
+    own = reversed([*request.headers.values()])
+    return " ".join([*own, str(request.url), request.content.decode(errors="replace")])
 
 
 def _answering(status: int, content: str | bytes) -> Vendor:
