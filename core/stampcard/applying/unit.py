@@ -305,9 +305,16 @@ class Unit:
             self.redemptions[redemption.id] = self._touched_redemptions[redemption.id] = redemption
         for debit in decision.debits:
             self._debits[debit.key] = rows.debit_row(self.setting.merchant, debit, to_micros(self.now))
-            if debit.subject in self.debits:
-                others = (one for one in self.debits[debit.subject] if one.key != debit.key)
-                self.debits[debit.subject] = (*others, debit)
+            self._keep_debit(debit)
+
+    def _keep_debit(self, debit: Debit) -> None:
+        """Let the next decisions of this unit see a debit as it is now, wherever it was kept before."""
+        for kept, of in list(self.debits.items()):
+            if kept != debit.subject and any(one.key == debit.key for one in of):
+                self.debits[kept] = tuple(one for one in of if one.key != debit.key)
+        where = debit.subject or debit.key
+        others = (one for one in self.debits.get(where, ()) if one.key != debit.key)
+        self.debits[where] = (*others, debit)
 
     def _remember(self, order: Order) -> None:
         """Let the next decisions of this unit see the order in its member's past."""

@@ -20,7 +20,8 @@ def shown_by(world: World, order: Order) -> tuple[Redemption, ...]:
     if snapshot is None or not snapshot.codes or not world.redemptions:
         return ()
     ours = {code_key(one.voucher.code): one for one in world.redemptions.values() if one.voucher is not None}
-    return tuple(ours[key] for code in snapshot.codes if (key := code_key(code)) in ours)
+    shown = dict.fromkeys(code_key(code) for code in snapshot.codes)
+    return tuple(ours[key] for key in shown if key in ours)
 
 
 def spent_on(world: World, order: Order, shown: tuple[Redemption, ...]) -> World:
