@@ -485,3 +485,20 @@ async def test_a_reward_is_changed_by_itself_and_the_programs_text_keeps_its_com
     assert late.status == 409
     removed = await served.call("DELETE", f"/programs/main/rewards/treat?base_version={again['version']}")
     assert (removed.status, removed.body["code"]) == (422, "program_wrong")
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_refunds_give_a_codes_points_back_once_however_they_come(served: Any, together: bool) -> None:
+    await served.prepare()
+    member, now = await served.rich(), served.clock.now()
+    code = (await redeem(served, member, "own")).body["code"]
+    events = [
+        OrderSeen(reference="A", snapshot=order(20, 20, at=now, codes=(code, code.lower()))),
+        *(RefundSeen(order="A", refund=refund(f"R{n}", [(f"L{n}", 20)], at=now)) for n in (1, 2)),
+    ]
+
+    for batch in [events] if together else [[event] for event in events]:
+        await served.apply(*batch)
+
+    assert await served.figures(member) == (100, 0, 0)
+    await verified(served)
