@@ -52,5 +52,6 @@ def needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:
     return (
         any(isinstance(sourced.event, CustomerSeen) for sourced in events)
         or "member.attributes" in programs.reads
+        or (programs.gives and "member.attributes" in programs.reward_reads)
         or any(live.program.asks_for_zones for versions in programs.versions.values() for live in versions)
     )

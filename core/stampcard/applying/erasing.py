@@ -21,6 +21,7 @@ from stampcard.storage.tables import (
     member,
     order_state,
     outbox,
+    pool,
     push,
     redemption,
     store,
@@ -128,6 +129,8 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _update(unit, outbox, outbox.c.member.in_(ids), data_sealed=None, result_sealed=None, reference="", error=None)
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
+    mine = select(redemption.c.id).where(redemption.c.merchant == unit.setting.merchant, redemption.c.member.in_(ids))
+    _delete(unit, pool, pool.c.redemption.in_(mine))
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")

@@ -9,6 +9,7 @@ from typing import Any
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import (
+    CommandSettled,
     CustomerErased,
     CustomerSeen,
     CustomEvent,
@@ -63,6 +64,8 @@ def impersonal(event: Event) -> Event:
         return replace(event, customer="")
     if isinstance(event, CustomerErased):
         return replace(event, reference="", emails=(), phones=())
+    if isinstance(event, CommandSettled):
+        return replace(event, result={})
     if isinstance(event, DataRequested):
         return replace(event, reference="")
     return event

@@ -21,7 +21,7 @@ class Rewarding:
     connection: Connection
     setting: Setting
     #: (program, reward) → codes that were uploaded and are free, with their fingerprints; the last is taken next.
-    _pools: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
+    _pools: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def find(
         self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
@@ -51,11 +51,12 @@ class Rewarding:
         id_, key = new_redemption_id(), (program, reward)
         if source != POOL:
             return Minted(id=id_, code=new_code(prefix))
-        if key not in self._pools:
-            setting = self.setting
-            free = pooling.free_codes(self.connection, setting.merchant, setting.sealer, program, reward)
-            self._pools[key] = list(free)
-        return Minted(id=id_, code=self._pools[key].pop()[1]) if self._pools[key] else None
+        setting, after = self.setting, self._pools.get(key, "")
+        free = pooling.free_code(self.connection, setting.merchant, setting.sealer, program, reward, after)
+        if free is None:
+            return None
+        self._pools[key], code = free
+        return Minted(id=id_, code=code)
 
 
 def print_of(setting: Setting, code: str) -> str:

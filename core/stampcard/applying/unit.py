@@ -161,8 +161,9 @@ class Unit:
             self._load_drawn(debit)
         self.loaded = dict(self.wallets)
         self._recall(recall=recall or automatic)
-        if automatic:
+        if automatic or self.setting.programs.gives:
             self.fulfillers = self.rewarding.fulfillers(list(self.members))
+        if automatic:
             self.count(())
 
     def look(self, member: str) -> None:
@@ -184,7 +185,7 @@ class Unit:
     def _recall(self, *, recall: bool = False) -> None:
         """Load what conditions ask of the members' past, and their names, where any program does."""
         programs, merchant = self.setting.programs, self.setting.merchant
-        if programs.recalls or (recall and programs.reward_reads & HISTORY.keys()):
+        if programs.recalls or ((recall or programs.gives) and programs.reward_reads & HISTORY.keys()):
             reads = programs.reads | programs.reward_reads
             asks_points = any(name.startswith("history.points") for name in reads)
             self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)

@@ -11,32 +11,35 @@ from stampcard.clock import to_micros
 from stampcard.sealing import Sealer
 from stampcard.storage import saving
 from stampcard.storage.rows import code_print
-from stampcard.storage.tables import pool
-
-#: Free codes that a unit of work looks at; it rarely needs more than one.
-AHEAD = 20
+from stampcard.storage.tables import pool, redemption
 
 
-def free_codes(
-    connection: Connection, merchant: str, sealer: Sealer, program: str, reward: str
-) -> tuple[tuple[str, str], ...]:
-    """Some free codes with their fingerprints; no other unit of work sees them until this one ends."""
+def free_code(
+    connection: Connection, merchant: str, sealer: Sealer, program: str, reward: str, after: str
+) -> tuple[str, str] | None:
+    """The next free code behind a fingerprint, with its own; no other unit of work sees it until this one ends.
+
+    What is a redemption's code already, of whatever reward, is not free.
+    """
+    given = select(redemption.c.id).where(
+        redemption.c.merchant == pool.c.merchant, redemption.c.code_print == pool.c.code_print
+    )
     statement = (
         select(pool.c.code_print, pool.c.code_sealed)
         .where(
             pool.c.merchant == merchant, pool.c.program == program, pool.c.reward == reward, pool.c.redemption.is_(None)
         )
+        .where(pool.c.code_print > after, ~given.exists())
         .order_by(pool.c.code_print)
-        .limit(AHEAD)
-        .with_for_update(skip_locked=True)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=pool)
     )
     place = _place(merchant, program, reward)
-    return tuple(
-        (row.code_print, sealer.open(row.code_sealed, place).decode()) for row in connection.execute(statement)
-    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else (row.code_print, sealer.open(row.code_sealed, place).decode())
 
 
-def take(connection: Connection, merchant: str, program: str, reward: str, print_: str, redemption: str) -> None:
+def take(connection: Connection, merchant: str, program: str, reward: str, print_: str, redeemed: str) -> None:
     """Give a code to a redemption."""
     connection.execute(
         update(pool)
@@ -47,7 +50,7 @@ def take(connection: Connection, merchant: str, program: str, reward: str, print
             pool.c.code_print == print_,
             pool.c.redemption.is_(None),
         )
-        .values(redemption=redemption)
+        .values(redemption=redeemed)
     )
 
 
