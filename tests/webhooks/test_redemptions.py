@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from stampcard.applying.redeeming import end_overdue
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.plugin import Rejected, Unknown
-from stampcard.storage.tables import outbox, redemption
+from stampcard.storage.tables import counter, outbox, redemption
 from stampcard.storage.verifying import verify
 from stampcard.testing.building import order, refund
 
@@ -502,3 +502,95 @@ async def test_refunds_give_a_codes_points_back_once_however_they_come(served: A
 
     assert await served.figures(member) == (100, 0, 0)
     await verified(served)
+
+
+REWARDED = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+attributes: {colour: string}
+wallets: {points: {pay: {rate: 1 EUR per 1, share: 50 %}}}
+rules:
+  - {id: hi, on: sign_up, award: reward welcome}
+  - {id: thanks, on: purchase, award: reward treat, limits: "1000 EUR ever, in all"}
+  - {id: print, on: purchase, award: reward printed}
+rewards:
+  welcome: {gives: 5 EUR off, by: shop}
+  treat: {gives: free shipping, by: own, values: [{when: "member.attributes.colour == 'red'", gives: free shipping}]}
+  printed: {gives: 3 EUR off, by: pool}
+"""
+
+
+async def test_a_member_made_by_rest_is_given_a_reward_of_the_shop(served: Any) -> None:
+    await served.prepare(REWARDED)
+
+    member = await served.rich()
+
+    (given,) = (await served.call("GET", f"/members/{member}/redemptions")).body["items"]
+    assert (given["reward"], given["status"], given["by"]) == ("welcome", "held", "shop")
+
+
+async def test_a_batch_of_orders_empties_a_pool_code_by_code(served: Any) -> None:
+    await served.prepare(REWARDED)
+    member, now = await served.rich(), served.clock.now()
+    codes = [f"PRINT-{number}" for number in range(35)]
+    await served.call("POST", "/programs/main/rewards/printed/codes", {"codes": codes})
+
+    await served.apply(*(OrderSeen(reference=f"O{number}", snapshot=order(1, at=now)) for number in range(40)))
+
+    listed = await served.call("GET", f"/members/{member}/redemptions?reward=printed&limit=100")
+    assert sorted(one["code"] for one in listed.body["items"]) == sorted(codes)
+    await verified(served)
+
+
+async def test_an_edited_order_counts_once_against_the_limit_of_a_rule_that_gives_a_reward(served: Any) -> None:
+    await served.prepare(REWARDED)
+    await served.rich()
+    now = served.clock.now()
+
+    for age, total in enumerate((100, 10, 100, 10)):
+        await served.apply(OrderSeen(reference="A", snapshot=order(total, at=now, age=age)))
+    (counted,) = await served.read(select(counter.c.value).where(counter.c.scope.contains("thanks")))
+    assert counted.value == 10 * 10_000
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(10, at=now, age=9, cancelled=True)))
+    (counted,) = await served.read(select(counter.c.value).where(counter.c.scope.contains("thanks")))
+    assert counted.value == 0
+
+
+async def test_payments_share_what_points_may_pay_of_an_order(served: Any) -> None:
+    await served.prepare(REWARDED)
+    member = await served.rich(1000)
+    payment = {"wallet": "points", "total": "100", "order": "shop:A"}
+
+    first = await served.call("POST", f"/members/{member}/payments", {**payment, "money": "30"})
+    second = await served.call("POST", f"/members/{member}/payments", payment)
+    third = await served.call("POST", f"/members/{member}/payments", {**payment, "money": "1"})
+
+    assert [first.body["money"], second.body["money"]] == ["30.00", "20.00"]
+    assert (third.status, third.body["code"]) == (422, "above_share")
+
+
+async def test_a_code_that_the_shop_makes_after_it_was_withdrawn_is_switched_off(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+    taken = (await redeem(served, member, "five-off")).body
+    await served.call("POST", "/switches/reward/main/five-off/stop", {"note": "printed by mistake"})
+    stopped = await served.call("POST", "/programs/main/rewards/five-off/withdraw")
+    assert stopped.status == 200, stopped.body
+
+    await served.turn()
+    await served.turn()
+
+    shown = (await served.call("GET", f"/redemptions/{taken['id']}")).body
+    assert (shown["status"], shown["withdrawn"]) == ("issued", True)
+    assert served.shop.vouchers.withdrawn == {shown["code"]}
+
+
+async def test_the_same_place_counts_once_when_a_reward_is_used(served: Any) -> None:
+    await served.prepare()
+    taken = (await redeem(served, await served.rich(), "own")).body
+
+    answers = [await served.call("POST", f"/redemptions/{taken['id']}/use", {"where": "till 1"}) for _ in range(2)]
+
+    assert [(answer.status, answer.body["orders"]) for answer in answers] == [(200, ["till 1"])] * 2

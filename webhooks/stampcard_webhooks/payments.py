@@ -67,7 +67,7 @@ async def pay(call: Call[Query, NewPayment]) -> Answer | PaymentView:
 
         def look(connection: Connection) -> PaymentView:
             unit = Unit(connection, call.setting, call.now)
-            found = requests.quote_payment(unit, member, wanted.wallet, total, points=wanted.points, money=money)
+            found = requests.quote_payment(unit, member, wanted.wallet, total, order, points=wanted.points, money=money)
             return _view(unit, member, wanted.wallet, found, None)
 
         return await call.read(look)

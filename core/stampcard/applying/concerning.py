@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 
 from stampcard.applying.recording import occurred_at
 from stampcard.applying.resolving import Resolved
@@ -38,13 +39,23 @@ def counter_keys(unit: Unit, sourced: Sourced, identities: Resolved) -> Iterator
         at = order.state.snapshot.occurred_at
     members: set[str] = {row.member} if row is not None else set()
     members |= {order.member} if order is not None and order.member is not None else set()
-    kinds: tuple[str, ...] = (SIGN_UP, PURCHASE, REFUND) if key is not None else (SIGN_UP,)
+    kinds: tuple[str, ...] = (PURCHASE, REFUND) if key is not None else ()
     if isinstance(sourced.event, CustomEvent):
-        kinds = (SIGN_UP, sourced.event.name)
+        kinds = (sourced.event.name,)
+    yield from sign_up_keys(unit, members, at)
     for versions in programs.versions.values():
         for live in versions:
             if live.counts:
                 yield from (one for member in members for on in kinds for one in keys_for(live, on, at, member))
+
+
+def sign_up_keys(unit: Unit, members: Collection[str], at: datetime) -> Iterator[CounterKey]:
+    """The counters that enrolling members may read: of that moment, and of now for programs that began after it."""
+    for versions in unit.setting.programs.versions.values():
+        for live in versions:
+            if live.counts:
+                for moment in {at, unit.now}:
+                    yield from (one for member in members for one in keys_for(live, SIGN_UP, moment, member))
 
 
 def needs_attributes(unit: Unit, events: Iterable[Sourced]) -> bool:

@@ -249,6 +249,8 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
         case SetAside(reason=reason):
             raise EventRefused("set_aside", reason)
         case CommandSettled() as event:
+            told_of = unit.redemptions.get(event.key.partition(":")[0])
+            member = told_of.member if told_of is not None else None
             decision = settle_command(unit, event)
         case DataRequested(reference=reference):
             known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from stampcard.applying.locking import lock_member
 from stampcard.applying.setting import Setting, check_revision
@@ -33,6 +33,7 @@ from stampcard.engine.settling import settle
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Decision
 from stampcard.errors import NotFound, RequestRefused
+from stampcard.program.rewards import MANUAL
 from stampcard.storage.tables import outbox, redemption
 
 #: How long a hold waits on for a vendor's answer that is still out, before it is looked at again.
@@ -223,7 +224,7 @@ def withdraw_codes(
             redemption.c.merchant == setting.merchant,
             redemption.c.program == program,
             redemption.c.reward == reward,
-            redemption.c.status == "issued",
+            or_(redemption.c.status == "issued", and_(redemption.c.status == "held", redemption.c.by != MANUAL)),
             redemption.c.id > after,
         )
         .order_by(redemption.c.id)

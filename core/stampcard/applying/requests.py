@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from stampcard.applying.concerning import counter_keys, freed_order
+from stampcard.applying.concerning import counter_keys, freed_order, sign_up_keys
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.locking import lock_member
 from stampcard.applying.resolving import Resolved, resolve
@@ -143,9 +143,16 @@ def spend(
 
 
 def quote_payment(
-    unit: Unit, member: str, wallet: str, total: Decimal, *, points: int | None, money: Decimal | None
+    unit: Unit,
+    member: str,
+    wallet: str,
+    total: Decimal,
+    order: tuple[str, str] | None = None,
+    *,
+    points: int | None,
+    money: Decimal | None,
 ) -> Quote:
-    """What points could pay of an order; nothing is locked or written unless the member was locked before."""
+    """What points could still pay of an order; nothing is locked or written unless the member was locked before."""
     if member not in unit.members:
         unit.look(member)
     if member not in unit.members or unit.members[member].erased_at is not None:
@@ -160,7 +167,18 @@ def quote_payment(
         )
     known = unit.wallets.get((member, wallet))
     active = settle(known, unit.now)[0].sums.get("active", 0) if known is not None else 0
-    return quote(terms.pay, terms.scale, active, total, points=points, money=money)
+    return quote(terms.pay, terms.scale, active, total, _paid(unit, order), points=points, money=money)
+
+
+def _paid(unit: Unit, order: tuple[str, str] | None) -> Decimal:
+    """What points paid of an order before."""
+    subject = _subject(order)
+    debits = loading.load_debits(unit.connection, unit.setting.merchant, [subject]).get(subject, ()) if subject else ()
+    return sum((Decimal(debit.money) / FINE for debit in debits if not debit.cancelled), Decimal(0))
+
+
+def _subject(order: tuple[str, str] | None) -> str:
+    return f"order:{order[0]}:{order[1]}" if order else ""
 
 
 def pay(
@@ -177,7 +195,7 @@ def pay(
 ) -> Quote:
     """Pay a part of an order with points: a spend that knows how much money it was."""
     _begin_spend(unit, member, key)
-    found = quote_payment(unit, member, wallet, total, points=points, money=money)
+    found = quote_payment(unit, member, wallet, total, order, points=points, money=money)
     _spend(unit, member, wallet, found.points, key, note, order, int(found.money * FINE))
     return found
 
@@ -202,8 +220,7 @@ def _spend(
     order: tuple[str, str] | None,
     money: int = 0,
 ) -> Debit:
-    subject = f"order:{order[0]}:{order[1]}" if order else ""
-    decision = decide_spend(unit.world, member, wallet, amount, key, note, subject, money)
+    decision = decide_spend(unit.world, member, wallet, amount, key, note, _subject(order), money)
     unit.absorb(decision)
     assert decision.debit is not None
     return decision.debit
@@ -301,12 +318,14 @@ def change_attributes(unit: Unit, member: str, attributes: Mapping[str, Any]) ->
     """Change attributes of a member; null removes one. Raises RequestRefused for what the program does not declare."""
     check_attributes(unit.setting.programs, attributes, unit.now)
     lock_member(unit, member, attributes=True)
+    unit.count(set(sign_up_keys(unit, [member], unit.now)))
     _merge(unit, member, attributes)
 
 
 def change_many(unit: Unit, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Change attributes of several members, of all or of none; raises ItemsRefused with everything that is wrong."""
     unit.lock([member for member, _ in wanted], attributes=True)
+    unit.count(set(sign_up_keys(unit, list(unit.members), unit.now)))
     refused: list[tuple[int, RequestRefused]] = []
     for index, (member, attributes) in enumerate(wanted):
         try:

@@ -20,8 +20,9 @@ class Rewarding:
 
     connection: Connection
     setting: Setting
-    #: (program, reward) → codes that were uploaded and are free, with their fingerprints; the last is taken next.
+    #: (program, reward) → the fingerprint of the code that its pool gave out last; and all that any pool gave out here.
     _pools: dict[tuple[str, str], str] = field(default_factory=dict)
+    _given: set[str] = field(default_factory=set)
 
     def find(
         self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
@@ -51,12 +52,15 @@ class Rewarding:
         id_, key = new_redemption_id(), (program, reward)
         if source != POOL:
             return Minted(id=id_, code=new_code(prefix))
-        setting, after = self.setting, self._pools.get(key, "")
-        free = pooling.free_code(self.connection, setting.merchant, setting.sealer, program, reward, after)
-        if free is None:
-            return None
-        self._pools[key], code = free
-        return Minted(id=id_, code=code)
+        setting, free = self.setting, ("", "")
+        while free[0] in {"", *self._given}:  # the same code may have been uploaded to another pool, too
+            after = self._pools.get(key, "")
+            found = pooling.free_code(self.connection, setting.merchant, setting.sealer, program, reward, after)
+            if found is None:
+                return None
+            free, self._pools[key] = found, found[0]
+        self._given.add(free[0])
+        return Minted(id=id_, code=free[1])
 
 
 def print_of(setting: Setting, code: str) -> str:

@@ -177,7 +177,7 @@ def _pay_chosen(
             watch(draft, live, want.offer, day)
             award = replace(award, desired=want.desired, allowed=allowed, charges=charges)
         if is_reward(award):
-            after, reason = give(draft, live, award, due, at)
+            after, reason = give(draft, live, award, due, at, said)
         else:
             after = pay(draft, award, due, live, want.offer, at)
             reason = explained(want.offer, want.award, after, "", said)

@@ -8,6 +8,8 @@ from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import replace
+from stampcard.engine.counting import COOLDOWN
+from stampcard.engine.limiting import given_back
 from stampcard.engine.redeeming import begin, revoke
 from stampcard.engine.rewarding import Asking, Refusal, binding, standing
 from stampcard.engine.versions import LiveProgram
@@ -31,18 +33,23 @@ def is_reward(award: Award) -> bool:
     return award.wallet.startswith(REWARD)
 
 
-def give(draft: Draft, live: LiveProgram, award: Award, due: int, at: datetime) -> tuple[Award, Reason]:
+def give(
+    draft: Draft, live: LiveProgram, award: Award, due: int, at: datetime, limit: str = ""
+) -> tuple[Award, Reason]:
     """Bring an award of a reward to what is due, one or none; answers it with what is said of it.
 
     More due: first a written-off one counts again, then a new one is issued. Less due: one that is unused is taken back,
-    one that was used is written off.
+    one that was used is written off. `limit`: what let no more be due. A reward that cannot be had uses no limit of the rule.
     """
-    before, refusal = award, Refusal(code="", detail="")
+    before, refusal = award, Refusal(code=_code_of(limit), detail=limit)
     if due > award.due:
         award, refusal = _raise(draft, live, award, at)
+        if refusal.code:
+            award = replace(award, charges=given_back(award.program, award, draft.counters))
     elif due < award.due:
         award = _lower(draft, award)
-    if award != before:
+    stored = draft.world.awards.get(award.subject, {}).get((award.member, award.program, award.rule))
+    if award != stored and (award != before or award.charges or award.allowed is not None or stored is not None):
         draft.award(award)
     limited = bool(refusal.code)
     reason = Reason(
@@ -58,6 +65,10 @@ def give(draft: Draft, live: LiveProgram, award: Award, due: int, at: datetime) 
         program=award.program,
     )
     return award, reason
+
+
+def _code_of(limit: str) -> str:
+    return limit if limit in {"", COOLDOWN} else "limit"
 
 
 def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple[Award, Refusal]:

@@ -24,14 +24,24 @@ class Quote(Value, frozen=True):
 
 
 def quote(
-    terms: PayTerms, scale: int, active: int, total: Decimal, *, points: int | None, money: Decimal | None
+    terms: PayTerms,
+    scale: int,
+    active: int,
+    total: Decimal,
+    paid: Decimal = Decimal(0),
+    *,
+    points: int | None,
+    money: Decimal | None,
 ) -> Quote:
     """What so many points, or the points for so much money, pay of an order; without either, as much as is allowed.
+
+    `paid`: what points paid of it before, which the share of the order counts too.
 
     A payment is always whole hundredths, and takes the fewest points for them. Raises InsufficientPoints, or
     RequestRefused for one that is below the minimum, above the share of the order, or nothing at all.
     """
     share = total if terms.share is None else (total * terms.share / WHOLE).quantize(_CENT, ROUND_DOWN)
+    share = max(Decimal(0), share - paid)
     most_money = min(share, _money(terms, scale, active))
     least = int(terms.minimum.scaleb(scale))
     wanted = most_money if money is None and points is None else money
@@ -52,7 +62,7 @@ def quote(
 
 def _check(found: Quote, active: int, share: Decimal, *, asked: bool) -> None:
     if found.money > share:
-        raise RequestRefused("above_share", f"points may pay {share} of this order at most, not {found.money}")
+        raise RequestRefused("above_share", f"points may still pay {share} of this order at most, not {found.money}")
     if found.points > active:
         raise InsufficientPoints(found.points, active)
     if found.points < found.least_points:

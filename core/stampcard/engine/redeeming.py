@@ -279,7 +279,10 @@ def decide_settled(
     """
     draft = Draft(world)
     if done and redemption.status == "held":
-        draft.redemption(_issued(draft, redemption, result))
+        issued = _issued(draft, redemption, result)
+        if redemption.withdrawn:
+            _send(draft, WITHDRAW, issued)
+        draft.redemption(issued)
     elif done and redemption.status in {"released", "revoked"}:
         _send(draft, WITHDRAW, redemption)
         draft.redemption(redemption)
@@ -337,6 +340,8 @@ def decide_handled(world: World, redemption: Redemption, how: Handling, note: st
 
 def decide_use(world: World, redemption: Redemption, where: str) -> Decision:
     """Mark an issued reward used, at a till or by an order (`where`); raises Conflict for one that cannot be."""
+    if where in redemption.orders:
+        return replace(Draft(world).decision(), changed=False)
     if redemption.status != "issued" or redemption.withdrawn:
         status = "withdrawn" if redemption.withdrawn else redemption.status
         raise Conflict(f"already_{status}", f"the redemption is {status}: it cannot be used")
@@ -399,11 +404,14 @@ def decide_overdue(world: World, redemption: Redemption) -> Decision:
 
 
 def decide_withdrawn(world: World, redemption: Redemption, *, back: bool) -> Decision:
-    """Switch an unused code off at the shop, or on again (`back`), because its reward was stopped or started."""
+    """Switch an unused code off at the shop, or on again (`back`), because its reward was stopped or started.
+
+    One that the shop has not made yet is switched off as soon as it has.
+    """
     draft = Draft(world)
-    if redemption.status != "issued" or redemption.withdrawn is not back:
+    if redemption.status not in {"held", "issued"} or redemption.withdrawn is not back:
         return replace(draft.decision(), changed=False)
-    if redemption.by not in {"", OWN, POOL, MANUAL}:
+    if redemption.status == "issued" and redemption.by not in {"", OWN, POOL, MANUAL}:
         _send(draft, RESTORE if back else WITHDRAW, redemption)
     draft.redemption(replace(redemption, withdrawn=not back))
     return draft.decision()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.amounts import Award, FixedAward, Formula, ItemAward, RateAward, RewardAward
 from stampcard.program.catalogue import faults_of_rewards
-from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDERS, PURCHASE, REPORTED
+from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDERS, PURCHASE, REFUND, REPORTED
 from stampcard.program.faults import Fault, fault_of_name, faults_of_limits_list
 from stampcard.program.lifetimes import Sliding, UntilEvent
 from stampcard.program.limits import Limit
@@ -199,6 +199,8 @@ def _fault_of_given(rule: Rule, reward: str) -> str:
     """What a rule that gives a reward cannot say, because a reward is no number of points."""
     if any(not isinstance(value.award, RewardAward) for value in rule.values):
         return f"every value of a rule that gives a reward must give one too: write reward {reward}"
+    if rule.on == REFUND:
+        return "a rule on refunds gives points: award a number, not a reward"
     if rule.overrides:
         return "a reward has a validity of its own: leave expire and pending out"
     if rule.stack == "best":
