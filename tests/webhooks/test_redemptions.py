@@ -594,3 +594,18 @@ async def test_the_same_place_counts_once_when_a_reward_is_used(served: Any) -> 
     answers = [await served.call("POST", f"/redemptions/{taken['id']}/use", {"where": "till 1"}) for _ in range(2)]
 
     assert [(answer.status, answer.body["orders"]) for answer in answers] == [(200, ["till 1"])] * 2
+
+
+async def test_a_campaign_counts_a_reward_and_the_rule_that_gives_it_once(served: Any) -> None:
+    text = REWARDED.replace('reward treat, limits: "1000 EUR ever, in all"', "reward treat, campaign: spring")
+    text = text.replace("  treat: {", "  treat: {campaign: spring, ")
+    await served.prepare(text + "campaigns:\n  spring: {limits: '4 times ever, in all'}\n")
+    member, now = await served.rich(), served.clock.now()
+
+    for number in range(5):
+        await served.apply(OrderSeen(reference=f"O{number}", snapshot=order(10, at=now)))
+
+    listed = await served.call("GET", f"/members/{member}/redemptions?reward=treat")
+    assert len(listed.body["items"]) == 4
+    (counted,) = await served.read(select(counter.c.value).where(counter.c.scope.contains("spring")))
+    assert counted.value == 4

@@ -9,7 +9,8 @@ from stampcard.applying.redeeming import prepared, standings_of
 from stampcard.applying.unit import Unit
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import replace
-from stampcard.engine.redeeming import CHOICE, check_choosable, decide_choose, find_reward
+from stampcard.engine.choosing import check_choosable, decide_choose
+from stampcard.engine.redeeming import CHOICE, find_reward
 from stampcard.engine.rewarding import Asking, Standing, binding, standing
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.errors import NotFound, RequestRefused

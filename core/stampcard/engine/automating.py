@@ -7,7 +7,6 @@ from stampcard.engine.redeeming import begin
 from stampcard.engine.rewarding import standing
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Draft
-from stampcard.errors import RequestRefused
 
 
 def automate(draft: Draft, member: str, wallet: str) -> None:
@@ -30,10 +29,7 @@ def _take(draft: Draft, live: LiveProgram, of: Catalogued, member: str) -> bool:
         wallets={**draft.world.wallets, (member, of.reward.wallet): known},
         counters={**draft.world.counters, **draft.counters.changed},
     )
-    try:
-        found = standing(world, live, of, person)
-    except RequestRefused:  # a plugin cannot tell the price now: what was under way must not fail for it
-        return False
+    found = standing(world, live, of, person)
     if found.refusals or not found.price or draft.world.mint is None:
         return False
     minted = draft.world.mint(live.name, of.name, of.reward.source, of.reward.prefix)

@@ -84,14 +84,17 @@ def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple
         return granted, nothing
     member = draft.member if draft.member and draft.member.id == award.member else draft.world.members[award.member]
     world = replace(draft.world, counters={**draft.world.counters, **draft.counters.changed})
-    found = standing(world, live, of, member, Asking(counted_at=at))
+    counted = frozenset(bound.scope for bound in live.offers[award.rule].bounds)
+    found = standing(world, live, of, member, Asking(counted_at=at, counted=counted))
     against = binding(found)
     if against:
         return award, against[0]
     minted = draft.world.mint(live.name, name, of.reward.source, of.reward.prefix)
     if minted is None:
         return award, Refusal(code="sold_out", detail="the codes that were uploaded for it have run out")
-    draft.redemption(begin(draft, found, member, minted, subject=award.subject, rule=award.rule, at=at))
+    draft.redemption(
+        begin(draft, found, member, minted, subject=award.subject, rule=award.rule, at=at, counted=counted)
+    )
     return granted, nothing
 
 

@@ -19,7 +19,7 @@ from stampcard.engine.counting import CounterKey, key_of
 from stampcard.engine.dating import lifetime
 from stampcard.engine.posting import About, post
 from stampcard.engine.refunding import credit
-from stampcard.engine.rewarding import Asking, Refusal, Standing, binding, standing, use_of
+from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of
 from stampcard.engine.spending import Debit, draw, give_back
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.waiting import slide
@@ -92,10 +92,11 @@ def begin(
     subject: str = "",
     rule: str = "",
     at: datetime | None = None,
+    counted: frozenset[str] = frozenset(),
 ) -> Redemption:
     """A redemption at its beginning, its points held or spent and its limits charged; sends for it where needed.
 
-    `at`: the moment whose day limits count it on, if not now.
+    `at`: the moment whose day limits count it on, if not now. `counted`: scopes of limits that count it already.
     """
     now, of, live = draft.world.now, found.of, found.live
     valid_until = found.valid_until(now)
@@ -118,7 +119,7 @@ def begin(
         voucher=voucher_of(found, minted, now, valid_until),
         subject=subject,
         rule=rule,
-        charges=_charge(draft, found, member.id, at or now),
+        charges=_charge(draft, found, member.id, at or now, counted),
         returns=of.reward.unused == "return",
     )
     if price:
@@ -159,12 +160,12 @@ def voucher_of(found: Standing, minted: Minted, now: datetime, valid_until: date
     )
 
 
-def _charge(draft: Draft, found: Standing, member: str, now: datetime) -> tuple[Charge, ...]:
+def _charge(draft: Draft, found: Standing, member: str, now: datetime, counted: frozenset[str]) -> tuple[Charge, ...]:
     live, charges = found.live, []
     day = now.astimezone(live.program.zone).date()
     for bound in found.of.bounds:
         amount = use_of(bound, found)
-        if bound.limit.per == "order" or not amount:
+        if bound.limit.per == "order" or not amount or bound.scope in counted:
             continue
         key = key_of(live.name, bound, day, member)
         draft.counters.move(key, amount)
@@ -237,10 +238,11 @@ def _paid_out(draft: Draft, redemption: Redemption, live: LiveProgram, found: St
     dates = lifetime(terms.expire, None, live.program.zone, draft.world.now, live.number)
     wallet = draft.wallet(redemption.member, name)
     draft.keep(*credit(wallet, points, dates, _about(draft, redemption), kind="adjust", source="adjusted"))
-    return _ended(draft, replace(redemption, issued_at=draft.world.now), "used")
+    return ended(draft, replace(redemption, issued_at=draft.world.now), "used")
 
 
-def _ended(draft: Draft, redemption: Redemption, status: RedemptionStatus, reason: str = "") -> Redemption:
+def ended(draft: Draft, redemption: Redemption, status: RedemptionStatus, reason: str = "") -> Redemption:
+    """A redemption to which nothing happens any more, but for what refunds of its order do."""
     return replace(redemption, status=status, ended_at=draft.world.now, due_at=None, reason=reason or redemption.reason)
 
 
@@ -287,7 +289,7 @@ def decide_settled(
         _send(draft, WITHDRAW, redemption)
         draft.redemption(redemption)
     elif not done and redemption.status == "held":
-        draft.redemption(_ended(draft, _given_back(draft, redemption), "released", why))
+        draft.redemption(ended(draft, _given_back(draft, redemption), "released", why))
     return draft.decision()
 
 
@@ -296,7 +298,7 @@ def decide_release(world: World, redemption: Redemption, reason: str) -> Decisio
     if redemption.status != "held":
         raise Conflict(f"already_{redemption.status}", f"the redemption is {redemption.status} already")
     draft = Draft(world)
-    draft.redemption(_ended(draft, _given_back(draft, redemption), "released", reason))
+    draft.redemption(ended(draft, _given_back(draft, redemption), "released", reason))
     return draft.decision()
 
 
@@ -318,7 +320,7 @@ def revoke(draft: Draft, redemption: Redemption, reason: str, *, keep_points: bo
         redemption = _given_back(draft, redemption)
     if issued and redemption.by not in {"", OWN, POOL, MANUAL}:
         _send(draft, WITHDRAW, redemption)
-    return _ended(draft, redemption, "revoked", reason)
+    return ended(draft, redemption, "revoked", reason)
 
 
 def decide_handled(world: World, redemption: Redemption, how: Handling, note: str) -> Decision:
@@ -334,7 +336,7 @@ def decide_handled(world: World, redemption: Redemption, how: Handling, note: st
         issued = _issued(draft, redemption, {}) if redemption.status == "held" else redemption
         issued = replace(issued, reason=note or issued.reason)
         # What is on its way is nobody's any more: it does not lapse.
-        draft.redemption(_ended(draft, issued, "used") if how == "done" else replace(issued, due_at=None))
+        draft.redemption(ended(draft, issued, "used") if how == "done" else replace(issued, due_at=None))
     return draft.decision()
 
 
@@ -363,30 +365,7 @@ def used(draft: Draft, redemption: Redemption, where: str) -> Redemption:
     if redemption.status in {"released", "revoked"} or (redemption.status == "expired" and redemption.returns):
         return redemption
     uses = redemption.voucher.uses if redemption.voucher is not None else 1
-    return _ended(draft, redemption, "used") if len(redemption.orders) >= uses else redemption
-
-
-def decide_choose(world: World, known: Redemption, found: Standing, member: Member, minted: Minted) -> Decision:
-    """Pick one reward of a choice: the choice is used, the reward begins and costs nothing more.
-
-    Raises RequestRefused with what stands against the reward, Conflict where nothing can be picked any more.
-    """
-    check_choosable(known, world.now)
-    refuse(binding(found), found)
-    draft = Draft(world)
-    draft.redemption(begin(draft, found, member, minted, subject=f"{CHOICE}{known.id}"))
-    draft.redemption(_ended(draft, known, "used"))
-    return draft.decision()
-
-
-def check_choosable(known: Redemption, now: datetime) -> None:
-    """Raises RequestRefused for what is no choice, Conflict for one that is over."""
-    if known.kind != "choice":
-        raise RequestRefused("no_choice", f"{known.reward} gives {known.gives}: there is nothing to choose")
-    over = known.status == "issued" and known.valid_until is not None and known.valid_until <= now
-    status = "withdrawn" if known.withdrawn else "expired" if over else known.status
-    if status != "issued":
-        raise Conflict(f"already_{status}", f"the choice is {status}: nothing can be picked from it")
+    return ended(draft, redemption, "used") if len(redemption.orders) >= uses else redemption
 
 
 def decide_overdue(world: World, redemption: Redemption) -> Decision:
@@ -396,10 +375,10 @@ def decide_overdue(world: World, redemption: Redemption) -> Decision:
         return replace(draft.decision(), changed=False)
     if redemption.status == "held":
         reason = "it was not issued in time"
-        draft.redemption(_ended(draft, _given_back(draft, redemption), "released", reason))
+        draft.redemption(ended(draft, _given_back(draft, redemption), "released", reason))
     else:
         redemption = _given_back(draft, redemption) if redemption.returns and not redemption.orders else redemption
-        draft.redemption(_ended(draft, redemption, "expired"))
+        draft.redemption(ended(draft, redemption, "expired"))
     return draft.decision()
 
 

@@ -19,6 +19,7 @@ from stampcard.engine.matching import Occasion, campaign_refusal, closed_to, fit
 from stampcard.engine.pinning import stopped_of
 from stampcard.engine.versions import Bound, Catalogued, LiveProgram
 from stampcard.engine.world import NO_FACTS, Facts, World
+from stampcard.errors import RequestRefused
 from stampcard.program.conditions import ConditionError, Verdict, value_key
 from stampcard.program.gifts import Gift
 from stampcard.program.lifetimes import Expiry
@@ -38,13 +39,14 @@ class Asking(Value, frozen=True):
     """Around what a reward is looked at: what plugins know, and the cart.
 
     `at`: the connection that the member asks through; it comes before all others. `counted_at`: the day that limits
-    count it on, if not today.
+    count it on, if not today. `counted`: scopes of limits that the rule which gives it counted already.
     """
 
     facts: Facts = NO_FACTS
     cart: OrderSnapshot | None = None
     at: str = ""
     counted_at: datetime | None = None
+    counted: frozenset[str] = frozenset()
 
 
 _PLAIN = Asking()
@@ -97,7 +99,8 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
     verdicts, options = live.reward_conditions.evaluate(variables)
     verdict = verdicts[live.reward_conditions.ids.index(of.name)]
     refusals = [*_closed(live, of, member, occasion), *_conditional(of, verdict, asking)]
-    price, gift, valid = _options(world, live, of, member, occasion, options, asking)
+    asked, gift, valid = _options(world, live, of, member, occasion, options, asking)
+    price, untold = (None, [asked]) if isinstance(asked, Refusal) else (asked, [])
     by, reference, unreachable = _source(of, gift, world.fulfillers.get(member.id, ()), asking.at)
     active = (
         (world.wallets[wallet].sums.get("active", 0))
@@ -106,9 +109,13 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
     )
     found = Standing(live=live, of=of, gift=gift, valid=valid, price=price, by=by, reference=reference)
     counters = Counters(world.counters)
-    refusals += [*unreachable, *over_limits(live, found, member.id, asking.counted_at or world.now, counters)]
+    refusals += [
+        *untold,
+        *unreachable,
+        *over_limits(found, member.id, asking.counted_at or world.now, counters, asking.counted),
+    ]
     missing = max(0, (price or 0) - active)
-    if price is None:
+    if price is None and not untold:
         refusals.append(Refusal(code="not_for_points", detail="it is given by rules, and cannot be asked for"))
     elif missing:
         refusals.append(Refusal(code="insufficient_points", detail=f"it costs {price}, there are {active}"))
@@ -156,12 +163,13 @@ def use_of(bound: Bound, found: Standing) -> int:
 
 
 def over_limits(
-    live: LiveProgram, found: Standing, member: str, now: datetime, counters: Counters
+    found: Standing, member: str, now: datetime, counters: Counters, counted: frozenset[str] = frozenset()
 ) -> Iterator[Refusal]:
-    """The limits that one more redemption would break; it is never trimmed."""
+    """The limits that one more redemption would break, but for those `counted` already; it is never trimmed."""
+    live = found.live
     day = now.astimezone(live.program.zone).date()
     terms = live.program.wallets.get(found.of.reward.wallet)
-    for bound in found.of.bounds:
+    for bound in (one for one in found.of.bounds if one.scope not in counted):
         key, use = key_of(live.name, bound, day, member), use_of(bound, found)
         most = most_of(bound, terms.scale if terms else 0)
         if bound.limit.measure == "members":
@@ -247,7 +255,7 @@ def _options(
     occasion: Occasion,
     verdicts: Mapping[str, Verdict],
     asking: Asking,
-) -> tuple[int | None, Gift, Expiry | None]:
+) -> tuple[int | Refusal | None, Gift, Expiry | None]:
     """The price, gift and validity that the first option that fits gives."""
     reward, count = of.reward, len(of.reward.prices)
 
@@ -267,7 +275,8 @@ def _options(
 
 def _points(
     world: World, live: LiveProgram, of: Catalogued, price: Price | None, member: Member, asking: Asking
-) -> int | None:
+) -> int | Refusal | None:
+    """The price; why it is not known, where a plugin that must be asked cannot tell it."""
     if price is None:
         return None
     scale = live.program.wallets[of.reward.wallet].scale
@@ -275,7 +284,10 @@ def _points(
         return int(price.points.scaleb(scale))
     if world.price_of is None:
         return None
-    return int(world.price_of(price.name, of.name, member, asking.facts.known).scaleb(scale))
+    try:
+        return int(world.price_of(price.name, of.name, member, asking.facts.known).scaleb(scale))
+    except RequestRefused as error:
+        return Refusal(code=error.code, detail=error.detail)
 
 
 def _source(of: Catalogued, gift: Gift, fulfillers: Sequence[Fulfiller], at: str) -> tuple[str, str, list[Refusal]]:

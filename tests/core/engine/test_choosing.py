@@ -13,10 +13,9 @@ from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import ISSUE, WITHDRAW, Fulfiller, Minted, Redemption
 from stampcard.domain.value import replace
+from stampcard.engine.choosing import check_choosable, decide_choose
 from stampcard.engine.deciding import decide_order
 from stampcard.engine.redeeming import (
-    check_choosable,
-    decide_choose,
     decide_handled,
     decide_overdue,
     decide_release,

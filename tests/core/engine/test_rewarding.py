@@ -16,6 +16,7 @@ from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import CounterKey
 from stampcard.engine.rewarding import Asking, Standing, standing
 from stampcard.engine.world import World
+from stampcard.errors import RequestRefused
 from stampcard.testing.building import LONG_AGO, NOON, order, world
 
 HEAD = "program: main\ncurrency: EUR\ntimezone: Europe/Berlin\nattributes: {colour: string}\nwallets: {points: {}, miles: {}}\n"
@@ -196,3 +197,11 @@ def test_a_plugin_may_work_out_the_price() -> None:
     assert codes(made) == ["not_for_points"]
     priced = replace(made, price_of=lambda formula, reward, member, _: Decimal(f"{len(formula + reward + member.id)}"))
     assert look(priced).price == len("surge" + "it" + "ann")
+
+
+def test_a_price_that_a_plugin_cannot_tell_stands_against_that_reward_alone() -> None:
+    def fail(*_: object) -> Decimal:
+        raise RequestRefused("plugin_failed", "surge is suspended")
+
+    made = replace(scene("gives: 5 EUR off, wallet: points, price: formula surge"), price_of=fail)
+    assert (look(made).price, codes(made)) == (None, ["plugin_failed"])
