@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from stampcard.errors import ConfigurationError, Unavailable
+from stampcard.storage.checkpointing import MOST, Checkpointer
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Database:
         self.is_sqlite = url.startswith("sqlite:")
         self._lock_file: int | None = None
         self._engine = _sqlite(url, read_only=False) if self.is_sqlite else _postgresql(url)
+        self._checkpointer = Checkpointer(self.path) if self.path is not None else None
         # What is read belongs together: balances and the lots under them must be of one moment.
         self._reading = (
             _sqlite(url, read_only=True)
@@ -86,7 +88,10 @@ class Database:
         while True:
             try:
                 with self._engine.begin() as connection:
-                    return work(connection)
+                    found = work(connection)
+                if self._checkpointer is not None:
+                    self._checkpointer.wake()
+                return found
             except (OperationalError, InterfaceError, DBAPIError) as error:
                 if not is_transient(error):
                     raise
@@ -109,6 +114,8 @@ class Database:
         """Finish what runs, then close every connection."""
         self._writers.shutdown(wait=True)
         self._readers.shutdown(wait=True)
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
         self._engine.dispose()
         self._reading.dispose()
         if self._lock_file is not None:
@@ -147,8 +154,7 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
         cache = 16_384 if read_only else 65_536
         pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000"]
         pragmas.append(f"cache_size=-{cache}")
-        if read_only:
-            pragmas.append("query_only=ON")
+        pragmas.append("query_only=ON" if read_only else f"wal_autocheckpoint={MOST}")
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 
