@@ -19,12 +19,16 @@ _LONGEST = 300
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A field that may be asked for: its arguments with their types, and what is read of its answer."""
+    """A field that may be asked for: its arguments with their types, and what is read of its answer.
+
+    `inner`: arguments, each written ``$name``, of fields in what is read.
+    """
 
     kind: Literal["query", "mutation"]
     name: str
     arguments: Mapping[str, str]
     selects: str
+    inner: Mapping[str, str] = {}
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -38,7 +42,9 @@ def written(steps: Mapping[str, Step]) -> tuple[str, dict[str, Any]]:
     """The document and its variables; `steps` by alias, at least one, all of one kind."""
     kind = next(iter(steps.values())).field.kind
     declared = ", ".join(
-        f"${alias}_{name}: {type_}" for alias, step in steps.items() for name, type_ in step.field.arguments.items()
+        f"${alias}_{name}: {type_}"
+        for alias, step in steps.items()
+        for name, type_ in (*step.field.arguments.items(), *step.field.inner.items())
     )
     fields = "\n".join(_field(alias, step.field) for alias, step in steps.items())
     values = {f"{alias}_{name}": value for alias, step in steps.items() for name, value in step.values.items()}
@@ -47,7 +53,8 @@ def written(steps: Mapping[str, Step]) -> tuple[str, dict[str, Any]]:
 
 def _field(alias: str, field: Field) -> str:
     arguments = ", ".join(f"{name}: ${alias}_{name}" for name in field.arguments)
-    return f"  {alias}: {field.name}({arguments}) {{ {field.selects} }}"
+    selects = field.selects.replace("$", f"${alias}_")
+    return f"  {alias}: {field.name}({arguments}) {{ {selects} }}"
 
 
 class UserError(Answer, frozen=True):

@@ -24,6 +24,7 @@ from stampcard_shopify.discounts import DiscountCodes
 from stampcard_shopify.gift_cards import GiftCards
 from stampcard_shopify.offering import FEATURES, KINDS
 from stampcard_shopify.posting import CallFailed, unsure
+from stampcard_shopify.shared_codes import SharedDiscountCodes
 from stampcard_shopify.store_credits import StoreCredits
 from stampcard_shopify.ways import Action, Way, begins_later
 
@@ -32,6 +33,7 @@ WAYS: Mapping[RewardKind, Way[Any]] = {
     "gift_card": GiftCards(),
     "store_credit": StoreCredits(),
 }
+SHARED = SharedDiscountCodes()
 Group = Sequence[Voucher]
 Act = Callable[[Way[Any], Group], Awaitable[Sequence[Outcome]]]
 
@@ -76,7 +78,7 @@ class ShopifyFulfilment(Fulfilment):
             return failure.outcome
 
     async def lookup(self, voucher: Voucher, action: Action) -> Lookup:
-        way = WAYS.get(voucher.kind)
+        way = way_of(voucher)
         if way is None:
             return Unknown(reason=f"Shopify makes no {voucher.kind}")
         try:
@@ -139,11 +141,16 @@ class ShopifyFulfilment(Fulfilment):
         ]
 
 
+def way_of(voucher: Voucher) -> Way[Any] | None:
+    """How it is made real, if it can be."""
+    return SHARED if voucher.batch else WAYS.get(voucher.kind)
+
+
 async def _by_way(vouchers: Group, act: Act) -> Sequence[Outcome]:
     """The vouchers of each family at once, the outcomes in the order of all."""
     outcomes: list[Outcome] = [Rejected(reason=f"Shopify makes no {voucher.kind}") for voucher in vouchers]
-    for way in dict.fromkeys(WAYS.values()):
-        places = [place for place, voucher in enumerate(vouchers) if WAYS.get(voucher.kind) is way]
+    for way in dict.fromkeys((*WAYS.values(), SHARED)):
+        places = [place for place, voucher in enumerate(vouchers) if way_of(voucher) is way]
         if places:
             done = await act(way, [vouchers[place] for place in places])
             for place, outcome in zip(places, done, strict=True):
@@ -156,6 +163,8 @@ def _outcome(way: Way[Any], voucher: Voucher, made: Made | None, silence: Outcom
         return silence
     if made.user_errors and not all(error.is_taken for error in made.user_errors):
         return refusal(made.user_errors)
+    if way.by_job:
+        return Unknown(reason="Shopify does it in its own time")
     return Delivered(result=way.result(voucher, made))
 
 

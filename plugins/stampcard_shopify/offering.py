@@ -41,8 +41,8 @@ FEATURES: Mapping[Feature, Support] = {
     "withdraw": _caveat("store credit only if the balance still has all of it"),
     "restore": _caveat("discount codes only"),
     "bulk": _caveat(
-        "discount codes only, all of one discount that anybody may use; they cannot be withdrawn one by one, and Shopify "
-        "alone counts the uses of each"
+        "discount codes only, all of one discount that anybody may use; one that is withdrawn or expires is taken out "
+        "of it, and Shopify alone counts the uses of each"
     ),
     "seen_when_used": _caveat("discount codes, in the order; gift cards and store credit are payments"),
 }

@@ -144,6 +144,7 @@ class AdminApi:
             "discountCodeDeactivate": (10.0, counters.discounts.deactivate),
             "codeDiscountNodeByCode": (2.0, counters.discounts.by_code),
             "discountRedeemCodeBulkAdd": (10.0, counters.bulk.add),
+            "discountCodeRedeemCodeBulkDelete": (10.0, counters.discounts.delete),
             "discountRedeemCodeBulkCreation": (4.0, counters.bulk.creation),
             "giftCardCreate": (10.0, counters.cards.create),
             "giftCardDeactivate": (10.0, counters.cards.deactivate),

@@ -14,16 +14,24 @@ _GID = re.compile(r"gid://shopify/\w+/\d+")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One field at the top of a document; `written` is what stands in its parentheses."""
+    """One field at the top of a document; `written` is what stands in its parentheses, `selected` what is read of it."""
 
     alias: str
     field: str
     written: str
+    selected: str
     variables: Mapping[str, Any]
 
     def argument(self, name: str) -> Any:
         """The variable handed to this argument; nothing if it is written out."""
-        found = re.search(rf"\b{name}\s*:\s*\$(\w+)", self.written)
+        return self._value(name, self.written)
+
+    def inner(self, name: str) -> Any:
+        """The variable handed to this argument of a field within."""
+        return self._value(name, self.selected)
+
+    def _value(self, name: str, written: str) -> Any:
+        found = re.search(rf"\b{name}\s*:\s*\$(\w+)", written)
         return self.variables.get(found[1]) if found else None
 
     def gids(self) -> list[str]:
@@ -39,8 +47,8 @@ def fields_of(document: str, variables: Mapping[str, Any]) -> list[Asked]:
     while place < len(tokens) and tokens[place] != "}":
         alias, field, place = _named(tokens, place)
         inside, place = _inside(tokens, place, "(")
-        _, place = _inside(tokens, place, "{")
-        found.append(Asked(alias, field, " ".join(inside), variables))
+        selected, place = _inside(tokens, place, "{")
+        found.append(Asked(alias, field, " ".join(inside), " ".join(selected), variables))
     return found
 
 

@@ -11,15 +11,15 @@ from itertools import count
 from typing import Any
 
 from stampcard_shopify.simulated_asking import Asked
-from stampcard_shopify.simulated_discounts import Discount, Discounts, node
+from stampcard_shopify.simulated_discounts import Discount, Discounts, Job, node
 from stampcard_shopify.simulated_lines import gid
 from stampcard_shopify.simulated_nodes import moment
 from stampcard_shopify.simulated_replies import Json, number_of, payload, user_error
 
-#: Codes that one call takes, letters that a code has at most, and looks after which a creation is done.
-MOST, LONGEST, LOOKS = 250, 255, 2
+#: Codes that one call takes, and letters that a code has at most.
+MOST, LONGEST = 250, 255
 _KIND = "DiscountRedeemCodeBulkCreation"
-_FIRST, _FIRST_CODE = 1_200_000_000_001, 1_300_000_000_001
+_FIRST = 1_200_000_000_001
 
 
 @dataclass(slots=True)
@@ -30,7 +30,6 @@ class Creation:
     discount: Discount
     codes: list[str]
     created_at: datetime
-    looks: int = 0
     results: list[Json] = field(default_factory=list)
 
     @property
@@ -49,7 +48,6 @@ class BulkCreations:
     discounts: Discounts
     all: dict[int, Creation] = field(default_factory=dict)
     _numbers: Any = field(default_factory=lambda: count(_FIRST))
-    _code_numbers: Any = field(default_factory=lambda: count(_FIRST_CODE))
 
     def add(self, asked: Asked, now: datetime) -> Json:
         discount = self.discounts.of_gid(asked.argument("discountId"))
@@ -65,18 +63,14 @@ class BulkCreations:
             return payload("bulkCreation", None, [user_error(["codes"], message, "EXCEEDED_MAX")])
         creation = Creation(next(self._numbers), discount, codes, now)
         self.all[creation.id] = creation
+        self.discounts.jobs.append(Job(lambda: self._run(creation)))
         return payload("bulkCreation", _shown(creation, now))
 
     def creation(self, asked: Asked, now: datetime) -> Json | None:
-        """Each look brings it nearer to its end."""
+        self.discounts.look()
         creation = self.all.get(number_of(asked.argument("id"), _KIND))
         if creation is None:
             return None
-        creation.looks += 1
-        if creation.looks >= LOOKS:
-            for earlier in self.all.values():
-                if earlier.id <= creation.id and not earlier.done:
-                    self._run(earlier)
         return _shown(creation, now)
 
     def _run(self, creation: Creation) -> None:
@@ -84,8 +78,8 @@ class BulkCreations:
             errors = self._faults(code)
             made = None
             if not errors:
-                self.discounts.put(creation.discount, code)
-                made = {"id": gid("DiscountRedeemCode", next(self._code_numbers)), "code": code, "asyncUsageCount": 0}
+                id_ = self.discounts.put(creation.discount, code)
+                made = {"id": gid("DiscountRedeemCode", id_), "code": code, "asyncUsageCount": 0}
             creation.results.append({"code": code, "errors": errors, "discountRedeemCode": made})
 
     def _faults(self, code: str) -> list[Json]:

@@ -5,7 +5,7 @@ Source of the shapes and errors: the Admin GraphQL schema, version 2026-10.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -20,20 +20,23 @@ from stampcard_shopify.simulated_replies import Json, number_of, payload, user_e
 
 BASIC, SHIPPING = "basicCodeDiscount", "freeShippingCodeDiscount"
 _TYPENAMES = {BASIC: "DiscountCodeBasic", SHIPPING: "DiscountCodeFreeShipping"}
-_FIRST = 1_100_000_000_001
+_FIRST, _FIRST_CODE = 1_100_000_000_001, 1_300_000_000_001
+#: Looks after which a job is done.
+LOOKS = 2
 
 
 @dataclass(slots=True)
 class Discount:
     """Codes with their terms as they were given; `kind` is the argument that these came in.
 
-    `uses`: each of its codes as it is spelt, with how often it was used.
+    `uses`: each of its codes as it is spelt, with how often it was used; `ids`: with its own id.
     """
 
     id: int
     kind: str
     terms: dict[str, Any]
-    uses: dict[str, int]
+    uses: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
@@ -70,12 +73,23 @@ class Discount:
 
 
 @dataclass(slots=True)
+class Job:
+    """What the shop does in its own time: here, once it was looked at often enough."""
+
+    run: Callable[[], None]
+    looks: int = 0
+
+
+@dataclass(slots=True)
 class Discounts:
-    """All codes; upper and lower case are the same."""
+    """All discounts and their codes; upper and lower case are the same."""
 
     book: Book
     codes: dict[str, Discount] = field(default_factory=dict)
+    all: dict[int, Discount] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: count(_FIRST))
+    _code_numbers: Any = field(default_factory=lambda: count(_FIRST_CODE))
 
     def create(self, asked: Asked, now: datetime) -> Json:
         kind = BASIC if "Basic" in asked.field else SHIPPING
@@ -83,7 +97,8 @@ class Discounts:
         errors = self._faults(kind, terms)
         if errors:
             return payload("codeDiscountNode", None, errors)
-        made = Discount(next(self._numbers), kind, terms, {})
+        made = Discount(next(self._numbers), kind, terms)
+        self.all[made.id] = made
         self.put(made, str(terms["code"]))
         return payload("codeDiscountNode", node(made, now))
 
@@ -118,17 +133,47 @@ class Discounts:
         return payload("codeDiscountNode", node(discount, now))
 
     def by_code(self, asked: Asked, now: datetime) -> Json | None:
+        """The discount of a code, with those of its codes that are searched for."""
+        self.look()
         found = self.codes.get(str(asked.argument("code")).upper())
-        return None if found is None else node(found, now)
+        if found is None:
+            return None
+        shown, search = node(found, now), asked.inner("query")
+        if search:
+            fits = [code for code in found.ids if str(search).upper() in code.upper()]
+            codes = [{"id": gid("DiscountRedeemCode", found.ids[code]), "code": code} for code in fits]
+            shown["codeDiscount"]["codes"] = {"nodes": codes}
+        return shown
 
-    def put(self, discount: Discount, code: str) -> None:
-        """Let a code work for a discount."""
-        discount.uses[code] = 0
+    def delete(self, asked: Asked, _now: datetime) -> Json:
+        """Codes go, later."""
+        discount = self.of_gid(asked.argument("discountId"))
+        if discount is None:
+            errors = [user_error(["discountId"], "Code discount does not exist.", "INVALID")]
+            return payload("job", None, errors)
+        ids = {number_of(one, "DiscountRedeemCode") for one in asked.argument("ids") or []}
+        self.jobs.append(Job(lambda: self._remove(discount, ids)))
+        return payload("job", {"id": f"gid://shopify/Job/{len(self.jobs)}", "done": False})
+
+    def put(self, discount: Discount, code: str) -> int:
+        """Let a code work for a discount; answers its id."""
+        discount.uses[code], discount.ids[code] = 0, next(self._code_numbers)
         self.codes[code.upper()] = discount
+        return discount.ids[code]
 
     def of_gid(self, wanted: object) -> Discount | None:
-        number = number_of(wanted, "DiscountCodeNode")
-        return next((one for one in self.codes.values() if one.id == number), None)
+        return self.all.get(number_of(wanted, "DiscountCodeNode"))
+
+    def look(self) -> None:
+        """Each look brings all jobs nearer to their end; what was asked for first is done first."""
+        for job in self.jobs:
+            job.looks += 1
+            if job.looks == LOOKS:
+                job.run()
+
+    def _remove(self, discount: Discount, ids: Collection[int]) -> None:
+        for code in [code for code, id_ in discount.ids.items() if id_ in ids]:
+            del discount.ids[code], discount.uses[code], self.codes[code.upper()]
 
     def _by_id(self, asked: Asked) -> Discount | None:
         return self.of_gid(asked.argument("id"))

@@ -45,6 +45,8 @@ class Way(ABC, Generic[Found]):
     shape: type[Found]
     #: Whether to withdraw and to restore takes an id that must be found first.
     by_id: bool = True
+    #: Whether Shopify only takes note of what it is asked for, and does it in its own time.
+    by_job: bool = False
     #: Whether its rewards are good from the moment that they are made.
     at_once: bool = False
 

@@ -24,6 +24,7 @@ from stampcard.testing.demonstration import Demonstration
 from stampcard.testing.simulator import SignedRequest
 from stampcard.testing.waiting import eventually
 from stampcard_shopify.client import Client
+from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.simulated_checkout import CodeRefused
 from stampcard_shopify.simulator import ShopifySimulator
 
@@ -261,4 +262,40 @@ async def test_codes_made_in_bulk_are_given_out_without_a_call(shopping: Any, mo
         assert len(shop.discounts.codes) == 300
         other = await shopper.redeem("pooled", "another")
         await shopper.buys(code=other["code"])
+        await shopper.proves()
+
+
+async def test_codes_made_in_bulk_are_switched_off_with_their_reward_and_on_again(
+    shopping: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShopifyFulfilment, "visible_after", timedelta(0))
+    async with shopping() as shopper:
+        settings, codes = shopper.demonstration.application.settings, shopper.shop.discounts.codes
+        monkeypatch.setattr("stampcard.settings.load_settings", lambda _: settings)
+
+        async def run(*words: str) -> None:
+            done = await asyncio.to_thread(CliRunner().invoke, app, [*words])
+            assert done.exit_code == 0, done.output
+
+        async def is_there() -> bool:
+            return second["code"] in codes
+
+        async def is_gone() -> bool:
+            return second["code"] not in codes
+
+        await run("reward", "fill", "pooled", "--count", "3")
+        first, second = [await shopper.redeem("pooled", key) for key in ("first", "second")]
+        await shopper.buys(code=first["code"])
+        await run("stop", "reward", "pooled", "--note", "misprint")
+
+        await run("reward", "withdraw", "pooled")
+        await eventually("the code is switched off", is_gone, 30)
+        with pytest.raises(CodeRefused):
+            shopper.shop.buy(shopper.customer, code=second["code"])
+        assert len(codes) == 2
+
+        await run("reward", "restore", "pooled")
+        await eventually("the code works again", is_there, 30)
+        await shopper.buys(code=second["code"])
+        assert (await shopper.of(second))["status"] == "used"
         await shopper.proves()

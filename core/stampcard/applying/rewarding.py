@@ -52,15 +52,17 @@ class Rewarding:
         id_, key = new_redemption_id(), (program, reward)
         if source != POOL:
             return Minted(id=id_, code=new_code(prefix))
-        setting, free = self.setting, ("", "")
-        while free[0] in {"", *self._given}:  # the same code may have been uploaded to another pool, too
+        setting = self.setting
+        while True:
             after = self._pools.get(key, "")
-            found = pooling.free_code(self.connection, setting.merchant, setting.sealer, program, reward, after)
-            if found is None:
+            free = pooling.free_code(self.connection, setting.merchant, setting.sealer, program, reward, after)
+            if free is None:
                 return None
-            free, self._pools[key] = found, found[0]
-        self._given.add(free[0])
-        return Minted(id=id_, code=free[1])
+            self._pools[key] = free.print
+            if free.print not in self._given:  # the same code may have been uploaded to another pool, too
+                break
+        self._given.add(free.print)
+        return Minted(id=id_, code=free.code, by=free.connection, batch=free.batch)
 
 
 def print_of(setting: Setting, code: str) -> str:
@@ -77,6 +79,6 @@ def save_redemptions(connection: Connection, setting: Setting, redemptions: Iter
         connection, "redemption", [rows.redemption_row(setting.merchant, one, setting.sealer) for one in found]
     )
     for one in found:
-        if one.by == POOL and one.voucher is not None:
+        if one.voucher is not None and (one.by == POOL or one.voucher.batch):
             print_ = print_of(setting, one.voucher.code)
             pooling.take(connection, setting.merchant, one.program, one.reward, print_, one.id)

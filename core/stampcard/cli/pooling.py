@@ -74,7 +74,8 @@ async def fill_pool(
                 filling.refused = isinstance(outcome, Rejected)
                 break
             try:
-                await database.write(partial(_add, application=application, pool=pool, codes=batch))
+                made = str(outcome.result.get("id") or voucher.code)
+                await database.write(partial(_add, application=application, pool=pool, codes=batch, by=shop, made=made))
             except Unavailable as error:
                 _stop(filling, str(error))
                 return
@@ -153,6 +154,14 @@ async def _asked(fulfil: Fulfilment, voucher: Voucher, codes: Sequence[str]) -> 
         return Unknown(reason=f"its plugin failed: {told(error)}")
 
 
-def _add(connection: Connection, *, application: Application, pool: tuple[str, str], codes: Sequence[str]) -> None:
-    setting = application.setting
-    add_codes(connection, setting.merchant, setting.sealer, *pool, codes, application.clock.now())
+def _add(
+    connection: Connection,
+    *,
+    application: Application,
+    pool: tuple[str, str],
+    codes: Sequence[str],
+    by: str,
+    made: str,
+) -> None:
+    setting, now = application.setting, application.clock.now()
+    add_codes(connection, setting.merchant, setting.sealer, *pool, codes, now, made_by=by, batch=made)

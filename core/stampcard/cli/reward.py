@@ -103,7 +103,7 @@ def fill(
 ) -> None:
     """Let a shop make codes that a reward with `by: pool` gives out, so that a redemption needs no call.
 
-    They are for everybody, and at the shop they have no end. Each batch is made there first and then put into the pool; what
+    They are for everybody, and at the shop they have no end of their own: one that expires is withdrawn there. Each batch is made there first and then put into the pool; what
     is in the pool stays there whatever happens to the rest. Ends with 5 when only a part was made.
     """
     from stampcard.cli.acting import acting

@@ -50,10 +50,15 @@ class Fulfiller(Value, frozen=True):
 
 
 class Minted(Value, frozen=True):
-    """What makes a redemption one of its kind: its id, and a code that nobody can guess."""
+    """What makes a redemption one of its kind: its id, and a code that nobody can guess.
+
+    `by` and `batch`: the connection that made the code together with others, and what it calls these.
+    """
 
     id: str
     code: str
+    by: str = ""
+    batch: str = ""
 
 
 class Veto(Value, frozen=True):
@@ -69,7 +74,8 @@ class Voucher(Value, frozen=True):
     its own answers them as ``code`` in its result. `reference`: how the vendor calls the member. `amount` is money in
     `currency`; `percent` is out of 100; `at_most` caps what a percentage takes off. `minimum`: what the cart must come
     to. `products` and `collections`: references of what it counts for, nothing for everything. `uses`: how often the
-    code works. Without `ends_at` it is valid for good.
+    code works. Without `ends_at` it is valid for good. `batch`: the vendor's name for what `fill` made its code a part of;
+    empty for a code of its own.
     """
 
     key: str
@@ -89,12 +95,14 @@ class Voucher(Value, frozen=True):
     uses: int = 1
     stack: StackGroup = "common"
     name: str = ""
+    batch: str = ""
 
 
 class Redemption(Value, frozen=True):
     """A reward that one member took or was given, from its hold to its end.
 
-    `by`: who makes it real: a connection's name, ``own``, ``pool``, ``manual``; empty where it is carried out at once.
+    `by`: who makes it real: a connection's name, also of one that filled the pool with its code; ``own``, ``pool``,
+    ``manual``; empty where it is carried out at once.
     `gives`: as the program said it then. `price` in the smallest unit of `wallet`, held or spent under the debit
     `debit_key`; `worth` in ten-thousandths of the program's currency. `due_at`: when it ends by itself: the hold runs out,
     or its validity does. `orders`: the orders that its code was seen on. `subject` and `rule`: the award that gave it.

@@ -108,7 +108,7 @@ def begin(
         reward=of.name,
         kind=found.gift.kind,
         gives=str(found.gift),
-        by=found.by,
+        by=minted.by or found.by,
         status="held",
         created_at=now,
         wallet=of.reward.wallet if price else "",
@@ -157,6 +157,7 @@ def voucher_of(found: Standing, minted: Minted, now: datetime, valid_until: date
         uses=reward.uses,
         stack=reward.stack,
         name=gift.name,
+        batch=minted.batch,
     )
 
 
@@ -378,6 +379,8 @@ def decide_overdue(world: World, redemption: Redemption) -> Decision:
         draft.redemption(ended(draft, _given_back(draft, redemption), "released", reason))
     else:
         redemption = _given_back(draft, redemption) if redemption.returns and not redemption.orders else redemption
+        if redemption.voucher is not None and redemption.voucher.batch:  # its vendor does not know its end
+            _send(draft, WITHDRAW, redemption)
         draft.redemption(ended(draft, redemption, "expired"))
     return draft.decision()
 

@@ -195,6 +195,9 @@ class Fulfilment(ABC):
         that this discount is to have, the same in each of its batches. `codes`, up to `fill_size` of them, all work once
         it is Delivered, and none is ever made twice, however often it is asked for: what was not told, or was made in
         part, is asked for again with the same codes.
+
+        ``Delivered(result)`` may carry an ``id`` for what they are a part of. It is the `batch` of the vouchers that
+        withdraw and restore single ones of them, when one is revoked or ends for instance; without it, the first code is.
         """
         return Rejected(reason="codes cannot be made in bulk here")
 

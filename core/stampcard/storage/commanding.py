@@ -13,6 +13,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.commands import OWN, Command
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import CommandSettled
+from stampcard.domain.rewards import ACTIONS, ISSUE
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError
 from stampcard.sealing import Sealer
@@ -25,6 +26,8 @@ from stampcard.storage.tables import outbox
 FORGOTTEN = 2_000
 #: After how long a row that says `attempting` cannot belong to a running call any more.
 ABANDONED = timedelta(seconds=60)
+#: After how long a command that had to let another go first is looked at again.
+TURN = timedelta(seconds=1)
 
 _SETTLED = ("status", "attempts", "due_at", "error", "result_sealed")
 _SETTLE = (
@@ -113,7 +116,31 @@ def due_commands(
         .limit(limit + len(flying))
     )
     rows = [row for row in connection.execute(statement) if row.id not in flying][:limit]
+    early = _early(connection, merchant, rows)
+    if early:
+        later = to_micros(now + TURN)
+        connection.execute(
+            update(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(early)).values(due_at=later)
+        )
+    rows = [row for row in rows if row.id not in early]
     return [command for row in rows if (command := _command(connection, merchant, row, sealer)) is not None]
+
+
+def _early(connection: Connection, merchant: str, rows: Sequence[Row[Any]]) -> list[int]:
+    """Which of these would overtake another command about the same reward: each kind has a queue of its own."""
+    rows = [row for row in rows if row.kind in ACTIONS and row.kind != ISSUE]
+    if not rows:
+        return []
+    of = select(outbox.c.id, outbox.c.connection, outbox.c.key).where(
+        outbox.c.merchant == merchant,
+        outbox.c.member.in_({row.member for row in rows}),
+        outbox.c.kind.in_(ACTIONS),
+        outbox.c.status.in_(("ready", "attempting", "unknown")),
+    )
+    first: dict[tuple[str, str], int] = {}
+    for open_ in connection.execute(of.order_by(outbox.c.id.desc())):
+        first[open_.connection, open_.key.partition(":")[0]] = open_.id
+    return [row.id for row in rows if first.get((row.connection, row.key.partition(":")[0]), row.id) < row.id]
 
 
 def _command(connection: Connection, merchant: str, row: Row[Any], sealer: Sealer) -> DueCommand | None:

@@ -89,9 +89,6 @@ class Database:
             try:
                 with self._engine.begin() as connection:
                     found = work(connection)
-                if self._checkpointer is not None:
-                    self._checkpointer.wake()
-                return found
             except (OperationalError, InterfaceError, DBAPIError) as error:
                 if not is_transient(error):
                     raise
@@ -99,6 +96,10 @@ class Database:
                 if attempt == _TRIES or time.monotonic() - started > _PATIENCE:
                     raise Unavailable("the database") from error
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            else:
+                if self._checkpointer is not None:
+                    self._checkpointer.wake()
+                return found
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """`read` on the calling thread."""

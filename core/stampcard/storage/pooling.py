@@ -1,9 +1,10 @@
-"""Codes that were uploaded for a reward: each is given out once."""
+"""Codes that were uploaded for a reward, or made by a shop: each is given out once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
@@ -14,10 +15,19 @@ from stampcard.storage.rows import code_print
 from stampcard.storage.tables import pool, redemption
 
 
+class FreeCode(NamedTuple):
+    """A code with its fingerprint; the connection that made it, if one did, and its vendor's name for the whole batch."""
+
+    print: str
+    code: str
+    connection: str
+    batch: str
+
+
 def free_code(
     connection: Connection, merchant: str, sealer: Sealer, program: str, reward: str, after: str
-) -> tuple[str, str] | None:
-    """The next free code behind a fingerprint, with its own; no other unit of work sees it until this one ends.
+) -> FreeCode | None:
+    """The next free code behind a fingerprint; no other unit of work sees it until this one ends.
 
     What is a redemption's code already, of whatever reward, is not free.
     """
@@ -25,7 +35,7 @@ def free_code(
         redemption.c.merchant == pool.c.merchant, redemption.c.code_print == pool.c.code_print
     )
     statement = (
-        select(pool.c.code_print, pool.c.code_sealed)
+        select(pool.c.code_print, pool.c.code_sealed, pool.c.connection, pool.c.batch)
         .where(
             pool.c.merchant == merchant, pool.c.program == program, pool.c.reward == reward, pool.c.redemption.is_(None)
         )
@@ -36,7 +46,9 @@ def free_code(
     )
     place = _place(merchant, program, reward)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else (row.code_print, sealer.open(row.code_sealed, place).decode())
+    if row is None:
+        return None
+    return FreeCode(row.code_print, sealer.open(row.code_sealed, place).decode(), row.connection, row.batch)
 
 
 def take(connection: Connection, merchant: str, program: str, reward: str, print_: str, redeemed: str) -> None:
@@ -62,8 +74,11 @@ def add_codes(
     reward: str,
     codes: Iterable[str],
     now: datetime,
+    *,
+    made_by: str = "",
+    batch: str = "",
 ) -> int:
-    """Put codes into a pool; answers how many were new to it."""
+    """Put codes into a pool, with the connection that made them; answers how many were new to it."""
     place = _place(merchant, program, reward)
     rows = [
         {
@@ -73,6 +88,8 @@ def add_codes(
             "code_print": code_print(sealer, merchant, code),
             "code_sealed": sealer.seal(code.encode(), place),
             "added_at": to_micros(now),
+            "connection": made_by,
+            "batch": batch,
         }
         for code in codes
     ]

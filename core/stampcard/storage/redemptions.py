@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, select, tuple_
 
 from stampcard.clock import to_micros
 from stampcard.domain.rewards import Redemption
@@ -39,9 +39,7 @@ def list_redemptions(
         statement = statement.where(redemption.c[name] == value)
     if before is not None:
         at, id_ = before
-        statement = statement.where(
-            or_(redemption.c.created_at < at, and_(redemption.c.created_at == at, redemption.c.id < id_))
-        )
+        statement = statement.where(tuple_(redemption.c.created_at, redemption.c.id) < tuple_(at, id_))
     statement = statement.order_by(redemption.c.created_at.desc(), redemption.c.id.desc()).limit(limit)
     return [rows.redemption_of(row, sealer) for row in connection.execute(statement)]
 

@@ -246,7 +246,8 @@ redemption = table(
     col("reason", default=""),
     col("withdrawn", BIG, default=0),
     CheckConstraint("price >= 0", name="price_not_negative"),
-    Index("ix_redemption_member", "merchant", "member", "created_at"),
+    Index("ix_redemption_member", "merchant", "member", "created_at", "id"),
+    Index("ix_redemption_created_at", "merchant", "created_at", "id"),
     Index("ix_redemption_reward", "merchant", "program", "reward", "status", "id"),
     Index(
         "uq_redemption_code_print",
@@ -274,6 +275,8 @@ pool = table(
     col("code_sealed", BLOB),
     col("added_at", BIG),
     maybe("redemption"),
+    col("connection", default=""),  # that made it, and its vendor's name for all that it made at once
+    col("batch", default=""),
     Index(
         "ix_pool_free",
         "merchant",

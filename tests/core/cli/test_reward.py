@@ -212,9 +212,25 @@ def test_the_shop_is_told_the_terms_that_a_redemption_has_but_no_end(run: Run, d
     assert redemption is not None
     had = redemption.voucher
     assert had is not None
-    assert told == replace(had, key=told.key, starts_at=told.starts_at, ends_at=None)
+    assert told == replace(had, key=told.key, starts_at=told.starts_at, ends_at=None, batch="")
+    assert had.batch == told.code
     assert (told.uses, told.stack, told.products, told.minimum) == (2, "never", ("7001",), Decimal(20))
     assert (told.reference, had.ends_at is None) == ("", False)
+
+
+def test_unused_codes_of_a_pool_are_switched_off_where_they_were_made(run: Run, data: Data, maker: Shop) -> None:
+    maker.outcomes = [Delivered(result={"id": "discount/7"})]
+    run("reward", "fill", "pooled", "--count", "3")
+    first, second, third = taken("pooled", "pooled", "pooled")
+    run("redemption", "use", third, "--where", "till 1")
+    run("redemption", "use", third, "--where", "till 2")
+    assert data("redemption", "show", first)["by"] == "shop"
+    assert "is revoked" in run("redemption", "revoke", first, "--reason", "fraud").stdout
+    run("stop", "reward", "pooled", "--note", "misprint")
+    assert "1 unused codes of pooled" in run("reward", "withdraw", "pooled").stdout
+    assert "1 unused codes of pooled" in run("reward", "restore", "pooled").stdout
+    sent = [(row["kind"], row["key"].partition(":")[0]) for row in data("outbox", "list")]
+    assert sorted(sent) == sorted([("reward_withdraw", first), ("reward_withdraw", second), ("reward_restore", second)])
 
 
 @pytest.mark.parametrize(
@@ -299,10 +315,10 @@ def test_an_error_says_how_many_were_made_and_these_stay(
 def test_a_database_that_goes_away_leaves_what_it_took(
     run: Run, data: Data, maker: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def once(*given: Any) -> int:
+    def once(*given: Any, **more: Any) -> int:
         if len(maker.asked) > 1:
             raise Unavailable("the database")
-        return add_codes(*given)
+        return add_codes(*given, **more)
 
     monkeypatch.setattr(pooling, "add_codes", once)
     failed = run("reward", "fill", "pooled", "--count", "10")

@@ -47,6 +47,7 @@ rewards:
   shop: {name: Five, gives: 5 EUR off, wallet: points, price: 50, stock: 3, valid: 30 days, hold: 2 days}
   ours: {gives: 5 EUR off, wallet: points, price: 20, by: own, uses: 2, unused: return, valid: 10 days}
   lost: {gives: 5 EUR off, wallet: points, price: 20, by: own, unused: lose, valid: 10 days}
+  filled: {gives: 5 EUR off, wallet: points, price: 20, by: pool, valid: 10 days}
   treat: {gives: 5 EUR off, by: own, valid: 1 months, stock: 2}
   fly: {gives: 200 to miles, wallet: points, price: 40}
   patient: {gives: merchandise, wallet: points, price: 5, hold: none}
@@ -216,6 +217,25 @@ def test_time_releases_a_hold_and_ends_what_was_not_used() -> None:
         scene.take(decide_overdue(scene.world, scene.of(one)))
     assert [scene.of(one).status for one in (held, ours, lost)] == ["released", "expired", "expired"]
     assert scene.figures == (180, 0, 20)
+    scene.check()
+
+
+def test_a_code_that_a_shop_made_with_others_is_taken_away_there_when_it_ends() -> None:
+    scene = Scene(TEXT, points=200)
+    live, of = find_reward(scene.world, "filled")
+    ids = []
+    for number in (1, 2):
+        minted = Minted(id=f"f{number}", code=f"FILLED-{number}", by="web", batch="discount/7")
+        decision = decide_redeem(scene.world, live, of, scene.world.members["ann"], minted, Asking())
+        ids.append(scene.take(decision).redemptions[0])
+    assert [(one.status, one.by) for one in ids] == [("issued", "web")] * 2
+    assert all(one.voucher is not None and one.voucher.batch == "discount/7" for one in ids)
+    assert scene.sent == []
+    scene.take(decide_revoke(scene.world, scene.of(ids[0]), "fraud"))
+    scene.passes(timedelta(days=11))
+    scene.take(decide_overdue(scene.world, scene.of(ids[1])))
+    assert scene.of(ids[1]).status == "expired"
+    assert scene.sent == [(WITHDRAW, "f1"), (WITHDRAW, "f2")]
     scene.check()
 
 

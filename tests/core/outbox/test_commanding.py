@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
@@ -20,7 +20,7 @@ from stampcard.outbox.commanding import Commanding
 from stampcard.plugin import Absent, Command, Delivered, Done, Lookup, Outcome, Sink
 from stampcard.sealing import new_key_text, read_keys
 from stampcard.storage import saving
-from stampcard.storage.commanding import forget_commands
+from stampcard.storage.commanding import due_commands, forget_commands
 from stampcard.storage.database import Database
 from stampcard.storage.requeueing import drop_command
 from stampcard.storage.rows import seal_object
@@ -193,6 +193,32 @@ async def test_a_command_that_does_not_open_is_given_up_visibly(database: Databa
     assert row.status == "dead"
     assert row.error
     assert vendor.sent == {}
+
+
+def test_what_is_asked_of_a_reward_keeps_its_order_across_the_queues(database: Database, setting: Setting) -> None:
+    def command(id_: int, kind: str, key: str, status: str = "ready") -> None:
+        sealed = seal_object(setting.sealer, {}, f"outbox:main:shop:{key}")
+        at = {"due_at": to_micros(LATER), "created_at": to_micros(LATER)}
+        row = {"merchant": "main", "id": id_, "connection": "shop", "kind": kind, "key": key, "member": "ann", **at}
+        row |= {"reference": "", "status": status, "data_sealed": sealed}
+        database.write_now(lambda connection: saving.insert(connection, "outbox", [row]))
+
+    def due(now: datetime = LATER) -> list[int]:
+        found = database.write_now(
+            lambda c: due_commands(
+                c, "main", "shop", "reward_restore", setting.sealer, now, 9, (), timedelta(minutes=5)
+            )
+        )
+        return [one.id for one in found]
+
+    command(1, "reward_withdraw", "r_1:withdraw:1", "unknown")
+    command(2, "reward_restore", "r_1:restore:2")
+    command(3, "reward_restore", "r_2:restore:1")
+    command(4, "reward_withdraw", "r_2:withdraw:2")
+    assert due() == [3]
+    assert due(LATER + timedelta(seconds=2)) == [3]
+    database.write_now(lambda c: c.execute(update(outbox).where(outbox.c.id == 1).values(status="done")))
+    assert due(LATER + timedelta(seconds=4)) == [3, 2]
 
 
 def test_commands_that_are_over_are_forgotten_in_time_and_no_others(database: Database, setting: Setting) -> None:

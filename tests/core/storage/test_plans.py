@@ -19,6 +19,7 @@ from stampcard.storage.chronicling import BOOKED, Place, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.pushing import pushed_targets
+from stampcard.storage.redemptions import Wanted, list_redemptions
 
 KEYS = [(source, str(number)) for source in ("shop", "till") for number in range(100)]
 NAMES = [name for _, name in KEYS]
@@ -117,6 +118,18 @@ def test_a_members_timeline_is_looked_for_by_the_member(sqlite: Database) -> Non
     sqlite.close()
     assert len(plans) == 15
     assert [plan for plan in plans if "merchant=? AND member=?" not in plan] == []
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(status="held"), Wanted(member="ann")])
+def test_a_page_of_redemptions_is_read_in_its_order(sqlite: Database, sealer: Sealer, wanted: Wanted) -> None:
+    def look(connection: Connection) -> None:
+        for before in (None, (7, "r_7")):
+            list_redemptions(connection, "main", sealer, wanted, before, 10)
+
+    plans = plans_of(sqlite, look)
+    sqlite.close()
+    assert len(plans) == 2
+    assert [plan for plan in plans if "TEMP B-TREE" in plan or plan.startswith("SCAN")] == []
 
 
 def test_postgresql_finds_a_members_time_among_that_of_many_in_indexes(new_postgresql: Callable[[], str]) -> None:
