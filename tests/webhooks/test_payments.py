@@ -71,3 +71,12 @@ async def test_what_the_terms_forbid_is_refused(served: Any) -> None:
     for wanted, code in cases:
         assert (await pay(served, member, **wanted)).body["code"] == code, wanted
     assert await served.figures(member) == (1000, 0, 0)
+
+
+async def test_points_and_money_are_not_both_said(served: Any) -> None:
+    await served.prepare(PROGRAM)
+    member = await served.rich(150)
+
+    refused = await pay(served, member, points=20, money="10", dry_run=True)
+
+    assert (refused.status, "not both" in str(refused.body)) == (422, True)

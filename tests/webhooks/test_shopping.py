@@ -194,6 +194,11 @@ async def test_haste_is_slowed_down_for_each_shopper_alone(api: Any) -> None:
     assert (await ask(api, "POST", "/redemptions", {"reward": "none", "key": "x"}, customer="2"))[0] == 404
 
 
+async def test_haste_of_one_who_is_no_member_is_slowed_down_as_well(api: Any) -> None:
+    statuses = [(await ask(api, "GET", "/me", customer="404"))[0] for _ in range(40)]
+    assert set(statuses) == {404, 429}
+
+
 async def test_strangers_are_slowed_down_too(api: Any) -> None:
     statuses = set()
     for _ in range(30):

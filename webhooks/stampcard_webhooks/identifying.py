@@ -29,7 +29,7 @@ log = structlog.get_logger()
 #: How long a link that was handed out opens a member's own page.
 LINK = timedelta(minutes=15)
 _PREFIX, _ABOUT = "st_", b"shopper link"
-#: Requests that one member may send, and redemptions; and requests that nobody vouches for, from one address.
+#: Requests that one shopper may send, and redemptions; and requests that nobody vouches for, from one address.
 READS, WRITES, STRANGERS = Rate(per_second=5, burst=30), Rate(per_second=0.2, burst=5), Rate(per_second=0.5, burst=20)
 #: Callers whose pace is remembered.
 REMEMBERED = 10_000
@@ -84,29 +84,33 @@ class Identifying:
     async def identify(self, request: web.Request, *, writes: bool) -> Shopper:
         """The member who asks; raises Refused: 401 for a stranger, 404 for somebody who is no member, 429 for haste."""
         try:
-            shopper = await self._identified(request)
+            return await self._identified(request, writes=writes)
         except InvalidSignature as error:
             log.info("shopper_refused", connection=request.match_info["connection"], reason=str(error))
             self.pace("stranger", request.remote or "", STRANGERS)
             raise Refused(401, "nobody vouches for this request", code="not_recognised") from None
-        self.pace("reads", shopper.member, READS)
-        if writes:
-            self.pace("writes", shopper.member, WRITES)
-        return shopper
 
-    async def _identified(self, request: web.Request) -> Shopper:
+    def _pace_shopper(self, who: str, *, writes: bool) -> None:
+        """Whether the shopper is a member is not asked before."""
+        self.pace("reads", who, READS)
+        if writes:
+            self.pace("writes", who, WRITES)
+
+    async def _identified(self, request: web.Request, *, writes: bool) -> Shopper:
         name, application = request.match_info["connection"], self._application
         token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")[2].strip()
         if token.startswith(_PREFIX):
             link = _opened(application.setting.sealer, token, application.clock.now())
             if link is None or name != OWN:
                 raise InvalidSignature("the link is not ours, or its time is over")
+            self._pace_shopper(link.member, writes=writes)
             return Shopper(
                 connection=OWN, merchant=link.merchant, member=await self._living(link.merchant, link.member)
             )
         reference = self._vouched(request, name)
         if reference is None:
             raise Refused(401, "the shopper is not logged in", code="not_logged_in")
+        self._pace_shopper(f"{name}:{reference}", writes=writes)
         merchant = application.setting.merchant
         key = (application.sources.get(name, name), reference)
         known = await application.database.read(lambda connection: loading.load_identities(connection, merchant, [key]))

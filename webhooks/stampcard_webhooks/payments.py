@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
 from stampcard.applying import requests
@@ -33,10 +33,18 @@ class NewPayment(Asked):
         default=None, description="Your own name for the payment, such as a receipt's number; used once by a merchant."
     )
     order: OrderName | None = Field(
-        default=None, description="The order, as CONNECTION:REFERENCE: its refund may give the points back."
+        default=None,
+        description="The order, as CONNECTION:REFERENCE: its refund may give the points back. What it earns leaves out what "
+        "was paid before it was received, or before it changes the next time.",
     )
     note: Words = ""
     dry_run: bool = Field(default=False, description="true: say what would be paid, and do nothing.")
+
+    @model_validator(mode="after")
+    def _says_one(self) -> Self:
+        if self.points is not None and self.money is not None:
+            raise ValueError("say points or money, not both")
+        return self
 
 
 class PaymentView(BaseModel):
