@@ -26,6 +26,7 @@ from stampcard.program.model import Program
 from stampcard.program.paying import PayTerms
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
+from stampcard.program.tiers import Basis, Level, Tiers
 from stampcard.program.wallets import RefundTerms, WalletTerms
 from stampcard.program.windows import During
 
@@ -47,6 +48,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("who", Who),
     ("groups", Group),
     ("campaigns", Campaign),
+    ("tiers", Tiers),
+    ("tiers.levels", Level),
     ("stacking", Stacking),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
@@ -104,7 +107,7 @@ _GIFTS = {
     "a choice": r"choice of",
     "a plugin's kind": r"gives: custom",
 }
-#: Short forms, by field; every other field is known by its type.
+#: Short forms, by field, or by its whole path; every other field is known by its type.
 FORMS: Mapping[str, Mapping[str, str]] = {
     "award": _AWARDS,
     "expire": _EXPIRY,
@@ -155,6 +158,30 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     },
     "minimum": {"money": r"minimum: \d+ EUR"},
     "hold": {"none": r"hold: none", "a time": r"hold: \d days"},
+    "wallets.expire_by_tier": {"an expiry for a tier": r"expire_by_tier: \{"},
+    "tiers.by": {by: rf"by: {by}\b|\"{by}\"" for by in get_args(Basis)},
+    "tiers.within": {
+        "days": r"within: \d+ days",
+        "months": r"within: \d+ months",
+        **{f"calendar {unit}": rf"within: calendar {unit}" for unit in ("month", "quarter", "half-year", "year")},
+        "a year from a day on": r"within: year from",
+        "membership year": r"within: membership year",
+        "since change": r"within: since change",
+        "ever": r"within: ever",
+    },
+    "held": {
+        "end of period": r"held: end of period",
+        "end of next period": r"held: end of next period",
+        "a time": r"held: \d+ months",
+        "a time, rounded": r"months, end of quarter",
+        "on days of the year": r"held: 'on \d\d",
+        "while reached": r"held: while reached",
+        "for life": r"held: for life",
+    },
+    "grace": {"days": r"grace: \d+ days"},
+    "notice": {"days": r"notice: \d+ days"},
+    "tiers.levels.least": {"a number": r"\{silver: 100|from: \d"},
+    "tiers.wallet": {"a wallet": r"by: balance, wallet: points"},
 }
 #: Sections of their own, and what only names things.
 _STRUCTURE = frozenset(
@@ -163,6 +190,8 @@ _STRUCTURE = frozenset(
         "rules",
         "groups",
         "campaigns",
+        "tiers",
+        "levels",
         "stacking",
         "rewards",
         "refunds",
@@ -181,10 +210,10 @@ _WITHOUT_EFFECT = frozenset({"name", "description"})
 LATER = (
     "who: segment, tier",
     "on: referral, message reaction",
-    "conditions: segments, consent, redemptions, message engagement, tiers other than the empty one",
+    "conditions: segments, consent, redemptions, message engagement",
     "limits: discount value",
-    "refunds: tier progress, challenge progress, referral rewards",
-    "time: tiers in the midnight order; expiry by tier",
+    "refunds: challenge progress, referral rewards",
+    "tiers: by segment",
     "switches: message",
 )  # fmt: skip
 
@@ -205,8 +234,9 @@ def rows() -> Iterator[Row]:
         for name, field in model.model_fields.items():
             path = ".".join(filter(None, (section, name)))
             if name not in _STRUCTURE | _WITHOUT_EFFECT:
-                literal = name not in FORMS and any(_literals(field.annotation))
-                for value, pattern in _values(name, field.annotation):
+                forms = FORMS.get(path) or FORMS.get(name)
+                literal = forms is None and any(_literals(field.annotation))
+                for value, pattern in forms.items() if forms else _values(name, field.annotation):
                     yield Row(path, value, pattern, name if literal else "")
     for name in HISTORY:
         measure, window = name.split(".")[1:]
@@ -214,9 +244,6 @@ def rows() -> Iterator[Row]:
 
 
 def _values(name: str, annotation: Any) -> Iterator[tuple[str, str]]:
-    if name in FORMS:
-        yield from FORMS[name].items()
-        return
     found = list(_literals(annotation))
     if found:
         yield from ((str(value), rf"{name}: {value}\b") for value in found)

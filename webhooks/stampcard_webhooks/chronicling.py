@@ -15,8 +15,9 @@ from stampcard.domain.events import CustomEvent, DayCame, RefundSeen
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
+from stampcard.domain.tiers import TierMoved
 from stampcard.engine.versions import Programs
-from stampcard.engine.wording import points_words
+from stampcard.engine.wording import points_words, tier_words
 from stampcard.engine.world import Order
 from stampcard.program.events import BIRTHDAY
 from stampcard.storage.chronicling import Happening, Heard, Place, timeline
@@ -191,6 +192,8 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case DayCame(name=name):
             return f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
+        case TierMoved() as moved:
+            return tier_words(moved)
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
         case event:

@@ -9,6 +9,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import Redemption
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet, balance_of
 
@@ -18,8 +19,9 @@ def kinds_of(
     redemptions: Iterable[Redemption],
     before: Mapping[str, Member],
     after: Mapping[str, Member],
+    tiers: Iterable[tuple[str, TierMoved]],
 ) -> dict[str, set[str]]:
-    """Member → the kinds of what changed: of entries, ``join``, ``redemption_<status>``."""
+    """Member → the kinds of what changed: of entries, ``join``, ``redemption_<status>``, ``tier_<way>``."""
     kinds: dict[str, set[str]] = {}
     for entry in entries:
         kinds.setdefault(entry.member, set()).add(entry.kind)
@@ -28,6 +30,8 @@ def kinds_of(
     for member, known in before.items():
         if after[member].programs != known.programs:
             kinds.setdefault(member, set()).add("join")
+    for member, moved in tiers:
+        kinds.setdefault(member, set()).add(f"tier_{moved.way}")
     return kinds
 
 
@@ -38,6 +42,7 @@ def change_of(
     loaded: Mapping[tuple[str, str], Wallet],
     scales: Mapping[str, int],
     redemptions: Iterable[Redemption],
+    tiers: Iterable[tuple[str, TierMoved]],
     now: datetime,
 ) -> Change:
     """The change of one member; `loaded`: the wallets as they were."""
@@ -52,4 +57,5 @@ def change_of(
         balances=balances,
         delta={name: balance.active - was[name] for name, balance in balances.items()},
         redemptions=tuple(replace(one, voucher=None) for one in redemptions if one.member == person.id),
+        tiers=tuple(moved for member, moved in tiers if member == person.id),
     )

@@ -19,6 +19,7 @@ from stampcard.domain.events import (
     OrderSeen,
     RefundSeen,
 )
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.storage import rows
 from stampcard.storage.packing import pack_reasons
@@ -28,7 +29,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | DayCame,
+    event: Event | DayCame | TierMoved,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -49,7 +50,7 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | DayCame) -> datetime:
+def occurred_at(event: Event | DayCame | TierMoved) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

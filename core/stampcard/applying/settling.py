@@ -1,4 +1,4 @@
-"""The unit of work without an event: wallets whose time has come."""
+"""The unit of work without an event: wallets and tiers whose time has come."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle
 from stampcard.storage.tables import balance
+from stampcard.storage.tiering import due_tiers
 
 _DUE = (
     select(balance.c.member)
@@ -33,3 +34,21 @@ def settle_due(connection: Connection, setting: Setting, now: datetime, limit: i
     due = [wallet for wallet in unit.wallets.values() if wallet.next_change_at and wallet.next_change_at <= now]
     unit.absorb(decide_settle(unit.world, due))
     return len(due), unit.save()
+
+
+def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
+    """Let time pass for up to `limit` members whose tier is due; answers how many there were and what changed.
+
+    What is due in their wallets on the same midnight is booked first: points that expire may be what a tier follows.
+    """
+    check_revision(connection, setting)
+    members = due_tiers(connection, setting.merchant, now, limit)
+    if not members:
+        return 0, []
+    unit = Unit(connection, setting, now)
+    unit.lock(members, attributes=False)
+    due = [wallet for wallet in unit.wallets.values() if wallet.next_change_at and wallet.next_change_at <= now]
+    if due:
+        unit.absorb(decide_settle(unit.world, due))
+    unit.tiering.let_go(members)
+    return len(members), unit.save()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, tuple_
@@ -16,6 +16,7 @@ from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import Rewarding, save_redemptions
 from stampcard.applying.setting import Setting
+from stampcard.applying.tiering import Moves, Tiering
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
@@ -25,6 +26,7 @@ from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
 from stampcard.domain.rewards import Fulfiller, Redemption
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
@@ -38,6 +40,7 @@ from stampcard.program.history import HISTORY
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.alerting import alert_row
 from stampcard.storage.tables import order_state
+from stampcard.storage.tiering import save_progress, save_tiers
 
 
 class Sourced(Value, frozen=True):
@@ -55,7 +58,7 @@ class Sourced(Value, frozen=True):
 _DECIDED = (
     "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
     "_touched_wallets", "_before", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
-    "_touched_counters", "redemptions", "_touched_redemptions", "_commands",
+    "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "tiers",
 )  # fmt: skip
 
 
@@ -92,9 +95,12 @@ class Unit:
     _fetches: set[tuple[str, str, str]] = field(default_factory=set)
     _events: list[dict[str, Any]] = field(default_factory=list)
     _debits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tiering: Tiering = field(init=False)
+    tiers: Moves = field(default_factory=Moves)
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
+        self.tiering = Tiering(self)
 
     @property
     def world(self) -> World:
@@ -163,8 +169,10 @@ class Unit:
         self._recall(recall=recall or automatic)
         if automatic or self.setting.programs.gives:
             self.fulfillers = self.rewarding.fulfillers(list(self.members))
-        if automatic:
+        self.tiering.load()
+        if automatic or (self.tiering.live and self.setting.programs.counts):
             self.count(())
+        self.tiering.settle()
 
     def look(self, member: str) -> None:
         """Load one member to look at, with wallets and past and what could be theirs, without locking anything."""
@@ -173,6 +181,8 @@ class Unit:
         self.wallets = loading.load_wallets(self.connection, merchant, [member])
         self.fulfillers = self.rewarding.fulfillers([member])
         self._recall(recall=True)
+        self.tiering.load()
+        self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
         """Load the lots that a spend drew from, so that points can go back into them."""
@@ -180,7 +190,9 @@ class Unit:
         if debit.left and key in self.wallets:
             wallet, numbers = self.wallets[key], [draw.lot for draw in debit.draws]
             lots = loading.load_lots(self.connection, self.setting.merchant, wallet, numbers)
-            self.wallets[key] = replace(wallet, lots={**wallet.lots, **lots})
+            self.wallets[key] = replace(wallet, lots={**lots, **wallet.lots})
+            before = self.loaded.get(key, wallet)
+            self.loaded[key] = replace(before, lots={**lots, **before.lots})
 
     def _recall(self, *, recall: bool = False) -> None:
         """Load what conditions ask of the members' past, and their names, where any program does."""
@@ -210,7 +222,6 @@ class Unit:
             if debit.key not in known:
                 self.debits[debit.key] = (debit,)
                 self._load_drawn(debit)
-        self.loaded = dict(self.wallets)
         self.fulfillers = self.rewarding.fulfillers(list(self.members))
 
     def count(self, keys: Collection[CounterKey], *, lock: bool = True) -> None:
@@ -238,9 +249,11 @@ class Unit:
             for charge in one.charges
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
-        self.counters = loading.load_counters(
-            self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic}, lock=lock
+        tiers = self.tiering.keys()
+        loaded = loading.load_counters(
+            self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *tiers}, lock=lock
         )
+        self.counters = loaded | self._touched_counters
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:
         """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
@@ -264,7 +277,9 @@ class Unit:
 
     def checkpoint(self) -> tuple[Any, ...]:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
-        return tuple(copy.copy(getattr(self, name)) for name in _DECIDED)
+        return tuple(
+            copy.deepcopy(self.tiers) if name == "tiers" else copy.copy(getattr(self, name)) for name in _DECIDED
+        )
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
         """Forget what was decided since the checkpoint."""
@@ -275,8 +290,9 @@ class Unit:
         """Take a decision in; the next decision of this unit sees it."""
         if not decision.changed:
             return
+        days = self._count(decision)
         if decision.member is not None:
-            self._before.setdefault(decision.member.id, self.members[decision.member.id])
+            self.keep_before(decision.member.id)
             self.members[decision.member.id] = decision.member
         if decision.order is not None:
             self.orders[decision.order.key] = decision.order
@@ -288,6 +304,19 @@ class Unit:
             if decision.refetch is not None and sourced.source in self.setting.fetching:
                 self._fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
             self.record(sourced, decision.reasons, decision.order, member)
+        for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
+            self.tiering.assess(id_, days.get(id_, ()))
+
+    def _count(self, decision: Decision) -> dict[str, set[date]]:
+        """Move what counts towards tiers, by the order and the awards as they were before."""
+        if not self.tiering.live:
+            return {}
+        order = self.orders.get(decision.order.key) if decision.order is not None else None
+        return self.tiering.count(decision, order, self.awards)
+
+    def keep_before(self, member: str) -> None:
+        """Remember a member as they were before anything changed."""
+        self._before.setdefault(member, self.members[member])
 
     def _absorb_points(self, decision: Decision) -> None:
         for award in decision.awards:
@@ -334,8 +363,12 @@ class Unit:
         """Keep what a day of the calendar paid, and why it did not."""
         self._events.append(self._row(came, f"member:{member}", member, reasons))
 
+    def record_tier(self, moved: TierMoved, member: str, reasons: Sequence[Reason]) -> None:
+        """Keep what happened to a tier, and what was paid for it."""
+        self._events.append(self._row(moved, f"member:{member}", member, reasons))
+
     def _row(
-        self, event: Event | DayCame, subject: str, member: str | None, reasons: Sequence[Reason]
+        self, event: Event | DayCame | TierMoved, subject: str, member: str | None, reasons: Sequence[Reason]
     ) -> dict[str, Any]:
         setting = self.setting
         return event_row(setting.merchant, setting.numbering.next(self.now), self.now, event, subject, member, reasons)
@@ -357,6 +390,9 @@ class Unit:
         saving.upsert(connection, "balance", wallets)
         saving.upsert(connection, "debit", list(self._debits.values()))
         save_redemptions(connection, self.setting, self._touched_redemptions.values())
+        tiers = [(id_, self.members[id_].tiers[program]) for id_, program in sorted(self.tiers.touched_tiers)]
+        save_tiers(connection, merchant, tiers)
+        save_progress(connection, merchant, {key: self.tiers.progress[key] for key in self.tiers.touched_progress})
         queue(connection, self.setting, self.now, self._commands)
         counted = [
             {"merchant": merchant, **key._asdict(), "value": value} for key, value in self._touched_counters.items()
@@ -401,7 +437,9 @@ class Unit:
 
     def _changes(self) -> list[Change]:
         """What changed for whom; each of them has a new version then."""
-        kinds = kinds_of(self.entries, self._touched_redemptions.values(), self._before, self.members)
+        kinds = kinds_of(
+            self.entries, self._touched_redemptions.values(), self._before, self.members, self.tiers.happened
+        )
         for member in sorted(kinds):
             person = self.members[member]
             self._before.setdefault(member, person)
@@ -415,6 +453,7 @@ class Unit:
                 self.loaded,
                 scales,
                 self._touched_redemptions.values(),
+                self.tiers.happened,
                 self.now,
             )
             for member in sorted(kinds)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from stampcard.domain.rewards import Redemption
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Balance
 
@@ -51,7 +52,8 @@ class Alert(Value, frozen=True, tag="alert"):
 class Change(Value, frozen=True):
     """What one unit of work changed for one member: handed to observers after the commit.
 
-    `redemptions`: those that changed, without their vouchers, which hold the codes.
+    `redemptions`: those that changed, without their vouchers, which hold the codes. `tiers`: what happened to the member's
+    tiers.
     """
 
     member: str
@@ -61,3 +63,4 @@ class Change(Value, frozen=True):
     balances: Mapping[str, Balance] = {}
     delta: Mapping[str, int] = {}
     redemptions: tuple[Redemption, ...] = ()
+    tiers: tuple[TierMoved, ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 
 #: Attributes that a source may always tell of a customer; a program declares others.
@@ -14,7 +15,7 @@ class Member(Value, frozen=True):
     """A person who takes part; everything personal is in `attributes`.
 
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
-    `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members.
+    `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Member(Value, frozen=True):
     programs: frozenset[str] = frozenset()
     erased_at: datetime | None = None
     names: frozenset[str] = frozenset()
+    tiers: Mapping[str, Tier] = {}
 
 
 class Identity(Value, frozen=True):

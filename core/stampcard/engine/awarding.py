@@ -301,7 +301,7 @@ def _bring(deciding: Deciding, offer: Offer, award: Award, due: int, limit: str 
 def pay(draft: Draft, award: Award, due: int, live: LiveProgram, offer: Offer, occurred_at: datetime) -> Award:
     """Bring one award to what is due, in its wallet."""
     wallet = draft.wallet(award.member, award.wallet)
-    dates = draft.lifetime(live, offer, occurred_at)
+    dates = draft.lifetime(live, offer, occurred_at, award.member)
     about = About(occurred_at=occurred_at, now=draft.world.now)
     wallet, after, entries = bring_to(wallet, award, due, offer.terms.refunds.policy, dates, about)
     if entries:
@@ -315,15 +315,21 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
     """Claw back everything of an award that the order does not justify any more."""
     pin = order.pins.get(award.program)
     live = draft.world.programs.numbered(award.program, pin.version) if pin else None
-    if live is None or not (award.due or award.charges):
+    if live is not None:
+        withdraw(draft, live, award, _placed_at(order), code="not_theirs_any_more")
+
+
+def withdraw(draft: Draft, live: LiveProgram, award: Award, at: datetime, *, code: str) -> None:
+    """Claw back everything of an award, by the terms of its wallet; `code` says why."""
+    if not (award.due or award.charges):
         return
     award = replace(award, charges=given_back(award.program, award, draft.counters))
     if is_reward(award):
-        draft.reasons.append(give(draft, live, award, 0, _placed_at(order))[1])
+        draft.reasons.append(give(draft, live, award, 0, at)[1])
         return
     policy = live.program.wallets[award.wallet].refunds.policy
-    about = About(occurred_at=_placed_at(order), now=draft.world.now)
-    dates = draft.lifetime(live, live.offers[award.rule], about.occurred_at)
+    about = About(occurred_at=at, now=draft.world.now)
+    dates = draft.lifetime(live, live.offers[award.rule], at, award.member)
     wallet, after, entries = bring_to(draft.wallet(award.member, award.wallet), award, 0, policy, dates, about)
     draft.keep(wallet, *entries)
     draft.award(after)
@@ -331,7 +337,7 @@ def _withdraw(draft: Draft, order: Order, award: Award) -> None:
         Reason(
             rule=award.rule,
             outcome="changed",
-            code="not_theirs_any_more",
+            code=code,
             taken=after.taken - award.taken,
             written_off=after.written_off - award.written_off,
             program=award.program,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,8 +11,9 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot, is_tied, merge, state_of
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
-from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down, pay, warm, watch
+from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down, pay, warm, watch, withdraw
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.describing import Past
 from stampcard.engine.earning import explained, money_of, owed_at_once
@@ -22,6 +23,7 @@ from stampcard.engine.matching import Chosen, Occasion, choose, closed_to
 from stampcard.engine.pinning import NAMES, ZONE, seen_of, stopped_of
 from stampcard.engine.recognising import recognise, shown_by, spent_on
 from stampcard.engine.stacking import stacked
+from stampcard.engine.tiering import unit_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import NO_FACTS, Decision, Draft, Facts, Order, World
@@ -153,6 +155,7 @@ def _pay_chosen(
     at: datetime,
     data: Mapping[str, Any],
 ) -> None:
+    draft.moments[subject] = at
     counting, out = stacked(chosen, lambda one: owed_at_once(one.award, one.offer.terms, data))
     draft.reasons += [
         Reason(rule=one.offer.rule.id, outcome="not_matched", code=code, program=live.name) for one, code in out
@@ -225,6 +228,44 @@ def decide_custom(
             free(draft, live, member.id, f"order:{source}:{order}", event.name, event.occurred_at)
         if live.slides:
             slide(draft, live, member.id, event.name, event.occurred_at)
+    return draft.decision()
+
+
+def decide_tier_moved(world: World, on: str, moved: TierMoved, member: Member) -> Decision:
+    """What rules pay for what happened to a member's tier, once for each time that it happens."""
+    draft = Draft(world)
+    live = world.programs.valid_at(moved.program, world.now)
+    if live is None:
+        return UNCHANGED
+    unit = unit_of(live.program)
+    data = {
+        "tier": moved.tier,
+        "before": moved.before,
+        "why": moved.why,
+        "missing": moved.missing / unit,
+        "next": moved.next,
+        "next_missing": moved.next_missing / unit,
+    }
+    known = live.program.event_fields(on) or {}
+    subject = tier_subject(on, moved.number)
+    at = max(moved.occurred_at, live.valid_from)
+    pay_at_once(draft, live, on, subject, member, at, {name: data[name] for name in known})
+    return draft.decision()
+
+
+def tier_subject(on: str, number: int) -> str:
+    """What awards for something that happened to a tier are keyed by; there is one notice of each."""
+    return f"{on}:{number}"
+
+
+def decide_tier_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:
+    """Take back what was paid for reaching a tier, because what it took was refunded."""
+    draft = Draft(world)
+    for award in awards:
+        live = world.programs.valid_at(award.program, at)
+        if live is not None and award.rule in live.offers:
+            draft.moments[award.subject] = at
+            withdraw(draft, live, award, at, code="tier_refunded")
     return draft.decision()
 
 

@@ -78,8 +78,8 @@ def order_variables(order: OrderSnapshot, reads: frozenset[str], rate: Decimal |
     return seen
 
 
-def member_variables(member: Member, reads: frozenset[str], at: datetime) -> dict[str, Any]:
-    """The variables of a member that conditions read."""
+def member_variables(member: Member, reads: frozenset[str], at: datetime, program: str) -> dict[str, Any]:
+    """The variables of a member that a program's conditions read."""
     variables: dict[str, Any] = {}
     if "member.attributes" in reads:
         variables["member.attributes"] = {k: v for k, v in member.attributes.items() if v is not None}
@@ -88,7 +88,8 @@ def member_variables(member: Member, reads: frozenset[str], at: datetime) -> dic
     if "member.days" in reads:
         variables["member.days"] = max(0, (at - member.joined_at).days)
     if "member.tier" in reads:
-        variables["member.tier"] = ""
+        tier = member.tiers.get(program)
+        variables["member.tier"] = tier.name if tier is not None else ""
     return variables
 
 

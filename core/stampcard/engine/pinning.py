@@ -94,7 +94,7 @@ def seen_of(
     leaving_out: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that rules see of a member at a moment: attributes, history, facts, zone and names."""
-    seen = member_variables(person, reads, at)
+    seen = member_variables(person, reads, at, live.name)
     if live.recalls:
         seen |= history_variables(past, live.program, reads, at, leaving_out)
     if "facts" in reads:

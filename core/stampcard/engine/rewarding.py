@@ -133,7 +133,7 @@ def binding(found: Standing) -> tuple[Refusal, ...]:
 def reward_variables(world: World, live: LiveProgram, member: Member, asking: Asking) -> dict[str, Any]:
     """What the conditions of rewards read: the member, the past, facts, and the cart where there is one."""
     reads, now = live.reward_conditions.reads, world.now
-    seen = member_variables(member, reads, now)
+    seen = member_variables(member, reads, now, live.name)
     if any(name.startswith("history.") for name in reads):
         seen |= history_variables(world.pasts.get(member.id, Past()), live.program, reads, now, None)
     rate = rate_of(live.program, asking.cart.currency, now) if asking.cart is not None else None

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
+from stampcard.engine.tiering import Ladder, ladder_of
 from stampcard.program.amounts import Multiplier, RewardAward
 from stampcard.program.campaigns import Campaign
 from stampcard.program.conditions import ConditionSet, compile_conditions, compile_reward_conditions
@@ -97,6 +98,8 @@ class LiveProgram(Value, frozen=True):
     counts: bool = False
     #: Whether any rule gives a reward.
     gives: bool = False
+    #: Its tiers, if it has any.
+    ladder: Ladder | None = None
     names_members: bool = False
 
     @property
@@ -134,6 +137,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values())
         or any(reward.bounds for reward in rewards.values()),
         gives=any(map(_given, program.rules)),
+        ladder=ladder_of(program),
         names_members=program.names_members,
     )
 
@@ -250,6 +254,10 @@ class Programs(Value, frozen=True):
     def gives(self) -> bool:
         """Whether any rule gives a reward."""
         return any(live.gives for versions in self.versions.values() for live in versions)
+
+    def ladders(self, now: datetime) -> tuple[Ladder, ...]:
+        """The tiers of every program that has any now."""
+        return tuple(live.ladder for live in self.current(now) if live.ladder is not None)
 
     @property
     def slides(self) -> bool:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from stampcard.domain.awards import Charge
 from stampcard.domain.decisions import Alert, Reason
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import FINE
 from stampcard.engine.versions import LiveProgram, Offer
@@ -37,6 +38,7 @@ WORDS: Mapping[str, str] = {
     "other_variant": "the member is in another variant of the campaign",
     "stopped_by_rule": "a rule before it lets no later one pay (stack: stop)",
     "not_the_best": "another rule pays more, and only the best of them pays (stack: best)",
+    "tier_refunded": "what the tier took was refunded",
     "cooldown": "it had paid this member too short a time before",
     "limit": "a limit leaves less than it would pay",
     "not_theirs_any_more": "the order does not justify it any more, or belongs to somebody else now",
@@ -234,3 +236,28 @@ def _gone(lot: Lot, scale: int) -> str:
 def _points(amount: int, offer: Offer | None) -> str:
     points = points_words(amount, offer.terms.scale if offer else 0)
     return f"{points} {offer.rule.wallet}" if offer else points
+
+
+def tier_words(moved: TierMoved) -> str:
+    """What happened to a tier, as a sentence."""
+    end = f" until {moved.until:%Y-%m-%d %H:%M}Z" if moved.until is not None else ""
+    match moved.way:
+        case "joined":
+            return f"Began as {moved.tier} in {moved.program}."
+        case "up":
+            return f"Rose to {moved.tier}{end} in {moved.program} ({_WHY_TIER.get(moved.why, moved.why)})."
+        case "kept":
+            return f"Keeps {moved.tier}{end} in {moved.program}."
+        case "ending":
+            return f"Was told that {moved.tier} in {moved.program} ends{end.replace(' until', ' on')}."
+    fallen = f"Fell from {moved.before} to {moved.tier}{end}" if moved.tier else f"Lost {moved.before}"
+    return f"{fallen} in {moved.program} ({_WHY_TIER.get(moved.why, moved.why)})."
+
+
+_WHY_TIER = {
+    "reached": "it was reached",
+    "ended": "its time was over",
+    "refund": "what it took was refunded",
+    "hand": "given by hand",
+    "program": "the program changed",
+}

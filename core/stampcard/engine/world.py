@@ -22,6 +22,7 @@ from stampcard.engine.dating import Lifetime, lifetime
 from stampcard.engine.describing import Past
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
+from stampcard.engine.tiering import tier_name
 from stampcard.engine.versions import LiveProgram, Offer, Programs
 
 #: (member, program, rule)
@@ -128,6 +129,7 @@ class Decision(Value, frozen=True):
     debits: tuple[Debit, ...] = ()
     redemptions: tuple[Redemption, ...] = ()
     commands: tuple[Sent, ...] = ()
+    moments: Mapping[str, datetime] = {}
     reasons: tuple[Reason, ...] = ()
     refetch: Refetch | None = None
 
@@ -153,7 +155,9 @@ class Draft:
         self._wallets: dict[tuple[str, str], Wallet] = {}
         self._awards: dict[tuple[str, AwardKey], Award] = {}
         self._entries: list[Entry] = []
-        self._lifetimes: dict[tuple[int, str, datetime], Lifetime] = {}
+        self._lifetimes: dict[tuple[int, str, datetime, str], Lifetime] = {}
+        #: When what was paid happened, by the subject of the awards; an order knows it itself.
+        self.moments: dict[str, datetime] = {}
 
     def wallet(self, member: str, name: str) -> Wallet:
         """A member's wallet, settled up to now; a new one if there is none yet."""
@@ -183,12 +187,15 @@ class Draft:
         """Whether this decision has a member's wallet in hand already."""
         return (member, name) in self._wallets
 
-    def lifetime(self, live: LiveProgram, offer: Offer, occurred_at: datetime) -> Lifetime:
-        """Dates of what a rule pays for that moment; rules with the wallet's own terms share one answer."""
-        key = (live.number, offer.dates, occurred_at)
+    def lifetime(self, live: LiveProgram, offer: Offer, occurred_at: datetime, member: str) -> Lifetime:
+        """Dates of what a rule pays a member for that moment; rules with the wallet's own terms share one answer."""
+        by_tier = offer.terms.expire_by_tier if "expire" not in offer.rule.overrides else {}
+        tier = tier_name(self.person(member), live.name) if by_tier else ""
+        key = (live.number, offer.dates, occurred_at, tier)
         known = self._lifetimes.get(key)
         if known is None:
-            known = lifetime(offer.expire, offer.pending, live.program.zone, occurred_at, live.number)
+            expire = by_tier.get(tier, offer.expire)
+            known = lifetime(expire, offer.pending, live.program.zone, occurred_at, live.number)
             if offer.pending is None and known.available_from > self.world.now:
                 # A source whose clock is ahead of ours must not make points wait.
                 known = Lifetime(
@@ -199,6 +206,12 @@ class Draft:
                 )
             self._lifetimes[key] = known
         return known
+
+    def person(self, member: str) -> Member:
+        """A member as this decision has it by now."""
+        if self.member is not None and self.member.id == member:
+            return self.member
+        return self.world.members[member]
 
     def award(self, award: Award) -> None:
         """Remember an award's new value."""
@@ -229,6 +242,7 @@ class Draft:
             debits=tuple(self.debits),
             redemptions=tuple(self._redemptions.values()),
             commands=tuple(self.commands),
+            moments=self.moments,
             reasons=tuple(self.reasons),
             refetch=refetch,
         )

@@ -15,7 +15,7 @@ from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
 from stampcard.applying.dating import count_wallets, date_points, switched_on
 from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
-from stampcard.applying.settling import settle_due
+from stampcard.applying.settling import move_tiers, settle_due
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
@@ -106,7 +106,8 @@ class Timer:
             # As long again for whoever waits: a backlog must not starve what comes in.
             await asyncio.sleep(min(took, 0.1))
             return booked
-        await self._end_redemptions()
+        await self._repeat(_ending)
+        await self._repeat(_tiering)
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -136,12 +137,15 @@ class Timer:
         while count and not self._stop.is_set():
             count = await self._database.write(lambda connection: forget_commands(connection, merchant, before))
 
-    async def _end_redemptions(self) -> None:
-        """Release holds that ran out, and let what was not used in time expire."""
+    async def _repeat(self, step: Step) -> None:
+        """Batch after batch until nothing is due; those who wait for the database go in between."""
         count = BATCH
         while count >= BATCH and not self._stop.is_set():
-            count, _, changes = await self._step(_ending)
+            started = time.monotonic()
+            count, _, changes = await self._step(step)
             await self._told(changes)
+            if count >= BATCH:
+                await asyncio.sleep(min(time.monotonic() - started, 0.1))
 
     async def _keep_calendar(self, now: datetime) -> None:
         """Pay birthdays and anniversaries of every day since the last, and date points whose expiry was switched on."""
@@ -209,7 +213,14 @@ class Timer:
 
 
 def _ending(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+    """Release holds that ran out, and let what was not used in time expire."""
     count, changes = end_overdue(connection, setting, now, BATCH)
+    return count, "", changes
+
+
+def _tiering(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+    """Let tiers end, begin and be told of."""
+    count, changes = move_tiers(connection, setting, now, BATCH)
     return count, "", changes
 
 

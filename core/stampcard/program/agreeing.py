@@ -13,6 +13,7 @@ from stampcard.program.faults import Fault, fault_of_name, faults_of_limits_list
 from stampcard.program.lifetimes import Sliding, UntilEvent
 from stampcard.program.limits import Limit
 from stampcard.program.rules import Base
+from stampcard.program.tiers import faults_of_tiers
 
 if TYPE_CHECKING:
     from stampcard.program.model import Program
@@ -35,6 +36,7 @@ def faults_of(program: Program) -> list[Fault]:
         *_faults_of_limits(program),
         *(fault for index in range(len(program.rules)) for fault in _faults_of_rule(program, index)),
         *faults_of_rewards(program),
+        *faults_of_tiers(program),
     ]
 
 

@@ -12,8 +12,16 @@ REFUND = "refund"
 SIGN_UP = "sign_up"
 BIRTHDAY = "birthday"
 ANNIVERSARY = "anniversary"
-#: Events that follow from what we know ourselves: orders, joining, the calendar.
-BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY)
+#: What happens to a member's tier, with what it tells.
+TIER_UP, TIER_DOWN, TIER_KEPT, TIER_ENDING = "tier_up", "tier_down", "tier_kept", "tier_ending"
+OF_TIERS: Mapping[str, Mapping[str, FieldType]] = {
+    TIER_UP: {"tier": "string", "before": "string"},
+    TIER_DOWN: {"tier": "string", "before": "string", "why": "string"},
+    TIER_KEPT: {"tier": "string"},
+    TIER_ENDING: {"tier": "string", "missing": "number", "next": "string", "next_missing": "number"},
+}
+#: Events that follow from what we know ourselves: orders, joining, the calendar, tiers.
+BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OF_TIERS)
 #: What the conditions of rewards are asked about; no rule is on it. Its `order` is the cart.
 REWARD = "reward"
 #: The two that are about an order.

@@ -26,11 +26,12 @@ from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.agreeing import faults_of
 from stampcard.program.campaigns import Campaign, Ending, Group, State
 from stampcard.program.combinations import Stacking
-from stampcard.program.events import BUILT_IN_EVENTS, REPORTED, FieldType
+from stampcard.program.events import BUILT_IN_EVENTS, OF_TIERS, REPORTED, FieldType
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
 from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
+from stampcard.program.tiers import Tiers
 from stampcard.program.wallets import WalletTerms
 
 Fields = Annotated[
@@ -109,6 +110,7 @@ class Program(Part):
     campaigns: Mapping[Name, Campaign] = Field(default={}, description="rules that begin and end together")
     rules: tuple[Rule, ...] = Field(default=(), description="the ways to earn; every rule that matches pays")
     rewards: Mapping[Name, Reward] = Field(default={}, description="what members get for their points, by name")
+    tiers: Tiers | None = Field(default=None, description="levels that members rise to; without it there are none")
     stacking: Stacking = Field(default=Stacking(), description="how rewards go together in one cart")
 
     @cached_property
@@ -122,7 +124,9 @@ class Program(Part):
         return {**dict.fromkeys(BUILT_IN_ATTRIBUTES, "string"), **self.attributes}
 
     def event_fields(self, event: str) -> Mapping[str, FieldType] | None:
-        """The fields of an event that somebody reports, built-in or declared; None for any other."""
+        """The fields of an event that carries any: reported by somebody, declared, or of tiers; None for any other."""
+        if event in OF_TIERS:
+            return OF_TIERS[event]
         if event not in self.events and event not in REPORTED:
             return None
         return {**REPORTED.get(event, {}), **self.events.get(event, {})}
@@ -158,7 +162,9 @@ class Program(Part):
         def named(part: Any) -> Any:
             return {"wallet": only, **part} if isinstance(part, dict) else part
 
-        rules, rewards = written.get("rules"), written.get("rewards")
+        rules, rewards, tiers = written.get("rules"), written.get("rewards"), written.get("tiers")
+        if isinstance(tiers, dict) and tiers.get("by") in {"points", "balance"}:
+            written = {**written, "tiers": named(tiers)}
         if isinstance(rules, list | tuple):
             written = {**written, "rules": [named(rule) for rule in rules]}
         if isinstance(rewards, dict):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from stampcard.program.amounts import WorthField
 from stampcard.program.lifetimes import ExpiryField, PendingField
-from stampcard.program.parts import Part
+from stampcard.program.parts import Name, Part
 from stampcard.program.paying import PayTerms
 
 
@@ -49,6 +50,9 @@ class WalletTerms(Part):
         default=None,
         description="how long points live once they are usable: none; 12 months; 12 months, end of year; on 06-30, 12-31; "
         "12 months after last earn, spend",
+    )
+    expire_by_tier: Mapping[Name, ExpiryField] = Field(
+        default={}, description="how long points live that members of a tier earn, where that differs"
     )
     pending: PendingField = Field(
         default=None,

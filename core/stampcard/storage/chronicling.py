@@ -14,6 +14,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.events import DayCame, Event
 from stampcard.domain.ledger import Entry
 from stampcard.domain.rewards import Redemption
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
 from stampcard.engine.world import Order
 from stampcard.storage import rows
@@ -25,7 +26,7 @@ JOINED, ORDERED, HEARD, BOOKED, REDEEMED = range(5)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
-_EVENT = msgspec.json.Decoder(Event | DayCame)
+_EVENT = msgspec.json.Decoder(Event | DayCame | TierMoved)
 
 
 class Place(NamedTuple):
@@ -41,7 +42,7 @@ class Place(NamedTuple):
 class Heard(Value, frozen=True):
     """An event as it was applied, without personal data."""
 
-    event: Event | DayCame
+    event: Event | DayCame | TierMoved
     subject: str
     connection: str | None
     reasons: tuple[Reason, ...]

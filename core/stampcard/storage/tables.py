@@ -79,6 +79,23 @@ membership = table(
     Index("ix_membership_anniversary", "merchant", "program", "anniversary", "member"),
 )
 
+#: `state`: the whole tier, of which the others are columns to look for.
+tier = table(
+    "tier",
+    key("member"),
+    key("program"),
+    col("name"),
+    col("since", BIG),
+    maybe("until", BIG),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_tier_next_at", "next_at"),
+    Index("ix_tier_name", "merchant", "program", "name", "member"),
+)
+
+#: What counts towards tiers: points in the wallet's smallest unit, money in ten-thousandths, orders.
+progress = table("progress", key("member"), key("program"), key("measure"), key("day"), col("amount", BIG))
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(

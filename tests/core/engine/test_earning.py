@@ -104,7 +104,8 @@ def test_an_order_in_another_currency_earns_by_the_rate_of_its_day_or_not_at_all
 
 def test_the_first_value_that_fits_replaces_the_award() -> None:
     values = "[{tier: gold, award: 3 per 1 EUR}, {when: 'order.total >= 100', award: 2 per 1 EUR}]"
-    scene = Scene(WALLET % "" + f"rules: [{{id: r, on: purchase, award: 1 per 1 EUR, values: {values}}}]\n")
+    tiers = "tiers: {by: spend, levels: {gold: 500}}\n"
+    scene = Scene(WALLET % "" + tiers + f"rules: [{{id: r, on: purchase, award: 1 per 1 EUR, values: {values}}}]\n")
     assert scene.buys(50).points == {"r": 50}
     assert scene.buys(100).points == {"r": 200}
 

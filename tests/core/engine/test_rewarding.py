@@ -11,6 +11,7 @@ import pytest
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderLine
 from stampcard.domain.rewards import Fulfiller, RewardKind
+from stampcard.domain.tiers import Tier
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import CounterKey
@@ -109,8 +110,15 @@ def test_the_first_price_that_fits_replaces_the_price() -> None:
     assert look(scene(reward, colour="blue", now=NOON + timedelta(days=1))).price == 100
 
 
+TIERS = "tiers: {by: spend, levels: {gold: 500}}\n"
+
+
 def test_a_price_for_a_tier_is_for_those_who_have_it() -> None:
-    assert look(scene(f"{BASE}, prices: [{{tier: gold, price: 1}}]")).price == 100
+    made = scene(f"{BASE}, prices: [{{tier: gold, price: 1}}]", more=TIERS)
+    assert look(made).price == 100
+    gold = Tier(program="main", name="gold", since=NOON)
+    ann = replace(made.members["ann"], tiers={"main": gold})
+    assert look(replace(made, members={"ann": ann})).price == 1
 
 
 def test_the_value_and_validity_may_change_by_hour_and_condition() -> None:
@@ -118,8 +126,8 @@ def test_the_value_and_validity_may_change_by_hour_and_condition() -> None:
         f"{BASE}, valid: 30 days, values: [{{during: {{hours: '12:00-14:00'}}, gives: 8 EUR off}}, "
         "{tier: gold, gives: 9 EUR off}, {when: member.attributes.colour == 'red', valid: 90 days}]"
     )
-    lunch = look(scene(reward, now=datetime(2026, 3, 10, 12, 30, tzinfo=UTC), colour="red"))
-    evening = look(scene(reward, now=datetime(2026, 3, 10, 18, tzinfo=UTC), colour="red"))
+    lunch = look(scene(reward, more=TIERS, now=datetime(2026, 3, 10, 12, 30, tzinfo=UTC), colour="red"))
+    evening = look(scene(reward, more=TIERS, now=datetime(2026, 3, 10, 18, tzinfo=UTC), colour="red"))
     assert (str(lunch.gift), str(lunch.valid)) == ("8 EUR off", "30 days")
     assert (str(evening.gift), str(evening.valid)) == ("5 EUR off", "90 days")
 

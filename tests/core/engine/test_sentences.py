@@ -14,6 +14,7 @@ import pytest
 from stampcard.domain.events import CustomEvent, OrderSeen
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import Fulfiller, Minted, RewardKind
+from stampcard.domain.tiers import Tier
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import FINE, CounterKey
@@ -21,8 +22,8 @@ from stampcard.engine.deciding import decide_custom, decide_day, decide_order
 from stampcard.engine.describing import Past, Purchase
 from stampcard.engine.evaluating import evaluate
 from stampcard.engine.requesting import decide_spend
-from stampcard.engine.rewarding import Standing, standing
-from stampcard.engine.world import NO_FACTS, Decision, Facts, Order, Pin, World
+from stampcard.engine.rewarding import Asking, Standing, standing
+from stampcard.engine.world import NO_FACTS, Decision, Facts, World
 from stampcard.errors import RequestRefused
 from stampcard.testing.building import absorbed, order, refund, world
 
@@ -35,6 +36,13 @@ def scene(name: str, at: datetime = TUESDAY, **attributes: Any) -> World:
     """The example's program, and Ann, of whom this is known."""
     found = world((EXAMPLES / f"{name}.yaml").read_text(), now=at.astimezone(UTC))
     return replace(found, members={"ann": replace(found.members["ann"], attributes=attributes)})
+
+
+def having(scene: World, tier: str) -> World:
+    """The same with Ann in that tier."""
+    ann = scene.members["ann"]
+    has = Tier(program="main", name=tier, since=scene.now)
+    return replace(scene, members={"ann": replace(ann, tiers={"main": has})})
 
 
 def bought(scene: World, *amounts: Any, reference: str = "A", facts: Facts = NO_FACTS, **more: Any) -> Decision:
@@ -93,8 +101,10 @@ def test_happy_hour_goes_by_the_programs_clock_where_the_shops_is_not_known() ->
 )
 def test_double_for_vips_on_christmas_eve(day: str, vip: bool, points: int) -> None:
     at = datetime.fromisoformat(day).replace(hour=20, tzinfo=BERLIN)
-    assert sum(paid(bought(scene("vip-christmas-eve", at, vip=vip), 40)).values()) == points
-    assert sum(paid(bought(scene("vip-christmas-eve", at), 40)).values()) == 40
+    before = scene("vip-christmas-eve", at)
+    if vip:
+        before = having(before, "vip")
+    assert sum(paid(bought(before, 40)).values()) == points
 
 
 @pytest.mark.parametrize(
@@ -176,14 +186,28 @@ def test_double_when_it_rains_where_the_customer_is(facts: Facts, points: int) -
     assert sum(paid(bought(scene("rainy-days"), 12, facts=facts)).values()) == points
 
 
-@pytest.mark.parametrize(("tier", "points"), [("", 101), ("bronze", 101), ("silver", 151), ("gold", 202)])
+@pytest.mark.parametrize(("tier", "points"), [("bronze", 101), ("silver", 151), ("gold", 202)])
 def test_one_and_a_half_or_two_by_tier(tier: str, points: int) -> None:
-    before = scene("points-by-tier")
-    # What an order keeps of its member's tier, before tiers move by themselves.
-    seen = Pin(version=1, owner="ann", member={"member.tier": tier})
-    placed = Order(source="shop", reference="A", first_seen_at=before.now, member="ann", pins={"main": seen})
-    decision = bought(replace(before, orders={("shop", "A"): placed}), "101.00")
-    assert paid(decision) == {"purchase": points}
+    assert paid(bought(having(scene("points-by-tier"), tier), "101.00")) == {"purchase": points}
+
+
+@pytest.mark.parametrize(("tier", "gift"), [("fan", "5 % off"), ("friend", "10 % off"), ("family", "15 % off")])
+def test_five_ten_or_fifteen_percent_by_tier(tier: str, gift: str) -> None:
+    before = having(scene("discount-by-tier"), tier)
+    fulfiller = Fulfiller(connection="shop", reference="1", kinds=frozenset[RewardKind]({"percent_off"}))
+    before = replace(before, fulfillers={"ann": (fulfiller,)})
+    (live,) = before.programs.current(before.now)
+    found = standing(before, live, live.rewards["monthly"], before.members["ann"], Asking())
+    assert (found.refusals, str(found.gift)) == ((), gift)
+
+
+@pytest.mark.parametrize(("tier", "year"), [("", 2027), ("vip", 2029)])
+def test_points_of_a_vip_live_longer(tier: str, year: int) -> None:
+    (wallet,) = bought(having(scene("vip-points-live-longer"), tier), 40).wallets
+    # The year begins when the return window of 14 days is over.
+    assert [(lot.amount, lot.expires_at) for lot in wallet.lots.values()] == [
+        (40, datetime(year, 12, 10, tzinfo=BERLIN).astimezone(UTC))
+    ]
 
 
 @pytest.mark.parametrize(

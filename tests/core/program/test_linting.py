@@ -109,7 +109,7 @@ def test_a_multiplier_needs_something_in_its_wallet() -> None:
         (["{id: buy, on: purchase, award: 40 per 1 EUR}"], "wallets.points.value: gives back 40.0 % of what members"),
         ([BUY, "{id: many, on: purchase, award: x30, when: order.total > 9}"], "rules[1].award: makes it 30.0 %"),
         (
-            ["{id: buy, on: purchase, award: 5 per 1 EUR, values: [{tier: gold, award: 25 per 1 EUR}]}"],
+            ["{id: buy, on: purchase, award: 5 per 1 EUR, values: [{when: order.total > 9, award: 25 per 1 EUR}]}"],
             "rules[0].values[0].award: makes it 25.0 %",
         ),
         (["{id: stamp, on: purchase, when: order.total >= 2, award: 50}"], "gives back 25.0 %"),

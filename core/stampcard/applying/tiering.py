@@ -1,0 +1,199 @@
+"""Tiers in the unit of work: what counts is moved with every decision, and the tier is looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stampcard.domain.awards import Award
+from stampcard.domain.members import Member
+from stampcard.domain.tiers import Tier, TierMoved
+from stampcard.domain.value import replace
+from stampcard.engine.counting import CounterKey, keys_for
+from stampcard.engine.dating import midnight
+from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
+from stampcard.engine.progressing import ProgressKey, moved
+from stampcard.engine.settling import settle
+from stampcard.engine.tiering import Counted, Ladder, assess, measure_of
+from stampcard.engine.versions import LiveProgram
+from stampcard.engine.world import AwardKey, Decision, Order
+from stampcard.program.events import OF_TIERS, TIER_UP
+from stampcard.storage import loading, tiering
+
+if TYPE_CHECKING:
+    from stampcard.applying.unit import Unit
+
+#: Which event a rule is on that pays for what happens to a tier.
+EVENTS: Mapping[str, str] = {way: f"tier_{way}" for way in ("up", "down", "kept", "ending")}
+#: A tier that pays points may raise a member further, but not for ever.
+_MOST_MOVES = 200
+Awards = Mapping[str, Mapping[AwardKey, Award]]
+
+
+@dataclass(slots=True)
+class Moves:
+    """What happened to tiers in one transaction, and what counts by now."""
+
+    progress: dict[ProgressKey, int] = field(default_factory=dict)
+    touched_progress: set[ProgressKey] = field(default_factory=set)
+    touched_tiers: set[tuple[str, str]] = field(default_factory=set)
+    happened: list[tuple[str, TierMoved]] = field(default_factory=list)
+
+
+class Tiering:
+    """The tiers of the members of one unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    @cached_property
+    def live(self) -> tuple[LiveProgram, ...]:
+        """The programs that have tiers now."""
+        return tuple(live for live in self._unit.setting.programs.current(self._unit.now) if live.ladder is not None)
+
+    def load(self) -> None:
+        """Load what is known of the unit's members."""
+        unit = self._unit
+        if not any(live.ladder for of in unit.setting.programs.versions.values() for live in of):
+            return
+        merchant = unit.setting.merchant
+        for member, known in tiering.load_tiers(unit.connection, merchant, unit.members).items():
+            unit.members[member] = replace(unit.members[member], tiers=known)
+        if any(measure_of(live.program.tiers) for live in self.live if live.program.tiers is not None):
+            unit.tiers.progress = tiering.load_progress(unit.connection, merchant, unit.members)
+
+    def fold(self) -> None:
+        """Let readers see tiers as they stand now, without anything being written."""
+        unit = self._unit
+        for live in self.live:
+            for id_, person in list(unit.members.items()):
+                if live.name in person.programs:
+                    tier, _ = self._assessed(live, person, ())
+                    unit.members[id_] = replace(person, tiers={**person.tiers, live.name: tier})
+
+    def settle(self) -> None:
+        """What time alone has changed comes before anything is decided."""
+        unit = self._unit
+        for id_, person in list(unit.members.items()):
+            due = any(one.next_at is not None and one.next_at <= unit.now for one in person.tiers.values())
+            if due and person.erased_at is None:
+                self.assess(id_)
+
+    def let_go(self, members: Collection[str]) -> None:
+        """Make sure that none of these is due again at once: of an erased member, or of a program without tiers."""
+        unit = self._unit
+        for id_ in members:
+            person = unit.members.get(id_)
+            for tier in person.tiers.values() if person is not None else ():
+                if tier.next_at is not None and tier.next_at <= unit.now:
+                    self.have(id_, replace(tier, next_at=None), ())
+
+    def keys(self) -> set[CounterKey]:
+        """Counters of the rules that pay for what happens to tiers."""
+        unit = self._unit
+        return {
+            key
+            for live in self.live
+            for on in OF_TIERS
+            for member in unit.members
+            for key in keys_for(live, on, unit.now, member)
+        }
+
+    def count(self, decision: Decision, order: Order | None, awards: Awards) -> dict[str, set[date]]:
+        """Move what counts; `order` and `awards` as they were before. Answers whose days moved."""
+        unit, days = self._unit, dict[str, set[date]]()
+        subjects = {award.subject for award in decision.awards} | (
+            {decision.order.subject} if decision.order else set()
+        )
+        after: dict[str, dict[AwardKey, Award]] = {subject: dict(awards.get(subject, {})) for subject in subjects}
+        for award in decision.awards:
+            after[award.subject][award.member, award.program, award.rule] = award
+        moments = {subject: at for subject, at in decision.moments.items() if subject in after}
+        for live in self.live:
+            was = {subject: awards.get(subject, {}).values() for subject in after}
+            now = {subject: of.values() for subject, of in after.items()}
+            for key, amount in moved(live, (order, decision.order), was, now, moments).items():
+                unit.tiers.progress[key] = unit.tiers.progress.get(key, 0) + amount
+                unit.tiers.touched_progress.add(key)
+                days.setdefault(key.member, set()).add(key.day)
+        return days
+
+    def assess(self, member: str, days: Collection[date] = ()) -> None:
+        """Look at a member's tiers again, and let rules pay for what happened to them."""
+        unit = self._unit
+        for live in self.live:
+            person = unit.members[member]
+            if live.name not in person.programs or person.erased_at is not None:
+                continue
+            tier, happened = self._assessed(live, person, days)
+            known = person.tiers.get(live.name)
+            if tier == known or (known is None and not (tier.name or tier.next_at)):
+                continue
+            self.have(member, tier, happened)
+
+    def have(self, member: str, tier: Tier, happened: Collection[TierMoved]) -> None:
+        """Give a member this tier, keep what happened as events, and let rules pay for it."""
+        unit, person = self._unit, self._unit.members[member]
+        had = person.tiers.get(tier.program)
+        unit.keep_before(member)
+        unit.members[member] = replace(person, tiers={**person.tiers, tier.program: tier})
+        unit.tiers.touched_tiers.add((member, tier.program))
+        for one in happened:
+            unit.tiers.happened.append((member, one))
+            event = EVENTS.get(one.way)
+            decision = UNCHANGED
+            if event is not None and len(unit.tiers.happened) < _MOST_MOVES:
+                decision = decide_tier_moved(unit.world, event, one, unit.members[member])
+            unit.record_tier(one, member, decision.reasons)
+            unit.absorb(decision)
+            if one.why == "refund" and had is not None:
+                self._undo(member, had)
+
+    def _undo(self, member: str, tier: Tier) -> None:
+        """Take back what rules paid for a tier that a refund takes away."""
+        unit, subject = self._unit, tier_subject(TIER_UP, tier.number)
+        found = loading.load_awards(unit.connection, unit.setting.merchant, [subject]).get(subject, {})
+        mine = {key: award for key, award in found.items() if award.member == member}
+        if not mine:
+            return
+        unit.awards[subject] = {**mine, **unit.awards.get(subject, {})}
+        unit.know_rewards(subjects=[subject])
+        unit.count(())
+        now = [award for award in unit.awards[subject].values() if award.member == member]
+        unit.absorb(decide_tier_undone(unit.world, now, tier.since))
+
+    def _assessed(
+        self, live: LiveProgram, person: Member, days: Collection[date]
+    ) -> tuple[Tier, tuple[TierMoved, ...]]:
+        ladder = live.ladder
+        assert ladder is not None
+        tier = person.tiers.get(live.name) or Tier(program=live.name, name="", since=self._unit.now)
+        moments = [midnight(day, ladder.zone) for day in days]
+        return assess(ladder, tier, self._counted(ladder, person), self._unit.now, moments)
+
+    def _counted(self, ladder: Ladder, person: Member) -> Counted:
+        unit, measure = self._unit, measure_of(ladder.tiers)
+        progress = {
+            key.day: amount
+            for key, amount in unit.tiers.progress.items()
+            if key.member == person.id and key.program == ladder.program and key.measure == measure
+        }
+        balance = 0
+        if ladder.tiers.by == "balance":
+            wallet = unit.wallets.get((person.id, ladder.tiers.wallet))
+            balance = settle(wallet, unit.now)[0].sums.get("active", 0) if wallet is not None else 0
+        return Counted(joined_at=person.joined_at, progress=progress, balance=balance)
+
+    def touched(self, decision: Decision, days: Mapping[str, set[date]]) -> set[str]:
+        """Whose tiers a decision may have changed."""
+        found = set(days)
+        followed = {
+            live.program.tiers.wallet for live in self.live if live.program.tiers and live.program.tiers.by == "balance"
+        }
+        found |= {wallet.member for wallet in decision.wallets if wallet.name in followed}
+        if decision.member is not None:
+            found.add(decision.member.id)
+        return found & self._unit.members.keys()

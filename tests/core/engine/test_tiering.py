@@ -1,0 +1,405 @@
+"""Which tier a member has, from what counts day by day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stampcard.domain.tiers import Tier, TierMoved
+from stampcard.domain.value import replace
+from stampcard.engine.tiering import Counted, Ladder, assess, ladder_of
+from stampcard.program.reading import read_program
+
+ZONE = ZoneInfo("Europe/Berlin")
+JOINED = datetime(2024, 5, 20, 10, tzinfo=UTC)
+
+
+def ladder(text: str, levels: str = "{silver: 100, gold: 500}") -> Ladder:
+    program = read_program(
+        f"program: p\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {{points: {{}}}}\n"
+        f"tiers: {{by: points, levels: {levels}, {text}}}\n",
+        "p",
+    )
+    found = ladder_of(program)
+    assert found is not None
+    return found
+
+
+class Member:
+    """A member whose points come day by day."""
+
+    def __init__(self, text: str, levels: str = "{silver: 100, gold: 500}", since: str = "2026-01-01") -> None:
+        self.ladder = ladder(text, levels)
+        self.progress: dict[date, int] = {}
+        self.balance = 0
+        self.now = datetime.combine(date.fromisoformat(since), datetime.min.time(), ZONE)
+        self.tier = Tier(program="p", name="", since=JOINED)
+        self.moved: list[TierMoved] = []
+
+    def on(self, day: str, points: int = 0, of: str | None = None) -> Member:
+        """On that day at noon, points for something of that day, or of another."""
+        self.now = datetime.combine(date.fromisoformat(day), datetime.min.time(), ZONE) + timedelta(hours=12)
+        counted = date.fromisoformat(of or day)
+        self.progress[counted] = self.progress.get(counted, 0) + points
+        moment = datetime.combine(counted, datetime.min.time(), ZONE) + timedelta(hours=12)
+        self.look([moment] if points else [])
+        return self
+
+    def look(self, moments: list[datetime] | None = None) -> Member:
+        counted = Counted(joined_at=JOINED, progress=self.progress, balance=self.balance)
+        self.tier, moved = assess(self.ladder, self.tier, counted, self.now.astimezone(UTC), moments or [])
+        self.moved += moved
+        return self
+
+    @property
+    def has(self) -> tuple[str, str]:
+        """The tier, and the last day of it."""
+        until = self.tier.until
+        last = (until.astimezone(ZONE) - timedelta(seconds=1)).date().isoformat() if until else ""
+        return self.tier.name, last
+
+    @property
+    def ways(self) -> list[str]:
+        return [f"{one.way} {one.before or '-'} {one.tier or '-'} {one.why}".strip() for one in self.moved]
+
+
+# Windows and how long a tier is held
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("within: calendar year", "2027-12-31"),
+        ("within: calendar year, held: end of period", "2026-12-31"),
+        ("within: calendar half-year", "2026-12-31"),
+        ("within: calendar quarter", "2026-09-30"),
+        ("within: calendar month", "2026-07-31"),
+        ("within: year from 04-01", "2028-03-31"),
+        ("within: membership year", "2028-05-19"),
+        ("within: 12 months", "2027-06-15"),
+        ("within: 30 days", "2026-07-15"),
+        ("within: since change", "2027-06-15"),
+        ("within: ever", ""),
+        ("within: ever, held: '18 months, end of quarter'", "2027-12-31"),
+        ("within: ever, held: 'on 06-30, 12-31'", "2026-06-30"),
+        ("within: calendar year, held: for life", ""),
+    ],
+)
+def test_a_tier_is_held_as_long_as_the_program_says(text: str, last: str) -> None:
+    assert Member(text).on("2026-06-15", 100).has == ("silver", last)
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "counts"),
+    [
+        ("within: calendar year", "2025-12-31", False),
+        ("within: calendar year", "2026-01-01", True),
+        ("within: year from 04-01", "2026-03-31", False),
+        ("within: year from 04-01", "2026-04-01", True),
+        ("within: membership year", "2026-05-19", False),
+        ("within: membership year", "2026-05-20", True),
+        ("within: 12 months", "2025-06-15", False),
+        ("within: 12 months", "2025-06-16", True),
+        ("within: 30 days", "2026-05-16", False),
+        ("within: 30 days", "2026-05-17", True),
+        ("within: ever", "2024-06-01", True),
+        ("within: since change", "2024-05-21", True),
+    ],
+)
+def test_only_what_lies_within_the_time_counts(text: str, day: str, counts: bool) -> None:
+    member = Member(f"{text}, held: for life")
+    member.progress[date.fromisoformat(day)] = 99
+    assert member.on("2026-06-15", 1).tier.name == ("silver" if counts else "")
+
+
+def test_a_day_is_the_programs_own() -> None:
+    member = Member("within: calendar year")
+    member.on("2026-12-31", 99)
+    member.progress[date(2027, 1, 1)] = 1
+    member.now = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)  # next year in Berlin
+    assert member.look().tier.name == ""
+
+
+# Rising
+
+
+def test_a_higher_tier_begins_at_once_and_may_skip_one() -> None:
+    member = Member("within: calendar year, upgrade: at once, downgrade: reassess").on("2026-03-01", 100).on("2026-04-01", 400)
+    assert member.has == ("gold", "2027-12-31")
+    assert member.ways == ["up - silver reached", "up silver gold reached"]
+    assert Member("within: calendar year").on("2026-03-01", 700).ways == ["up - gold reached"]
+
+
+def test_a_higher_tier_may_begin_with_the_next_period() -> None:
+    member = Member("within: calendar year, upgrade: next period, held: end of next period").on("2026-03-01", 500)
+    assert (member.tier.name, member.tier.coming) == ("", "gold")
+    assert member.on("2026-12-31").tier.name == ""
+    assert member.on("2027-01-01").has == ("gold", "2027-12-31")
+    assert member.ways == ["up - gold reached"]
+
+
+def test_what_was_coming_is_called_off_by_a_refund() -> None:
+    member = Member("within: calendar year, upgrade: next period").on("2026-03-01", 100)
+    assert member.on("2026-03-05", -1, of="2026-03-01").tier.coming == ""
+    assert member.on("2027-01-01").tier.name == ""
+
+
+def test_what_everybody_has_is_no_rise() -> None:
+    member = Member("within: calendar year", "{green: 0, gold: 500}")
+    assert member.look().has == ("green", "")
+    assert member.ways == ["joined - green reached"]
+
+
+def test_an_order_of_the_old_year_that_comes_in_the_new_one_still_counts_for_the_old() -> None:
+    member = Member("within: calendar year").on("2026-12-30", 99)
+    assert member.on("2027-01-02", 1, of="2026-12-31").has == ("silver", "2027-12-31")
+
+
+def test_what_held_only_in_the_past_changes_nothing() -> None:
+    member = Member("within: calendar year, held: end of period")
+    assert member.on("2027-01-02", 500, of="2026-12-31").has == ("", "")
+
+
+# Keeping
+
+
+def test_what_is_reached_again_in_a_new_period_prolongs_at_once() -> None:
+    member = Member("within: calendar year").on("2026-03-01", 100).on("2027-02-01", 100)
+    assert member.has == ("silver", "2028-12-31")
+    assert member.ways[1:] == ["kept silver silver reached"]
+    assert member.on("2027-03-01", 50).ways[2:] == []
+
+
+def test_a_year_from_the_upgrade_is_judged_at_its_end() -> None:
+    member = Member("within: since change, held: 12 months").on("2026-03-10", 100)
+    assert member.on("2026-09-01", 60).on("2027-03-10", 40).has == ("silver", "2027-03-10")
+    assert member.on("2027-03-11").has == ("silver", "2028-03-10")
+    assert member.on("2028-03-11").has == ("", "")
+    assert member.ways[1:] == ["kept silver silver reached", "down silver - ended"]
+
+
+def test_a_tier_for_life_stays_although_others_end() -> None:
+    levels = "{silver: 100, gold: {from: 500, held: for life}}"
+    member = Member("within: calendar year", levels).on("2026-03-01", 500)
+    assert member.on("2036-03-01").has == ("gold", "")
+
+
+# Falling
+
+
+def test_a_tier_that_ends_is_followed_by_what_was_reached() -> None:
+    member = Member("within: calendar year").on("2026-03-01", 500).on("2027-05-01", 120)
+    assert member.on("2028-01-01").has == ("silver", "2028-12-31")
+    assert member.on("2029-01-01").has == ("", "")
+
+
+def test_a_tier_may_fall_one_level_at_a_time() -> None:
+    member = Member("within: calendar year, downgrade: one level").on("2026-03-01", 500)
+    assert [member.on(day).tier.name for day in ("2028-12-31", "2029-01-01", "2030-01-01")] == ["silver", "", ""]
+
+
+def test_a_tier_may_never_fall() -> None:
+    member = Member("within: calendar year, downgrade: none").on("2026-03-01", 500)
+    assert member.on("2036-01-01").has == ("gold", "")
+
+
+def test_grace_lets_a_member_make_up_for_it() -> None:
+    text = "within: calendar year, held: end of period, grace: 30 days"
+    member = Member(text).on("2026-03-01", 100)
+    assert member.on("2027-01-10").has == ("silver", "2027-01-30")
+    assert member.on("2027-01-31").has == ("", "")
+    saved = Member(text).on("2026-03-01", 100).on("2027-01-10").on("2027-01-20", 100)
+    assert saved.has == ("silver", "2027-12-31")
+
+
+def test_several_years_pass_one_after_the_other() -> None:
+    member = Member("within: calendar year, held: end of period, downgrade: one level").on("2026-03-01", 500)
+    assert member.on("2030-01-05").ways == ["up - gold reached", "down gold silver ended", "down silver - ended"]
+    assert [one.occurred_at.year for one in member.moved[1:]] == [2026, 2027]  # midnight in Berlin
+
+
+# Following
+
+
+def test_a_tier_by_balance_follows_the_balance() -> None:
+    member = Member("by: balance, wallet: points".removeprefix("by: balance, "))
+    member.ladder = ladder_of(  # type: ignore[assignment]
+        read_program(
+            "program: p\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {points: {}}\n"
+            "tiers: {by: balance, levels: {silver: 100, gold: 500}}\n",
+            "p",
+        )
+    )
+    names = []
+    for balance in (99, 100, 600, 480, 0):
+        member.balance = balance
+        names.append(member.look().tier.name)
+    assert names == ["", "silver", "gold", "silver", ""]
+
+
+def test_a_tier_while_reached_lapses_on_the_day_that_what_it_took_leaves_the_window() -> None:
+    member = Member("within: 30 days, held: while reached").on("2026-06-15", 60).on("2026-06-20", 60)
+    assert member.has == ("silver", "")
+    assert member.tier.next_at == datetime(2026, 7, 15, tzinfo=ZONE).astimezone(UTC)
+    assert member.on("2026-07-14").tier.name == "silver"
+    member.now = datetime(2026, 7, 15, tzinfo=ZONE)
+    assert member.look().tier.name == ""
+
+
+# Refunds
+
+
+def test_a_refund_takes_the_tier_that_it_made_and_gives_back_the_one_before() -> None:
+    member = Member("within: calendar year").on("2025-06-01", 100).on("2026-03-01", 450).on("2026-03-02", 60)
+    assert member.has == ("gold", "2027-12-31")
+    assert member.on("2026-04-01", -60, of="2026-03-02").has == ("silver", "2027-12-31")
+    assert member.ways[-1] == "down gold silver refund"
+
+
+def test_a_refund_in_the_new_year_of_an_order_of_the_old_counts_in_the_old() -> None:
+    member = Member("within: calendar year").on("2026-12-20", 100)
+    assert member.on("2027-01-10", -40, of="2026-12-20").has == ("", "")
+
+
+def test_after_a_refund_the_tier_of_before_is_had_only_as_long_as_it_would_have_been() -> None:
+    member = Member("within: calendar year, held: end of period").on("2026-02-01", 100).on("2026-03-01", 400)
+    assert member.on("2026-04-01", -450, of="2026-03-01").has == ("silver", "2026-12-31")
+
+
+def test_a_higher_threshold_takes_nothing_early_and_a_lower_one_gives_at_once() -> None:
+    member = Member("within: calendar year").on("2026-03-01", 100)
+    member.ladder = ladder("within: calendar year", "{silver: 200, gold: 500}")
+    assert member.on("2026-05-01", 10).has == ("silver", "2027-12-31")
+    assert member.on("2028-01-01").has == ("", "")
+    lucky = Member("within: calendar year").on("2026-03-01", 300)
+    lucky.ladder = ladder("within: calendar year", "{silver: 100, gold: 250}")
+    assert lucky.on("2026-05-01").has == ("gold", "2027-12-31")
+
+
+def test_a_tier_that_the_program_gave_up_is_lost_at_once() -> None:
+    member = Member("within: calendar year", "{silver: 100, old: 300}").on("2026-03-01", 300)
+    member.ladder = ladder("within: calendar year")
+    assert member.on("2026-03-02").has == ("silver", "2027-12-31")
+    assert member.ways[-1] == "up old silver program"
+
+
+# By hand, and notices
+
+
+def test_a_tier_that_somebody_gave_is_not_taken_by_refunds_and_ends_as_it_was_given() -> None:
+    member = Member("within: calendar year")
+    until = datetime(2026, 9, 1, tzinfo=ZONE).astimezone(UTC)
+    member.tier = replace(member.tier, name="gold", since=JOINED, until=until, by_hand=True)
+    assert member.on("2026-06-01", 120).has == ("gold", "2026-08-31")
+    assert member.on("2026-06-02", -20, of="2026-06-01").has == ("gold", "2026-08-31")
+    assert member.on("2026-09-01").has == ("silver", "2027-12-31")
+
+
+def test_tiers_by_proof_are_only_given_and_end() -> None:
+    member = Member("within: calendar year")
+    member.ladder = ladder_of(  # type: ignore[assignment]
+        read_program(
+            "program: p\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {points: {}}\n"
+            "tiers: {by: proof, held: 12 months, levels: {pro: {}}}\n",
+            "p",
+        )
+    )
+    assert member.on("2026-06-01", 10_000).tier.name == ""
+    until = datetime(2026, 9, 1, tzinfo=ZONE).astimezone(UTC)
+    member.tier = replace(member.tier, name="pro", until=until, by_hand=True)
+    assert member.on("2026-08-31").tier.name == "pro"
+    assert member.on("2026-09-01").tier.name == ""
+
+
+def test_a_notice_says_what_is_missing_and_comes_once() -> None:
+    member = Member("within: calendar year, held: end of period, notice: 30 days").on("2026-03-01", 100)
+    (notice,) = member.on("2026-12-02").moved[1:]
+    assert (notice.way, notice.missing) == ("ending", 100)  # the new year begins with nothing
+    member = Member("within: calendar year, notice: 30 days").on("2026-03-01", 100).on("2027-02-01", 30)
+    assert member.tier.next_at == datetime(2027, 12, 2, tzinfo=ZONE).astimezone(UTC)
+    member.on("2027-12-02").on("2027-12-05")
+    (notice,) = member.moved[1:]
+    assert (notice.way, notice.tier, notice.missing, notice.next, notice.next_missing) == (
+        "ending",
+        "silver",
+        70,
+        "gold",
+        470,
+    )
+
+
+# Laws
+
+PROGRAMS = [
+    "within: calendar year",
+    "within: calendar quarter, held: end of period, grace: 10 days, notice: 5 days",
+    "within: calendar year, upgrade: next period, downgrade: one level",
+    "within: 60 days, held: while reached",
+    "within: 60 days, held: 90 days, grace: 7 days",
+    "within: since change, held: 6 months",
+    "within: membership year, downgrade: none",
+    "within: ever, held: 'on 03-31, 09-30'",
+]
+STEP = st.tuples(st.integers(0, 200), st.integers(-150, 300), st.integers(0, 40))
+
+
+def played(text: str, steps: list[tuple[int, int, int]], *, ticks: bool) -> Any:
+    """Points that come, some for days before; with `ticks` time is also looked at in between."""
+    member, day = Member(text), date(2026, 1, 1)
+    for pause, points, late in steps:
+        end = day + timedelta(days=pause)
+        while ticks and member.tier.next_at is not None and member.tier.next_at.astimezone(ZONE).date() < end:
+            member.now = member.tier.next_at
+            member.look()
+        day = end
+        of = day - timedelta(days=late)
+        member.on(day.isoformat(), max(points, -member.progress.get(of, 0)), of.isoformat())
+    return member
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
+def test_there_is_never_a_gap_and_never_two(text: str, steps: list[tuple[int, int, int]]) -> None:
+    member = played(text, steps, ticks=False)
+    has = ""
+    for one in member.moved:
+        assert one.before == has
+        if one.way != "ending":
+            has = one.tier
+        assert (one.way == "kept") <= (one.tier == one.before)
+    assert has == member.tier.name
+    times = [one.occurred_at for one in member.moved]
+    assert times == sorted(times)
+    assert member.tier.until is None or member.tier.until > member.now
+    assert member.tier.next_at is None or member.tier.next_at > member.now
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
+def test_looking_again_changes_nothing(text: str, steps: list[tuple[int, int, int]]) -> None:
+    member = played(text, steps, ticks=False)
+    tier, count = member.tier, len(member.moved)
+    member.look()
+    assert (member.tier, len(member.moved)) == (tier, count)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
+def test_a_timer_that_runs_late_comes_to_the_same(text: str, steps: list[tuple[int, int, int]]) -> None:
+    steps = [(pause, points, 0) for pause, points, _ in steps]
+    late, punctual = played(text, steps, ticks=False), played(text, steps, ticks=True)
+    assert (late.tier.name, late.tier.until) == (punctual.tier.name, punctual.tier.until)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(PROGRAMS[:3]), st.integers(1, 600), st.integers(0, 90))
+def test_a_refund_of_everything_leaves_what_was_before(text: str, points: int, days: int) -> None:
+    member = Member(text).on("2026-02-03", points)
+    later = date(2026, 2, 3) + timedelta(days=days % 50)
+    member.on(later.isoformat(), -points, of="2026-02-03")
+    assert (member.tier.name, member.tier.coming) == ("", "")
