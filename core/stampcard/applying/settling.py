@@ -12,7 +12,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle
 from stampcard.storage.tables import balance
-from stampcard.storage.tiering import due_tiers
+from stampcard.storage.tiering import due_tiers, rest_tiers
 
 _DUE = (
     select(balance.c.member)
@@ -50,5 +50,6 @@ def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: i
     due = [wallet for wallet in unit.wallets.values() if wallet.next_change_at and wallet.next_change_at <= now]
     if due:
         unit.absorb(decide_settle(unit.world, due))
-    unit.tiering.let_go(members)
-    return len(members), unit.save()
+    changes = unit.save()
+    rest_tiers(connection, setting.merchant, members, now)
+    return len(members), changes

@@ -15,7 +15,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
-from stampcard.engine.progressing import ProgressKey, moved
+from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
 from stampcard.engine.tiering import Counted, Ladder, assess, measure_of
 from stampcard.engine.versions import LiveProgram
@@ -57,11 +57,13 @@ class Tiering:
     def load(self) -> None:
         """Load what is known of the unit's members."""
         unit = self._unit
-        if not any(live.ladder for of in unit.setting.programs.versions.values() for live in of):
+        if not self.live:
             return
         merchant = unit.setting.merchant
+        live = {live.name for live in self.live}
         for member, known in tiering.load_tiers(unit.connection, merchant, unit.members).items():
-            unit.members[member] = replace(unit.members[member], tiers=known)
+            tiers = {program: tier for program, tier in known.items() if program in live}
+            unit.members[member] = replace(unit.members[member], tiers=tiers)
         if any(measure_of(live.program.tiers) for live in self.live if live.program.tiers is not None):
             unit.tiers.progress = tiering.load_progress(unit.connection, merchant, unit.members)
 
@@ -82,14 +84,17 @@ class Tiering:
             if due and person.erased_at is None:
                 self.assess(id_)
 
-    def let_go(self, members: Collection[str]) -> None:
-        """Make sure that none of these is due again at once: of an erased member, or of a program without tiers."""
-        unit = self._unit
-        for id_ in members:
-            person = unit.members.get(id_)
-            for tier in person.tiers.values() if person is not None else ():
-                if tier.next_at is not None and tier.next_at <= unit.now:
-                    self.have(id_, replace(tier, next_at=None), ())
+    def recount(self, live: LiveProgram, progress: Progress, members: Collection[str]) -> None:
+        """Put what was counted anew in the place of what was known, and give members what they have reached by it."""
+        unit, measure = self._unit, measure_of(live.program.tiers) if live.program.tiers is not None else ""
+        known = [key for key in unit.tiers.progress if (key.program, key.measure) == (live.name, measure)]
+        for key in {*known, *progress}:
+            if unit.tiers.progress.get(key, 0) != progress.get(key, 0):
+                unit.tiers.progress[key] = progress.get(key, 0)
+                unit.tiers.touched_progress.add(key)
+        for member in members:
+            days = sorted(key.day for key in progress if key.member == member)
+            self.assess(member, days, why="program")
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to tiers."""
@@ -121,8 +126,11 @@ class Tiering:
                 days.setdefault(key.member, set()).add(key.day)
         return days
 
-    def assess(self, member: str, days: Collection[date] = ()) -> None:
-        """Look at a member's tiers again, and let rules pay for what happened to them."""
+    def assess(self, member: str, days: Collection[date] = (), why: str = "") -> None:
+        """Look at a member's tiers again, and let rules pay for what happened to them.
+
+        `why`: what raised members if not what they did; rules pay nothing then.
+        """
         unit = self._unit
         for live in self.live:
             person = unit.members[member]
@@ -132,6 +140,8 @@ class Tiering:
             known = person.tiers.get(live.name)
             if tier == known or (known is None and not (tier.name or tier.next_at)):
                 continue
+            if why:
+                happened = tuple(replace(one, why=why) if one.way == "up" else one for one in happened)
             self.have(member, tier, happened)
 
     def have(self, member: str, tier: Tier, happened: Collection[TierMoved]) -> None:
@@ -145,7 +155,8 @@ class Tiering:
             unit.tiers.happened.append((member, one))
             event = EVENTS.get(one.way)
             decision = UNCHANGED
-            if event is not None and len(unit.tiers.happened) < _MOST_MOVES:
+            quiet = one.way == "up" and one.why == "program"
+            if event is not None and not quiet and len(unit.tiers.happened) < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
             unit.record_tier(one, member, decision.reasons)
             unit.absorb(decision)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
 from stampcard.applying.dating import count_wallets, date_points, switched_on
+from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.settling import move_tiers, settle_due
@@ -160,6 +161,11 @@ class Timer:
             if name not in self._dated:
                 await self._date(live, wallet, name)
                 self._dated.add(name)
+        for live in changed_tiers(self._around.setting.programs, now):
+            name = f"tiers:{live.name}:{live.number}"
+            if name not in self._dated:
+                await self._recount(live, name)
+                self._dated.add(name)
 
     async def _celebrate(self, live: LiveProgram, on: str, today: date) -> None:
         """Catch up day by day; a program that just began has its first day today."""
@@ -184,12 +190,22 @@ class Timer:
     async def _date(self, live: LiveProgram, wallet: str, name: str) -> None:
         merchant = self._around.setting.merchant
         total = await self._database.read(lambda connection: count_wallets(connection, merchant, wallet))
+        await self._long_job(name, total, lambda place, done: _dating(live, wallet, place, name, done))
+
+    async def _recount(self, live: LiveProgram, name: str) -> None:
+        merchant = self._around.setting.merchant
+        total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
+        await self._long_job(name, total, lambda place, done: _recounting(live, place, name, done))
+
+    async def _long_job(self, name: str, total: int, step: Callable[[str, int], Step]) -> None:
+        """Go on where it stopped, step by step, until nothing is left; a job that has ended stays so."""
+        merchant = self._around.setting.merchant
         known = await self._database.write(
             lambda connection: begin_job(connection, merchant, name, total, self._clock.now())
         )
         place, done, count = known.place, known.done, 0 if known.ended_at else 1
         while count and not self._stop.is_set():
-            count, place, changes = await self._step(_dating(live, wallet, place, name, done))
+            count, place, changes = await self._step(step(place, done))
             done += count
             await self._told(changes)
         if not known.ended_at and not self._stop.is_set():
@@ -246,6 +262,15 @@ def _celebrating(live: LiveProgram, on: str, day: date, after: str, name: str, d
 def _dating(live: LiveProgram, wallet: str, after: str, name: str, done: int) -> Step:
     def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
         count, last, changes = date_points(connection, setting, now, live, wallet, after, BATCH)
+        move_job(connection, setting.merchant, name, last, done + count)
+        return count, last, changes
+
+    return step
+
+
+def _recounting(live: LiveProgram, after: str, name: str, done: int) -> Step:
+    def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+        count, last, changes = recount(connection, setting, now, live, after, BATCH)
         move_job(connection, setting.merchant, name, last, done + count)
         return count, last, changes
 

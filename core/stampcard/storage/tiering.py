@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 
 from stampcard.clock import to_micros
 from stampcard.domain.tiers import Tier
@@ -79,18 +79,10 @@ def save_progress(connection: Connection, merchant: str, figures: Mapping[Progre
     saving.upsert(connection, "progress", rows)
 
 
-def forget_progress(
-    connection: Connection, merchant: str, program: str, measure: str, members: Collection[str]
-) -> None:
-    """Delete what counts of these members, to count it anew."""
-    connection.execute(
-        delete(progress).where(
-            progress.c.merchant == merchant,
-            progress.c.member.in_(members),
-            progress.c.program == program,
-            progress.c.measure == measure,
-        )
-    )
+def rest_tiers(connection: Connection, merchant: str, members: Collection[str], now: datetime) -> None:
+    """Let nothing be due again of what is not looked at any more: erased members, programs without tiers."""
+    mine = (tier.c.merchant == merchant, tier.c.member.in_(members), tier.c.next_at <= to_micros(now))
+    connection.execute(update(tier).where(*mine).values(next_at=None))
 
 
 def count_tiers(connection: Connection, merchant: str) -> dict[tuple[str, str], int]:

@@ -129,7 +129,11 @@ def test_a_day_is_the_programs_own() -> None:
 
 
 def test_a_higher_tier_begins_at_once_and_may_skip_one() -> None:
-    member = Member("within: calendar year, upgrade: at once, downgrade: reassess").on("2026-03-01", 100).on("2026-04-01", 400)
+    member = (
+        Member("within: calendar year, upgrade: at once, downgrade: reassess")
+        .on("2026-03-01", 100)
+        .on("2026-04-01", 400)
+    )
     assert member.has == ("gold", "2027-12-31")
     assert member.ways == ["up - silver reached", "up silver gold reached"]
     assert Member("within: calendar year").on("2026-03-01", 700).ways == ["up - gold reached"]

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from stampcard.applying.deliveries import Prepared
+from stampcard.applying.recounting import counted_anew
 from stampcard.applying.setting import Setting
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.tiers import Tier, TierMoved
+from stampcard.engine.tiering import measure_of
 from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection
 from stampcard.inbox import timing
 from stampcard.inbox.timing import Timer
 from stampcard.program.reading import read_program
-from stampcard.storage import loading
+from stampcard.storage import loading, migrating
 from stampcard.storage.chronicling import Heard, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.reading import balances
-from stampcard.storage.tables import lot, progress, redemption
+from stampcard.storage.tables import lot, member, progress, redemption, tier
 from stampcard.storage.tiering import load_tiers
 from stampcard.storage.verifying import verify
 from stampcard.testing.applying import rows, tell
@@ -72,13 +78,42 @@ class Shop:
 
     def __init__(self, database: Database, setting: Setting, text: str = PROGRAM) -> None:
         self.database, self.clock, self.changes = database, FakeClock(START), list[Change]()
-        self.setting = replace(setting, programs=assembled([compiled(read_program(text, "test"), 1, LONG_AGO)], 0))
+        self.plain, self.texts = setting, [text]
+        self._live()
+
+    def applies(self, text: str) -> None:
+        """Another version of the program, valid from now on."""
+        self.texts.append(text)
+        self._live()
+
+    def _live(self) -> None:
+        first, *others = self.texts
+        versions = [compiled(read_program(first, "test"), 1, LONG_AGO)]
+        versions += [
+            compiled(read_program(text, "test"), n, self.clock.now()) for n, text in enumerate(others, start=2)
+        ]
+        self.setting = replace(self.plain, programs=assembled(versions, 0))
 
         async def told(changes: Sequence[Change]) -> None:
             self.changes += changes
 
         keep = (timedelta(days=30), timedelta(days=14))
-        self.timer = Timer(database, self.clock, "me", Around(self.setting), told, keep)
+        self.timer = Timer(self.database, self.clock, "me", Around(self.setting), told, keep)
+
+    def anew(self) -> dict[str, int]:
+        """What counts, by day, from orders and awards alone."""
+        (live,) = self.setting.programs.current(self.clock.now())
+        people = [row.id for row in rows(self.database, select(member.c.id))]
+        found = self.database.read_now(lambda c: counted_anew(c, "main", live, people))
+        return {f"{key.member} {key.measure} {key.day}": amount for key, amount in found.items()}
+
+    def stored(self) -> dict[str, int]:
+        """The same as it was counted step by step."""
+        (live,) = self.setting.programs.current(self.clock.now())
+        assert live.program.tiers is not None
+        measure = measure_of(live.program.tiers)
+        found = rows(self.database, select(progress).where(progress.c.measure == measure))
+        return {f"{row.member} {row.measure} {row.day}": row.amount for row in found if row.amount}
 
     def buys(self, reference: str, *amounts: Any, customer: str = "ann", **more: Any) -> None:
         snapshot = order(*amounts, customer=customer, **{"at": self.clock.now(), **more})
@@ -107,8 +142,8 @@ class Shop:
         return self.database.read_now(read)
 
     def tier(self, customer: str = "ann") -> Tier:
-        member = self.member(customer)
-        return self.database.read_now(lambda c: load_tiers(c, "main", [member]))[member]["main"]
+        id_ = self.member(customer)
+        return self.database.read_now(lambda c: load_tiers(c, "main", [id_]))[id_]["main"]
 
     def points(self, customer: str = "ann") -> int:
         member = self.member(customer)
@@ -294,4 +329,81 @@ async def test_rules_pay_for_notices_and_for_tiers_that_are_kept(database: Datab
     assert shop.points() == 258
     await shop.on("2029-01-01")
     assert shop.points() == 261
+    shop.proves()
+
+
+# Counting anew
+
+
+@pytest.mark.parametrize("by", ["points", "spend", "orders"])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 400)), min_size=1, max_size=14))
+def test_what_is_counted_step_by_step_is_what_orders_and_awards_say(
+    setting: Setting, tmp_path: Path, by: str, steps: list[tuple[int, int, int]]
+) -> None:
+    path = tmp_path / f"{uuid.uuid4()}.db"
+    database = Database(f"sqlite:///{path}")
+    migrating.upgrade(database)
+    shop = Shop(database, setting, PROGRAM.replace("by: points", f"by: {by}"))
+    for age, (what, which, amount) in enumerate(steps, start=1):
+        reference, customer = f"O{which}", f"c{which % 2}"
+        shop.clock.advance(timedelta(days=what * 11))
+        match what:
+            case 0 | 1 | 2:
+                shop.buys(f"O{which}-{age}", amount, customer=customer)
+            case 3:
+                shop.buys(reference, amount, customer=customer, age=age, at=START)
+            case 4:
+                shop.buys(reference, amount, customer="c9", age=age, at=START)
+            case 5:
+                shop.buys(reference, amount, customer=customer, age=age, at=START, cancelled=True)
+            case _:
+                shop.returns(reference, min(amount, 50))
+    assert shop.stored() == shop.anew()
+    shop.proves()
+    database.close()
+
+
+async def test_tiers_that_come_later_count_what_was_before_and_pay_nothing_for_it(
+    database: Database, setting: Setting
+) -> None:
+    head, _, _ = PROGRAM.partition("tiers:")
+    bare = head + "rules:\n  - {id: buy, on: purchase, award: 1 per 1 EUR}\n"
+    shop = Shop(database, setting, bare)
+    for number, amount in enumerate((600, 90)):
+        shop.buys(f"A{number}", amount, customer=f"c{number}")
+    await shop.on("2027-02-01")
+    shop.buys("B", 20, customer="c0")
+    shop.applies(PROGRAM)
+    await shop.on("2027-02-02")
+    # What was reached last year holds until the end of this one.
+    assert [(shop.tier(f"c{n}").name, shop.points(f"c{n}")) for n in (0, 1)] == [("gold", 620), ("green", 90)]
+    assert shop.stored() == shop.anew()
+    assert shop.tier("c0").until == datetime(2027, 12, 31, 23, tzinfo=UTC)
+    shop.buys("C", 10, customer="c0")
+    assert shop.points("c0") == 640
+    shop.proves()
+
+
+async def test_another_measure_is_counted_anew_and_a_lower_threshold_gives_at_once(shop: Shop) -> None:
+    shop.buys("A", 90)
+    shop.buys("B", 90, customer="bob")
+    shop.applies(PROGRAM.replace("silver: 100", "silver: 80"))
+    await shop.on("2026-03-12")
+    assert [shop.tier(name).name for name in ("ann", "bob")] == ["silver", "silver"]
+    shop.applies(PROGRAM.replace("by: points", "by: orders").replace("silver: 100, gold: 500", "silver: 1, gold: 2"))
+    await shop.on("2026-03-14")
+    assert shop.stored() == shop.anew()
+    assert len(shop.stored()) == 2
+    shop.buys("C", 1)
+    assert (shop.tier().name, shop.tier("bob").name) == ("gold", "silver")
+
+
+async def test_a_program_without_tiers_any_more_is_left_in_peace(shop: Shop) -> None:
+    shop.buys("A", 150)
+    head, _, _ = PROGRAM.partition("tiers:")
+    shop.applies(head + "rules:\n  - {id: buy, on: purchase, award: 1 per 1 EUR}\n")
+    await shop.on("2028-03-01")
+    assert [row.next_at for row in rows(shop.database, select(tier.c.next_at))] == [None]
+    shop.buys("B", 1)
     shop.proves()

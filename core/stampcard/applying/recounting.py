@@ -1,0 +1,119 @@
+"""The unit of work that counts anew what members have towards tiers, once a version has other tiers than the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
+
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Unit
+from stampcard.clock import from_micros
+from stampcard.domain.awards import Award
+from stampcard.domain.decisions import Change
+from stampcard.engine.progressing import Progress, ProgressKey, worth, worth_at
+from stampcard.engine.tiering import measure_of
+from stampcard.engine.versions import LiveProgram, Programs
+from stampcard.storage import rows
+from stampcard.storage.tables import award, entry, membership, order_state
+
+#: Subjects that one statement asks for.
+CHUNK = 500
+_M: BindParameter[str] = bindparam("merchant")
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_ORDERS = select(order_state).where(order_state.c.merchant == _M, order_state.c.member.in_(_IDS))
+_AWARDS = select(award).where(
+    award.c.merchant == _M, award.c.member.in_(_IDS), award.c.subject.in_(bindparam("subjects", expanding=True))
+)
+#: When points came that no order gave; what was taken back of them stands at the same moment.
+_OTHERS = (
+    select(entry.c.member, entry.c.subject, func.min(entry.c.occurred_at).label("at"))
+    .where(
+        entry.c.merchant == _M,
+        entry.c.member.in_(_IDS),
+        entry.c.wallet == bindparam("wallet"),
+        entry.c.kind == "earn",
+        entry.c.subject.not_like("order:%"),
+    )
+    .group_by(entry.c.member, entry.c.subject)
+)
+
+
+def changed_tiers(programs: Programs, now: datetime) -> Iterator[LiveProgram]:
+    """Every version that is valid by now and whose tiers are not those of the version before."""
+    for versions in programs.versions.values():
+        for before, after in pairwise(versions):
+            if after.ladder is not None and after.program.tiers != before.program.tiers and after.valid_from <= now:
+                yield after
+
+
+def recount(
+    connection: Connection, setting: Setting, now: datetime, live: LiveProgram, after: str, limit: int
+) -> tuple[int, str, list[Change]]:
+    """Count anew, and look at the tiers of, the next members behind `after`; see `celebrate` for the answer.
+
+    What is reached by what counts already is had without what rules pay for reaching it.
+    """
+    check_revision(connection, setting)
+    found = members_of(connection, setting.merchant, live.name, after, limit)
+    if not found:
+        return 0, after, []
+    unit = Unit(connection, setting, now)
+    unit.lock(found, attributes=False)
+    unit.tiering.recount(live, counted_anew(connection, setting.merchant, live, found), found)
+    return len(found), found[-1], unit.save()
+
+
+def members_of(connection: Connection, merchant: str, program: str, after: str, limit: int) -> list[str]:
+    """The next members of a program behind one."""
+    statement = (
+        select(membership.c.member)
+        .where(membership.c.merchant == merchant, membership.c.program == program, membership.c.member > after)
+        .order_by(membership.c.member)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def count_members(connection: Connection, merchant: str, program: str) -> int:
+    """How many members a program has."""
+    statement = select(func.count()).where(membership.c.merchant == merchant, membership.c.program == program)
+    return connection.execute(statement).scalar() or 0
+
+
+def counted_anew(connection: Connection, merchant: str, live: LiveProgram, members: Collection[str]) -> Progress:
+    """What these members have towards a program's tiers, from their orders and awards alone."""
+    tiers = live.program.tiers
+    if tiers is None or not measure_of(tiers) or not members:
+        return {}
+    of = {"merchant": merchant, "ids": sorted(members)}
+    orders = [rows.order_of(row, {}) for row in connection.execute(_ORDERS, of)]
+    subjects = [order.subject for order in orders]
+    others: list[tuple[str, str, datetime]] = []
+    if tiers.by == "points":
+        found = connection.execute(_OTHERS, {**of, "wallet": tiers.wallet})
+        others = [(row.member, row.subject, from_micros(row.at)) for row in found]
+        subjects += sorted({subject for _, subject, _ in others})
+    awards = _awards(connection, of, subjects)
+    progress: Progress = {}
+    figures: list[tuple[ProgressKey, int]] = []
+    for order in orders:
+        figures += worth(live, order, awards.get(order.subject, ()))
+    for member, subject, at in others:
+        figures += worth_at(live, (one for one in awards.get(subject, ()) if one.member == member), at)
+    for key, amount in figures:
+        progress[key] = progress.get(key, 0) + amount
+    return {key: amount for key, amount in progress.items() if amount}
+
+
+def _awards(connection: Connection, of: dict[str, Any], subjects: list[str]) -> dict[str, list[Award]]:
+    found: dict[str, list[Award]] = {}
+    for start in range(0, len(subjects), CHUNK):
+        part = {**of, "subjects": subjects[start : start + CHUNK]}
+        for row in connection.execute(_AWARDS, part):
+            one = rows.award_of(row)
+            found.setdefault(one.subject, []).append(one)
+    return found
