@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
 SECTIONS = (
     "Program", "Ending", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
-    "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking",
+    "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking", "Tiers", "Level",
 )  # fmt: skip
 
 #: What conditions may read, in the words of somebody who writes one.

@@ -27,11 +27,20 @@ NAMES: Mapping[str, str] = {
     "release": "points.released",
     "join": "member.joined",
 }
-REDEMPTION = "redemption"
+REDEMPTION, TIER = "redemption", "tier"
+#: What happened to a tier, as it is called outside.
+WAYS: Mapping[str, str] = {
+    "joined": "tier.joined",
+    "up": "tier.upgraded",
+    "down": "tier.downgraded",
+    "kept": "tier.prolonged",
+    "ending": "tier.ending",
+}
 #: Everything that may be told.
 EVENTS = (
     *NAMES.values(),
     *(f"{REDEMPTION}.{status}" for status in ("held", "issued", "used", "released", "expired", "revoked")),
+    *WAYS.values(),
 )
 
 
@@ -61,6 +70,18 @@ def notices(change: Change) -> Iterator[Notice]:
             "orders": one.orders,
         }
         yield Notice(name=f"{REDEMPTION}.{one.status}", about=one.id, more={REDEMPTION: told})
+    for moved in change.tiers:
+        told = {
+            "program": moved.program,
+            "tier": moved.tier,
+            "before": moved.before,
+            "why": moved.why,
+            "until": moved.until,
+            "missing": moved.missing,
+            "next": moved.next,
+            "next_missing": moved.next_missing,
+        }
+        yield Notice(name=WAYS[moved.way], about=f"{moved.program} {moved.number}", more={TIER: told})
 
 
 def command(change: Change, notice: Notice) -> Command:

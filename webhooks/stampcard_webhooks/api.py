@@ -31,6 +31,7 @@ from stampcard_webhooks import (
     rewards,
     shopping,
     switches,
+    tiers,
     trying,
 )
 from stampcard_webhooks.problems import told
@@ -58,6 +59,7 @@ ROUTES: tuple[Route, ...] = (
     *campaigns.ROUTES,
     *rewards.ROUTES,
     *redemptions.ROUTES,
+    *tiers.ROUTES,
     *choosing.ROUTES,
     *shopping.ROUTES,
 )

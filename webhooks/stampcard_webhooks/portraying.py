@@ -8,11 +8,13 @@ from datetime import datetime, tzinfo
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from stampcard.applying.promoting import outlooks
 from stampcard.applying.redeeming import standings
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.rewarding import Asking, Standing
+from stampcard.engine.tiering import Outlook
 from stampcard.engine.versions import Programs
 from stampcard.engine.wording import amount_words, day_words, holder_words, last_day, lot_words, points_words
 from stampcard.storage.portraying import LimitTold, Resting, WalletTold, portray
@@ -21,6 +23,7 @@ from stampcard_webhooks.members import LotView, lot_view
 from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import BalanceView, balance_view, check_member
+from stampcard_webhooks.tiers import TierView, amount_text, tier_view
 
 
 class LivingLotView(LotView):
@@ -84,6 +87,7 @@ class MemberExplanationView(BaseModel):
     limits: list[LimitView]
     resting: list[RestingView]
     rewards: list[StandingView] = Field(description="What can be had for points, what not and why.")
+    tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
 
 
 async def explain_member(call: Call[Query, Nothing]) -> MemberExplanationView:
@@ -102,6 +106,8 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
     words += [one.words for one in limits] + [one.words for one in resting]
     offered = standings(Unit(connection, setting, now), member, Asking())
     words += _reward_words(offered)
+    tiers = outlooks(Unit(connection, setting, now), [member]).get(member, [])
+    words += [line for told in tiers for line in _tier_words(told)]
     return MemberExplanationView(
         member=member,
         words=words,
@@ -109,7 +115,23 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
         limits=limits,
         resting=resting,
         rewards=standing_views(offered, now),
+        tiers=[tier_view(told) for told in tiers],
     )
+
+
+def _tier_words(told: Outlook) -> Iterator[str]:
+    """What a member is, until when, and what is missing."""
+    ladder, tier = told.ladder, told.tier
+    what = {"points": "points", "balance": "points", "orders": "orders"}.get(ladder.tiers.by, ladder.tiers.by)
+    end = f" up to {last_day(tier.until, ladder.zone)}" if tier.until is not None else ""
+    yield f"Is {tier.name} in {ladder.program}{end}." if tier.name else f"Has no tier in {ladder.program}."
+    if tier.coming and tier.coming_at is not None:
+        yield f"Becomes {tier.coming} on {day_words(tier.coming_at.astimezone(ladder.zone).date())}."
+    if told.to_keep:
+        yield f"{amount_text(ladder, told.to_keep)} {what} are missing to keep {tier.name}."
+    if told.missing:
+        by = f" by {last_day(told.by, ladder.zone)}" if told.by is not None else ""
+        yield f"{amount_text(ladder, told.missing)} {what} are missing for {told.next}{by}."
 
 
 def _reward_words(offered: Sequence[Standing]) -> Iterator[str]:

@@ -35,6 +35,7 @@ from stampcard_webhooks.redemptions import Place, RedemptionView, view_of, waite
 from stampcard_webhooks.rewards import StandingPage, StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route, given, response_of
 from stampcard_webhooks.showing import BalanceView, balance_views, check_member
+from stampcard_webhooks.tiers import TierView, tier_views
 
 PREFIX = "/shopper/{connection}"
 #: Seconds that a redemption waits for the shop to make its code.
@@ -63,6 +64,7 @@ class MeView(BaseModel):
     programs: list[str]
     balances: dict[str, BalanceView] = Field(description="By wallet.")
     expiring: list[ExpiringView] = Field(description="Within sixty days, the soonest first.")
+    tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
 
 
 class HappenedView(BaseModel):
@@ -152,6 +154,7 @@ def _me(connection: Connection, call: Call[Any, Any], member: str) -> MeView:
             ExpiringView(wallet=name, points=points, expires_at=at)
             for (name, at), points in sorted(soon.items(), key=lambda one: (one[0][1], one[0][0]))
         ],
+        tiers=tier_views(connection, call.setting, [member], call.now)[0],
     )
 
 

@@ -10,7 +10,9 @@ import msgspec
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from stampcard.applying.promoting import outlooks
 from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import Balance
 from stampcard.errors import NotFound
 from stampcard.storage.loading import load_identities_of, load_members
@@ -46,6 +48,7 @@ class MemberView(BaseModel):
     attributes: dict[str, Any]
     identities: list[IdentityView]
     programs: list[str]
+    tiers: dict[str, str] = Field(description="The tier by program; what has none is left out.")
     balances: dict[str, BalanceView] = Field(description="By wallet.")
 
 
@@ -71,6 +74,7 @@ def member_views(connection: Connection, setting: Setting, ids: Sequence[str], n
     people = load_members(connection, merchant, ids, setting.sealer, attributes=True, lock=False)
     identities = load_identities_of(connection, merchant, people)
     figures = balances(connection, merchant, people, setting.programs, now)
+    tiers = outlooks(Unit(connection, setting, now), list(people))
     return [
         MemberView(
             id=person.id,
@@ -82,6 +86,7 @@ def member_views(connection: Connection, setting: Setting, ids: Sequence[str], n
                 for row in sorted(identities.get(person.id, ()), key=lambda row: (row.connection, row.reference))
             ],
             programs=sorted(person.programs),
+            tiers={one.ladder.program: one.tier.name for one in tiers.get(id_, ()) if one.tier.name},
             balances=balance_views(figures[person.id]),
         )
         for id_ in ids

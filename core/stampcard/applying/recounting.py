@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
+from stampcard.applying.promoting import outlooks
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Change
+from stampcard.domain.tiers import Tier
+from stampcard.domain.wallets import Wallet
+from stampcard.engine.dating import midnight
 from stampcard.engine.progressing import Progress, ProgressKey, worth, worth_at
-from stampcard.engine.tiering import measure_of
+from stampcard.engine.settling import settle
+from stampcard.engine.tiering import Counted, assess, measure_of
 from stampcard.engine.versions import LiveProgram, Programs
-from stampcard.storage import rows
+from stampcard.storage import loading, rows
 from stampcard.storage.tables import award, entry, membership, order_state
 
 #: Subjects that one statement asks for.
@@ -117,3 +122,44 @@ def _awards(connection: Connection, of: dict[str, Any], subjects: list[str]) -> 
             one = rows.award_of(row)
             found.setdefault(one.subject, []).append(one)
     return found
+
+
+class Moving(NamedTuple):
+    """A member whom other tiers would move."""
+
+    member: str
+    before: str
+    after: str
+
+
+def suppose(
+    connection: Connection, setting: Setting, now: datetime, live: LiveProgram, after: str, limit: int
+) -> tuple[int, str, list[Moving]]:
+    """Who of the next members would move if the program were this one; nothing is written."""
+    found = members_of(connection, setting.merchant, live.name, after, limit)
+    if not found or live.ladder is None:
+        return 0, after, []
+    unit = Unit(connection, setting, now)
+    known = outlooks(unit, found)
+    wallets: dict[tuple[str, str], Wallet] = {}
+    if live.ladder.tiers.by == "balance":
+        wallets = loading.load_wallets(connection, setting.merchant, found)
+    progress = counted_anew(connection, setting.merchant, live, found)
+    days: dict[str, dict[date, int]] = {}
+    for key, amount in progress.items():
+        days.setdefault(key.member, {})[key.day] = amount
+    moving = []
+    for member in found:
+        person = unit.members.get(member)
+        if person is None or person.erased_at is not None:
+            continue
+        had = next((one.tier for one in known.get(member, ()) if one.tier.program == live.name), None)
+        tier = had or Tier(program=live.name, name="", since=now)
+        wallet = wallets.get((member, live.ladder.tiers.wallet))
+        balance = settle(wallet, now)[0].sums.get("active", 0) if wallet is not None else 0
+        counted = Counted(joined_at=person.joined_at, progress=days.get(member, {}), balance=balance)
+        moments = [midnight(day, live.ladder.zone) for day in counted.progress]
+        new, _ = assess(live.ladder, tier, counted, now, moments)
+        if new.name != tier.name:
+            moving.append(Moving(member, tier.name, new.name))
+    return len(found), found[-1], moving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
 from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
-from stampcard.engine.tiering import Counted, Ladder, assess, measure_of
+from stampcard.engine.tiering import Counted, Ladder, Outlook, assess, given_by_hand, measure_of, outlook
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import AwardKey, Decision, Order
 from stampcard.program.events import OF_TIERS, TIER_UP
@@ -39,7 +39,7 @@ class Moves:
 
     progress: dict[ProgressKey, int] = field(default_factory=dict)
     touched_progress: set[ProgressKey] = field(default_factory=set)
-    touched_tiers: set[tuple[str, str]] = field(default_factory=set)
+    tiers: dict[tuple[str, str], Tier] = field(default_factory=dict)
     happened: list[tuple[str, TierMoved]] = field(default_factory=list)
 
 
@@ -61,11 +61,15 @@ class Tiering:
             return
         merchant = unit.setting.merchant
         live = {live.name for live in self.live}
-        for member, known in tiering.load_tiers(unit.connection, merchant, unit.members).items():
-            tiers = {program: tier for program, tier in known.items() if program in live}
+        known = tiering.load_tiers(unit.connection, merchant, unit.members)
+        for (member, program), tier in unit.tiers.tiers.items():  # what changed before this lock is not stored yet
+            known.setdefault(member, {})[program] = tier
+        for member in known.keys() & unit.members.keys():
+            tiers = {program: tier for program, tier in known[member].items() if program in live}
             unit.members[member] = replace(unit.members[member], tiers=tiers)
         if any(measure_of(live.program.tiers) for live in self.live if live.program.tiers is not None):
-            unit.tiers.progress = tiering.load_progress(unit.connection, merchant, unit.members)
+            moved_already = {key: unit.tiers.progress[key] for key in unit.tiers.touched_progress}
+            unit.tiers.progress = tiering.load_progress(unit.connection, merchant, unit.members) | moved_already
 
     def fold(self) -> None:
         """Let readers see tiers as they stand now, without anything being written."""
@@ -150,7 +154,7 @@ class Tiering:
         had = person.tiers.get(tier.program)
         unit.keep_before(member)
         unit.members[member] = replace(person, tiers={**person.tiers, tier.program: tier})
-        unit.tiers.touched_tiers.add((member, tier.program))
+        unit.tiers.tiers[member, tier.program] = tier
         for one in happened:
             unit.tiers.happened.append((member, one))
             event = EVENTS.get(one.way)
@@ -162,6 +166,22 @@ class Tiering:
             unit.absorb(decision)
             if one.why == "refund" and had is not None:
                 self._undo(member, had)
+
+    def give(self, ladder: Ladder, person: Member, name: str, until: datetime | None) -> None:
+        """Give a member a tier, or take it; what counts may raise them again at once."""
+        tier = person.tiers.get(ladder.program) or Tier(program=ladder.program, name="", since=self._unit.now)
+        given, happened = given_by_hand(ladder, tier, name, until, self._counted(ladder, person), self._unit.now)
+        self.have(person.id, given, [happened])
+        self.assess(person.id)
+
+    def outlooks(self, member: str) -> list[Outlook]:
+        """How each tier of a member stands, and what is missing."""
+        person, found = self._unit.members[member], []
+        for live in self.live:
+            if live.ladder is not None and live.name in person.programs:
+                tier = person.tiers.get(live.name) or Tier(program=live.name, name="", since=self._unit.now)
+                found.append(outlook(live.ladder, tier, self._counted(live.ladder, person), self._unit.now))
+        return found
 
     def _undo(self, member: str, tier: Tier) -> None:
         """Take back what rules paid for a tier that a refund takes away."""

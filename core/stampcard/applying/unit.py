@@ -390,8 +390,7 @@ class Unit:
         saving.upsert(connection, "balance", wallets)
         saving.upsert(connection, "debit", list(self._debits.values()))
         save_redemptions(connection, self.setting, self._touched_redemptions.values())
-        tiers = [(id_, self.members[id_].tiers[program]) for id_, program in sorted(self.tiers.touched_tiers)]
-        save_tiers(connection, merchant, tiers)
+        save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(self.tiers.tiers.items())])
         save_progress(connection, merchant, {key: self.tiers.progress[key] for key in self.tiers.touched_progress})
         queue(connection, self.setting, self.now, self._commands)
         counted = [

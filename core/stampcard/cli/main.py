@@ -31,6 +31,7 @@ from stampcard.cli import (
     serve,
     simulate,
     switching,
+    tier,
     trigger,
     trying,
     verify,
@@ -103,6 +104,7 @@ app.command("start")(switching.start)
 app.add_typer(program.app, name="program")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(reward.app, name="reward")
+app.add_typer(tier.app, name="tier")
 app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")

@@ -37,6 +37,8 @@ class Ladder(Value, frozen=True):
     zone: ZoneInfo
     tiers: Tiers
     rungs: tuple[Rung, ...]
+    #: How many of the smallest units make one of what counts.
+    unit: int = 1
 
     def place(self, name: str) -> int:
         """Where a tier stands; -1 for none, and for one that is not there any more."""
@@ -58,7 +60,7 @@ def ladder_of(program: Program) -> Ladder | None:
         return None
     unit = unit_of(program)
     rungs = [Rung(name, int((level.least or 0) * unit), tiers.held_by(name)) for name, level in tiers.levels.items()]
-    return Ladder(program=program.program, zone=program.zone, tiers=tiers, rungs=tuple(rungs))
+    return Ladder(program=program.program, zone=program.zone, tiers=tiers, rungs=tuple(rungs), unit=unit)
 
 
 def unit_of(program: Program) -> int:
@@ -423,3 +425,61 @@ def _leaves(within: Trailing, day: date) -> date:
     while within.first(found - _DAY) > day:
         found -= _DAY
     return found
+
+
+class Outlook(Value, frozen=True):
+    """A tier as it stands, and what is missing.
+
+    `amount`: what counts now, `missing`: for the next tier, `to_keep`: to keep this one beyond its end; all in the
+    smallest unit of what counts. `by`: the last moment at which it can still count.
+    """
+
+    ladder: Ladder
+    tier: Tier
+    amount: int
+    next: str = ""
+    missing: int = 0
+    to_keep: int = 0
+    by: datetime | None = None
+
+
+def outlook(ladder: Ladder, tier: Tier, counted: Counted, now: datetime) -> Outlook:
+    """What a member has and what is missing; nothing is missing where people say who has which."""
+    walk = _Walk(ladder, tier, counted, now)
+    if ladder.tiers.by == "proof":
+        return Outlook(ladder=ladder, tier=tier, amount=0)
+    amount, place = walk.amount(now), max(walk.place, ladder.place(tier.coming))
+    above = ladder.rungs[place + 1] if place + 1 < len(ladder.rungs) else None
+    to_keep = ladder.rungs[walk.place].least - amount if tier.until is not None and walk.place >= 0 else 0
+    end = walk.window(now)[1] if ladder.tiers.is_periodic else None
+    return Outlook(
+        ladder=ladder,
+        tier=tier,
+        amount=amount,
+        next=above.name if above is not None else "",
+        missing=max(0, above.least - amount) if above is not None else 0,
+        to_keep=max(0, to_keep),
+        by=walk.start(end) if end is not None else None,
+    )
+
+
+def given_by_hand(
+    ladder: Ladder, tier: Tier, name: str, until: datetime | None, counted: Counted, now: datetime
+) -> tuple[Tier, TierMoved]:
+    """The tier that somebody gives a member, or takes (no name); without `until` as long as the program holds it."""
+    place, old = ladder.place(name), tier
+    walk = _Walk(ladder, tier, counted, now)
+    if until is None and place >= 0:
+        until = walk.end_of(place, now)
+    walk.tier = Tier(
+        program=tier.program,
+        name=name,
+        since=tier.since if name == tier.name else now,
+        until=until,
+        counts_from=now,
+        by_hand=bool(name),
+        number=tier.number + 1,
+    )
+    way: Direction = "up" if place > ladder.place(old.name) else "kept" if name == old.name else "down"
+    walk._say(way, old.name, now, "hand")  # noqa: SLF001 - the same module
+    return walk.finished(), walk.moved[0]
