@@ -26,6 +26,8 @@ NAMES: Mapping[str, str] = {
     "redeem": "points.redeemed",
     "release": "points.released",
     "join": "member.joined",
+    "on_hold": "member.held",
+    "hold_ended": "member.released",
 }
 REDEMPTION, TIER = "redemption", "tier"
 #: What happened to a tier, as it is called outside.

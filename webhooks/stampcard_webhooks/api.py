@@ -18,6 +18,7 @@ from stampcard_webhooks import (
     editing,
     events,
     explaining,
+    holds,
     members,
     openapi,
     orders,
@@ -60,6 +61,7 @@ ROUTES: tuple[Route, ...] = (
     *rewards.ROUTES,
     *redemptions.ROUTES,
     *tiers.ROUTES,
+    *holds.ROUTES,
     *choosing.ROUTES,
     *shopping.ROUTES,
 )

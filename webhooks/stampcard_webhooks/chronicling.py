@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.events import CustomEvent, DayCame, RefundSeen
+from stampcard.domain.events import CustomEvent, DayCame, HoldChanged, RefundSeen
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
@@ -192,6 +192,8 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case DayCame(name=name):
             return f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
+        case HoldChanged(held=held):
+            return "Was put on hold." if held else "The hold ended."
         case TierMoved() as moved:
             return tier_words(moved)
         case RefundSeen(refund=refund):

@@ -34,8 +34,8 @@ class NewPayment(Asked):
     )
     order: OrderName | None = Field(
         default=None,
-        description="The order, as CONNECTION:REFERENCE: its refund may give the points back. What it earns leaves out what "
-        "was paid before it was received, or before it changes the next time.",
+        description="The order, as CONNECTION:REFERENCE: its refund may give the points back, and what it earns may leave "
+        "out what points paid.",
     )
     note: Words = ""
     dry_run: bool = Field(default=False, description="true: say what would be paid, and do nothing.")

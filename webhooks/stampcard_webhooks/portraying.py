@@ -22,7 +22,7 @@ from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.members import LotView, lot_view
 from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route
-from stampcard_webhooks.showing import BalanceView, balance_view, check_member
+from stampcard_webhooks.showing import BalanceView, balance_view, check_member, member_views
 from stampcard_webhooks.tiers import TierView, amount_text, tier_view
 
 
@@ -108,6 +108,8 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
     words += _reward_words(offered)
     tiers = outlooks(Unit(connection, setting, now), [member]).get(member, [])
     words += [line for told in tiers for line in _tier_words(told)]
+    (person,) = member_views(connection, setting, [member], now)
+    words += [f"Is on hold: {person.held}. Earns and redeems nothing."] if person.held is not None else []
     return MemberExplanationView(
         member=member,
         words=words,

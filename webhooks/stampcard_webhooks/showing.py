@@ -48,6 +48,7 @@ class MemberView(BaseModel):
     attributes: dict[str, Any]
     identities: list[IdentityView]
     programs: list[str]
+    held: str | None = Field(description="Why the member is on hold; null: the member is not.")
     tiers: dict[str, str] = Field(description="The tier by program; what has none is left out.")
     balances: dict[str, BalanceView] = Field(description="By wallet.")
 
@@ -86,6 +87,7 @@ def member_views(connection: Connection, setting: Setting, ids: Sequence[str], n
                 for row in sorted(identities.get(person.id, ()), key=lambda row: (row.connection, row.reference))
             ],
             programs=sorted(person.programs),
+            held=person.held.reason if person.held is not None else None,
             tiers={one.ladder.program: one.tier.name for one in tiers.get(id_, ()) if one.tier.name},
             balances=balance_views(figures[person.id]),
         )

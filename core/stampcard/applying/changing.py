@@ -21,7 +21,7 @@ def kinds_of(
     after: Mapping[str, Member],
     tiers: Iterable[tuple[str, TierMoved]],
 ) -> dict[str, set[str]]:
-    """Member → the kinds of what changed: of entries, ``join``, ``redemption_<status>``, ``tier_<way>``."""
+    """Member → the kinds of what changed: of entries, ``join``, ``on_hold``, ``hold_ended``, ``redemption_<status>``, ``tier_<way>``."""
     kinds: dict[str, set[str]] = {}
     for entry in entries:
         kinds.setdefault(entry.member, set()).add(entry.kind)
@@ -30,6 +30,8 @@ def kinds_of(
     for member, known in before.items():
         if after[member].programs != known.programs:
             kinds.setdefault(member, set()).add("join")
+        if (after[member].held is None) != (known.held is None):
+            kinds.setdefault(member, set()).add("hold_ended" if after[member].held is None else "on_hold")
     for member, moved in tiers:
         kinds.setdefault(member, set()).add(f"tier_{moved.way}")
     return kinds

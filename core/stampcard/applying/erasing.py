@@ -120,6 +120,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _delete(unit, identity, identity.c.member.in_(ids))
     _delete(unit, push, push.c.member.in_(ids))
     nothing = {"attributes_sealed": None, "email_print": None, "phone_print": None, "birthday_print": None}
+    nothing |= {"held_at": None, "held_for": None}
     _update(unit, member, member.c.id.in_(ids), **nothing, erased_at=to_micros(unit.now))
     theirs = inbox.c.id.in_(_deliveries(unit, ids, prints))
     _update(unit, inbox, and_(theirs, inbox.c.status == "quarantined"), status="dropped")

@@ -16,6 +16,7 @@ from stampcard.domain.events import (
     DataRequested,
     DayCame,
     Event,
+    HoldChanged,
     OrderSeen,
     RefundSeen,
 )
@@ -29,7 +30,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | DayCame | TierMoved,
+    event: Event | DayCame | HoldChanged | TierMoved,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -50,7 +51,7 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | DayCame | TierMoved) -> datetime:
+def occurred_at(event: Event | DayCame | HoldChanged | TierMoved) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

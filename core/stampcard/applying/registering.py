@@ -14,17 +14,23 @@ from stampcard.domain.members import Member
 from stampcard.sealing import Sealer
 from stampcard.storage import rows, saving
 
+_NOT_HELD: Mapping[str, Any] = {"held_at": None, "held_for": None}
+
 
 def save_members(
     connection: Connection, setting: Setting, now: datetime, people: Mapping[str, tuple[Member, Member]]
 ) -> None:
     """Write what changed of members, each given as before and after."""
     merchant, sealer = setting.merchant, setting.sealer
-    versions, joined, attributes = [], [], []
+    versions, joined, attributes, holds = [], [], [], []
     for id_, (before, after) in people.items():
         row = {"merchant": merchant, "id": id_, "joined_at": to_micros(after.joined_at)}
         if after.attributes != before.attributes:
             attributes.append({**row, **attribute_columns(sealer, merchant, after)})
+        if after.held != before.held:
+            held = after.held
+            reason = {"held_at": to_micros(held.since), "held_for": held.reason} if held is not None else _NOT_HELD
+            holds.append({**row, **reason})
         if after.version != before.version:
             versions.append({**row, "version": after.version})
         joined += [
@@ -39,6 +45,7 @@ def save_members(
         ]
     saving.upsert(connection, "member", versions)
     saving.upsert(connection, "member", attributes)
+    saving.upsert(connection, "member", holds)
     saving.insert_new(connection, "membership", joined)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from stampcard.applying.concerning import counter_keys, freed_order, sign_up_keys
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.locking import lock_member
+from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
@@ -194,18 +195,23 @@ def pay(
     money: Decimal | None,
 ) -> Quote:
     """Pay a part of an order with points: a spend that knows how much money it was."""
-    _begin_spend(unit, member, key)
+    _begin_spend(unit, member, key, order)
     found = quote_payment(unit, member, wallet, total, order, points=points, money=money)
     _spend(unit, member, wallet, found.points, key, note, order, int(found.money * FINE))
+    if order is not None:
+        decide_again(unit, [order])  # what it earns may leave out what points paid
     return found
 
 
-def _begin_spend(unit: Unit, member: str, key: str) -> None:
-    """Lock the member and make sure that the key is free."""
+def _begin_spend(unit: Unit, member: str, key: str, order: tuple[str, str] | None = None) -> None:
+    """Lock the member, and the order that is to be paid, and make sure that the key is free."""
     if key.startswith("redemption:"):
         raise RequestRefused("reference", "a reference cannot begin with redemption:")
     _reserve(unit, f"spend:{key}", member)
-    lock_member(unit, member)
+    if order is not None:
+        lock_orders(unit, [member], [order])
+    if member not in unit.members or unit.members[member].erased_at is not None:
+        lock_member(unit, member)
     if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
         raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")
 
@@ -242,7 +248,8 @@ def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
     debit = loading.load_debit(unit.connection, unit.setting.merchant, key)
     if debit is None or key.startswith("redemption:"):  # those end as redemptions do
         raise NotFound("spend", key)
-    unit.lock([debit.member], attributes=False)
+    order = _order_of(debit)
+    lock_orders(unit, [debit.member], [order] if order is not None else [])
     # Another request may have cancelled it while we waited for the member.
     debit = loading.load_debit(unit.connection, unit.setting.merchant, key) or debit
     owner = (debit.member, debit.wallet)
@@ -252,7 +259,16 @@ def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
     unit.wallets[owner] = unit.loaded[owner] = replace(wallet, lots=lots)
     decision = decide_cancel_spend(unit.world, debit, note)
     unit.absorb(decision)
+    if order is not None and debit.money:
+        decide_again(unit, [order])
     return decision.debit or debit
+
+
+def _order_of(debit: Debit) -> tuple[str, str] | None:
+    """The order that a spend is for."""
+    kind, _, rest = debit.subject.partition(":")
+    source, colon, reference = rest.partition(":")
+    return (source, reference) if kind == "order" and colon else None
 
 
 def adjust(

@@ -21,9 +21,9 @@ from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import DayCame, Event
+from stampcard.domain.events import DayCame, Event, HoldChanged
 from stampcard.domain.ledger import Entry
-from stampcard.domain.members import Member
+from stampcard.domain.members import Held, Member
 from stampcard.domain.orders import EMPTY
 from stampcard.domain.rewards import Fulfiller, Redemption
 from stampcard.domain.tiers import TierMoved
@@ -363,12 +363,23 @@ class Unit:
         """Keep what a day of the calendar paid, and why it did not."""
         self._events.append(self._row(came, f"member:{member}", member, reasons))
 
+    def set_held(self, member: str, held: Held | None) -> None:
+        """Put a member on hold, or let them go on."""
+        self.keep_before(member)
+        self.members[member] = replace(self.members[member], held=held)
+        changed = HoldChanged(held=held is not None, occurred_at=self.now)
+        self._events.append(self._row(changed, f"member:{member}", member, ()))
+
     def record_tier(self, moved: TierMoved, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what happened to a tier, and what was paid for it."""
         self._events.append(self._row(moved, f"member:{member}", member, reasons))
 
     def _row(
-        self, event: Event | DayCame | TierMoved, subject: str, member: str | None, reasons: Sequence[Reason]
+        self,
+        event: Event | DayCame | HoldChanged | TierMoved,
+        subject: str,
+        member: str | None,
+        reasons: Sequence[Reason],
     ) -> dict[str, Any]:
         setting = self.setting
         return event_row(setting.merchant, setting.numbering.next(self.now), self.now, event, subject, member, reasons)

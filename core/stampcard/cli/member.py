@@ -37,6 +37,9 @@ def show_member(context: typer.Context, member: Member, json: Json = False) -> N
         return
     show(f"member       {view['id']}, joined {view['joined_at'][:10]}, version {view['version']}")
     show(f"identities   {_identities(view) or '(none)'}")
+    if view["held"] is not None:
+        show(f"on hold      {view['held']}")
+    show(f"tiers        {', '.join(f'{name}: {tier}' for name, tier in view['tiers'].items()) or '(none)'}")
     show(f"programs     {', '.join(view['programs']) or '(none)'}")
     for name, value in sorted(view["attributes"].items()):
         show(f"{name:<12} {value}")
@@ -138,6 +141,58 @@ def cancel_spend(
         return Answer(status=200, body={"key": key, **_after(unit, debit.member, debit.wallet)}, member=debit.member)
 
     _tell(act(settings_of(context), work), json)
+
+
+@app.command()
+def hold(
+    context: typer.Context,
+    member: Member,
+    reason: Annotated[str, typer.Option(help="Why; for your own people.", show_default=False)],
+) -> None:
+    """Let a member earn and redeem nothing until `release`; refunds and time go on."""
+    from stampcard.applying import holding
+    from stampcard.applying.requests import Answer
+
+    def work(unit: Unit, id_: str) -> Answer:
+        holding.hold(unit, id_, reason)
+        return Answer(status=201, body={"member": id_}, member=id_)
+
+    show(f"member {_for_member(context, member, work).body['member']} is on hold")
+
+
+@app.command()
+def release(context: typer.Context, member: Member) -> None:
+    """End a hold; orders that awarded nothing because of it are paid now."""
+    from stampcard.applying import holding
+    from stampcard.applying.requests import Answer
+
+    def work(unit: Unit, id_: str) -> Answer:
+        return Answer(status=200, body={"member": id_, "orders": holding.let_go(unit, id_)}, member=id_)
+
+    body = _for_member(context, member, work).body
+    show(f"member {body['member']} goes on; {body['orders']} orders were decided again")
+
+
+@app.command()
+def held(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")] = 50,
+    json: Json = False,
+) -> None:
+    """List members who are on hold, the newest first."""
+    from stampcard.cli.invocation import opened
+    from stampcard.storage.listing import held_before
+
+    settings = settings_of(context)
+    with opened(settings) as database:
+        found = database.read_now(lambda c: held_before(c, settings.merchant, None, limit))
+    if json:
+        show_json([{"member": one.member, "since": one.since.isoformat(), "reason": one.reason} for one in found])
+    elif not found:
+        say("Nobody is on hold.")
+    else:
+        rows = [(one.member, f"{one.since:%Y-%m-%d %H:%M}Z", one.reason) for one in found]
+        show_table([("MEMBER", "SINCE", "REASON"), *rows])
 
 
 @app.command()

@@ -119,6 +119,13 @@ class DayCame(Value, frozen=True, tag="day_came"):
     occurred_at: datetime
 
 
+class HoldChanged(Value, frozen=True, tag="hold_changed"):
+    """Somebody put a member on hold (`held`), or let them go on. Why is kept with the member, as long as it lasts."""
+
+    held: bool
+    occurred_at: datetime
+
+
 class Refetch(Value, frozen=True, tag="refetch"):
     """A delivery that only names a record: read it at the source, then go on with what is there."""
 

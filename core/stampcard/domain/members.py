@@ -11,11 +11,19 @@ from stampcard.domain.value import Value
 BUILT_IN_ATTRIBUTES = ("email", "phone", "first_name", "last_name", "language", "country", "timezone")
 
 
+class Held(Value, frozen=True):
+    """Why a member earns and redeems nothing for now, and since when."""
+
+    since: datetime
+    reason: str
+
+
 class Member(Value, frozen=True):
     """A person who takes part; everything personal is in `attributes`.
 
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
-    `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program.
+    `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
+    somebody put the member on hold.
     """
 
     id: str
@@ -26,6 +34,7 @@ class Member(Value, frozen=True):
     erased_at: datetime | None = None
     names: frozenset[str] = frozenset()
     tiers: Mapping[str, Tier] = {}
+    held: Held | None = None
 
 
 class Identity(Value, frozen=True):

@@ -40,6 +40,7 @@ PROGRAM_REFUSALS = {
     "draft": "the program is a draft, so nobody takes part",
     "ended": "the program had ended when the order was placed",
     "not_in_audience": "the program is not open to this member yet",
+    "on_hold": "the member is on hold",
 }
 _ONE = Decimal(1)
 _MICROSECOND = timedelta(microseconds=1)

@@ -20,7 +20,7 @@ from stampcard.engine.earning import explained, money_of, owed_at_once
 from stampcard.engine.giving import give, is_reward, of_reward
 from stampcard.engine.limiting import Wanted, allow, charge
 from stampcard.engine.matching import Chosen, Occasion, choose, closed_to
-from stampcard.engine.pinning import NAMES, ZONE, seen_of, stopped_of
+from stampcard.engine.pinning import NAMES, ON_HOLD, ZONE, seen_of, stopped_of
 from stampcard.engine.recognising import recognise, shown_by, spent_on
 from stampcard.engine.stacking import stacked
 from stampcard.engine.tiering import unit_of
@@ -43,8 +43,10 @@ def decide_order(
     customer: str | None,
     received_at: datetime,
     facts: Facts = NO_FACTS,
+    *,
+    again: bool = False,
 ) -> Decision:
-    """What an order or a refund changes.
+    """What an order or a refund changes; nothing where all of it is known, unless it is to be decided `again`.
 
     `customer` is the member of the incoming snapshot's customer, if it names one. Raises EventRefused for an order from
     the future or with a negative total.
@@ -58,7 +60,13 @@ def decide_order(
     order = known or Order(source=source, reference=reference, first_seen_at=received_at)
     state = merge(order.state, state_of(snapshot, refunds))
     first_seen_at = min(order.first_seen_at, received_at)
-    if known is not None and state == known.state and first_seen_at == known.first_seen_at and not known.undecided:
+    if (
+        known is not None
+        and state == known.state
+        and first_seen_at == known.first_seen_at
+        and not known.undecided
+        and not again
+    ):
         return UNCHANGED
     tied = snapshot is not None and is_tied(order.state, snapshot)
     member = customer if snapshot is not None and state.snapshot == snapshot else order.member
@@ -114,7 +122,7 @@ def pay_at_once(
     conditions = live.conditions.get(on)
     if conditions is None:
         return
-    refusal = closed_to(live, at, member.id, member.names)
+    refusal = ON_HOLD if member.held is not None else closed_to(live, at, member.id, member.names)
     if refusal:
         draft.reasons.append(
             Reason(

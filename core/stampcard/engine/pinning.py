@@ -15,6 +15,8 @@ from stampcard.engine.world import Draft, Facts, Order, Pin
 
 #: Beside the conditions' variables: the member's zone and names, where a rule asks for them.
 ZONE, NAMES = "member.zone", "member.names"
+#: What an order is refused with whose member is on hold.
+ON_HOLD = "on_hold"
 _NO_PAST = Past()
 
 
@@ -62,7 +64,10 @@ def _pin(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str, progr
         return Pin(version=0, refused="before_program")
     if order.first_seen_at - snapshot.occurred_at > live.program.accept_late:
         return Pin(version=0, refused="late")
-    closed = closed_to(live, snapshot.occurred_at, member, draft.world.members[member].names)
+    person = draft.world.members[member]
+    if person.held is not None:
+        return Pin(version=0, refused=ON_HOLD)
+    closed = closed_to(live, snapshot.occurred_at, member, person.names)
     if closed:
         return Pin(version=0, refused=closed)
     return Pin(

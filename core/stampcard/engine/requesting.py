@@ -30,6 +30,8 @@ def decide_spend(
     if not live.program.wallets[wallet].spendable:
         raise RequestRefused("not_spendable", f"points of the wallet {wallet!r} count for status and cannot be spent")
     _still_open(live, world.now)
+    if world.members[member].held is not None:
+        raise RequestRefused("on_hold", "the member is on hold")
     draft = Draft(world)
     about = About(occurred_at=world.now, now=world.now, subject=f"spend:{key}", note=note)
     after, debit, entry = spend(draft.wallet(member, wallet), key, amount, about, subject, money)

@@ -51,7 +51,9 @@ class Asking(Value, frozen=True):
 
 _PLAIN = Asking()
 #: What stands against a reward that a rule gives, or that is picked from a choice; to whom it goes was decided there.
-_BINDING = frozenset({"stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"})
+_BINDING = frozenset(
+    {"on_hold", "stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"}
+)
 
 
 class Standing(Value, frozen=True):
@@ -191,6 +193,8 @@ def _left(live: LiveProgram, of: Catalogued, counters: Counters) -> int | None:
 def _closed(live: LiveProgram, of: Catalogued, member: Member, occasion: Occasion) -> Iterator[Refusal]:
     """What the program, its switches, days and audiences say."""
     reward, program = of.reward, live.program
+    if member.held is not None:
+        yield Refusal(code="on_hold", detail="the member is on hold")
     if f"program:{live.name}" in occasion.stopped:
         yield Refusal(code="stopped", detail=f"the program {live.name!r} is stopped")
     code = redeeming_closed(live, occasion.at) or _outside(live, member, occasion)

@@ -27,6 +27,7 @@ WORDS: Mapping[str, str] = {
     "draft": "the program is a draft, so nobody takes part",
     "ended": "the program had ended when it happened",
     "not_in_audience": "the program is not open to this member yet",
+    "on_hold": "the member is on hold",
     "not_paid": "the order is not paid",
     "currency": "the program names no rate for the order's currency",
     "stopped": "it was switched off",
@@ -62,8 +63,8 @@ WORDS: Mapping[str, str] = {
 #: Of these the detail says it all by itself.
 _SAID_BY_DETAIL = frozenset({"currency", "refund_above_order"})
 #: The detail of these says nothing that the words do not.
-_SAID_BY_WORDS = frozenset({"matched", "late", "before_program", "draft", "ended", "not_in_audience"})
-_OF_PROGRAMS = frozenset({"before_program", "late", "draft", "ended", "not_in_audience"})
+_SAID_BY_WORDS = frozenset({"matched", "late", "before_program", "draft", "ended", "not_in_audience", "on_hold"})
+_OF_PROGRAMS = frozenset({"before_program", "late", "draft", "ended", "not_in_audience", "on_hold"})
 _VERBS = {"undecided": "could not be decided", "changed": "is taken back"}
 _MICROSECOND = timedelta(microseconds=1)
 _NOT_TRUE = "not true: "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, Table, and_, case, func, or_, select, tuple_
 
+from stampcard.clock import from_micros, to_micros
 from stampcard.domain.ledger import Entry
 from stampcard.domain.wallets import Lot
 from stampcard.storage import rows
@@ -24,6 +26,30 @@ def members_after(connection: Connection, merchant: str, after: str, limit: int)
         member.c.merchant == merchant, member.c.id > after, member.c.erased_at.is_(None)
     )
     return list(connection.execute(statement.order_by(member.c.id).limit(limit)).scalars())
+
+
+class OnHold(NamedTuple):
+    """A member on hold."""
+
+    member: str
+    since: datetime
+    reason: str
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where it stands in the list."""
+        return to_micros(self.since), self.member
+
+
+def held_before(connection: Connection, merchant: str, before: tuple[int, str] | None, limit: int) -> list[OnHold]:
+    """Members on hold, the newest first, behind a place."""
+    statement = select(member.c.id, member.c.held_at, member.c.held_for).where(
+        member.c.merchant == merchant, member.c.held_at.is_not(None)
+    )
+    if before is not None:
+        statement = statement.where(tuple_(member.c.held_at, member.c.id) < tuple_(*before))
+    statement = statement.order_by(member.c.held_at.desc(), member.c.id.desc()).limit(limit)
+    return [OnHold(row.id, from_micros(row.held_at), row.held_for or "") for row in connection.execute(statement)]
 
 
 def entries_before(

@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Adjustment, Award, Charge
 from stampcard.domain.ledger import ACCOUNTS, Entry, LotMove
-from stampcard.domain.members import Member
+from stampcard.domain.members import Held, Member
 from stampcard.domain.orders import OrderState
 from stampcard.domain.rewards import Redemption, Voucher, code_key
 from stampcard.domain.wallets import Lot, Wallet
@@ -69,6 +69,7 @@ def member_of(row: Row[Any], programs: frozenset[str], attributes: Mapping[str, 
         attributes=attributes,
         programs=programs,
         erased_at=moment(row.erased_at),
+        held=None if row.held_at is None else Held(since=from_micros(row.held_at), reason=row.held_for or ""),
     )
 
 

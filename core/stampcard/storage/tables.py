@@ -49,6 +49,9 @@ member = table(
     maybe("phone_print"),
     maybe("erased_at", BIG),
     maybe("birthday_print"),
+    maybe("held_at", BIG),
+    maybe("held_for"),
+    where_known("ix_member_held_at", "held_at"),
     Index("ix_member_email_print", "merchant", "email_print"),
     Index("ix_member_phone_print", "merchant", "phone_print"),
     Index(

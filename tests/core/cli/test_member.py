@@ -148,3 +148,15 @@ def test_a_members_time_says_why_an_event_paid_nothing(run: Run, join: Join, ins
     assert line.endswith(
         "Event 'review' of 'shop'. Rule 'review' does not apply: its condition is not true: event.data.stars >= 3."
     )
+
+
+def test_a_member_is_put_on_hold_and_let_go(run: Run, data: Data, join: Join) -> None:
+    member = join("7")
+    assert "Nobody is on hold." in run("member", "held").stderr
+    assert "is on hold" in run("member", "hold", member, "--reason", "returns everything").stdout
+    assert [one["member"] for one in data("member", "held")] == [member]
+    assert "returns everything" in run("member", "held").stdout
+    assert "on hold      returns everything" in run("member", "show", member).stdout
+    assert "goes on; 0 orders" in run("member", "release", member).stdout
+    refused = run("member", "release", member)
+    assert (refused.exit_code, "not on hold" in refused.stderr) == (1, True)

@@ -1,0 +1,46 @@
+"""Orders that are decided again although nothing new is told of them: something beside them changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from stampcard.applying.concerning import sign_up_keys
+from stampcard.applying.unit import Sourced, Unit
+from stampcard.domain.events import OrderSeen
+from stampcard.engine.counting import keys_for
+from stampcard.engine.deciding import decide_order
+from stampcard.program.events import PURCHASE, REFUND
+from stampcard.storage import loading
+
+
+def lock_orders(unit: Unit, members: Collection[str], orders: Collection[tuple[str, str]]) -> None:
+    """Lock members, and orders with everybody who has awards for them."""
+    owners = loading.load_owners(unit.connection, unit.setting.merchant, orders)
+    unit.lock(sorted({*members, *owners}), sorted(orders), attributes=bool(orders))
+    if unit.setting.programs.gives:
+        unit.know_rewards(subjects=[f"order:{source}:{reference}" for source, reference in orders])
+    keys = set()
+    for order in unit.orders.values():
+        snapshot = order.state.snapshot
+        if order.member is None or snapshot is None:
+            continue
+        keys |= set(sign_up_keys(unit, [order.member], snapshot.occurred_at))
+        for versions in unit.setting.programs.versions.values():
+            for live in versions:
+                for on in (PURCHASE, REFUND):
+                    keys |= set(keys_for(live, on, snapshot.occurred_at, order.member))
+    unit.count(keys)
+
+
+def decide_again(unit: Unit, orders: Collection[tuple[str, str]]) -> None:
+    """Bring the awards of orders that are locked to what their state justifies now; what is pinned stays pinned."""
+    for key in orders:
+        order = unit.orders.get(key)
+        if order is None or order.state.snapshot is None or order.member not in unit.members:
+            continue
+        event = OrderSeen(
+            reference=order.reference, snapshot=order.state.snapshot, refunds=tuple(order.state.refunds.values())
+        )
+        decision = decide_order(unit.world, event, order.source, order.member, unit.now, again=True)
+        sourced = Sourced(event=event, connection=order.source, source=order.source, received_at=unit.now)
+        unit.absorb(decision, sourced, order.member)
