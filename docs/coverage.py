@@ -210,7 +210,7 @@ _WITHOUT_EFFECT = frozenset({"name", "description"})
 LATER = (
     "who: segment, tier",
     "on: referral, message reaction",
-    "conditions: segments, consent, redemptions, message engagement",
+    "conditions: segments, redemptions, message engagement",
     "limits: discount value",
     "refunds: challenge progress, referral rewards",
     "tiers: by segment",

@@ -48,6 +48,7 @@ VARIABLES = {
     "member.joined_at": "when this installation first saw the member",
     "member.days": "for how many days the member has been one",
     "member.tier": "the member's tier; empty without one",
+    "member.consents": "what the member agrees to, such as `email.marketing`",
     "member.attributes": "what is known of the member; ask `has()` first",
     "order.total": "what the customer owes for the order",
     "order.subtotal": "the lines after their discounts",

@@ -26,6 +26,7 @@ NAMES: Mapping[str, str] = {
     "redeem": "points.redeemed",
     "release": "points.released",
     "join": "member.joined",
+    "consent": "member.consent_changed",
     "on_hold": "member.held",
     "hold_ended": "member.released",
 }

@@ -212,3 +212,28 @@ async def test_a_wish_that_cannot_be_read_says_what_is_wrong(api: Any) -> None:
     status, body, _ = await ask(api, "POST", "/redemptions", {"reward": "own"})
     assert (status, body["errors"][0]["path"]) == (422, "key")
     assert (await ask(api, "GET", "/history?limit=0"))[0] == 422
+
+
+async def test_a_shopper_agrees_takes_it_back_and_sees_both(api: Any) -> None:
+    await api.rich()
+    yes = {"channel": "email", "purpose": "marketing", "state": "given", "text": "v3"}
+    assert (await ask(api, "POST", "/consents", yes))[1]["current"] == {"email.marketing": "given"}
+    status, body, _ = await ask(api, "POST", "/consents", {**yes, "state": "withdrawn"})
+    assert (status, body["current"]) == (200, {"email.marketing": "withdrawn"})
+    _, seen, _ = await ask(api, "GET", "/consents")
+    assert [(one["state"], one["source"]) for one in seen["items"]] == [("withdrawn", "shop"), ("given", "shop")]
+    assert (await ask(api, "POST", "/consents", {**yes, "state": "pending"}))[0] == 422
+
+
+async def test_a_shopper_gets_everything_that_is_stored_of_them_and_nothing_of_others(api: Any) -> None:
+    mine = await api.rich()
+    other = await api.rich(reference="2")
+    status, body, _ = await ask(api, "GET", "/export")
+    assert (status, body["member"]) == (200, mine)
+    assert other not in str(body)
+
+
+async def test_a_shopper_sees_tiers_in_their_own_page(api: Any) -> None:
+    await api.rich()
+    _, me, _ = await ask(api, "GET", "/me")
+    assert me["tiers"] == []

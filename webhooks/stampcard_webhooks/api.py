@@ -14,6 +14,7 @@ from stampcard_webhooks import (
     choosing,
     chronicling,
     connections,
+    consents,
     deliveries,
     editing,
     events,
@@ -62,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
     *redemptions.ROUTES,
     *tiers.ROUTES,
     *holds.ROUTES,
+    *consents.ROUTES,
     *choosing.ROUTES,
     *shopping.ROUTES,
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.events import CustomEvent, DayCame, HoldChanged, RefundSeen
+from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, HoldChanged, RefundSeen
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
@@ -190,16 +190,24 @@ def _heard_words(heard: Heard) -> str:
     match heard.event:
         case CustomEvent(name=name):
             return f"Event {name!r} of {heard.connection!r}."
-        case DayCame(name=name):
-            return f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
-        case HoldChanged(held=held):
-            return "Was put on hold." if held else "The hold ended."
-        case TierMoved() as moved:
-            return tier_words(moved)
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
+        case DayCame() | ConsentChanged() | HoldChanged() | TierMoved() as event:
+            return _own_words(event)
         case event:
             return f"{heard.connection!r} told: {str(event.__struct_config__.tag).replace('_', ' ')}."
+
+
+def _own_words(event: DayCame | ConsentChanged | HoldChanged | TierMoved) -> str:
+    """What no source tells, but the calendar, the member, people, and what members did."""
+    match event:
+        case DayCame(name=name):
+            return f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
+        case ConsentChanged(channel=channel, purpose=purpose, state=state):
+            return f"Consent to {purpose} by {channel}: {state}."
+        case HoldChanged(held=held):
+            return "Was put on hold." if held else "The hold ended."
+    return tier_words(event)
 
 
 ROUTES = (

@@ -13,11 +13,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying import redeeming
+from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.locking import lock_member
 from stampcard.applying.requests import Answer, Once
 from stampcard.applying.unit import Unit
 from stampcard.domain.commands import OWN
+from stampcard.domain.consents import Consent
 from stampcard.engine.rewarding import Asking
 from stampcard.errors import NotFound
 from stampcard.storage.keys import ApiKey
@@ -27,6 +29,7 @@ from stampcard.storage.reading import balances, folded_wallets, scale_of
 from stampcard.storage.redemptions import Wanted, find_redemption, list_redemptions, place_of
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, body_of
 from stampcard_webhooks.choosing import Choosing, picked, show_choices
+from stampcard_webhooks.consents import ConsentName, ConsentPage, ExportView, consent_page, export_view
 from stampcard_webhooks.identifying import Identifying, Shopper, new_link
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
@@ -98,6 +101,17 @@ class Wish(Asked):
     program: str = Field(default="", max_length=100)
     key: str = Field(
         pattern=r"^[\x21-\x7e]{1,200}$", description="Made up by the page for this wish: the same key makes one code."
+    )
+
+
+class Said(Asked):
+    """What a shopper says about being addressed."""
+
+    channel: ConsentName
+    purpose: ConsentName
+    state: Literal["given", "withdrawn"]
+    text: str = Field(
+        default="", max_length=200, pattern=r"^[^\x00]*$", description="Which version of which words the shopper saw."
     )
 
 
@@ -242,6 +256,36 @@ async def choose_mine(call: Call[Query, Choosing], member: str) -> Answer:
     return await picked(call, call.path["id"], call.body.reward, at=call.path["connection"], member=member, wait=WAIT)
 
 
+async def show_my_consents(call: Call[Query, Nothing], member: str) -> ConsentPage:
+    """What the shopper agreed to, with the history."""
+    return await call.read(lambda connection: consent_page(connection, call, member))
+
+
+async def say(call: Call[Query, Said], member: str) -> Answer:
+    """Agree to something, or take that back."""
+    said, now = call.body, call.now
+
+    def work(unit: Unit) -> Answer:
+        one = Consent(
+            channel=said.channel,
+            purpose=said.purpose,
+            state=said.state,
+            at=now,
+            recorded_at=now,
+            source=call.path["connection"],
+            text=said.text,
+        )
+        record_consent(unit, member, one)
+        return given(consent_page(unit.connection, call, member), member)
+
+    return await call.write(work)
+
+
+async def export_mine(call: Call[Query, Nothing], member: str) -> ExportView:
+    """Everything that is stored of the shopper."""
+    return await call.read(lambda connection: export_view(connection, call, member))
+
+
 async def leave(call: Call[Query, Farewell], member: str) -> Answer:
     """Forget everything personal of the shopper; the anonymous ledger stays."""
 
@@ -276,6 +320,13 @@ SHOPPER_ROUTES = (
         handler=choose_mine,
         takes=Choosing,
     ),
+    ShopperRoute(
+        method="GET", path="/consents", summary="what the shopper agreed to, with history", handler=show_my_consents
+    ),
+    ShopperRoute(
+        method="POST", path="/consents", summary="agree to something, or take it back", handler=say, takes=Said
+    ),
+    ShopperRoute(method="GET", path="/export", summary="everything that is stored of the shopper", handler=export_mine),
     ShopperRoute(method="POST", path="/erase", summary="be forgotten", handler=leave, takes=Farewell),
 )
 

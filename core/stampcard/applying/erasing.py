@@ -14,6 +14,7 @@ from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErase
 from stampcard.storage import loading, saving
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
+    consent,
     entry,
     idempotency,
     identity,
@@ -134,6 +135,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _delete(unit, pool, pool.c.redemption.in_(mine))
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
+    _delete(unit, consent, consent.c.member.in_(ids))
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

@@ -10,6 +10,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import (
     CommandSettled,
+    ConsentChanged,
     CustomerErased,
     CustomerSeen,
     CustomEvent,
@@ -30,7 +31,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | DayCame | HoldChanged | TierMoved,
+    event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -51,7 +52,7 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | DayCame | HoldChanged | TierMoved) -> datetime:
+def occurred_at(event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

@@ -20,8 +20,9 @@ from stampcard.applying.tiering import Moves, Tiering
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
+from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import DayCame, Event, HoldChanged
+from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
 from stampcard.domain.orders import EMPTY
@@ -39,6 +40,7 @@ from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, W
 from stampcard.program.history import HISTORY
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.alerting import alert_row
+from stampcard.storage.consenting import load_consents
 from stampcard.storage.tables import order_state
 from stampcard.storage.tiering import save_progress, save_tiers
 
@@ -97,6 +99,8 @@ class Unit:
     _debits: dict[str, dict[str, Any]] = field(default_factory=dict)
     tiering: Tiering = field(init=False)
     tiers: Moves = field(default_factory=Moves)
+    #: Members who said something about being addressed.
+    said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
@@ -201,6 +205,10 @@ class Unit:
             reads = programs.reads | programs.reward_reads
             asks_points = any(name.startswith("history.points") for name in reads)
             self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)
+        if "member.consents" in programs.reads | programs.reward_reads:
+            said = load_consents(self.connection, merchant, self.members, self.setting.sealer, evidence=False)
+            for id_, history in said.items():
+                self.members[id_] = replace(self.members[id_], consents=given(history))
         if programs.names_members:
             for id_, known in loading.load_identities_of(self.connection, merchant, list(self.members)).items():
                 names = frozenset(f"{row.connection}:{row.reference}" for row in known)
@@ -370,13 +378,21 @@ class Unit:
         changed = HoldChanged(held=held is not None, occurred_at=self.now)
         self._events.append(self._row(changed, f"member:{member}", member, ()))
 
+    def set_consents(self, member: str, consents: frozenset[str], said: Consent) -> None:
+        """Let conditions see what a member agrees to now, and others know that something was said."""
+        self.keep_before(member)
+        self.members[member] = replace(self.members[member], consents=consents)
+        self.said.append(member)
+        told = ConsentChanged(channel=said.channel, purpose=said.purpose, state=said.state, occurred_at=said.at)
+        self._events.append(self._row(told, f"member:{member}", member, ()))
+
     def record_tier(self, moved: TierMoved, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what happened to a tier, and what was paid for it."""
         self._events.append(self._row(moved, f"member:{member}", member, reasons))
 
     def _row(
         self,
-        event: Event | DayCame | HoldChanged | TierMoved,
+        event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved,
         subject: str,
         member: str | None,
         reasons: Sequence[Reason],
@@ -450,6 +466,8 @@ class Unit:
         kinds = kinds_of(
             self.entries, self._touched_redemptions.values(), self._before, self.members, self.tiers.happened
         )
+        for member in self.said:
+            kinds.setdefault(member, set()).add("consent")
         for member in sorted(kinds):
             person = self.members[member]
             self._before.setdefault(member, person)

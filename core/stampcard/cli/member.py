@@ -196,6 +196,96 @@ def held(
 
 
 @app.command()
+def consents(context: typer.Context, member: Member, json: Json = False) -> None:
+    """Show what a member agreed to, with where and when it was said."""
+    from stampcard.cli.acting import acting
+    from stampcard.domain.consents import current
+    from stampcard.storage.consenting import load_consents
+
+    settings = settings_of(context)
+
+    async def use(application: Application) -> list[Any]:
+        def read(connection: Connection) -> list[Any]:
+            id_ = find_member(connection, settings, member)
+            sealer = application.setting.sealer
+            return load_consents(connection, settings.merchant, [id_], sealer, evidence=True).get(id_, [])
+
+        return await application.database.read(read)
+
+    history = acting(settings, use)
+    if json:
+        import msgspec
+
+        show_json([msgspec.to_builtins(one) for one in history])
+    elif not history:
+        say("Nothing is known of what the member agrees to.")
+    else:
+        for name, one in sorted(current(history).items()):
+            show(f"{name:<24} {one.state}")
+        rows = [(f"{one.at:%Y-%m-%d %H:%M}Z", one.name, one.state, one.source, one.text) for one in reversed(history)]
+        show_table([("AT", "CONSENT", "STATE", "SOURCE", "TEXT"), *rows])
+
+
+@app.command()
+def consent(
+    context: typer.Context,
+    member: Member,
+    name: Annotated[str, typer.Argument(metavar="CHANNEL.PURPOSE", help="Such as email.marketing.")],
+    state: Annotated[str, typer.Argument(metavar="STATE", help="given, pending, refused or withdrawn.")],
+    source: Annotated[str, typer.Option(help="Where it was said: a call, the counter.", show_default=False)],
+    text: Annotated[str, typer.Option(help="Which version of which words they saw.", show_default=False)] = "",
+) -> None:
+    """Write down what a member said about being addressed."""
+    from typing import get_args
+
+    from stampcard.applying.consenting import record_consent
+    from stampcard.applying.requests import Answer
+    from stampcard.domain.consents import Consent, ConsentState
+
+    channel, dot, purpose = name.partition(".")
+    if not (dot and channel and purpose):
+        raise typer.BadParameter("write CHANNEL.PURPOSE, such as email.marketing", param_hint="CHANNEL.PURPOSE")
+    if state not in get_args(ConsentState):
+        raise typer.BadParameter(f"write {', '.join(get_args(ConsentState))}", param_hint="STATE")
+
+    def work(unit: Unit, id_: str) -> Answer:
+        said: Any = {"state": state}
+        one = Consent(
+            channel=channel,
+            purpose=purpose,
+            at=unit.now,
+            recorded_at=unit.now,
+            source=source,
+            text=text,
+            author="cli",
+            **said,
+        )
+        record_consent(unit, id_, one)
+        return Answer(status=201, body={"member": id_}, member=id_)
+
+    show(f"member {_for_member(context, member, work).body['member']}: {name} is {state}")
+
+
+@app.command()
+def export(context: typer.Context, member: Member) -> None:
+    """Print everything that is stored of a member, as JSON."""
+    from stampcard.cli.acting import acting
+    from stampcard.storage.exporting import export_member
+
+    settings = settings_of(context)
+
+    async def use(application: Application) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, Any]:
+            id_ = find_member(connection, settings, member)
+            tables = export_member(connection, settings.merchant, application.setting.sealer, id_)
+            return {"member": id_, "exported_at": application.clock.now().isoformat(), "tables": tables}
+
+        return await application.database.read(read)
+
+    show_json(acting(settings, use))
+
+
+@app.command()
 def erase(
     context: typer.Context,
     member: Member,

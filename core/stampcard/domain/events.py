@@ -126,6 +126,15 @@ class HoldChanged(Value, frozen=True, tag="hold_changed"):
     occurred_at: datetime
 
 
+class ConsentChanged(Value, frozen=True, tag="consent_changed"):
+    """A member said something about being addressed; the evidence is kept beside, and goes with the person."""
+
+    channel: str
+    purpose: str
+    state: str
+    occurred_at: datetime
+
+
 class Refetch(Value, frozen=True, tag="refetch"):
     """A delivery that only names a record: read it at the source, then go on with what is there."""
 

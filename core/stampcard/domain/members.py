@@ -23,7 +23,7 @@ class Member(Value, frozen=True):
 
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
-    somebody put the member on hold.
+    somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Member(Value, frozen=True):
     names: frozenset[str] = frozenset()
     tiers: Mapping[str, Tier] = {}
     held: Held | None = None
+    consents: frozenset[str] = frozenset()
 
 
 class Identity(Value, frozen=True):

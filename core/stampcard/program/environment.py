@@ -44,6 +44,7 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         "member.joined_at": Type.TIMESTAMP,
         "member.days": Type.INT,
         "member.tier": Type.STRING,
+        "member.consents": Type.List(Type.STRING),
         "member.attributes": fields,
     }
     seen |= {name: Type.DOUBLE if of.is_amount else Type.INT for name, of in HISTORY.items()}

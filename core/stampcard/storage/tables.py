@@ -82,6 +82,19 @@ membership = table(
     Index("ix_membership_anniversary", "merchant", "program", "anniversary", "member"),
 )
 
+consent = table(
+    "consent",
+    key("id", BIG),
+    col("member"),
+    col("channel"),
+    col("purpose"),
+    col("state"),  # given | pending | refused | withdrawn
+    col("at", BIG),
+    col("recorded_at", BIG),
+    maybe("evidence_sealed", BLOB),
+    Index("ix_consent_member", "merchant", "member", "id"),
+)
+
 #: `state`: the whole tier, of which the others are columns to look for.
 tier = table(
     "tier",

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,22 @@ def test_a_member_is_put_on_hold_and_let_go(run: Run, data: Data, join: Join) ->
     assert "goes on; 0 orders" in run("member", "release", member).stdout
     refused = run("member", "release", member)
     assert (refused.exit_code, "not on hold" in refused.stderr) == (1, True)
+
+
+def test_what_a_member_agrees_to_is_written_down_and_shown(run: Run, data: Data, join: Join) -> None:
+    member = join("7")
+    assert "Nothing is known" in run("member", "consents", member).stderr
+    said = run("member", "consent", "shop:7", "email.marketing", "given", "--source", "a call", "--text", "v3")
+    assert said.stdout == f"member {member}: email.marketing is given\n"
+    shown = run("member", "consents", member).stdout
+    assert "email.marketing          given" in shown
+    (kept,) = data("member", "consents", member)
+    assert (kept["state"], kept["source"], kept["text"], kept["author"]) == ("given", "a call", "v3", "cli")
+    assert run("member", "consent", member, "email", "given", "--source", "x").exit_code == 2
+    assert run("member", "consent", member, "email.marketing", "maybe", "--source", "x").exit_code == 2
+
+
+def test_everything_of_a_member_is_printed(run: Run, join: Join) -> None:
+    member = join("7")
+    exported = json.loads(run("member", "export", "shop:7").stdout)
+    assert (exported["member"], exported["tables"]["identity"][0]["reference"]) == (member, "7")

@@ -1,0 +1,119 @@
+"""Everything that is stored of one member, opened, as plain values: what a person may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table, select
+
+from stampcard.clock import from_micros
+from stampcard.sealing import Sealer
+from stampcard.storage import inboxing
+from stampcard.storage.packing import unpack_reasons
+from stampcard.storage.rows import open_object
+from stampcard.storage.tables import (
+    award,
+    balance,
+    consent,
+    debit,
+    entry,
+    event,
+    identity,
+    inbox,
+    lot,
+    member,
+    membership,
+    metadata,
+    order_state,
+    outbox,
+    progress,
+    push,
+    redemption,
+    tier,
+)
+
+#: Tables with a member's rows that are left out, and why.
+LEFT_OUT: Mapping[str, str] = {
+    "idempotency": "answers to requests repeat what stands elsewhere, and are deleted after a week",
+    "counter": "how much of limits is used follows from the awards",
+}
+_Shown = Mapping[str, Any]
+_About = Callable[[str, _Shown], str]
+#: Column that lies sealed → what it is bound to.
+_SEALED: Mapping[str, Mapping[str, _About]] = {
+    "member": {"attributes_sealed": lambda merchant, row: f"member:{merchant}:{row['id']}"},
+    "consent": {"evidence_sealed": lambda merchant, row: f"consent:{merchant}:{row['member']}:{row['id']}"},
+    "order_state": {
+        "pinned_member_sealed": lambda merchant, row: f"order:{merchant}:{row['source']}:{row['reference']}",
+    },
+    "redemption": {"voucher_sealed": lambda merchant, row: f"voucher:{merchant}:{row['id']}"},
+    "outbox": {
+        "data_sealed": lambda merchant, row: f"outbox:{merchant}:{row['connection']}:{row['key']}",
+        "result_sealed": lambda merchant, row: f"outbox:{merchant}:{row['connection']}:{row['key']}",
+    },
+}
+_TABLES = (
+    member, identity, membership, consent, tier, progress, balance, entry, lot, award, debit, order_state, redemption,
+    event, push, outbox,
+)  # fmt: skip
+#: Columns whose JSON is shown as what it says.
+_JSON = frozenset({"state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data"})
+
+
+def export_member(connection: Connection, merchant: str, sealer: Sealer, of: str) -> dict[str, list[dict[str, Any]]]:
+    """Table → the member's rows, moments as such, JSON and what is sealed opened, without keys and fingerprints."""
+    found = {table.name: _rows(connection, table, merchant, sealer, of) for table in _TABLES}
+    found["inbox"] = _deliveries(connection, merchant, sealer, of)
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _rows(connection: Connection, table: Table, merchant: str, sealer: Sealer, of: str) -> list[dict[str, Any]]:
+    mine = table.c.id if table is member else table.c.member
+    statement = select(table).where(table.c.merchant == merchant, mine == of)
+    order = [column for column in table.primary_key.columns if column.name != "merchant"]
+    found = connection.execute(statement.order_by(*order)).mappings()
+    return [_opened(table.name, {str(name): row[name] for name in row}, merchant, sealer) for row in found]
+
+
+def _opened(table: str, row: _Shown, merchant: str, sealer: Sealer) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "merchant" or name.endswith("_print"):
+            continue
+        if name.endswith("_sealed"):
+            about = _SEALED[table][name](merchant, row)
+            shown[name.removesuffix("_sealed")] = open_object(sealer, value, about) if value else None
+        elif table == "event" and name == "reasons":
+            shown[name] = msgspec.to_builtins(unpack_reasons(value)) if value else []
+        elif name in _JSON and isinstance(value, str) and value.startswith(("{", "[")):
+            shown[name] = msgspec.json.decode(value)
+        elif (name.endswith("_at") or name in {"since", "until", "at"}) and isinstance(value, int):
+            shown[name] = from_micros(value).isoformat() if value else None
+        else:
+            shown[name] = value
+    return shown
+
+
+def _deliveries(connection: Connection, merchant: str, sealer: Sealer, of: str) -> list[dict[str, Any]]:
+    """What sources told of the member, as far as it is still kept."""
+    statement = select(inbox).where(inbox.c.merchant == merchant, inbox.c.member == of)
+    found = []
+    for row in connection.execute(statement.order_by(inbox.c.id)):
+        told = inboxing.delivery_of(row, sealer)
+        found.append(
+            {
+                "connection": row.connection,
+                "topic": row.topic,
+                "received_at": from_micros(row.received_at).isoformat(),
+                "status": row.status,
+                "body": told.body.decode(errors="replace") if told is not None else None,
+            }
+        )
+    return found
+
+
+def covered() -> frozenset[str]:
+    """The tables that are exported or left out on purpose."""
+    return frozenset({*(table.name for table in _TABLES), "inbox", *LEFT_OUT}) & metadata.tables.keys()
