@@ -26,6 +26,7 @@ from stampcard.program.model import Program
 from stampcard.program.paying import PayTerms
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
+from stampcard.program.segments import Segment
 from stampcard.program.tiers import Basis, Level, Tiers
 from stampcard.program.wallets import RefundTerms, WalletTerms
 from stampcard.program.windows import During
@@ -50,6 +51,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("campaigns", Campaign),
     ("tiers", Tiers),
     ("tiers.levels", Level),
+    ("segments", Segment),
     ("stacking", Stacking),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
@@ -192,6 +194,7 @@ _STRUCTURE = frozenset(
         "campaigns",
         "tiers",
         "levels",
+        "segments",
         "stacking",
         "rewards",
         "refunds",
@@ -210,7 +213,7 @@ _WITHOUT_EFFECT = frozenset({"name", "description"})
 LATER = (
     "who: segment, tier",
     "on: referral, message reaction",
-    "conditions: segments, redemptions, message engagement",
+    "conditions: redemptions, message engagement",
     "limits: discount value",
     "refunds: challenge progress, referral rewards",
     "tiers: by segment",

@@ -27,6 +27,8 @@ NAMES: Mapping[str, str] = {
     "release": "points.released",
     "join": "member.joined",
     "consent": "member.consent_changed",
+    "segment_entered": "segment.entered",
+    "segment_left": "segment.left",
     "on_hold": "member.held",
     "hold_ended": "member.released",
 }

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, HoldChanged, RefundSeen
+from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, HoldChanged, RefundSeen, SegmentChanged
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
@@ -192,13 +192,13 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
-        case DayCame() | ConsentChanged() | HoldChanged() | TierMoved() as event:
+        case DayCame() | ConsentChanged() | HoldChanged() | SegmentChanged() | TierMoved() as event:
             return _own_words(event)
         case event:
             return f"{heard.connection!r} told: {str(event.__struct_config__.tag).replace('_', ' ')}."
 
 
-def _own_words(event: DayCame | ConsentChanged | HoldChanged | TierMoved) -> str:
+def _own_words(event: DayCame | ConsentChanged | HoldChanged | SegmentChanged | TierMoved) -> str:
     """What no source tells, but the calendar, the member, people, and what members did."""
     match event:
         case DayCame(name=name):
@@ -207,6 +207,8 @@ def _own_words(event: DayCame | ConsentChanged | HoldChanged | TierMoved) -> str
             return f"Consent to {purpose} by {channel}: {state}."
         case HoldChanged(held=held):
             return "Was put on hold." if held else "The hold ended."
+        case SegmentChanged(segment=segment, program=program, entered=entered):
+            return f"{'Came into' if entered else 'Left'} the segment {segment!r} of {program}."
     return tier_words(event)
 
 

@@ -20,6 +20,7 @@ from stampcard.domain.events import (
     HoldChanged,
     OrderSeen,
     RefundSeen,
+    SegmentChanged,
 )
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
@@ -31,7 +32,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved,
+    event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -52,7 +53,7 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved) -> datetime:
+def occurred_at(event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

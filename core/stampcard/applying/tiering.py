@@ -162,10 +162,11 @@ class Tiering:
             quiet = one.way == "up" and one.why == "program"
             if event is not None and not quiet and len(unit.tiers.happened) < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
-            unit.record_tier(one, member, decision.reasons)
+            unit.record_own(one, member, decision.reasons)
             unit.absorb(decision)
             if one.why == "refund" and had is not None:
                 self._undo(member, had)
+        unit.judge_again(member)
 
     def give(self, ladder: Ladder, person: Member, name: str, until: datetime | None) -> None:
         """Give a member a tier, or take it; what counts may raise them again at once."""

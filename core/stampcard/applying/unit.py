@@ -15,6 +15,7 @@ from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import Rewarding, save_redemptions
+from stampcard.applying.segmenting import Crossings, Segmenting
 from stampcard.applying.setting import Setting
 from stampcard.applying.tiering import Moves, Tiering
 from stampcard.clock import to_micros
@@ -22,7 +23,7 @@ from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged
+from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
 from stampcard.domain.orders import EMPTY
@@ -36,11 +37,13 @@ from stampcard.engine.describing import Past, purchase_of
 from stampcard.engine.redeeming import CHOICE
 from stampcard.engine.rewarding import keys_of
 from stampcard.engine.spending import Debit
+from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
 from stampcard.program.history import HISTORY
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.alerting import alert_row
 from stampcard.storage.consenting import load_consents
+from stampcard.storage.segmenting import save_segments
 from stampcard.storage.tables import order_state
 from stampcard.storage.tiering import save_progress, save_tiers
 
@@ -60,7 +63,7 @@ class Sourced(Value, frozen=True):
 _DECIDED = (
     "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
     "_touched_wallets", "_before", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
-    "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "tiers",
+    "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "tiers", "crossings", "said",
 )  # fmt: skip
 
 
@@ -99,12 +102,15 @@ class Unit:
     _debits: dict[str, dict[str, Any]] = field(default_factory=dict)
     tiering: Tiering = field(init=False)
     tiers: Moves = field(default_factory=Moves)
+    segmenting: Segmenting = field(init=False)
+    crossings: Crossings = field(default_factory=Crossings)
     #: Members who said something about being addressed.
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
         self.tiering = Tiering(self)
+        self.segmenting = Segmenting(self)
 
     @property
     def world(self) -> World:
@@ -151,6 +157,7 @@ class Unit:
         attributes = (
             attributes
             or automatic
+            or "member.attributes" in self.segmenting.reads
             or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
         )
         self.members = loading.load_members(
@@ -174,18 +181,23 @@ class Unit:
         if automatic or self.setting.programs.gives:
             self.fulfillers = self.rewarding.fulfillers(list(self.members))
         self.tiering.load()
-        if automatic or (self.tiering.live and self.setting.programs.counts):
+        self.segmenting.load()
+        if automatic or ((self.tiering.live or self.segmenting.live) and self.setting.programs.counts):
             self.count(())
         self.tiering.settle()
 
-    def look(self, member: str) -> None:
-        """Load one member to look at, with wallets and past and what could be theirs, without locking anything."""
+    def look(self, *members: str, also: LiveProgram | None = None) -> None:
+        """Load members to look at, with wallets and past and what could be theirs, without locking anything.
+
+        `also`: a program that is not valid, whose conditions are to be asked, too.
+        """
         merchant, sealer = self.setting.merchant, self.setting.sealer
-        self.members = loading.load_members(self.connection, merchant, [member], sealer, attributes=True, lock=False)
-        self.wallets = loading.load_wallets(self.connection, merchant, [member])
-        self.fulfillers = self.rewarding.fulfillers([member])
-        self._recall(recall=True)
+        self.members = loading.load_members(self.connection, merchant, members, sealer, attributes=True, lock=False)
+        self.wallets = loading.load_wallets(self.connection, merchant, list(members))
+        self.fulfillers = self.rewarding.fulfillers(members)
+        self._recall(recall=True, reads=also.reads if also is not None else frozenset())
         self.tiering.load()
+        self.segmenting.load()
         self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -198,14 +210,15 @@ class Unit:
             before = self.loaded.get(key, wallet)
             self.loaded[key] = replace(before, lots={**lots, **before.lots})
 
-    def _recall(self, *, recall: bool = False) -> None:
+    def _recall(self, *, recall: bool = False, reads: frozenset[str] = frozenset()) -> None:
         """Load what conditions ask of the members' past, and their names, where any program does."""
         programs, merchant = self.setting.programs, self.setting.merchant
-        if programs.recalls or ((recall or programs.gives) and programs.reward_reads & HISTORY.keys()):
-            reads = programs.reads | programs.reward_reads
+        asked = (programs.reward_reads if recall or programs.gives else frozenset()) | reads
+        if programs.recalls or asked & HISTORY.keys():
+            reads = programs.reads | programs.reward_reads | reads
             asks_points = any(name.startswith("history.points") for name in reads)
             self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)
-        if "member.consents" in programs.reads | programs.reward_reads:
+        if "member.consents" in programs.reads | programs.reward_reads | reads:
             said = load_consents(self.connection, merchant, self.members, self.setting.sealer, evidence=False)
             for id_, history in said.items():
                 self.members[id_] = replace(self.members[id_], consents=given(history))
@@ -257,9 +270,9 @@ class Unit:
             for charge in one.charges
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
-        tiers = self.tiering.keys()
+        own = self.tiering.keys() | self.segmenting.keys()
         loaded = loading.load_counters(
-            self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *tiers}, lock=lock
+            self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
         self.counters = loaded | self._touched_counters
 
@@ -286,7 +299,8 @@ class Unit:
     def checkpoint(self) -> tuple[Any, ...]:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         return tuple(
-            copy.deepcopy(self.tiers) if name == "tiers" else copy.copy(getattr(self, name)) for name in _DECIDED
+            copy.deepcopy(getattr(self, name)) if name in {"tiers", "crossings"} else copy.copy(getattr(self, name))
+            for name in _DECIDED
         )
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
@@ -302,11 +316,14 @@ class Unit:
         if decision.member is not None:
             self.keep_before(decision.member.id)
             self.members[decision.member.id] = decision.member
+        former = None
         if decision.order is not None:
+            known = self.orders.get(decision.order.key)
+            former = known.member if known is not None and known.member != decision.order.member else None
             self.orders[decision.order.key] = decision.order
             self._touched_orders.add(decision.order.key)
             if self.setting.programs.recalls:
-                self._remember(decision.order)
+                self._remember(decision.order, former)
         self._absorb_points(decision)
         if sourced is not None:
             if decision.refetch is not None and sourced.source in self.setting.fetching:
@@ -314,6 +331,8 @@ class Unit:
             self.record(sourced, decision.reasons, decision.order, member)
         for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
             self.tiering.assess(id_, days.get(id_, ()))
+        for id_ in sorted(self.segmenting.touched(decision, former)) if self.segmenting.live else ():
+            self.segmenting.assess(id_)
 
     def _count(self, decision: Decision) -> dict[str, set[date]]:
         """Move what counts towards tiers, by the order and the awards as they were before."""
@@ -335,6 +354,8 @@ class Unit:
             self.wallets[wallet.member, wallet.name] = wallet
             self._touched_wallets.add((wallet.member, wallet.name))
         self.entries.extend(decision.entries)
+        if self.setting.programs.recalls:
+            self._remember_points(decision.entries)
         self.counters.update(decision.counters)
         self._touched_counters.update(decision.counters)
         self.alerts.extend(decision.alerts)
@@ -354,12 +375,26 @@ class Unit:
         others = (one for one in self.debits.get(where, ()) if one.key != debit.key)
         self.debits[where] = (*others, debit)
 
-    def _remember(self, order: Order) -> None:
-        """Let the next decisions of this unit see the order in its member's past."""
+    def _remember(self, order: Order, former: str | None) -> None:
+        """Let the next decisions of this unit see the order in its member's past, and in nobody else's."""
+        left = self.pasts.get(former or "")
+        if left is not None:
+            others = {key: one for key, one in left.purchases.items() if key != order.key}
+            self.pasts[former or ""] = replace(left, purchases=others)
         purchase = purchase_of(order.state)
         past = self.pasts.get(order.member or "")
-        if past is not None and purchase is not None:
-            self.pasts[order.member or ""] = replace(past, purchases={**past.purchases, order.key: purchase})
+        if past is not None:
+            others = {key: one for key, one in past.purchases.items() if key != order.key}
+            mine = {order.key: purchase} if purchase is not None else {}
+            self.pasts[order.member or ""] = replace(past, purchases={**others, **mine})
+
+    def _remember_points(self, entries: Iterable[Entry]) -> None:
+        """Let the next decisions of this unit see what was earned."""
+        for entry in entries:
+            past, issued = self.pasts.get(entry.member), entry.postings.get("issued")
+            if past is not None and issued:
+                earned = (entry.occurred_at, entry.wallet, -issued)
+                self.pasts[entry.member] = replace(past, points=(*past.points, earned))
 
     def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
         """Keep an applied event with its reasons, as long as the ledger."""
@@ -378,6 +413,11 @@ class Unit:
         changed = HoldChanged(held=held is not None, occurred_at=self.now)
         self._events.append(self._row(changed, f"member:{member}", member, ()))
 
+    def judge_again(self, member: str) -> None:
+        """Let a member's segments follow what changed beside decisions."""
+        if self.segmenting.live:
+            self.segmenting.assess(member)
+
     def set_consents(self, member: str, consents: frozenset[str], said: Consent) -> None:
         """Let conditions see what a member agrees to now, and others know that something was said."""
         self.keep_before(member)
@@ -385,14 +425,15 @@ class Unit:
         self.said.append(member)
         told = ConsentChanged(channel=said.channel, purpose=said.purpose, state=said.state, occurred_at=said.at)
         self._events.append(self._row(told, f"member:{member}", member, ()))
+        self.judge_again(member)
 
-    def record_tier(self, moved: TierMoved, member: str, reasons: Sequence[Reason]) -> None:
-        """Keep what happened to a tier, and what was paid for it."""
-        self._events.append(self._row(moved, f"member:{member}", member, reasons))
+    def record_own(self, happened: TierMoved | SegmentChanged, member: str, reasons: Sequence[Reason]) -> None:
+        """Keep what no source told, and what was paid for it."""
+        self._events.append(self._row(happened, f"member:{member}", member, reasons))
 
     def _row(
         self,
-        event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved,
+        event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved,
         subject: str,
         member: str | None,
         reasons: Sequence[Reason],
@@ -419,6 +460,7 @@ class Unit:
         save_redemptions(connection, self.setting, self._touched_redemptions.values())
         save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(self.tiers.tiers.items())])
         save_progress(connection, merchant, {key: self.tiers.progress[key] for key in self.tiers.touched_progress})
+        save_segments(connection, merchant, *self.crossings.places(), self.now)
         queue(connection, self.setting, self.now, self._commands)
         counted = [
             {"merchant": merchant, **key._asdict(), "value": value} for key, value in self._touched_counters.items()
@@ -468,6 +510,8 @@ class Unit:
         )
         for member in self.said:
             kinds.setdefault(member, set()).add("consent")
+        for member, changed in self.crossings.happened:
+            kinds.setdefault(member, set()).add("segment_entered" if changed.entered else "segment_left")
         for member in sorted(kinds):
             person = self.members[member]
             self._before.setdefault(member, person)

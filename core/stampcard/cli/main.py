@@ -28,6 +28,7 @@ from stampcard.cli import (
     replay,
     resync,
     reward,
+    segment,
     serve,
     simulate,
     switching,
@@ -105,6 +106,7 @@ app.add_typer(program.app, name="program")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
+app.add_typer(segment.app, name="segment")
 app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")

@@ -135,6 +135,15 @@ class ConsentChanged(Value, frozen=True, tag="consent_changed"):
     occurred_at: datetime
 
 
+class SegmentChanged(Value, frozen=True, tag="segment_changed"):
+    """A member came into a segment (`entered`), or left it."""
+
+    program: str
+    segment: str
+    entered: bool
+    occurred_at: datetime
+
+
 class Refetch(Value, frozen=True, tag="refetch"):
     """A delivery that only names a record: read it at the source, then go on with what is there."""
 

@@ -24,6 +24,7 @@ class Member(Value, frozen=True):
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
+    `segments`: by program.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Member(Value, frozen=True):
     tiers: Mapping[str, Tier] = {}
     held: Held | None = None
     consents: frozenset[str] = frozenset()
+    segments: Mapping[str, frozenset[str]] = {}
 
 
 class Identity(Value, frozen=True):

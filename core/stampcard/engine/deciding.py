@@ -8,7 +8,7 @@ from typing import Any
 
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
-from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen
+from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen, SegmentChanged
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot, is_tied, merge, state_of
 from stampcard.domain.tiers import TierMoved
@@ -29,7 +29,7 @@ from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import NO_FACTS, Decision, Draft, Facts, Order, World
 from stampcard.errors import EventRefused
 from stampcard.program.agreeing import ORDER
-from stampcard.program.events import SIGN_UP
+from stampcard.program.events import SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
 
 #: How far ahead of our clock a source's clock may be.
 AHEAD = timedelta(minutes=5)
@@ -258,6 +258,17 @@ def decide_tier_moved(world: World, on: str, moved: TierMoved, member: Member) -
     subject = tier_subject(on, moved.number)
     at = max(moved.occurred_at, live.valid_from)
     pay_at_once(draft, live, on, subject, member, at, {name: data[name] for name in known})
+    return draft.decision()
+
+
+def decide_segment_changed(world: World, changed: SegmentChanged, member: Member, number: int) -> Decision:
+    """What rules pay for coming into a segment or leaving it; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(changed.program, world.now)
+    if live is None:
+        return UNCHANGED
+    on = SEGMENT_ENTERED if changed.entered else SEGMENT_LEFT
+    pay_at_once(draft, live, on, f"{on}:{number}", member, changed.occurred_at, {"segment": changed.segment})
     return draft.decision()
 
 

@@ -87,6 +87,8 @@ def member_variables(member: Member, reads: frozenset[str], at: datetime, progra
         variables["member.joined_at"] = member.joined_at
     if "member.days" in reads:
         variables["member.days"] = max(0, (at - member.joined_at).days)
+    if "member.segments" in reads:
+        variables["member.segments"] = sorted(member.segments.get(program, ()))
     if "member.consents" in reads:
         variables["member.consents"] = sorted(member.consents)
     if "member.tier" in reads:

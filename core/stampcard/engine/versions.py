@@ -11,7 +11,12 @@ from stampcard.domain.value import Value
 from stampcard.engine.tiering import Ladder, ladder_of
 from stampcard.program.amounts import Multiplier, RewardAward
 from stampcard.program.campaigns import Campaign
-from stampcard.program.conditions import ConditionSet, compile_conditions, compile_reward_conditions
+from stampcard.program.conditions import (
+    ConditionSet,
+    compile_conditions,
+    compile_reward_conditions,
+    compile_segment_conditions,
+)
 from stampcard.program.events import OF_ORDERS
 from stampcard.program.lifetimes import Expiry, Pending, Sliding
 from stampcard.program.limits import Limit
@@ -80,6 +85,7 @@ class LiveProgram(Value, frozen=True):
     program: Program
     conditions: Mapping[str, ConditionSet]
     reward_conditions: ConditionSet
+    segment_conditions: ConditionSet
     #: For each rule of an event type, by priority: what it comes to when its condition is true, and when it is not.
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
     #: Every rule by its id.
@@ -118,7 +124,8 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         for on, of in conditions.items()
     }
     reward_conditions = compile_reward_conditions(program)
-    reads = frozenset[str]().union(*(of.reads for of in conditions.values()))
+    segment_conditions = compile_segment_conditions(program)
+    reads = segment_conditions.reads.union(*(of.reads for of in conditions.values()))
     rewards = {name: _catalogued(program, name) for name in program.rewards}
     return LiveProgram(
         number=number,
@@ -126,6 +133,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         program=program,
         conditions=conditions,
         reward_conditions=reward_conditions,
+        segment_conditions=segment_conditions,
         verdicts=verdicts,
         offers=offers,
         rewards=rewards,

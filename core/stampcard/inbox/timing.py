@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
 from stampcard.applying.dating import count_wallets, date_points, switched_on
+from stampcard.applying.judging import judge_all
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
@@ -28,7 +29,7 @@ from stampcard.storage.alerting import look, tell
 from stampcard.storage.commanding import forget_commands
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
-from stampcard.storage.jobs import begin_job, move_job
+from stampcard.storage.jobs import begin_job, forget_jobs, move_job
 
 log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Timer:
         self._size = LEAST
         self._celebrated: dict[tuple[str, str], date] = {}
         self._dated: set[str] = set()
+        self._judged: dict[str, tuple[int, date]] = {}
 
     async def run(self) -> None:
         """Tick until `stop`."""
@@ -161,6 +163,11 @@ class Timer:
             if name not in self._dated:
                 await self._date(live, wallet, name)
                 self._dated.add(name)
+        for live in self._around.setting.programs.current(now):
+            night = (live.number, now.astimezone(live.program.zone).date())
+            if live.program.segments and self._judged.get(live.name) != night:
+                await self._judge(live, night[1])
+                self._judged[live.name] = night
         for live in changed_tiers(self._around.setting.programs, now):
             name = f"tiers:{live.name}:{live.number}"
             if name not in self._dated:
@@ -196,6 +203,14 @@ class Timer:
         merchant = self._around.setting.merchant
         total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
         await self._long_job(name, total, lambda place, done: _recounting(live, place, name, done))
+
+    async def _judge(self, live: LiveProgram, today: date) -> None:
+        """Once a day, and once for each version: who is in which segment by now."""
+        merchant, name = self._around.setting.merchant, f"segments:{live.name}:{live.number}:{today}"
+        total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
+        await self._long_job(name, total, lambda place, done: _judging(live, place, name, done))
+        before = f"segments:{live.name}:"
+        await self._database.write(lambda connection: forget_jobs(connection, merchant, before, name))
 
     async def _long_job(self, name: str, total: int, step: Callable[[str, int], Step]) -> None:
         """Go on where it stopped, step by step, until nothing is left; a job that has ended stays so."""
@@ -262,6 +277,15 @@ def _celebrating(live: LiveProgram, on: str, day: date, after: str, name: str, d
 def _dating(live: LiveProgram, wallet: str, after: str, name: str, done: int) -> Step:
     def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
         count, last, changes = date_points(connection, setting, now, live, wallet, after, BATCH)
+        move_job(connection, setting.merchant, name, last, done + count)
+        return count, last, changes
+
+    return step
+
+
+def _judging(live: LiveProgram, after: str, name: str, done: int) -> Step:
+    def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+        count, last, changes = judge_all(connection, setting, now, live, after, BATCH)
         move_job(connection, setting.merchant, name, last, done + count)
         return count, last, changes
 

@@ -17,7 +17,7 @@ from cel_expr_python.cel import Activation, Env, Expression, Type
 
 from stampcard.domain.value import Value
 from stampcard.program.environment import environment, variables
-from stampcard.program.events import REWARD
+from stampcard.program.events import REWARD, SEGMENT
 from stampcard.program.model import Program
 from stampcard.program.rewards import Reward
 from stampcard.program.rules import Rule
@@ -174,6 +174,12 @@ def compile_reward_conditions(program: Program) -> ConditionSet:
     return ConditionSet(program, REWARD, [_asked_of_reward(*named) for named in program.rewards.items()])
 
 
+def compile_segment_conditions(program: Program) -> ConditionSet:
+    """The conditions of all segments that have one."""
+    asked = [Asked(id=name, when=of.when) for name, of in program.segments.items() if of.when is not None]
+    return ConditionSet(program, SEGMENT, asked)
+
+
 def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
     """Everything that is wrong with the program's conditions, with the path of each."""
     conditions = [
@@ -185,6 +191,9 @@ def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
         (REWARD, ("rewards", name, *path), text)
         for name, reward in program.rewards.items()
         for path, text in _conditions(reward)
+    ]
+    conditions += [
+        (SEGMENT, ("segments", name, "when"), of.when) for name, of in program.segments.items() if of.when is not None
     ]
     environments = {on: environment(program, on) for on in {on for on, _, _ in conditions}}
     return [(path, flaw) for on, path, text in conditions for flaw in _flaws(program, on, text, environments)]

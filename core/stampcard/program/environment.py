@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cel_expr_python.cel import Env, NewEnv, NewEnvConfigFromYaml, Type
 
-from stampcard.program.events import OF_ORDERS, REWARD
+from stampcard.program.events import OF_ORDERS, REWARD, SEGMENT
 from stampcard.program.history import HISTORY
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         "member.days": Type.INT,
         "member.tier": Type.STRING,
         "member.consents": Type.List(Type.STRING),
+        "member.segments": Type.List(Type.STRING),
         "member.attributes": fields,
     }
     seen |= {name: Type.DOUBLE if of.is_amount else Type.INT for name, of in HISTORY.items()}
@@ -55,6 +56,8 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         seen |= {f"order.by_{what}": amounts for what in BY}
     elif program.event_fields(on) is not None:
         seen["event.data"] = fields
+    if on == SEGMENT:  # who is in a segment cannot hang on segments, nor on what plugins know of one event
+        del seen["member.segments"], seen["facts"]
     return seen
 
 

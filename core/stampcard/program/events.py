@@ -20,8 +20,15 @@ OF_TIERS: Mapping[str, Mapping[str, FieldType]] = {
     TIER_KEPT: {"tier": "string"},
     TIER_ENDING: {"tier": "string", "missing": "number", "next": "string", "next_missing": "number"},
 }
-#: Events that follow from what we know ourselves: orders, joining, the calendar, tiers.
-BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OF_TIERS)
+SEGMENT_ENTERED, SEGMENT_LEFT = "segment_entered", "segment_left"
+OF_SEGMENTS: Mapping[str, Mapping[str, FieldType]] = {
+    SEGMENT_ENTERED: {"segment": "string"},
+    SEGMENT_LEFT: {"segment": "string"},
+}
+#: Events that follow from what we know ourselves: orders, joining, the calendar, tiers, segments.
+BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OF_TIERS, *OF_SEGMENTS)
+#: What the conditions of segments are asked about; no rule is on it.
+SEGMENT = "segment"
 #: What the conditions of rewards are asked about; no rule is on it. Its `order` is the cart.
 REWARD = "reward"
 #: The two that are about an order.

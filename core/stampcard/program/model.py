@@ -26,11 +26,12 @@ from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.agreeing import faults_of
 from stampcard.program.campaigns import Campaign, Ending, Group, State
 from stampcard.program.combinations import Stacking
-from stampcard.program.events import BUILT_IN_EVENTS, OF_TIERS, REPORTED, FieldType
+from stampcard.program.events import BUILT_IN_EVENTS, OF_SEGMENTS, OF_TIERS, REPORTED, FieldType
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
 from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
+from stampcard.program.segments import Segment
 from stampcard.program.tiers import Tiers
 from stampcard.program.wallets import WalletTerms
 
@@ -111,6 +112,7 @@ class Program(Part):
     rules: tuple[Rule, ...] = Field(default=(), description="the ways to earn; every rule that matches pays")
     rewards: Mapping[Name, Reward] = Field(default={}, description="what members get for their points, by name")
     tiers: Tiers | None = Field(default=None, description="levels that members rise to; without it there are none")
+    segments: Mapping[Name, Segment] = Field(default={}, description="groups of members, by a condition or by hand")
     stacking: Stacking = Field(default=Stacking(), description="how rewards go together in one cart")
 
     @cached_property
@@ -125,8 +127,9 @@ class Program(Part):
 
     def event_fields(self, event: str) -> Mapping[str, FieldType] | None:
         """The fields of an event that carries any: reported by somebody, declared, or of tiers; None for any other."""
-        if event in OF_TIERS:
-            return OF_TIERS[event]
+        known = {**OF_TIERS, **OF_SEGMENTS}
+        if event in known:
+            return known[event]
         if event not in self.events and event not in REPORTED:
             return None
         return {**REPORTED.get(event, {}), **self.events.get(event, {})}

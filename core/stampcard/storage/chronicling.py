@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tup
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged
+from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
 from stampcard.domain.ledger import Entry
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
@@ -26,7 +26,7 @@ JOINED, ORDERED, HEARD, BOOKED, REDEEMED = range(5)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
-_EVENT = msgspec.json.Decoder(Event | DayCame | HoldChanged | ConsentChanged | TierMoved)
+_EVENT = msgspec.json.Decoder(Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved)
 
 
 class Place(NamedTuple):
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 class Heard(Value, frozen=True):
     """An event as it was applied, without personal data."""
 
-    event: Event | DayCame | HoldChanged | ConsentChanged | TierMoved
+    event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved
     subject: str
     connection: str | None
     reasons: tuple[Reason, ...]

@@ -31,6 +31,7 @@ from stampcard.storage.tables import (
     progress,
     push,
     redemption,
+    segment_member,
     tier,
 )
 
@@ -55,7 +56,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, membership, consent, tier, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, membership, consent, tier, segment_member, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.

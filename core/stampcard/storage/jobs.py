@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
@@ -45,3 +45,9 @@ def move_job(
     mine = (job.c.merchant == merchant, job.c.name == name)
     ended = None if ended_at is None else to_micros(ended_at)
     connection.execute(update(job).where(*mine).values(place=place, done=done, ended_at=ended))
+
+
+def forget_jobs(connection: Connection, merchant: str, prefix: str, but: str) -> None:
+    """Delete jobs that ended whose names begin so, but one."""
+    mine = (job.c.merchant == merchant, job.c.name.startswith(prefix, autoescape=True), job.c.name != but)
+    connection.execute(delete(job).where(*mine, job.c.ended_at.is_not(None)))

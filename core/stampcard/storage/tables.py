@@ -112,6 +112,15 @@ tier = table(
 #: What counts towards tiers: points in the wallet's smallest unit, money in ten-thousandths, orders.
 progress = table("progress", key("member"), key("program"), key("measure"), key("day"), col("amount", BIG))
 
+segment_member = table(
+    "segment_member",
+    key("member"),
+    key("program"),
+    key("segment"),
+    col("since", BIG),
+    Index("ix_segment_member_segment", "merchant", "program", "segment", "member"),
+)
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(

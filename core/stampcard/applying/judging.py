@@ -1,0 +1,112 @@
+"""Segments beside events: everybody is judged each night, people put members in and out, and ask who is in and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from stampcard.applying.recounting import members_of
+from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.unit import Unit
+from stampcard.domain.decisions import Change
+from stampcard.domain.value import Value
+from stampcard.engine.describing import Past
+from stampcard.engine.segmenting import Judged, judge
+from stampcard.engine.versions import LiveProgram
+from stampcard.errors import NotFound, RequestRefused
+from stampcard.program.faults import fault_of_name
+
+
+class Insight(Value, frozen=True):
+    """A segment as it stands for one member: whether in, and the condition that says so."""
+
+    program: str
+    judged: Judged
+    when: str | None
+
+
+def judge_all(
+    connection: Connection, setting: Setting, now: datetime, live: LiveProgram, after: str, limit: int
+) -> tuple[int, str, list[Change]]:
+    """Judge the next members of a program behind `after`, for what time and new conditions change; see `celebrate`."""
+    check_revision(connection, setting)
+    found = members_of(connection, setting.merchant, live.name, after, limit)
+    if not found:
+        return 0, after, []
+    unit = Unit(connection, setting, now)
+    unit.lock(found, attributes=False)
+    for member in found:
+        if member in unit.members:
+            unit.segmenting.assess(member)
+    return len(found), found[-1], unit.save()
+
+
+def put(unit: Unit, program: str, segment: str, add: Collection[str], remove: Collection[str]) -> int:
+    """Put members into a segment that is kept by hand, or take them out; answers for how many that changed something.
+
+    Raises NotFound for an unknown program, segment or member, RequestRefused for a segment that has a condition.
+    """
+    live = named(unit.setting.programs.current(unit.now), program, segment)
+    if live.program.segments[segment].when is not None:
+        raise RequestRefused("has_condition", f"who is in {segment} follows from its condition")
+    both = set(add) & set(remove)
+    if both:
+        raise RequestRefused("both", f"{min(both)} is to be put in and taken out at once")
+    unit.lock(sorted({*add, *remove}), attributes=False)
+    before = len(unit.crossings.happened)
+    for member in (*add, *remove):
+        if member not in unit.members or unit.members[member].erased_at is not None:
+            raise NotFound("member", member)
+        if live.name not in unit.members[member].programs:
+            raise RequestRefused("not_a_member", f"{member} does not take part in {live.name}")
+        unit.segmenting.cross(member, live.name, segment, entered=member in add)
+    return len({member for member, _ in unit.crossings.happened[before:]})
+
+
+def named(current: Collection[LiveProgram], program: str, segment: str) -> LiveProgram:
+    """The program of a segment; raises NotFound."""
+    live = next((live for live in current if live.name == program), None)
+    if live is None:
+        raise NotFound("program", program)
+    fault = fault_of_name("segment", segment, tuple(live.program.segments))
+    if fault:
+        raise NotFound("segment", segment)
+    return live
+
+
+def insights(unit: Unit, member: str) -> list[Insight]:
+    """Every segment of every program as it stands for a member now; nothing is locked or written. Raises NotFound."""
+    unit.look(member)
+    person = unit.members.get(member)
+    if person is None or person.erased_at is not None:
+        raise NotFound("member", member)
+    found = []
+    for live in unit.segmenting.live:
+        known = person.segments.get(live.name, frozenset())
+        judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)
+        found += [
+            Insight(program=live.name, judged=one, when=live.program.segments[one.segment].when) for one in judged
+        ]
+    return found
+
+
+def suppose(
+    connection: Connection, setting: Setting, now: datetime, live: LiveProgram, segment: str, after: str, limit: int
+) -> tuple[int, str, list[str]]:
+    """Who of the next members would be in a segment if the program were this one; nothing is written."""
+    found = members_of(connection, setting.merchant, live.name, after, limit)
+    if not found:
+        return 0, after, []
+    inside = []
+    unit = Unit(connection, setting, now)
+    unit.look(*found, also=live)
+    for member in found:
+        person = unit.members.get(member)
+        if person is None or person.erased_at is not None:
+            continue
+        known = person.segments.get(live.name, frozenset())
+        judged = judge(live, person, unit.pasts.get(member, Past()), now, known)
+        inside += [member for one in judged if one.segment == segment and one.inside]
+    return len(found), found[-1], inside

@@ -1,0 +1,126 @@
+"""Segments in the unit of work: whoever changes is judged again, and rules may pay for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stampcard.domain.events import SegmentChanged
+from stampcard.domain.value import replace
+from stampcard.engine.counting import CounterKey, keys_for
+from stampcard.engine.deciding import decide_segment_changed
+from stampcard.engine.describing import Past
+from stampcard.engine.segmenting import judge
+from stampcard.engine.versions import LiveProgram
+from stampcard.engine.world import Decision
+from stampcard.program.events import SEGMENT_ENTERED, SEGMENT_LEFT
+from stampcard.storage import segmenting
+from stampcard.storage.segmenting import Place
+
+if TYPE_CHECKING:
+    from stampcard.applying.unit import Unit
+
+#: What one member's segments may pay for in one transaction before it ends: two that chase each other would not.
+_MOST = 100
+
+
+@dataclass(slots=True)
+class Crossings:
+    """Who came into a segment and who left one in this transaction, in order."""
+
+    happened: list[tuple[str, SegmentChanged]] = field(default_factory=list)
+
+    def places(self) -> tuple[set[Place], set[Place]]:
+        """Who is in at the end, and who is not."""
+        last = {(member, one.program, one.segment): one.entered for member, one in self.happened}
+        return {place for place, inside in last.items() if inside}, {
+            place for place, inside in last.items() if not inside
+        }
+
+
+class Segmenting:
+    """The segments of the members of one unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    @cached_property
+    def live(self) -> tuple[LiveProgram, ...]:
+        """The programs that have segments now."""
+        return tuple(live for live in self._unit.setting.programs.current(self._unit.now) if live.program.segments)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """What the conditions of segments read."""
+        return frozenset[str]().union(*(live.segment_conditions.reads for live in self.live))
+
+    def load(self) -> None:
+        """Load which segments the unit's members are in."""
+        unit = self._unit
+        if not self.live:
+            return
+        known = segmenting.load_segments(unit.connection, unit.setting.merchant, unit.members)
+        inside, outside = unit.crossings.places()
+        for member, program, segment in inside:  # what changed before this lock is not stored yet
+            known.setdefault(member, {}).setdefault(program, set()).add(segment)
+        for member, program, segment in outside:
+            known.get(member, {}).get(program, set()).discard(segment)
+        for member in known.keys() & unit.members.keys():
+            segments = {program: frozenset(of) for program, of in known[member].items()}
+            unit.members[member] = replace(unit.members[member], segments=segments)
+
+    def keys(self) -> set[CounterKey]:
+        """Counters of the rules that pay for coming and going."""
+        unit = self._unit
+        return {
+            key
+            for live in self.live
+            for on in (SEGMENT_ENTERED, SEGMENT_LEFT)
+            for member in unit.members
+            for key in keys_for(live, on, unit.now, member)
+        }
+
+    def touched(self, decision: Decision, former: str | None) -> set[str]:
+        """Whose segments a decision may have changed; `former`: who had its order before."""
+        found = {former} if former is not None else set[str]()
+        found |= {award.member for award in decision.awards} | {wallet.member for wallet in decision.wallets}
+        if decision.member is not None:
+            found.add(decision.member.id)
+        if decision.order is not None and decision.order.member is not None:
+            found.add(decision.order.member)
+        return found & self._unit.members.keys()
+
+    def assess(self, member: str) -> None:
+        """Judge a member again."""
+        unit = self._unit
+        for live in self.live:
+            person = unit.members[member]
+            if live.name not in person.programs or person.erased_at is not None:
+                continue
+            known = person.segments.get(live.name, frozenset())
+            judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)
+            for one in judged:
+                if one.inside != (one.segment in known):
+                    self.cross(member, live.name, one.segment, entered=one.inside)
+            for gone in sorted(known - live.program.segments.keys()):
+                self.cross(member, live.name, gone, entered=False)
+
+    def cross(self, member: str, program: str, segment: str, *, entered: bool) -> None:
+        """Let a member into a segment or out of it, and let rules pay for it."""
+        unit, person = self._unit, self._unit.members[member]
+        known = person.segments.get(program, frozenset())
+        if entered == (segment in known):
+            return
+        unit.keep_before(member)
+        now = known | {segment} if entered else known - {segment}
+        unit.members[member] = replace(person, segments={**person.segments, program: now})
+        changed = SegmentChanged(program=program, segment=segment, entered=entered, occurred_at=unit.now)
+        unit.crossings.happened.append((member, changed))
+        if sum(who == member for who, _ in unit.crossings.happened) > _MOST:
+            return
+        decision = decide_segment_changed(
+            unit.world, changed, unit.members[member], unit.setting.numbering.next(unit.now)
+        )
+        unit.record_own(changed, member, decision.reasons)
+        unit.absorb(decision)
