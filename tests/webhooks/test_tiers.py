@@ -68,7 +68,7 @@ async def test_a_tier_is_given_and_taken_by_hand(served: Any) -> None:
     async def give(tier: str, **more: Any) -> Any:
         return await served.call("POST", f"/members/{member}/tiers", {"program": "main", "tier": tier, **more})
 
-    gold = await give("gold", until="2026-09-01T00:00:00Z", note="a friend")
+    gold = await give("gold", until="2026-09-01T00:00:00Z")
     assert (gold.status, gold.body["tier"], gold.body["by_hand"]) == (200, "gold", True)
     assert await served.figures(member) == (150, 0, 0)  # what rises is paid for, whoever raised it
     await served.apply(RefundSeen(order="A0", refund=refund("R", [("L1", 60)])))

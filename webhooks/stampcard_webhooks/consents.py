@@ -12,6 +12,7 @@ from stampcard.applying.consenting import record_consent
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.domain.consents import Consent, ConsentState, current
+from stampcard.domain.value import replace
 from stampcard.storage.consenting import load_consents
 from stampcard.storage.exporting import export_member
 from stampcard_webhooks.asking import Asked, Moment, Nothing, Query
@@ -68,12 +69,14 @@ async def show_consents(call: Call[Query, Nothing]) -> ConsentPage:
     return await call.read(lambda connection: consent_page(connection, call, call.path["id"]))
 
 
-def consent_page(connection: Connection, call: Call[Any, Any], member: str) -> ConsentPage:
-    """What a member said; raises NotFound."""
+def consent_page(
+    connection: Connection, call: Call[Any, Any], member: str, *, for_shopper: bool = False
+) -> ConsentPage:
+    """What a member said, for shoppers without who wrote it down; raises NotFound."""
     check_member(connection, call.setting, member)
     known = load_consents(connection, call.merchant, [member], call.setting.sealer, evidence=True).get(member, [])
     return ConsentPage(
-        items=[_view(one) for one in reversed(known)],
+        items=[_view(replace(one, author="") if for_shopper else one) for one in reversed(known)],
         current={name: one.state for name, one in sorted(current(known).items())},
     )
 
@@ -119,10 +122,10 @@ async def export(call: Call[Query, Nothing]) -> ExportView:
     return await call.read(lambda connection: export_view(connection, call, call.path["id"]))
 
 
-def export_view(connection: Connection, call: Call[Any, Any], member: str) -> ExportView:
+def export_view(connection: Connection, call: Call[Any, Any], member: str, *, for_shopper: bool = False) -> ExportView:
     """Everything of one member; raises NotFound."""
     check_member(connection, call.setting, member)
-    tables = export_member(connection, call.merchant, call.setting.sealer, member)
+    tables = export_member(connection, call.merchant, call.setting.sealer, member, for_shopper=for_shopper)
     return ExportView(member=member, exported_at=call.now, tables=tables)
 
 

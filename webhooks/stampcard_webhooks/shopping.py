@@ -258,7 +258,7 @@ async def choose_mine(call: Call[Query, Choosing], member: str) -> Answer:
 
 async def show_my_consents(call: Call[Query, Nothing], member: str) -> ConsentPage:
     """What the shopper agreed to, with the history."""
-    return await call.read(lambda connection: consent_page(connection, call, member))
+    return await call.read(lambda connection: consent_page(connection, call, member, for_shopper=True))
 
 
 async def say(call: Call[Query, Said], member: str) -> Answer:
@@ -276,14 +276,14 @@ async def say(call: Call[Query, Said], member: str) -> Answer:
             text=said.text,
         )
         record_consent(unit, member, one)
-        return given(consent_page(unit.connection, call, member), member)
+        return given(consent_page(unit.connection, call, member, for_shopper=True), member)
 
     return await call.write(work)
 
 
 async def export_mine(call: Call[Query, Nothing], member: str) -> ExportView:
     """Everything that is stored of the shopper."""
-    return await call.read(lambda connection: export_view(connection, call, member))
+    return await call.read(lambda connection: export_view(connection, call, member, for_shopper=True))
 
 
 async def leave(call: Call[Query, Farewell], member: str) -> Answer:

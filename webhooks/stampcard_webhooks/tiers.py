@@ -15,7 +15,7 @@ from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.engine.tiering import FINE, Ladder, Outlook
 from stampcard.storage.tiering import count_tiers
-from stampcard_webhooks.asking import Asked, Moment, Name, Nothing, Query, Words
+from stampcard_webhooks.asking import Asked, Moment, Name, Nothing, Query
 from stampcard_webhooks.paging import Page
 from stampcard_webhooks.routing import Call, Route, given
 from stampcard_webhooks.showing import check_member
@@ -63,7 +63,6 @@ class GivenTier(Asked):
     program: Name
     tier: str = Field(max_length=40, pattern=r"^[a-z0-9_-]*$", description="Empty: take the one that there is.")
     until: Moment | None = Field(default=None, description="Without it as long as the program holds the tier.")
-    note: Words = ""
 
 
 async def list_levels(call: Call[Query, Nothing]) -> LevelPage:

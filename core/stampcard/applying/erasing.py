@@ -23,9 +23,12 @@ from stampcard.storage.tables import (
     order_state,
     outbox,
     pool,
+    progress,
     push,
     redemption,
+    segment_member,
     store,
+    tier,
 )
 
 if TYPE_CHECKING:
@@ -135,7 +138,8 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _delete(unit, pool, pool.c.redemption.in_(mine))
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
-    _delete(unit, consent, consent.c.member.in_(ids))
+    for table in (consent, tier, progress, segment_member):
+        _delete(unit, table, table.c.member.in_(ids))
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

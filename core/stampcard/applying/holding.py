@@ -29,6 +29,7 @@ def let_go(unit: Unit, member: str) -> int:
 
     Raises Conflict for a member who is not on hold.
     """
+    lock_member(unit, member)  # what comes in from here on waits for us
     orders = _refused(unit, member)
     lock_orders(unit, [member], orders)
     if member not in unit.members or unit.members[member].erased_at is not None:

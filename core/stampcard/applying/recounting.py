@@ -51,8 +51,14 @@ def changed_tiers(programs: Programs, now: datetime) -> Iterator[LiveProgram]:
     """Every version that is valid by now and whose tiers are not those of the version before."""
     for versions in programs.versions.values():
         for before, after in pairwise(versions):
-            if after.ladder is not None and after.program.tiers != before.program.tiers and after.valid_from <= now:
+            if after.ladder is not None and _counting(after) != _counting(before) and after.valid_from <= now:
                 yield after
+
+
+def _counting(live: LiveProgram) -> tuple[Any, ...]:
+    """What decides how much counts on which day."""
+    scales = {name: terms.scale for name, terms in live.program.wallets.items()}
+    return live.program.tiers, live.program.timezone, live.program.rates, scales
 
 
 def recount(

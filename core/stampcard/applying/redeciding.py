@@ -9,6 +9,7 @@ from stampcard.applying.unit import Sourced, Unit
 from stampcard.domain.events import OrderSeen
 from stampcard.engine.counting import keys_for
 from stampcard.engine.deciding import decide_order
+from stampcard.engine.world import Facts
 from stampcard.program.events import PURCHASE, REFUND
 from stampcard.storage import loading
 
@@ -41,6 +42,7 @@ def decide_again(unit: Unit, orders: Collection[tuple[str, str]]) -> None:
         event = OrderSeen(
             reference=order.reference, snapshot=order.state.snapshot, refunds=tuple(order.state.refunds.values())
         )
-        decision = decide_order(unit.world, event, order.source, order.member, unit.now, again=True)
+        facts = Facts(known=next((pin.member["facts"] for pin in order.pins.values() if "facts" in pin.member), {}))
+        decision = decide_order(unit.world, event, order.source, order.member, unit.now, facts, again=True)
         sourced = Sourced(event=event, connection=order.source, source=order.source, received_at=unit.now)
         unit.absorb(decision, sourced, order.member)

@@ -31,6 +31,10 @@ class Crossings:
 
     happened: list[tuple[str, SegmentChanged]] = field(default_factory=list)
 
+    def copied(self) -> Crossings:
+        """The same, to go back to."""
+        return Crossings(list(self.happened))
+
     def places(self) -> tuple[set[Place], set[Place]]:
         """Who is in at the end, and who is not."""
         last = {(member, one.program, one.segment): one.entered for member, one in self.happened}

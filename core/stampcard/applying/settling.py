@@ -51,5 +51,5 @@ def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: i
     if due:
         unit.absorb(decide_settle(unit.world, due))
     changes = unit.save()
-    rest_tiers(connection, setting.merchant, members, now)
+    rest_tiers(connection, setting.merchant, members, [live.name for live in unit.tiering.live], now)
     return len(members), changes

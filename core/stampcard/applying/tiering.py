@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import structlog
 
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
@@ -20,27 +23,50 @@ from stampcard.engine.settling import settle
 from stampcard.engine.tiering import Counted, Ladder, Outlook, assess, given_by_hand, measure_of, outlook
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import AwardKey, Decision, Order
+from stampcard.errors import told
 from stampcard.program.events import OF_TIERS, TIER_UP
 from stampcard.storage import loading, tiering
 
 if TYPE_CHECKING:
     from stampcard.applying.unit import Unit
 
+log = structlog.get_logger()
+
 #: Which event a rule is on that pays for what happens to a tier.
 EVENTS: Mapping[str, str] = {way: f"tier_{way}" for way in ("up", "down", "kept", "ending")}
 #: A tier that pays points may raise a member further, but not for ever.
 _MOST_MOVES = 200
 Awards = Mapping[str, Mapping[AwardKey, Award]]
+#: (member, program, measure)
+Sum = tuple[str, str, str]
 
 
 @dataclass(slots=True)
 class Moves:
-    """What happened to tiers in one transaction, and what counts by now."""
+    """What happened to tiers in one transaction, and what counts by now.
 
-    progress: dict[ProgressKey, int] = field(default_factory=dict)
-    touched_progress: set[ProgressKey] = field(default_factory=set)
+    `progress`: by (member, program, measure), then by day; what is inside is replaced, never changed.
+    """
+
+    progress: dict[Sum, Mapping[date, int]] = field(default_factory=dict)
+    touched: dict[ProgressKey, int] = field(default_factory=dict)
     tiers: dict[tuple[str, str], Tier] = field(default_factory=dict)
     happened: list[tuple[str, TierMoved]] = field(default_factory=list)
+    paid: Counter[str] = field(default_factory=Counter)
+
+    def copied(self) -> Moves:
+        """The same, to go back to."""
+        return Moves(dict(self.progress), dict(self.touched), dict(self.tiers), list(self.happened), Counter(self.paid))
+
+    def put(self, key: ProgressKey, amount: int) -> None:
+        """Let so much count on a day."""
+        of = (key.member, key.program, key.measure)
+        self.progress[of] = {**self.progress.get(of, {}), key.day: amount}
+        self.touched[key] = amount
+
+    def of(self, key: ProgressKey) -> int:
+        """What counts on a day."""
+        return self.progress.get((key.member, key.program, key.measure), {}).get(key.day, 0)
 
 
 class Tiering:
@@ -68,8 +94,12 @@ class Tiering:
             tiers = {program: tier for program, tier in known[member].items() if program in live}
             unit.members[member] = replace(unit.members[member], tiers=tiers)
         if any(measure_of(live.program.tiers) for live in self.live if live.program.tiers is not None):
-            moved_already = {key: unit.tiers.progress[key] for key in unit.tiers.touched_progress}
-            unit.tiers.progress = tiering.load_progress(unit.connection, merchant, unit.members) | moved_already
+            unit.tiers.progress = {}
+            for key, amount in tiering.load_progress(unit.connection, merchant, unit.members).items():
+                days = unit.tiers.progress.setdefault((key.member, key.program, key.measure), {})
+                days[key.day] = amount  # type: ignore[index]
+            for key, amount in list(unit.tiers.touched.items()):
+                unit.tiers.put(key, amount)
 
     def fold(self) -> None:
         """Let readers see tiers as they stand now, without anything being written."""
@@ -86,19 +116,26 @@ class Tiering:
         for id_, person in list(unit.members.items()):
             due = any(one.next_at is not None and one.next_at <= unit.now for one in person.tiers.values())
             if due and person.erased_at is None:
-                self.assess(id_)
+                checkpoint = unit.checkpoint()
+                try:
+                    self.assess(id_)
+                except Exception as error:  # noqa: BLE001 - one member's trouble is not that of the others
+                    unit.restore(checkpoint)
+                    log.error("tier_failed", member=id_, error=told(error))
 
     def recount(self, live: LiveProgram, progress: Progress, members: Collection[str]) -> None:
         """Put what was counted anew in the place of what was known, and give members what they have reached by it."""
         unit, measure = self._unit, measure_of(live.program.tiers) if live.program.tiers is not None else ""
-        known = [key for key in unit.tiers.progress if (key.program, key.measure) == (live.name, measure)]
+        known = {
+            ProgressKey(member, live.name, measure, day)
+            for member in members
+            for day in unit.tiers.progress.get((member, live.name, measure), {})
+        }
         for key in {*known, *progress}:
-            if unit.tiers.progress.get(key, 0) != progress.get(key, 0):
-                unit.tiers.progress[key] = progress.get(key, 0)
-                unit.tiers.touched_progress.add(key)
+            if unit.tiers.of(key) != progress.get(key, 0):
+                unit.tiers.put(key, progress.get(key, 0))
         for member in members:
-            days = sorted(key.day for key in progress if key.member == member)
-            self.assess(member, days, why="program")
+            self.assess(member, sorted(unit.tiers.progress.get((member, live.name, measure), {})), why="program")
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to tiers."""
@@ -120,13 +157,16 @@ class Tiering:
         after: dict[str, dict[AwardKey, Award]] = {subject: dict(awards.get(subject, {})) for subject in subjects}
         for award in decision.awards:
             after[award.subject][award.member, award.program, award.rule] = award
-        moments = {subject: at for subject, at in decision.moments.items() if subject in after}
         for live in self.live:
             was = {subject: awards.get(subject, {}).values() for subject in after}
             now = {subject: of.values() for subject, of in after.items()}
+            moments = {
+                subject: at
+                for (program, subject), at in decision.moments.items()
+                if program == live.name and subject in after
+            }
             for key, amount in moved(live, (order, decision.order), was, now, moments).items():
-                unit.tiers.progress[key] = unit.tiers.progress.get(key, 0) + amount
-                unit.tiers.touched_progress.add(key)
+                unit.tiers.put(key, unit.tiers.of(key) + amount)
                 days.setdefault(key.member, set()).add(key.day)
         return days
 
@@ -151,7 +191,6 @@ class Tiering:
     def have(self, member: str, tier: Tier, happened: Collection[TierMoved]) -> None:
         """Give a member this tier, keep what happened as events, and let rules pay for it."""
         unit, person = self._unit, self._unit.members[member]
-        had = person.tiers.get(tier.program)
         unit.keep_before(member)
         unit.members[member] = replace(person, tiers={**person.tiers, tier.program: tier})
         unit.tiers.tiers[member, tier.program] = tier
@@ -160,19 +199,20 @@ class Tiering:
             event = EVENTS.get(one.way)
             decision = UNCHANGED
             quiet = one.way == "up" and one.why == "program"
-            if event is not None and not quiet and len(unit.tiers.happened) < _MOST_MOVES:
+            unit.tiers.paid[member] += 1
+            if event is not None and not quiet and unit.tiers.paid[member] < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
             unit.record_own(one, member, decision.reasons)
             unit.absorb(decision)
-            if one.why == "refund" and had is not None:
-                self._undo(member, had)
+            for number in one.undone:
+                self._undo(member, number)
         unit.judge_again(member)
 
     def give(self, ladder: Ladder, person: Member, name: str, until: datetime | None) -> None:
         """Give a member a tier, or take it; what counts may raise them again at once."""
         tier = person.tiers.get(ladder.program) or Tier(program=ladder.program, name="", since=self._unit.now)
         given, happened = given_by_hand(ladder, tier, name, until, self._counted(ladder, person), self._unit.now)
-        self.have(person.id, given, [happened])
+        self.have(person.id, given, happened)
         self.assess(person.id)
 
     def outlooks(self, member: str) -> list[Outlook]:
@@ -184,18 +224,21 @@ class Tiering:
                 found.append(outlook(live.ladder, tier, self._counted(live.ladder, person), self._unit.now))
         return found
 
-    def _undo(self, member: str, tier: Tier) -> None:
+    def _undo(self, member: str, number: int) -> None:
         """Take back what rules paid for a tier that a refund takes away."""
-        unit, subject = self._unit, tier_subject(TIER_UP, tier.number)
-        found = loading.load_awards(unit.connection, unit.setting.merchant, [subject]).get(subject, {})
-        mine = {key: award for key, award in found.items() if award.member == member}
+        unit, subject = self._unit, tier_subject(TIER_UP, number)
+        stored = loading.load_awards(unit.connection, unit.setting.merchant, [subject]).get(subject, {})
+        known = {**stored, **unit.awards.get(subject, {})}
+        mine = {key: award for key, award in known.items() if award.member == member}
         if not mine:
             return
-        unit.awards[subject] = {**mine, **unit.awards.get(subject, {})}
-        unit.know_rewards(subjects=[subject])
+        unit.awards[subject] = {**unit.awards.get(subject, {}), **mine}
+        if unit.setting.programs.gives:
+            unit.know_rewards(subjects=[subject])
         unit.count(())
-        now = [award for award in unit.awards[subject].values() if award.member == member]
-        unit.absorb(decide_tier_undone(unit.world, now, tier.since))
+        at = next((one.occurred_at for one in unit.entries if one.member == member and one.subject == subject), None)
+        at = at or tiering.paid_at(unit.connection, unit.setting.merchant, member, subject) or unit.now
+        unit.absorb(decide_tier_undone(unit.world, mine.values(), at))
 
     def _assessed(
         self, live: LiveProgram, person: Member, days: Collection[date]
@@ -208,11 +251,7 @@ class Tiering:
 
     def _counted(self, ladder: Ladder, person: Member) -> Counted:
         unit, measure = self._unit, measure_of(ladder.tiers)
-        progress = {
-            key.day: amount
-            for key, amount in unit.tiers.progress.items()
-            if key.member == person.id and key.program == ladder.program and key.measure == measure
-        }
+        progress = unit.tiers.progress.get((person.id, ladder.program, measure), {})
         balance = 0
         if ladder.tiers.by == "balance":
             wallet = unit.wallets.get((person.id, ladder.tiers.wallet))

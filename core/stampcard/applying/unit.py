@@ -62,7 +62,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
-    "_touched_wallets", "_before", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
+    "_touched_wallets", "_before", "loaded", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
     "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "tiers", "crossings", "said",
 )  # fmt: skip
 
@@ -274,7 +274,7 @@ class Unit:
         loaded = loading.load_counters(
             self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
-        self.counters = loaded | self._touched_counters
+        self.counters = self.counters | loaded | self._touched_counters
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:
         """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
@@ -298,10 +298,8 @@ class Unit:
 
     def checkpoint(self) -> tuple[Any, ...]:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
-        return tuple(
-            copy.deepcopy(getattr(self, name)) if name in {"tiers", "crossings"} else copy.copy(getattr(self, name))
-            for name in _DECIDED
-        )
+        values = (getattr(self, name) for name in _DECIDED)
+        return tuple(value.copied() if isinstance(value, Moves | Crossings) else copy.copy(value) for value in values)
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
         """Forget what was decided since the checkpoint."""
@@ -459,7 +457,7 @@ class Unit:
         saving.upsert(connection, "debit", list(self._debits.values()))
         save_redemptions(connection, self.setting, self._touched_redemptions.values())
         save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(self.tiers.tiers.items())])
-        save_progress(connection, merchant, {key: self.tiers.progress[key] for key in self.tiers.touched_progress})
+        save_progress(connection, merchant, self.tiers.touched)
         save_segments(connection, merchant, *self.crossings.places(), self.now)
         queue(connection, self.setting, self.now, self._commands)
         counted = [

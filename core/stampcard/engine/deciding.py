@@ -163,7 +163,7 @@ def _pay_chosen(
     at: datetime,
     data: Mapping[str, Any],
 ) -> None:
-    draft.moments[subject] = at
+    draft.moments[live.name, subject] = at
     counting, out = stacked(chosen, lambda one: owed_at_once(one.award, one.offer.terms, data))
     draft.reasons += [
         Reason(rule=one.offer.rule.id, outcome="not_matched", code=code, program=live.name) for one, code in out
@@ -256,8 +256,8 @@ def decide_tier_moved(world: World, on: str, moved: TierMoved, member: Member) -
     }
     known = live.program.event_fields(on) or {}
     subject = tier_subject(on, moved.number)
-    at = max(moved.occurred_at, live.valid_from)
-    pay_at_once(draft, live, on, subject, member, at, {name: data[name] for name in known})
+    # Paid now, however late a timer is: the limits of today are those that are known.
+    pay_at_once(draft, live, on, subject, member, world.now, {name: data[name] for name in known})
     return draft.decision()
 
 
@@ -283,7 +283,7 @@ def decide_tier_undone(world: World, awards: Iterable[Award], at: datetime) -> D
     for award in awards:
         live = world.programs.valid_at(award.program, at)
         if live is not None and award.rule in live.offers:
-            draft.moments[award.subject] = at
+            draft.moments[award.program, award.subject] = at
             withdraw(draft, live, award, at, code="tier_refunded")
     return draft.decision()
 

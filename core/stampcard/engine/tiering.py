@@ -8,11 +8,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.members import Member
-from stampcard.domain.tiers import Direction, Tier, TierMoved
+from stampcard.domain.tiers import Direction, Holding, Tier, TierMoved
 from stampcard.domain.value import Value, replace
 from stampcard.engine.dating import midnight
 from stampcard.program.lifetimes import Dated, Rolling
 from stampcard.program.model import Program
+from stampcard.program.periods import clamped
 from stampcard.program.tiers import Calendar, Held, Standing, Tiers, Trailing, Until, YearFrom
 
 _DAY, _TICK = timedelta(days=1), timedelta(microseconds=1)
@@ -20,6 +21,8 @@ _DAY, _TICK = timedelta(days=1), timedelta(microseconds=1)
 FINE = 10_000
 NEVER = datetime.max.replace(tzinfo=UTC)
 NOTHING: Mapping[date, int] = {}
+#: Reasons to have a tier that are kept; older ones have been outlived or outdone.
+_MOST_HOLDINGS = 12
 
 
 class Rung(NamedTuple):
@@ -89,13 +92,13 @@ def assess(
 ) -> tuple[Tier, tuple[TierMoved, ...]]:
     """The tier as it stands now, with what happened to it on the way; `moments`: when something counted that came now.
 
-    Ends and beginnings that have passed come first, each as of its own moment; then what is reached at the moments and
-    now; then what a refund takes away again.
+    Ends and beginnings that have passed come first, each as of its own moment; then what is reached at the moments, on the
+    later days that they count on, and now; then what a refund takes away again.
     """
     walk = _Walk(ladder, tier, counted, now)
     walk.pass_time()
     if ladder.tiers.by != "proof":
-        for moment in sorted({*(one for one in moments if one < now), now}):
+        for moment in walk.days_of(moments):
             walk.rise(moment)
         walk.fall()
     walk.tell()
@@ -112,7 +115,8 @@ def window(ladder: Ladder, at: datetime, joined_at: datetime, since: datetime | 
             return within.first(day), day + _DAY
     if within.what == "membership year":
         joined = joined_at.astimezone(ladder.zone).date()
-        years = day.year - joined.year - ((day.month, day.day) < (joined.month, joined.day))
+        years = day.year - joined.year
+        years -= day < _years_after(joined, years)
         return _years_after(joined, years), _years_after(joined, years + 1)
     if within.what == "since change":
         # What led to a change has had its effect: it counts from the next day on.
@@ -121,9 +125,7 @@ def window(ladder: Ladder, at: datetime, joined_at: datetime, since: datetime | 
 
 
 def _years_after(day: date, years: int) -> date:
-    if (day.month, day.day) == (2, 29):
-        day = day.replace(day=28) if years % 4 else day
-    return day.replace(year=day.year + years)
+    return clamped(day.year + years, day.month, day.day)
 
 
 class _Walk:
@@ -144,7 +146,7 @@ class _Walk:
         if self.ladder.tiers.by == "balance":
             return self.counted.balance
         first, end = self.window(at)
-        return self.between(first, min(end, at.astimezone(self.ladder.zone).date() + _DAY))
+        return self.between(first, min(end, self.day(at) + _DAY))
 
     def between(self, first: date, end: date) -> int:
         """What counted from one day up to another."""
@@ -154,15 +156,27 @@ class _Walk:
         """The place of the highest tier that is reached at a moment; -1 for none."""
         if self.ladder.tiers.by == "proof":
             return -1
-        amount = self.amount(at)
+        return self.worth(self.amount(at))
+
+    def worth(self, amount: int) -> int:
+        """The place of the highest tier that so much reaches."""
         return max((place for place, rung in enumerate(self.ladder.rungs) if rung.least <= amount), default=-1)
+
+    def days_of(self, moments: Collection[datetime]) -> list[datetime]:
+        """The moments, the later days with something whose window has what counted then, and now."""
+        found = {self.now} | {moment for moment in moments if moment < self.now}
+        days = sorted(day for day in self.counted.progress if day <= self.day(self.now))
+        for moment in moments:
+            day = self.day(moment)
+            later = (one for one in days if one > day and self.window(self.start(one))[0] <= day)
+            found |= {self.start(one) for one in later}
+        return sorted(found)
 
     def end_of(self, place: int, at: datetime) -> datetime | None:
         """Until when a tier that is reached at a moment is held."""
         rung = self.ladder.rungs[place]
         if rung.least == 0 and self.ladder.tiers.by != "proof":
             return None
-        day = at.astimezone(self.ladder.zone).date()
         match rung.held:
             case Standing():
                 return None
@@ -170,16 +184,25 @@ class _Walk:
                 end = self.window(at)[1]
                 return self.start(self.window(self.start(end))[1] if following else end)
             case Rolling() | Dated() as held:
-                return self.start(held.last_day(day) + _DAY)
+                return self.start(held.last_day(self.day(at)) + _DAY)
 
     def start(self, day: date) -> datetime:
         """The first moment of a day."""
         return midnight(day, self.ladder.zone)
 
+    def day(self, at: datetime) -> date:
+        """The day of a moment, in the program's zone."""
+        return at.astimezone(self.ladder.zone).date()
+
     @property
     def place(self) -> int:
         """Where the tier of now stands."""
         return self.ladder.place(self.tier.name)
+
+    def best(self, at: datetime) -> Holding | None:
+        """The highest of what has not ended at a moment; of equals the one that lasts longest."""
+        lasting = [one for one in self.tier.holdings if (one.until or NEVER) > at and self.ladder.place(one.name) >= 0]
+        return max(lasting, key=lambda one: (self.ladder.place(one.name), one.until or NEVER), default=None)
 
     # What happens
 
@@ -200,7 +223,7 @@ class _Walk:
         place = min(self.ladder.place(self.tier.coming), self.reached(at - _TICK))
         self.tier = replace(self.tier, coming="", coming_at=None)
         if place > self.place:
-            self._take(place, at, "up", "reached", judged=at - _TICK)
+            self._reach(place, at, "up", "reached", judged=at - _TICK)
 
     def _judged(self, at: datetime) -> datetime:
         """The moment that an end is judged by: the last of the old window, or the first of the new where that begins anew."""
@@ -208,70 +231,92 @@ class _Walk:
         return at if isinstance(held, Until) and not held.following else at - _TICK
 
     def _end(self, at: datetime) -> None:
-        judged = self._judged(at)
+        judged, graced = self._judged(at), self.tier.grace_of
         place = self.reached(judged)
-        graced = self.tier.grace_of
         if graced is not None:
             place = max(place, self.reached(self._judged(graced)))
-        tiers, mine = self.ladder.tiers, self.place
+        tiers, mine, other = self.ladder.tiers, self.place, self.best(at)
         if mine >= 0 and place >= mine:
-            self._take(place, at, "up" if place > mine else "kept", "reached", judged=judged)
-            return
-        if tiers.downgrade == "none" and mine >= 0:
-            self.tier = replace(self.tier, until=None, grace_of=None)
-            return
-        if tiers.grace is not None and graced is None and mine >= 0:
-            end = self.start(tiers.grace.after(at.astimezone(self.ladder.zone).date()))
+            self._reach(place, at, "up" if place > mine else "kept", "reached", judged=judged)
+        elif other is not None and self.ladder.place(other.name) >= mine >= 0:
+            self._have(other, at, "kept", "reached")
+        elif tiers.downgrade == "none" and mine >= 0:
+            self._have(Holding(name=self.tier.name, by_hand=self.tier.by_hand), at, "kept", "program")
+        elif tiers.grace is not None and graced is None and mine >= 0:
+            end = self.start(tiers.grace.after(self.day(at)))
             self.tier = replace(self.tier, until=end, grace_of=at)
-            return
-        self._drop(place, at, judged)
+        else:
+            self._drop(place, at, judged)
 
     def _drop(self, place: int, at: datetime, judged: datetime) -> None:
-        """Down to what is reached, or one tier only."""
+        """Down to what is reached or was reached before and still lasts; or one tier only."""
         if self.ladder.tiers.downgrade == "one level" and self.place - 1 > place:
-            self._take(self.place - 1, at, "down", "ended", judged=judged, reached=False)
+            below = self.place - 1
+            self._have(
+                Holding(name=self.ladder.rungs[below].name, until=self._end_from(below, judged, at)),
+                at,
+                "down",
+                "ended",
+            )
+            return
+        other = self.best(at)
+        if other is not None and self.ladder.place(other.name) > place:
+            self._have(other, at, "down", "ended")
         else:
-            self._take(place, at, "down", "ended", judged=judged)
+            self._reach(place, at, "down", "ended", judged=judged)
 
-    def _take(
-        self,
-        place: int,
-        at: datetime,
-        way: Direction,
-        why: str,
-        *,
-        judged: datetime,
-        reached: bool = True,
-        until: datetime | None = None,
-        keeps_before: bool = False,
+    def _end_from(self, place: int, judged: datetime, at: datetime) -> datetime | None:
+        """The end of what is judged by one moment and begins at another: it lies behind the beginning."""
+        until = self.end_of(place, judged) if place >= 0 else None
+        return self.end_of(place, at) if until is not None and until <= at else until
+
+    def _reach(
+        self, place: int, at: datetime, way: Direction, why: str, *, judged: datetime, until: datetime | None = None
     ) -> None:
-        """Have another tier, or the same for longer; `judged`: by the window of which moment, `reached`: whether it had it."""
-        old, rung = self.tier, self.ladder.rungs[place] if place >= 0 else None
-        if until is None and place >= 0:
-            until = self.end_of(place, judged)
-            if until is not None and until <= at:
-                until = self.end_of(place, at)
-        same = rung is not None and rung.name == old.name
-        counts = reached and rung is not None and rung.least > 0 and self.ladder.tiers.by != "balance"
+        """Have a tier by what counted in the window of a moment; no place for none."""
+        if place < 0:
+            self._have(None, at, way, why)
+            return
+        rung = self.ladder.rungs[place]
+        anchored = rung.least > 0 and self.ladder.tiers.by not in {"balance", "proof"}
+        self._have(
+            Holding(
+                name=rung.name,
+                until=until or self._end_from(place, judged, at),
+                reached_in=self.window(judged) if anchored else None,
+                least=rung.least if anchored else 0,
+                measure=measure_of(self.ladder.tiers),
+                counted_from=self.tier.counts_from,
+            ),
+            at,
+            way,
+            why,
+        )
+
+    def _have(self, holding: Holding | None, at: datetime, way: Direction, why: str) -> None:
+        """Have another tier, or the same for other reasons."""
+        old, name = self.tier, holding.name if holding is not None else ""
+        place, same = self.ladder.place(name), name == old.name
+        kept = tuple(one for one in old.holdings if (one.until or NEVER) > at and one != holding)
+        held = tuple(up for up in old.ups if self.ladder.place(up[0]) <= place)
+        number = old.number + 1
         self.tier = Tier(
             program=old.program,
-            name=rung.name if rung is not None else "",
+            name=name,
             since=old.since if same else at,
-            until=until,
-            counts_from=at,
-            reached_in=self.window(judged) if counts else None,
-            least=rung.least if rung is not None and counts else 0,
-            before=old.before if same else old.name if keeps_before else "",
-            before_until=old.before_until if same else old.until if keeps_before else None,
-            coming=old.coming,
-            coming_at=old.coming_at,
-            number=old.number + 1,
+            until=holding.until if holding is not None else None,
+            holdings=(*kept, holding)[-_MOST_HOLDINGS:] if holding is not None else kept,
+            counts_from=old.counts_from if way == "joined" else at,
+            by_hand=holding.by_hand if holding is not None else False,
+            coming=old.coming if self.ladder.place(old.coming) > place else "",
+            coming_at=old.coming_at if self.ladder.place(old.coming) > place else None,
+            number=number,
+            ups=(*held, (name, number)) if way == "up" else held,
         )
-        if self.ladder.place(self.tier.coming) <= place:
-            self.tier = replace(self.tier, coming="", coming_at=None)
-        self._say(way, old.name, at, why)
+        undone = tuple(number for name, number in old.ups if (name, number) not in held) if why == "refund" else ()
+        self._say(way, old.name, at, why, undone)
 
-    def _say(self, way: Direction, before: str, at: datetime, why: str) -> None:
+    def _say(self, way: Direction, before: str, at: datetime, why: str, undone: tuple[int, ...] = ()) -> None:
         tier = self.tier
         self.moved.append(
             TierMoved(
@@ -283,14 +328,15 @@ class _Walk:
                 why=why,
                 number=tier.number,
                 until=tier.until,
+                undone=undone,
             )
         )
 
     def rise(self, moment: datetime) -> None:
         """What is reached at a moment: a higher tier, or the same one for longer."""
         place = self.reached(moment)
-        if place > 0 and not self.tier.name and self.ladder.rungs[0].least == 0:
-            self._take(0, self.now, "joined", "reached", judged=moment)
+        if place >= 0 and not self.tier.name and self.ladder.rungs[0].least == 0:
+            self._reach(0, self.now, "joined", "reached", judged=moment)
         mine = self.place
         if place < 0 or place < mine:
             return
@@ -302,20 +348,18 @@ class _Walk:
         elif self.tier.grace_of is not None or (
             self.ladder.tiers.is_periodic and end is not None and self.tier.until is not None and end > self.tier.until
         ):
-            self._take(place, self.now, "kept", "reached", judged=moment, until=end)
+            self._reach(place, self.now, "kept", "reached", judged=moment, until=end)
 
     def _rise_to(self, place: int, moment: datetime) -> None:
-        lowest = self.ladder.rungs[place].least == 0
-        if self.ladder.tiers.upgrade == "at once" or lowest:
-            way: Direction = "joined" if lowest and not self.tier.name else "up"
+        if self.ladder.tiers.upgrade == "at once":
             why = "program" if self.tier.name and self.place < 0 else "reached"
-            self._take(place, self.now, way, why, judged=moment, keeps_before=True)
+            self._reach(place, self.now, "up", why, judged=moment)
         elif self.ladder.place(self.tier.coming) < place:
             begins = self.start(self.window(moment)[1])
             if begins > self.now:
                 self.tier = replace(self.tier, coming=self.ladder.rungs[place].name, coming_at=begins)
             else:
-                self._take(place, self.now, "up", "reached", judged=moment, keeps_before=True)
+                self._reach(place, self.now, "up", "reached", judged=moment)
 
     def fall(self) -> None:
         """What is not reached any more: at once where a tier follows what counts, else only if a refund took it away."""
@@ -323,15 +367,68 @@ class _Walk:
             still = self.reached(self.tier.coming_at - _TICK) >= self.ladder.place(self.tier.coming)
             self.tier = self.tier if still else replace(self.tier, coming="", coming_at=None)
         mine = self.place
-        if not self.tier.name or self.tier.by_hand:
+        if not self.tier.name:
             return
         if mine < 0:
             # The program has no such tier any more.
-            self._take(self.reached(self.now), self.now, "down", "program", judged=self.now)
-        elif self._follows(mine):
+            self._reach(self.reached(self.now), self.now, "down", "program", judged=self.now)
+        elif self._follows(mine) and not self.tier.by_hand:
             self._follow(mine)
-        elif self.tier.reached_in is not None and self.between(*self.tier.reached_in) < self.tier.least:
-            self._fall_back(self.tier.reached_in)
+        else:
+            self._check()
+
+    def _check(self) -> None:
+        """Give up what refunds have taken away, and have the best of what is left."""
+        broken = [one for one in self.tier.holdings if self._is_broken(one)]
+        if not broken:
+            return
+        sound = tuple(one for one in self.tier.holdings if one not in broken)
+        best = self._left_of(broken, sound)
+        current = next((one for one in broken if one.name == self.tier.name and one.until == self.tier.until), None)
+        self.tier = replace(self.tier, holdings=sound)
+        if current is None and (best is None or self.ladder.place(best.name) <= self.place):
+            return
+        if best is not None and best.name == self.tier.name:
+            holdings = (*(one for one in sound if one != best), best)
+            self.tier = replace(self.tier, holdings=holdings, until=best.until, by_hand=best.by_hand, grace_of=None)
+            return
+        counted_from = current.counted_from if current is not None else self.tier.counts_from
+        self._have(best, self.now, "down", "refund")
+        self.tier = replace(self.tier, counts_from=counted_from)
+
+    def _is_broken(self, one: Holding) -> bool:
+        counts = one.reached_in is not None and one.measure == measure_of(self.ladder.tiers)
+        return counts and one.reached_in is not None and self.between(*one.reached_in) < one.least
+
+    def _left_of(self, broken: Collection[Holding], sound: Collection[Holding]) -> Holding | None:
+        """The best of what still lasts: other reasons, what is left of those that broke, what is reached now."""
+        found = [one for one in sound if (one.until or NEVER) > self.now and self.ladder.place(one.name) >= 0]
+        for one in broken:
+            if one.reached_in is None:
+                continue
+            then = self.start(one.reached_in[1]) - _TICK
+            place = self.worth(self.between(*one.reached_in))
+            end = self.end_of(place, min(then, self.now)) if place >= 0 else None
+            if place >= 0 and (end or NEVER) > self.now:
+                found.append(self._anchored(place, one.reached_in, end))
+        place = self.reached(self.now)
+        if place >= 0:
+            longest = max((one.until or NEVER for one in broken if self.ladder.place(one.name) == place), default=None)
+            until = self.end_of(place, self.now)
+            until = min(until, longest) if until is not None and longest is not None else until
+            found.append(self._anchored(place, self.window(self.now), until))
+        return max(found, key=lambda one: (self.ladder.place(one.name), one.until or NEVER), default=None)
+
+    def _anchored(self, place: int, reached_in: tuple[date, date], until: datetime | None) -> Holding:
+        rung = self.ladder.rungs[place]
+        return Holding(
+            name=rung.name,
+            until=until,
+            reached_in=reached_in if rung.least else None,
+            least=rung.least,
+            measure=measure_of(self.ladder.tiers),
+            counted_from=self.tier.counts_from,
+        )
 
     def _follows(self, place: int) -> bool:
         rung = self.ladder.rungs[place]
@@ -342,25 +439,12 @@ class _Walk:
         if place >= mine or tiers.downgrade == "none" or self.tier.grace_of is not None:
             return
         if tiers.grace is not None:
-            end = self.start(tiers.grace.after(self.now.astimezone(self.ladder.zone).date()) + _DAY)
+            end = self.start(tiers.grace.after(self.day(self.now)) + _DAY)
             self.tier = replace(self.tier, until=end, grace_of=self.now)
-        else:
-            self._drop(place, self.now, self.now)
-
-    def _fall_back(self, reached_in: tuple[date, date]) -> None:
-        """To the best of what is left of what was reached then, what is reached now, and what the member had before."""
-        tier, now = self.tier, self.now
-        then, left = self.start(reached_in[1]) - _TICK, self.between(*reached_in)
-        found = [place for place, rung in enumerate(self.ladder.rungs) if 0 < rung.least <= left]
-        still = max((place for place in found if (self.end_of(place, then) or NEVER) > now), default=-1)
-        before = self.ladder.place(tier.before) if (tier.before_until or NEVER) > now else -1
-        best = max(still, before, self.reached(now))
-        if best >= self.place:
             return
-        if best == before and best > still:
-            self._take(best, now, "down", "refund", judged=now, reached=False, until=tier.before_until)
-        else:
-            self._take(best, now, "down", "refund", judged=min(then, now) if best == still else now)
+        kept = tuple(one for one in self.tier.holdings if self.ladder.place(one.name) < mine or one.by_hand)
+        self.tier = replace(self.tier, holdings=kept)
+        self._drop(place, self.now, self.now)
 
     def tell(self) -> None:
         """Say in time that a tier ends, and what is missing to keep it."""
@@ -368,11 +452,11 @@ class _Walk:
         if at is None or at > self.now or self.tier.until is None:
             return
         mine, until = self.place, self.tier.until
-        self.tier = replace(self.tier, told_until=until)
         amount = self.amount(self._judged(until))
         missing = self.ladder.rungs[mine].least - amount
         if missing <= 0 and self.ladder.tiers.by != "proof":
             return
+        self.tier = replace(self.tier, told_until=until)
         above = self.ladder.rungs[mine + 1] if mine + 1 < len(self.ladder.rungs) else None
         self._say("ending", self.tier.name, self.now, "")
         self.moved[-1] = replace(
@@ -390,7 +474,7 @@ class _Walk:
         tiers = self.ladder.tiers
         if tiers.downgrade == "none" or (self.ladder.rungs[self.place].least == 0 and tiers.by != "proof"):
             return None
-        return self.start(tier.until.astimezone(self.ladder.zone).date() - timedelta(days=notice.count))
+        return self.start(self.day(tier.until) - timedelta(days=notice.count))
 
     def finished(self) -> Tier:
         """The tier, with when time alone may change it next."""
@@ -415,6 +499,25 @@ class _Walk:
             if amount < least:
                 return self.start(_leaves(within, day))
         return None
+
+    def give(self, name: str, until: datetime | None) -> None:
+        """What somebody gives, or takes (no name): then nothing else is left."""
+        old, place = self.tier, self.ladder.place(name)
+        if not name:
+            self.tier = replace(self.tier, holdings=())
+            self._have(None, self.now, "down", "hand")
+            return
+        holding = Holding(
+            name=name,
+            until=until if until is not None else self._end_from(place, self.now, self.now),
+            by_hand=True,
+            counted_from=old.counts_from,
+        )
+        way: Direction = "up" if place > self.ladder.place(old.name) else "kept" if name == old.name else "down"
+        if way == "down":
+            kept = tuple(one for one in old.holdings if self.ladder.place(one.name) <= place)
+            self.tier = replace(old, holdings=kept)
+        self._have(holding, self.now, way, "hand")
 
 
 def _leaves(within: Trailing, day: date) -> date:
@@ -465,21 +568,8 @@ def outlook(ladder: Ladder, tier: Tier, counted: Counted, now: datetime) -> Outl
 
 def given_by_hand(
     ladder: Ladder, tier: Tier, name: str, until: datetime | None, counted: Counted, now: datetime
-) -> tuple[Tier, TierMoved]:
+) -> tuple[Tier, tuple[TierMoved, ...]]:
     """The tier that somebody gives a member, or takes (no name); without `until` as long as the program holds it."""
-    place, old = ladder.place(name), tier
     walk = _Walk(ladder, tier, counted, now)
-    if until is None and place >= 0:
-        until = walk.end_of(place, now)
-    walk.tier = Tier(
-        program=tier.program,
-        name=name,
-        since=tier.since if name == tier.name else now,
-        until=until,
-        counts_from=now,
-        by_hand=bool(name),
-        number=tier.number + 1,
-    )
-    way: Direction = "up" if place > ladder.place(old.name) else "kept" if name == old.name else "down"
-    walk._say(way, old.name, now, "hand")  # noqa: SLF001 - the same module
-    return walk.finished(), walk.moved[0]
+    walk.give(name, until)
+    return walk.finished(), tuple(walk.moved)

@@ -129,7 +129,7 @@ class Decision(Value, frozen=True):
     debits: tuple[Debit, ...] = ()
     redemptions: tuple[Redemption, ...] = ()
     commands: tuple[Sent, ...] = ()
-    moments: Mapping[str, datetime] = {}
+    moments: Mapping[tuple[str, str], datetime] = {}
     reasons: tuple[Reason, ...] = ()
     refetch: Refetch | None = None
 
@@ -156,8 +156,8 @@ class Draft:
         self._awards: dict[tuple[str, AwardKey], Award] = {}
         self._entries: list[Entry] = []
         self._lifetimes: dict[tuple[int, str, datetime, str], Lifetime] = {}
-        #: When what was paid happened, by the subject of the awards; an order knows it itself.
-        self.moments: dict[str, datetime] = {}
+        #: When what was paid happened, by program and subject of the awards; an order knows it itself.
+        self.moments: dict[tuple[str, str], datetime] = {}
 
     def wallet(self, member: str, name: str) -> Wallet:
         """A member's wallet, settled up to now; a new one if there is none yet."""

@@ -220,9 +220,12 @@ class Timer:
         )
         place, done, count = known.place, known.done, 0 if known.ended_at else 1
         while count and not self._stop.is_set():
+            started = time.monotonic()
             count, place, changes = await self._step(step(place, done))
             done += count
             await self._told(changes)
+            if count >= BATCH:  # as long again for whoever waits for the database
+                await asyncio.sleep(min(time.monotonic() - started, 0.1))
         if not known.ended_at and not self._stop.is_set():
             await self._database.write(_moved(merchant, name, place, done, self._clock.now()))
 

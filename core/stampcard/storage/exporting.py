@@ -63,10 +63,20 @@ _TABLES = (
 _JSON = frozenset({"state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data"})
 
 
-def export_member(connection: Connection, merchant: str, sealer: Sealer, of: str) -> dict[str, list[dict[str, Any]]]:
-    """Table → the member's rows, moments as such, JSON and what is sealed opened, without keys and fingerprints."""
+def export_member(
+    connection: Connection, merchant: str, sealer: Sealer, of: str, *, for_shopper: bool = False
+) -> dict[str, list[dict[str, Any]]]:
+    """Table → the member's rows, moments as such, JSON and what is sealed opened, without keys and fingerprints.
+
+    `for_shopper`: without what people write down for each other.
+    """
     found = {table.name: _rows(connection, table, merchant, sealer, of) for table in _TABLES}
     found["inbox"] = _deliveries(connection, merchant, sealer, of)
+    if for_shopper:
+        for row in found["member"]:
+            row.pop("held_for", None)
+        for row in found["consent"]:
+            (row["evidence"] or {}).pop("author", None)
     return {name: rows for name, rows in found.items() if rows}
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 
-from stampcard.clock import to_micros
+from stampcard.clock import from_micros, to_micros
 from stampcard.domain.tiers import Tier
 from stampcard.engine.progressing import ProgressKey
 from stampcard.storage import saving
 from stampcard.storage.rows import micros, to_json
-from stampcard.storage.tables import progress, tier
+from stampcard.storage.tables import entry, progress, tier
 
+#: After how long a tier that could not be looked at is looked at again.
+PATIENCE = timedelta(days=1)
 _TIER = msgspec.json.Decoder(Tier)
 _M: BindParameter[str] = bindparam("merchant")
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
@@ -79,10 +81,22 @@ def save_progress(connection: Connection, merchant: str, figures: Mapping[Progre
     saving.upsert(connection, "progress", rows)
 
 
-def rest_tiers(connection: Connection, merchant: str, members: Collection[str], now: datetime) -> None:
-    """Let nothing be due again of what is not looked at any more: erased members, programs without tiers."""
+def rest_tiers(
+    connection: Connection, merchant: str, members: Collection[str], programs: Collection[str], now: datetime
+) -> None:
+    """Let what could not be looked at wait, and for good where the program has no tiers any more."""
     mine = (tier.c.merchant == merchant, tier.c.member.in_(members), tier.c.next_at <= to_micros(now))
-    connection.execute(update(tier).where(*mine).values(next_at=None))
+    connection.execute(update(tier).where(*mine, tier.c.program.not_in(programs)).values(next_at=None))
+    connection.execute(update(tier).where(*mine).values(next_at=to_micros(now + PATIENCE)))
+
+
+def paid_at(connection: Connection, merchant: str, member: str, subject: str) -> datetime | None:
+    """When points came to a member for a subject."""
+    statement = select(func.min(entry.c.occurred_at)).where(
+        entry.c.merchant == merchant, entry.c.member == member, entry.c.subject == subject, entry.c.kind == "earn"
+    )
+    found = connection.execute(statement).scalar()
+    return None if found is None else from_micros(found)
 
 
 def count_tiers(connection: Connection, merchant: str) -> dict[tuple[str, str], int]:

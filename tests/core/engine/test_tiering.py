@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stampcard.domain.tiers import Tier, TierMoved
-from stampcard.domain.value import replace
-from stampcard.engine.tiering import Counted, Ladder, assess, ladder_of
+from stampcard.engine.tiering import Counted, Ladder, assess, given_by_hand, ladder_of
 from stampcard.program.reading import read_program
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -55,6 +55,12 @@ class Member:
         self.tier, moved = assess(self.ladder, self.tier, counted, self.now.astimezone(UTC), moments or [])
         self.moved += moved
         return self
+
+    def gives(self, name: str, until: datetime | None) -> None:
+        """Somebody gives a tier by hand."""
+        counted = Counted(joined_at=JOINED, progress=self.progress, balance=self.balance)
+        self.tier, moved = given_by_hand(self.ladder, self.tier, name, until, counted, self.now.astimezone(UTC))
+        self.moved += moved
 
     @property
     def has(self) -> tuple[str, str]:
@@ -212,6 +218,83 @@ def test_a_tier_may_never_fall() -> None:
     assert member.on("2036-01-01").has == ("gold", "")
 
 
+def test_whoever_joined_on_a_leap_day_has_years_that_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "JOINED", datetime(2024, 2, 29, 10, tzinfo=UTC))
+    member = Member("within: membership year, held: end of period").on("2026-06-15", 100)
+    assert member.has == ("silver", "2027-02-27")
+    assert member.on("2027-02-28", 100).has == ("silver", "2028-02-28")
+    assert member.on("2028-02-29").tier.name == ""
+
+
+def test_what_is_counted_otherwise_takes_no_tier_that_was_reached() -> None:
+    member = Member("within: calendar year").on("2026-03-01", 500)
+    program = read_program(
+        "program: p\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {points: {}}\n"
+        "tiers: {by: orders, within: calendar year, levels: {silver: 5, gold: 20}}\n",
+        "p",
+    )
+    member.ladder = ladder_of(program)  # type: ignore[assignment]
+    member.progress = {date(2026, 3, 1): 1}
+    assert member.on("2026-03-02", 1).has == ("gold", "2027-12-31")
+
+
+def test_a_lower_tier_that_lasts_longer_is_had_again() -> None:
+    member = Member("within: calendar year").on("2026-03-01", 100)
+    member.gives("gold", datetime(2026, 6, 1, tzinfo=ZONE).astimezone(UTC))
+    assert member.on("2026-05-31").tier.name == "gold"
+    assert member.on("2026-06-01").has == ("silver", "2027-12-31")
+
+
+def test_what_was_reached_again_and_is_refunded_leaves_what_was_reached_first() -> None:
+    member = Member("within: calendar year").on("2025-06-01", 500)
+    assert member.on("2026-02-01", 500).has == ("gold", "2027-12-31")
+    assert member.on("2026-03-01", -500, of="2026-02-01").has == ("gold", "2026-12-31")
+    assert member.on("2026-04-01", -500, of="2025-06-01").has == ("", "")
+
+
+def test_a_tier_that_was_fallen_back_to_can_be_refunded_too() -> None:
+    member = Member("within: calendar year").on("2025-06-01", 100).on("2026-02-01", 500)
+    assert member.on("2026-03-01", -500, of="2026-02-01").has == ("silver", "2026-12-31")
+    assert member.on("2026-04-01", -100, of="2025-06-01").has == ("", "")
+
+
+def test_another_order_that_reaches_as_much_keeps_the_tier_for_good() -> None:
+    member = Member("within: 30 days, held: 12 months").on("2026-01-05", 100).on("2026-01-06", 100)
+    assert member.on("2026-01-07", -100, of="2026-01-05").tier.name == "silver"
+    assert member.on("2026-06-01").tier.name == "silver"
+    assert member.on("2026-06-02", -100, of="2026-01-06").tier.name == ""
+
+
+def test_an_old_order_that_comes_late_counts_on_the_days_behind_it() -> None:
+    member = Member("within: 30 days, held: 12 months").on("2026-01-10", 60)
+    assert member.on("2026-02-20", 60, of="2026-01-05").has == ("silver", "2027-01-10")
+
+
+def test_what_everybody_has_begins_no_new_count() -> None:
+    member = Member("within: since change, held: 12 months", "{bronze: 0, silver: 100}").look()
+    assert member.on("2026-01-01", 100).tier.name == "silver"
+
+
+def test_a_refund_gives_back_what_had_counted_since_the_last_change() -> None:
+    member = Member("within: since change").on("2026-02-01", 100).on("2026-03-01", 500)
+    assert member.on("2026-03-05", -50, of="2026-03-01").tier.name == "silver"
+    assert member.on("2026-03-06", 50).tier.name == "gold"
+
+
+def test_rises_that_refunds_took_are_told() -> None:
+    member = Member("within: calendar year").on("2026-02-01", 100).on("2026-03-01", 400)
+    rises = [one.number for one in member.moved]
+    member.on("2026-03-05", -400, of="2026-03-01").on("2026-03-06", -100, of="2026-02-01")
+    assert [one.undone for one in member.moved[2:]] == [(rises[1],), (rises[0],)]
+
+
+def test_a_notice_comes_later_if_a_refund_makes_it_needed() -> None:
+    member = Member("within: calendar year, notice: 30 days").on("2026-03-01", 100).on("2027-02-01", 50)
+    member.progress[date(2027, 2, 2)] = 60
+    member.on("2027-02-03")
+    assert member.has[1] == "2028-12-31"
+
+
 def test_grace_lets_a_member_make_up_for_it() -> None:
     text = "within: calendar year, held: end of period, grace: 30 days"
     member = Member(text).on("2026-03-01", 100)
@@ -272,7 +355,7 @@ def test_a_refund_in_the_new_year_of_an_order_of_the_old_counts_in_the_old() -> 
 
 def test_after_a_refund_the_tier_of_before_is_had_only_as_long_as_it_would_have_been() -> None:
     member = Member("within: calendar year, held: end of period").on("2026-02-01", 100).on("2026-03-01", 400)
-    assert member.on("2026-04-01", -450, of="2026-03-01").has == ("silver", "2026-12-31")
+    assert member.on("2026-04-01", -400, of="2026-03-01").has == ("silver", "2026-12-31")
 
 
 def test_a_higher_threshold_takes_nothing_early_and_a_lower_one_gives_at_once() -> None:
@@ -298,7 +381,7 @@ def test_a_tier_that_the_program_gave_up_is_lost_at_once() -> None:
 def test_a_tier_that_somebody_gave_is_not_taken_by_refunds_and_ends_as_it_was_given() -> None:
     member = Member("within: calendar year")
     until = datetime(2026, 9, 1, tzinfo=ZONE).astimezone(UTC)
-    member.tier = replace(member.tier, name="gold", since=JOINED, until=until, by_hand=True)
+    member.gives("gold", until)
     assert member.on("2026-06-01", 120).has == ("gold", "2026-08-31")
     assert member.on("2026-06-02", -20, of="2026-06-01").has == ("gold", "2026-08-31")
     assert member.on("2026-09-01").has == ("silver", "2027-12-31")
@@ -315,7 +398,7 @@ def test_tiers_by_proof_are_only_given_and_end() -> None:
     )
     assert member.on("2026-06-01", 10_000).tier.name == ""
     until = datetime(2026, 9, 1, tzinfo=ZONE).astimezone(UTC)
-    member.tier = replace(member.tier, name="pro", until=until, by_hand=True)
+    member.gives("pro", until)
     assert member.on("2026-08-31").tier.name == "pro"
     assert member.on("2026-09-01").tier.name == ""
 

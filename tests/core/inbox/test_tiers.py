@@ -14,12 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from stampcard.applying import tiering
 from stampcard.applying.deliveries import Prepared
+from stampcard.applying.erasing import erase_members
 from stampcard.applying.recounting import counted_anew
 from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.tiers import Tier, TierMoved
+from stampcard.engine.deciding import decide_tier_moved
 from stampcard.engine.tiering import measure_of
 from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection
@@ -33,7 +37,7 @@ from stampcard.storage.reading import balances
 from stampcard.storage.tables import lot, member, progress, redemption, tier
 from stampcard.storage.tiering import load_tiers
 from stampcard.storage.verifying import verify
-from stampcard.testing.applying import rows, tell
+from stampcard.testing.applying import apply, prepare, rows, store, tell
 from stampcard.testing.building import LONG_AGO, order, refund
 from stampcard.testing.clock import FakeClock
 
@@ -407,3 +411,121 @@ async def test_a_program_without_tiers_any_more_is_left_in_peace(shop: Shop) -> 
     assert [row.next_at for row in rows(shop.database, select(tier.c.next_at))] == [None]
     shop.buys("B", 1)
     shop.proves()
+
+
+# Many at once
+
+
+def together(shop: Shop, *events: Any) -> list[str]:
+    """Deliveries of one event each, or of several, in one unit of work; answers what became of them."""
+    batch = []
+    for one in events:
+        (delivery,) = store(shop.database, shop.setting, b"{}")
+        batch.append(prepare(delivery, *(one if isinstance(one, tuple) else (one,))))
+    return [settled.status for settled in apply(shop.database, shop.setting, batch, shop.clock.now())]
+
+
+def bought(shop: Shop, reference: str, amount: int, customer: str = "ann") -> OrderSeen:
+    return OrderSeen(reference=reference, snapshot=order(amount, customer=customer, at=shop.clock.now()))
+
+
+def returned(shop: Shop, reference: str, amount: int) -> RefundSeen:
+    back = refund(f"R-{reference}", [("L1", amount)], at=shop.clock.now())
+    return RefundSeen(order=reference, refund=back)
+
+
+async def test_whoever_rises_is_paid_however_many_rise_together(shop: Shop) -> None:
+    assert set(together(shop, *(bought(shop, f"A{n}", 600, f"c{n}") for n in range(120)))) == {"done"}
+    assert {shop.points(f"c{n}") for n in range(120)} == {630}
+
+
+async def test_a_failure_on_the_way_leaves_nothing_half_done(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = decide_tier_moved, 0
+
+    def fails(*given_: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("a plugin's own trouble")
+        return real(*given_)
+
+    monkeypatch.setattr(tiering, "decide_tier_moved", fails)
+    event = bought(shop, "A", 600)
+    assert together(shop, event, bought(shop, "B", 10, "bob")) == ["failed", "done"]
+    assert shop.points("bob") == 10
+    assert together(shop, event) == ["done"]
+    assert (shop.points(), shop.tier().name) == (630, "gold")
+
+
+async def test_every_rise_that_refunds_take_away_gives_back_what_it_was_paid(
+    database: Database, setting: Setting
+) -> None:
+    text = PROGRAM.replace("only_pending", "within_balance")
+    text = text.replace("event.data.tier == 'gold', award: 30, limits: 1 time ever", "event.data.tier != '', award: 30")
+    shop = Shop(database, setting, text)
+    shop.buys("A", 120)
+    shop.buys("B", 400)
+    assert shop.points() == 520 + 60
+    shop.returns("B", 400)
+    assert (shop.tier().name, shop.points()) == ("silver", 150)
+    shop.returns("A", 120)
+    assert (shop.tier().name, shop.points()) == ("green", 0)
+    shop.buys("C", 600)
+    shop.returns("C", 600)
+    assert (shop.tier().name, shop.points()) == ("green", 0)
+    assert together(shop, bought(shop, "D", 600), returned(shop, "D", 600)) == ["done", "done"]
+    assert (shop.tier().name, shop.points()) == ("green", 0)
+    assert shop.stored() == shop.anew() == {}
+    shop.proves()
+
+
+async def test_limits_of_what_comes_behind_an_undone_rise_still_hold(database: Database, setting: Setting) -> None:
+    text = PROGRAM.replace("only_pending", "within_balance").replace(
+        "    values: [{tier: gold, award: 2 per 1 EUR}]\n",
+        "  - {id: few, on: purchase, award: 10, limits: '20 points ever, in all'}\n",
+    )
+    shop = Shop(database, setting, text)
+    shop.buys("A", 600)
+    shop.buys("B", 5, customer="bob")
+    assert (shop.points(), shop.points("bob")) == (640, 15)
+    assert together(shop, returned(shop, "A", 600), bought(shop, "C", 5, "bob")) == ["done", "done"]
+    assert (shop.points(), shop.points("bob")) == (0, 30)  # what was given back can be had again, and no more
+    shop.buys("D", 5, customer="bob")
+    assert shop.points("bob") == 35
+    shop.proves()
+
+
+async def test_a_late_timer_keeps_to_the_limits_of_the_day(
+    database: Database, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "BATCH", 2)
+    text = PROGRAM + "  - {id: pity, on: tier_down, award: 3, limits: '6 points per day, in all'}\n"
+    shop = Shop(database, setting, text)
+    for number in range(6):
+        shop.buys(f"A{number}", 150, customer=f"c{number}")
+    shop.clock.advance(timedelta(days=700))
+    await shop.timer.tick()
+    assert sum(shop.points(f"c{number}") - 150 for number in range(6)) == 6
+
+
+async def test_an_erased_member_has_no_tier_and_nothing_that_counts(shop: Shop) -> None:
+    shop.buys("A", 600)
+    id_ = shop.member()
+
+    def erase(connection: Any) -> None:
+        unit = Unit(connection, shop.setting, shop.clock.now())
+        erase_members(unit, [id_])
+        unit.save()
+
+    shop.database.write_now(erase)
+    assert (rows(shop.database, select(tier)), rows(shop.database, select(progress))) == ([], [])
+
+
+async def test_other_rates_are_counted_anew(database: Database, setting: Setting) -> None:
+    text = PROGRAM.replace("by: points", "by: spend").replace("currency: EUR\n", "currency: EUR\nrates: {USD: 1}\n")
+    shop = Shop(database, setting, text)
+    shop.buys("A", 200, currency="USD")
+    shop.applies(text.replace("USD: 1", "USD: 0.5"))
+    await shop.timer.tick()
+    shop.returns("A", 200)
+    assert shop.stored() == shop.anew() == {}
