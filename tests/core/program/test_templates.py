@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +13,13 @@ import pytest
 
 from stampcard.domain.events import CustomEvent, OrderSeen
 from stampcard.domain.orders import OrderLine, Refund
+from stampcard.domain.tiers import Tier
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.deciding import decide_custom, decide_day, decide_order
 from stampcard.engine.describing import Past, Purchase
 from stampcard.engine.requesting import decide_settle, decide_spend
+from stampcard.engine.tiering import Counted, assess
 from stampcard.engine.world import World
 from stampcard.program.costing import cost_lines
 from stampcard.program.reading import read_program
@@ -39,10 +41,25 @@ class History:
         self.world: World = replace(scene, members={"ann": replace(ann, programs=frozenset()) if is_new else ann})
         self._numbers = iter(range(1, 100))
         self._orders: dict[str, OrderSeen] = {}
+        self._progress: dict[date, int] = {}
 
     def later(self, **more: float) -> History:
         """So much later."""
         self.world = replace(self.world, now=self.world.now + timedelta(**more))
+        return self
+
+    def ranked(self, at: datetime | None = None, spend: Decimal = Decimal(0)) -> History:
+        """Give Ann the tier that she has by now, once so much more counts for a day."""
+        (live,) = self.world.programs.current(self.world.now)
+        if live.ladder is None:
+            return self
+        day = (at or self.world.now).astimezone(live.program.zone).date()
+        self._progress[day] = self._progress.get(day, 0) + int(spend * live.ladder.unit)
+        ann = self.world.members["ann"]
+        known = ann.tiers.get(live.name) or Tier(program=live.name, name="", since=NOON)
+        counted = Counted(joined_at=ann.joined_at, progress=self._progress)
+        tier, _ = assess(live.ladder, known, counted, self.world.now)
+        self.world = replace(self.world, members={"ann": replace(ann, tiers={live.name: tier})})
         return self
 
     def buys(self, *amounts: Any, reference: str = "", **more: Any) -> Mapping[str, int]:
@@ -50,7 +67,8 @@ class History:
         reference = reference or f"order-{next(self._numbers)}"
         snapshot = order(*amounts, at=self.world.now, **more)
         self._orders[reference] = OrderSeen(reference=reference, snapshot=snapshot)
-        granted = self._told(self._orders[reference])
+        granted = self.ranked()._told(self._orders[reference])
+        self.ranked(snapshot.occurred_at, snapshot.total)
         past = self.world.pasts.get("ann", Past())
         kept = Purchase(occurred_at=snapshot.occurred_at, spend=snapshot.total, currency="EUR")
         purchases = {**past.purchases, ("shop", reference): kept}
@@ -146,7 +164,8 @@ def test_tiers_vip() -> None:
     assert ann.buys(lines=(full, sale)) == {"welcome": 100, "purchase": 2500}
     assert ann.later(days=1).buys(1000, reference="B") == {"purchase": 6250}
     assert ann.later(days=1).buys(10) == {"purchase": 75}
-    assert ann.later(days=370).buys(10) == {"purchase": 50}
+    assert ann.later(days=380).buys(10) == {"purchase": 75}  # thirty days of grace
+    assert ann.later(days=30).buys(10) == {"purchase": 50}
 
 
 def test_tiers_vip_never_takes_back_more_than_there_is() -> None:
