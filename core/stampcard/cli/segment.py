@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli.acting import acting
 from stampcard.cli.invocation import opened, settings_of
 from stampcard.cli.naming import Member, find_member
 from stampcard.cli.printing import say, show, show_json, show_table
@@ -93,6 +92,7 @@ def explain(context: typer.Context, member: Member, json: Json = False) -> None:
     """Say in which segments a member is, in which not, and by which conditions."""
     from stampcard.applying.judging import insights
     from stampcard.applying.unit import Unit
+    from stampcard.cli.acting import acting
 
     settings = settings_of(context)
 
@@ -174,6 +174,7 @@ def preview(
     """Say how many, and who, would be in a segment if the program were this one; nothing is written."""
     from stampcard.applying.judging import suppose
     from stampcard.applying.recounting import count_members
+    from stampcard.cli.acting import acting
     from stampcard.cli.progressing import progress
     from stampcard.clock import EPOCH
     from stampcard.engine.versions import compiled
