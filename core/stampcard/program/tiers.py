@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from stampcard.program.amounts import AS_WRITTEN, Short, schema
 from stampcard.program.faults import Fault, fault_of_name
@@ -176,7 +176,7 @@ WithinField = Annotated[
 HeldField = Annotated[
     Held | None,
     PlainValidator(read_held),
-    AS_WRITTEN,
+    PlainSerializer(lambda held: None if held is None else str(held), return_type=str | None),
     schema(
         rf"end of (?:next )?period|while reached|for life|{_PERIOD}(?: *, *end of [a-z-]+)?|on {YEAR_DAY}(?: *, *{YEAR_DAY})*",
         "end of period; end of next period; 12 months; 12 months, end of month; on 12-31; while reached; for life",
