@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
 from stampcard.applying.erasing import SPECIAL, apply_special
@@ -184,6 +185,8 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     try:
         for sourced in prepared.events:
             member = decide_event(unit, sourced, identities) or member
+    except SQLAlchemyError:
+        raise
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
         if checkpoint is not None:
             unit.restore(checkpoint)

@@ -140,6 +140,9 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
     for table in (consent, tier, progress, segment_member):
         _delete(unit, table, table.c.member.in_(ids))
+    # What this unit of work found out about them before must not be written behind it.
+    unit.tiers.forget(ids)
+    unit.crossings.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

@@ -9,6 +9,7 @@ from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.unit import Unit
 from stampcard.domain.members import Held
 from stampcard.errors import Conflict, NotFound, RequestRefused
+from stampcard.storage import loading
 from stampcard.storage.tables import order_state
 
 
@@ -29,7 +30,9 @@ def let_go(unit: Unit, member: str) -> int:
 
     Raises Conflict for a member who is not on hold.
     """
-    lock_member(unit, member)  # what comes in from here on waits for us
+    # Only the row is locked here, so that what comes in waits for us; all else is loaded once, with the orders.
+    setting = unit.setting
+    loading.load_members(unit.connection, setting.merchant, [member], setting.sealer, attributes=False, lock=True)
     orders = _refused(unit, member)
     lock_orders(unit, [member], orders)
     if member not in unit.members or unit.members[member].erased_at is not None:

@@ -37,7 +37,8 @@ def decide_again(unit: Unit, orders: Collection[tuple[str, str]]) -> None:
     """Bring the awards of orders that are locked to what their state justifies now; what is pinned stays pinned."""
     for key in orders:
         order = unit.orders.get(key)
-        if order is None or order.state.snapshot is None or order.member not in unit.members:
+        owner = unit.members.get(order.member or "") if order is not None else None
+        if order is None or order.state.snapshot is None or owner is None or owner.erased_at is not None:
             continue
         event = OrderSeen(
             reference=order.reference, snapshot=order.state.snapshot, refunds=tuple(order.state.refunds.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import decide_segment_changed
 from stampcard.engine.describing import Past
-from stampcard.engine.segmenting import judge
+from stampcard.engine.segmenting import Judged, judge
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Decision
 from stampcard.program.events import SEGMENT_ENTERED, SEGMENT_LEFT
@@ -30,10 +32,16 @@ class Crossings:
     """Who came into a segment and who left one in this transaction, in order."""
 
     happened: list[tuple[str, SegmentChanged]] = field(default_factory=list)
+    #: How often each member crossed.
+    times: Counter[str] = field(default_factory=Counter)
 
     def copied(self) -> Crossings:
         """The same, to go back to."""
-        return Crossings(list(self.happened))
+        return Crossings(list(self.happened), Counter(self.times))
+
+    def forget(self, members: Collection[str]) -> None:
+        """Let nothing of these be written."""
+        self.happened = [(member, one) for member, one in self.happened if member not in members]
 
     def places(self) -> tuple[set[Place], set[Place]]:
         """Who is in at the end, and who is not."""
@@ -96,19 +104,22 @@ class Segmenting:
         return found & self._unit.members.keys()
 
     def assess(self, member: str) -> None:
-        """Judge a member again."""
-        unit = self._unit
+        """Judge a member again, one step after the other: what rules pay for one may change the next."""
         for live in self.live:
-            person = unit.members[member]
-            if live.name not in person.programs or person.erased_at is not None:
-                continue
-            known = person.segments.get(live.name, frozenset())
-            judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)
-            for one in judged:
-                if one.inside != (one.segment in known):
-                    self.cross(member, live.name, one.segment, entered=one.inside)
-            for gone in sorted(known - live.program.segments.keys()):
-                self.cross(member, live.name, gone, entered=False)
+            crossing = self._crossing(live, member)
+            while crossing is not None:
+                self.cross(member, live.name, crossing.segment, entered=crossing.inside)
+                crossing = self._crossing(live, member)
+
+    def _crossing(self, live: LiveProgram, member: str) -> Judged | None:
+        """The first segment in which the member is not as it should be; none once they have crossed too often."""
+        unit, person = self._unit, self._unit.members[member]
+        if live.name not in person.programs or person.erased_at is not None or unit.crossings.times[member] >= _MOST:
+            return None
+        known = person.segments.get(live.name, frozenset())
+        judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)
+        gone = [Judged(name, inside=False) for name in sorted(known - live.program.segments.keys())]
+        return next((one for one in (*judged, *gone) if one.inside != (one.segment in known)), None)
 
     def cross(self, member: str, program: str, segment: str, *, entered: bool) -> None:
         """Let a member into a segment or out of it, and let rules pay for it."""
@@ -121,8 +132,7 @@ class Segmenting:
         unit.members[member] = replace(person, segments={**person.segments, program: now})
         changed = SegmentChanged(program=program, segment=segment, entered=entered, occurred_at=unit.now)
         unit.crossings.happened.append((member, changed))
-        if sum(who == member for who, _ in unit.crossings.happened) > _MOST:
-            return
+        unit.crossings.times[member] += 1
         decision = decide_segment_changed(
             unit.world, changed, unit.members[member], unit.setting.numbering.next(unit.now)
         )

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
@@ -52,11 +53,18 @@ class Moves:
     touched: dict[ProgressKey, int] = field(default_factory=dict)
     tiers: dict[tuple[str, str], Tier] = field(default_factory=dict)
     happened: list[tuple[str, TierMoved]] = field(default_factory=list)
-    paid: Counter[str] = field(default_factory=Counter)
+    times: Counter[str] = field(default_factory=Counter)
 
     def copied(self) -> Moves:
         """The same, to go back to."""
-        return Moves(dict(self.progress), dict(self.touched), dict(self.tiers), list(self.happened), Counter(self.paid))
+        return Moves(
+            dict(self.progress), dict(self.touched), dict(self.tiers), list(self.happened), Counter(self.times)
+        )
+
+    def forget(self, members: Collection[str]) -> None:
+        """Let nothing of these be written."""
+        self.touched = {key: amount for key, amount in self.touched.items() if key.member not in members}
+        self.tiers = {key: tier for key, tier in self.tiers.items() if key[0] not in members}
 
     def put(self, key: ProgressKey, amount: int) -> None:
         """Let so much count on a day."""
@@ -119,6 +127,8 @@ class Tiering:
                 checkpoint = unit.checkpoint()
                 try:
                     self.assess(id_)
+                except SQLAlchemyError:
+                    raise
                 except Exception as error:  # noqa: BLE001 - one member's trouble is not that of the others
                     unit.restore(checkpoint)
                     log.error("tier_failed", member=id_, error=told(error))
@@ -199,13 +209,13 @@ class Tiering:
             event = EVENTS.get(one.way)
             decision = UNCHANGED
             quiet = one.way == "up" and one.why == "program"
-            unit.tiers.paid[member] += 1
-            if event is not None and not quiet and unit.tiers.paid[member] < _MOST_MOVES:
+            unit.tiers.times[member] += 1
+            if event is not None and not quiet and unit.tiers.times[member] < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
             unit.record_own(one, member, decision.reasons)
             unit.absorb(decision)
             for number in one.undone:
-                self._undo(member, number)
+                self._undo(member, replace(one, number=number))
         unit.judge_again(member)
 
     def give(self, ladder: Ladder, person: Member, name: str, until: datetime | None) -> None:
@@ -224,19 +234,18 @@ class Tiering:
                 found.append(outlook(live.ladder, tier, self._counted(live.ladder, person), self._unit.now))
         return found
 
-    def _undo(self, member: str, number: int) -> None:
+    def _undo(self, member: str, rise: TierMoved) -> None:
         """Take back what rules paid for a tier that a refund takes away."""
-        unit, subject = self._unit, tier_subject(TIER_UP, number)
+        unit, subject = self._unit, tier_subject(TIER_UP, rise, member)
         stored = loading.load_awards(unit.connection, unit.setting.merchant, [subject]).get(subject, {})
-        known = {**stored, **unit.awards.get(subject, {})}
-        mine = {key: award for key, award in known.items() if award.member == member}
+        mine = {**stored, **unit.awards.get(subject, {})}
         if not mine:
             return
-        unit.awards[subject] = {**unit.awards.get(subject, {}), **mine}
+        unit.awards[subject] = mine
         if unit.setting.programs.gives:
             unit.know_rewards(subjects=[subject])
         unit.count(())
-        at = next((one.occurred_at for one in unit.entries if one.member == member and one.subject == subject), None)
+        at = next((one.occurred_at for one in unit.entries if one.subject == subject), None)
         at = at or tiering.paid_at(unit.connection, unit.setting.merchant, member, subject) or unit.now
         unit.absorb(decide_tier_undone(unit.world, mine.values(), at))
 

@@ -255,7 +255,7 @@ def decide_tier_moved(world: World, on: str, moved: TierMoved, member: Member) -
         "next_missing": moved.next_missing / unit,
     }
     known = live.program.event_fields(on) or {}
-    subject = tier_subject(on, moved.number)
+    subject = tier_subject(on, moved, member.id)
     # Paid now, however late a timer is: the limits of today are those that are known.
     pay_at_once(draft, live, on, subject, member, world.now, {name: data[name] for name in known})
     return draft.decision()
@@ -272,9 +272,10 @@ def decide_segment_changed(world: World, changed: SegmentChanged, member: Member
     return draft.decision()
 
 
-def tier_subject(on: str, number: int) -> str:
-    """What awards for something that happened to a tier are keyed by; there is one notice of each."""
-    return f"{on}:{number}"
+def tier_subject(on: str, moved: TierMoved, member: str) -> str:
+    """What awards for something that happened to a tier are keyed by: nobody else's have it, and no other time."""
+    end = f":{moved.until.isoformat()}" if moved.way == "ending" and moved.until is not None else ""
+    return f"{on}:{moved.program}:{member}:{moved.number}{end}"
 
 
 def decide_tier_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:

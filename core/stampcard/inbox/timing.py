@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -38,6 +39,8 @@ BATCH = 500
 LEAST, TARGET = 10, 0.015
 #: One step of a long job: how many rows, behind which to go on, and what changed.
 Step = Callable[[Connection, Setting, datetime], tuple[int, str, list[Change]]]
+#: The next members behind `after`, up to `limit`; answers as a step does.
+OverMembers = Callable[..., tuple[int, str, list[Change]]]
 REST = 1.0
 #: How often bodies whose time of keeping is over, and what somebody should know, are looked for.
 TIDYING = timedelta(hours=1)
@@ -164,10 +167,12 @@ class Timer:
                 await self._date(live, wallet, name)
                 self._dated.add(name)
         for live in self._around.setting.programs.current(now):
-            night = (live.number, now.astimezone(live.program.zone).date())
-            if live.program.segments and self._judged.get(live.name) != night:
-                await self._judge(live, night[1])
-                self._judged[live.name] = night
+            # Without a condition, time changes nothing: a new version alone may have given up a segment.
+            timed = any(segment.when is not None for segment in live.program.segments.values())
+            today = now.astimezone(live.program.zone).date() if timed else live.valid_from.date()
+            if live.program.segments and self._judged.get(live.name) != (live.number, today):
+                await self._judge(live, today)
+                self._judged[live.name] = (live.number, today)
         for live in changed_tiers(self._around.setting.programs, now):
             name = f"tiers:{live.name}:{live.number}"
             if name not in self._dated:
@@ -197,22 +202,22 @@ class Timer:
     async def _date(self, live: LiveProgram, wallet: str, name: str) -> None:
         merchant = self._around.setting.merchant
         total = await self._database.read(lambda connection: count_wallets(connection, merchant, wallet))
-        await self._long_job(name, total, lambda place, done: _dating(live, wallet, place, name, done))
+        await self._long_job(name, total, partial(date_points, live=live, wallet=wallet))
 
     async def _recount(self, live: LiveProgram, name: str) -> None:
         merchant = self._around.setting.merchant
         total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
-        await self._long_job(name, total, lambda place, done: _recounting(live, place, name, done))
+        await self._long_job(name, total, partial(recount, live=live))
 
     async def _judge(self, live: LiveProgram, today: date) -> None:
         """Once a day, and once for each version: who is in which segment by now."""
         merchant, name = self._around.setting.merchant, f"segments:{live.name}:{live.number}:{today}"
         total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
-        await self._long_job(name, total, lambda place, done: _judging(live, place, name, done))
+        await self._long_job(name, total, partial(judge_all, live=live))
         before = f"segments:{live.name}:"
         await self._database.write(lambda connection: forget_jobs(connection, merchant, before, name))
 
-    async def _long_job(self, name: str, total: int, step: Callable[[str, int], Step]) -> None:
+    async def _long_job(self, name: str, total: int, work: OverMembers) -> None:
         """Go on where it stopped, step by step, until nothing is left; a job that has ended stays so."""
         merchant = self._around.setting.merchant
         known = await self._database.write(
@@ -221,7 +226,7 @@ class Timer:
         place, done, count = known.place, known.done, 0 if known.ended_at else 1
         while count and not self._stop.is_set():
             started = time.monotonic()
-            count, place, changes = await self._step(step(place, done))
+            count, place, changes = await self._step(_keeping_place(work, place, name, done))
             done += count
             await self._told(changes)
             if count >= BATCH:  # as long again for whoever waits for the database
@@ -277,27 +282,11 @@ def _celebrating(live: LiveProgram, on: str, day: date, after: str, name: str, d
     return step
 
 
-def _dating(live: LiveProgram, wallet: str, after: str, name: str, done: int) -> Step:
+def _keeping_place(work: OverMembers, after: str, name: str, done: int) -> Step:
+    """A step of a long job over members that notes how far it came in the same transaction."""
+
     def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
-        count, last, changes = date_points(connection, setting, now, live, wallet, after, BATCH)
-        move_job(connection, setting.merchant, name, last, done + count)
-        return count, last, changes
-
-    return step
-
-
-def _judging(live: LiveProgram, after: str, name: str, done: int) -> Step:
-    def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
-        count, last, changes = judge_all(connection, setting, now, live, after, BATCH)
-        move_job(connection, setting.merchant, name, last, done + count)
-        return count, last, changes
-
-    return step
-
-
-def _recounting(live: LiveProgram, after: str, name: str, done: int) -> Step:
-    def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
-        count, last, changes = recount(connection, setting, now, live, after, BATCH)
+        count, last, changes = work(connection, setting, now, after=after, limit=BATCH)
         move_job(connection, setting.merchant, name, last, done + count)
         return count, last, changes
 

@@ -22,6 +22,16 @@ _TIER = msgspec.json.Decoder(Tier)
 _M: BindParameter[str] = bindparam("merchant")
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _TIERS = select(tier.c.member, tier.c.program, tier.c.state).where(tier.c.merchant == _M, tier.c.member.in_(_IDS))
+_NEXT = select(tier.c.member, tier.c.program, tier.c.next_at).where(tier.c.merchant == _M, tier.c.member.in_(_IDS))
+_REST = (
+    update(tier)
+    .where(
+        tier.c.merchant == bindparam("b_merchant"),
+        tier.c.member == bindparam("b_member"),
+        tier.c.program == bindparam("b_program"),
+    )
+    .values(next_at=bindparam("next_at"))
+)
 _PROGRESS = select(progress).where(progress.c.merchant == _M, progress.c.member.in_(_IDS))
 _DUE = (
     select(tier.c.member)
@@ -85,9 +95,17 @@ def rest_tiers(
     connection: Connection, merchant: str, members: Collection[str], programs: Collection[str], now: datetime
 ) -> None:
     """Let what could not be looked at wait, and for good where the program has no tiers any more."""
-    mine = (tier.c.merchant == merchant, tier.c.member.in_(members), tier.c.next_at <= to_micros(now))
-    connection.execute(update(tier).where(*mine, tier.c.program.not_in(programs)).values(next_at=None))
-    connection.execute(update(tier).where(*mine).values(next_at=to_micros(now + PATIENCE)))
+    # Found by key and written by key: asked for what is due, a database goes through all that is.
+    found = connection.execute(_NEXT, {"merchant": merchant, "ids": sorted(members)})
+    at, later = to_micros(now), to_micros(now + PATIENCE)
+    rows = [
+        {"b_merchant": merchant, "b_member": row.member, "b_program": row.program,
+         "next_at": later if row.program in programs else None}
+        for row in found
+        if row.next_at is not None and row.next_at <= at
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_REST, rows)
 
 
 def paid_at(connection: Connection, merchant: str, member: str, subject: str) -> datetime | None:

@@ -209,3 +209,24 @@ async def test_the_clock_of_a_night_is_the_programs(shop: Shop) -> None:
     shop.clock.advance(timedelta(days=29, hours=10))  # 8 April, 22:00Z: the 9th in Berlin
     await shop.timer.tick()
     assert segments(shop) == set()
+
+
+async def test_segments_that_chase_each_other_come_to_an_end(database: Database, setting: Setting) -> None:
+    text = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {}}
+segments:
+  odd: {when: history.points.ever >= 3.0 && history.points.ever < 10.0}
+  rich: {when: history.points.ever >= 10.0}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 EUR}
+  - {id: more, on: segment_entered, award: 5}
+  - {id: again, on: segment_left, award: 5}
+"""
+    shop = Shop(database, setting, text)
+    shop.buys("A", 6)
+    assert segments(shop) == {"rich"}
+    assert shop.points() == 6 + 5 + 5 + 5
+    shop.proves()

@@ -13,10 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from stampcard.applying import tiering
 from stampcard.applying.deliveries import Prepared
 from stampcard.applying.erasing import erase_members
+from stampcard.applying.holding import hold, let_go
+from stampcard.applying.locking import lock_member
 from stampcard.applying.recounting import counted_anew
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
@@ -519,6 +522,79 @@ async def test_an_erased_member_has_no_tier_and_nothing_that_counts(shop: Shop) 
 
     shop.database.write_now(erase)
     assert (rows(shop.database, select(tier)), rows(shop.database, select(progress))) == ([], [])
+
+
+async def test_whoever_is_erased_on_the_day_that_a_tier_ends_leaves_nothing(shop: Shop) -> None:
+    shop.buys("A", 600)
+    id_ = shop.member()
+    shop.clock.advance(timedelta(days=700))  # due, and no timer ran
+
+    def erase(connection: Any) -> None:
+        unit = Unit(connection, shop.setting, shop.clock.now())
+        lock_member(unit, id_)
+        erase_members(unit, [id_])
+        unit.save()
+
+    shop.database.write_now(erase)
+    assert (rows(shop.database, select(tier)), rows(shop.database, select(progress))) == ([], [])
+
+
+async def test_a_hold_that_ends_on_the_day_that_a_tier_ends_keeps_the_books(
+    database: Database, setting: Setting
+) -> None:
+    text = PROGRAM + "  - {id: comfort, on: tier_down, award: 3}\n"
+    shop = Shop(database, setting, text)
+    shop.buys("A", 200)
+    id_ = shop.member()
+
+    def act(work: Any) -> None:
+        def write(connection: Any) -> None:
+            unit = Unit(connection, shop.setting, shop.clock.now())
+            work(unit)
+            unit.save()
+
+        shop.database.write_now(write)
+
+    act(lambda unit: hold(unit, id_, "a check"))
+    shop.buys("B", 50)
+    act(lambda unit: let_go(unit, id_))
+    assert shop.points() == 250
+    act(lambda unit: hold(unit, id_, "another"))
+    shop.clock.advance(timedelta(days=700))
+    shop.buys("C", 10)
+    act(lambda unit: let_go(unit, id_))
+    assert (shop.tier().name, shop.points()) == ("green", 260)  # on hold nothing is paid for what happens to a tier
+    shop.proves()
+
+
+async def test_trouble_with_one_member_is_not_that_of_the_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for customer in ("ann", "bob"):
+        shop.buys(f"A-{customer}", 200, customer=customer)
+    ann = shop.member("ann")
+    real = decide_tier_moved
+
+    def fails(world: Any, on: str, moved: Any, person: Any) -> Any:
+        if person.id == ann:
+            raise RuntimeError("a plugin's own trouble")
+        return real(world, on, moved, person)
+
+    shop.clock.advance(timedelta(days=700))
+    with monkeypatch.context() as patched:
+        patched.setattr(tiering, "decide_tier_moved", fails)
+        await shop.timer.tick()
+    assert [shop.tier(name).name for name in ("ann", "bob")] == ["silver", "green"]
+    shop.clock.advance(timedelta(days=1, minutes=1))
+    await shop.timer.tick()
+    assert shop.tier("ann").name == "green"
+
+
+async def test_a_database_that_fails_is_nobodys_trouble(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise OperationalError("SELECT", {}, Exception("deadlock"))
+
+    monkeypatch.setattr(tiering, "decide_tier_moved", fails)
+    with pytest.raises(OperationalError):
+        together(shop, bought(shop, "A", 600))
 
 
 async def test_other_rates_are_counted_anew(database: Database, setting: Setting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from sqlalchemy import Connection, event
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
-from stampcard.clock import SystemClock
+from stampcard.clock import SystemClock, to_micros
 from stampcard.sealing import Sealer
-from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving
+from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving, tiering
 from stampcard.storage.chronicling import BOOKED, Place, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
@@ -64,6 +65,11 @@ def event_row(member: str, number: int) -> dict[str, Any]:
     row = {"merchant": "main", "id": number, "kind": "data_requested", "subject": f"member:{member}", "member": member}
     body = '{"type":"data_requested","reference":"","occurred_at":"2026-03-10T12:00:00Z"}'
     return {**row, "occurred_at": number, "applied_at": number, "body": body}
+
+
+def tier_row(member: str, now: datetime) -> dict[str, Any]:
+    row = {"merchant": "main", "member": member, "program": "main", "name": "gold", "since": 0, "state": "{}"}
+    return {**row, "next_at": to_micros(now)}
 
 
 def look_into_the_inbox(connection: Connection) -> None:
@@ -118,6 +124,24 @@ def test_a_members_timeline_is_looked_for_by_the_member(sqlite: Database) -> Non
     sqlite.close()
     assert len(plans) == 15
     assert [plan for plan in plans if "merchant=? AND member=?" not in plan] == []
+
+
+def test_tiers_are_written_by_their_key_however_many_are_due(sqlite: Database) -> None:
+    now = SystemClock().now()
+
+    def work(connection: Connection) -> None:
+        saving.insert(connection, "tier", [tier_row("ann", now), tier_row("bob", now)])
+        tiering.due_tiers(connection, "main", now, 10)
+        tiering.rest_tiers(connection, "main", ["ann", "bob"], ["main"], now)
+        tiering.load_progress(connection, "main", ["ann", "bob"])
+
+    plans = plans_of(sqlite, work)
+    sqlite.close()
+    assert len([plan for plan in plans if "ix_tier_next_at" in plan]) == 1
+    assert [
+        plan for plan in plans if "SEARCH" in plan and "ix_tier_next_at" not in plan and "member=?" not in plan
+    ] == []
+    assert [plan for plan in plans if plan.startswith("SCAN")] == []
 
 
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted(status="held"), Wanted(member="ann")])
