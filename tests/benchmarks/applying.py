@@ -86,7 +86,9 @@ def _on_sqlite(bodies: Bodies, few: Bodies) -> dict[str, tuple[float, float]]:
         raw = replayed_on_sqlite(floor, recorded(f"sqlite:///{again}", key), len(bodies))
     with filled_file(few, key) as path:
         single = drained(f"sqlite:///{path}", key, size=1)
-    return {"": (ours, raw), "-batched": (ours, single)}
+    with filled_file(bodies, key) as path:
+        ranked = drained(f"sqlite:///{path}", key, more=samples.RANKS)
+    return {"": (ours, raw), "-batched": (ours, single), "-ranked": (ranked, ours)}
 
 
 def _on_postgresql(bodies: Bodies, few: Bodies, server: Server) -> dict[str, tuple[float, float]]:
@@ -131,9 +133,9 @@ def fill(url: str, bodies: Bodies, key: str) -> None:
             database.write_now(lambda connection: take_in(connection, "main", part, setting.sealer, setting.numbering))  # noqa: B023 - runs before the next turn
 
 
-def drained(url: str, key: str, *, size: int = BATCH) -> float:
-    """Deliveries applied a second by one worker in this process."""
-    setting = samples.setting(key)
+def drained(url: str, key: str, *, size: int = BATCH, more: str = "") -> float:
+    """Deliveries applied a second by one worker in this process, under the sample program and what it says beside."""
+    setting = samples.setting(key, more)
     with closing(Database(url)) as database:
         return _rate([drain(database, setting, size=size)])
 

@@ -63,6 +63,7 @@ ROWS: Mapping[str, Row] = {
     "conditions": Row(what="its conditions, as one CEL list", against="the same in plain Python", unit="µs"),
     "apply-sqlite": Row(what="apply, SQLite FULL", against=_WRITTEN, unit="/s", aim=ratio_of_at_least(0.3)),
     "apply-sqlite-batched": Row(what="apply, SQLite, 200 a batch", against="1 a batch", unit="/s"),
+    "apply-sqlite-ranked": Row(what="apply, SQLite, tiers and segments", against="without them", unit="/s"),
     "apply-postgresql": Row(what="apply, PostgreSQL", against=_WRITTEN, unit="/s", aim=ratio_of_at_least(0.3)),
     "apply-postgresql-batched": Row(what="apply, PostgreSQL, 200 a batch", against="1 a batch", unit="/s"),
     "apply-postgresql-two": Row(
@@ -80,6 +81,8 @@ ROWS: Mapping[str, Row] = {
     "start-serve": Row(what="stampcard serve to /readyz", against="python -c pass", unit="s", aim=at_most(2.0)),
     "midnight": Row(what="200 at a midnight, p99", against="after it", unit="s", aim=ratio_of_at_most(2.0)),
     "midnight-memory": Row(what="memory at that midnight", against="before it", unit="MB", aim=ratio_of_at_most(1.5)),
+    "ending": Row(what="end of a tier, many members", against="few of them", unit="µs", aim=ratio_of_at_most(1.5)),
+    "ending-memory": Row(what="memory at that end", against="after a tenth", unit="MB", aim=ratio_of_at_most(1.5)),
     "growth": Row(what="apply, many members", against="few of them", unit="µs", aim=ratio_of_at_most(1.3)),
 }
 

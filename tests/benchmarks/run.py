@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import applying
 import deciding
+import ending
 import growing
 import midnight
 import receiving
@@ -44,6 +45,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Open], Iterator[Figure]]] = {
     "whole": lambda scale, _: travelling.measure(scale),
     "midnight": lambda scale, _: midnight.measure(scale),
     "growth": lambda scale, _: growing.measure(scale),
+    "ending": lambda scale, _: ending.measure(scale),
 }
 
 
@@ -79,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this; may be given several times")
     parser.add_argument("--rounds", type=int, help=f"how often everything is measured in turn (default {FULL.rounds})")
-    parser.add_argument("--members", type=int, help=f"members of midnight and growth (default {FULL.members:,})")
+    parser.add_argument(
+        "--members", type=int, help=f"members of midnight, growth and ending (default {FULL.members:,})"
+    )
     parser.add_argument("--quick", action="store_true", help="a small look: one round of little")
     return parser.parse_args()
 

@@ -48,6 +48,15 @@ CONDITIONS = (
 )
 
 
+#: Tiers and segments that the program could have beside.
+RANKS = """
+tiers: {by: points, within: calendar year, levels: {green: 0, silver: 500, gold: 2000}}
+segments:
+  spenders: {when: history.spend.months_12 >= 1000}
+  regulars: {when: history.orders.days_30 >= 3}
+"""
+
+
 def program_text() -> str:
     """A program of 20 rules that a shop could have: one pays for every order, 19 under conditions."""
     rules = ["  - {id: base, on: purchase, award: 1 per 1 USD}"]
@@ -93,15 +102,15 @@ def database(url: str | None = None) -> Iterator[Database]:
             opened.close()
 
 
-def setting(key: str | None = None) -> Setting:
-    """An engine with the 20 rules, sealing with the text of that key file or a new one."""
+def setting(key: str | None = None, more: str = "") -> Setting:
+    """An engine with the 20 rules and what else the program says, sealing with the text of that key file or a new one."""
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     return Setting(
         merchant="main",
         sealer=read_keys(key or new_key_text()),
         numbering=Numbering(),
         hooks=Hooks(discover()),
-        programs=assembled([compiled(read_program(program_text(), "bench"), 1, long_ago)], 0),
+        programs=assembled([compiled(read_program(program_text() + more, "bench"), 1, long_ago)], 0),
         targets={"shop": ("balance",)},
         plugins={"shop": "shopify"},
         active=frozenset({"shop"}),

@@ -127,6 +127,7 @@ class Tiering:
                 checkpoint = unit.checkpoint()
                 try:
                     self.assess(id_)
+                    unit.judge_again(id_)
                 except SQLAlchemyError:
                     raise
                 except Exception as error:  # noqa: BLE001 - one member's trouble is not that of the others
@@ -146,6 +147,7 @@ class Tiering:
                 unit.tiers.put(key, progress.get(key, 0))
         for member in members:
             self.assess(member, sorted(unit.tiers.progress.get((member, live.name, measure), {})), why="program")
+            unit.judge_again(member)
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to tiers."""
@@ -199,7 +201,7 @@ class Tiering:
             self.have(member, tier, happened)
 
     def have(self, member: str, tier: Tier, happened: Collection[TierMoved]) -> None:
-        """Give a member this tier, keep what happened as events, and let rules pay for it."""
+        """Give a member this tier, keep what happened as events, and let rules pay for it; segments are judged behind it."""
         unit, person = self._unit, self._unit.members[member]
         unit.keep_before(member)
         unit.members[member] = replace(person, tiers={**person.tiers, tier.program: tier})
@@ -216,7 +218,6 @@ class Tiering:
             unit.absorb(decision)
             for number in one.undone:
                 self._undo(member, replace(one, number=number))
-        unit.judge_again(member)
 
     def give(self, ladder: Ladder, person: Member, name: str, until: datetime | None) -> None:
         """Give a member a tier, or take it; what counts may raise them again at once."""
@@ -224,6 +225,7 @@ class Tiering:
         given, happened = given_by_hand(ladder, tier, name, until, self._counted(ladder, person), self._unit.now)
         self.have(person.id, given, happened)
         self.assess(person.id)
+        self._unit.judge_again(person.id)
 
     def outlooks(self, member: str) -> list[Outlook]:
         """How each tier of a member stands, and what is missing."""
