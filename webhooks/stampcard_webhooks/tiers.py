@@ -13,7 +13,8 @@ from stampcard.applying.promoting import give_tier, outlooks
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
-from stampcard.engine.tiering import FINE, Ladder, Outlook
+from stampcard.engine.gauging import FINE, Ladder
+from stampcard.engine.tiering import Outlook
 from stampcard.storage.tiering import count_tiers
 from stampcard_webhooks.asking import Asked, Moment, Name, Nothing, Query
 from stampcard_webhooks.paging import Page

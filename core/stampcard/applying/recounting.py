@@ -18,9 +18,10 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.tiers import Tier
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.dating import midnight
+from stampcard.engine.gauging import Counted, measure_of
 from stampcard.engine.progressing import Progress, ProgressKey, worth, worth_at
 from stampcard.engine.settling import settle
-from stampcard.engine.tiering import Counted, assess, measure_of
+from stampcard.engine.tiering import assess
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.storage import loading, rows
 from stampcard.storage.tables import award, entry, membership, order_state

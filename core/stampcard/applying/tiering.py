@@ -19,9 +19,10 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
+from stampcard.engine.gauging import Counted, Ladder, measure_of
 from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
-from stampcard.engine.tiering import Counted, Ladder, Outlook, assess, given_by_hand, measure_of, outlook
+from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import AwardKey, Decision, Order
 from stampcard.errors import told

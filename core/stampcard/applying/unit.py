@@ -8,25 +8,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, tuple_
+from sqlalchemy import Connection
 
-from stampcard.applying.changing import change_of, kinds_of
-from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.recording import event_row, impersonal
-from stampcard.applying.registering import save_members
-from stampcard.applying.rewarding import Rewarding, save_redemptions
+from stampcard.applying.rewarding import Rewarding
 from stampcard.applying.segmenting import Crossings, Segmenting
 from stampcard.applying.setting import Setting
 from stampcard.applying.tiering import Moves, Tiering
+from stampcard.applying.writing import Touched, write
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
-from stampcard.domain.commands import Command
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
 from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
-from stampcard.domain.orders import EMPTY
 from stampcard.domain.rewards import Fulfiller, Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value, replace
@@ -41,11 +37,7 @@ from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
 from stampcard.program.history import HISTORY
 from stampcard.storage import loading, rows, saving
-from stampcard.storage.alerting import alert_row
 from stampcard.storage.consenting import load_consents
-from stampcard.storage.segmenting import save_segments
-from stampcard.storage.tables import order_state
-from stampcard.storage.tiering import save_progress, save_tiers
 
 
 class Sourced(Value, frozen=True):
@@ -61,9 +53,8 @@ class Sourced(Value, frozen=True):
 
 #: The parts of a unit that decisions change.
 _DECIDED = (
-    "members", "orders", "awards", "wallets", "entries", "seen", "_touched_orders", "_touched_awards",
-    "_touched_wallets", "_before", "loaded", "_fetches", "_events", "_debits", "debits", "counters", "pasts", "alerts",
-    "_touched_counters", "redemptions", "_touched_redemptions", "_commands", "tiers", "crossings", "said",
+    "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
+    "redemptions", "tiers", "crossings", "touched",
 )  # fmt: skip
 
 
@@ -87,25 +78,14 @@ class Unit:
     entries: list[Entry] = field(default_factory=list)
     seen: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    _touched_orders: set[tuple[str, str]] = field(default_factory=set)
-    _touched_awards: dict[tuple[str, AwardKey], Award] = field(default_factory=dict)
-    _touched_wallets: set[tuple[str, str]] = field(default_factory=set)
-    _touched_counters: dict[CounterKey, int] = field(default_factory=dict)
-    _reserved: frozenset[tuple[str, str]] = frozenset()
+    reserved: frozenset[tuple[str, str]] = frozenset()
     redemptions: dict[str, Redemption] = field(default_factory=dict)
     fulfillers: dict[str, tuple[Fulfiller, ...]] = field(default_factory=dict)
-    _touched_redemptions: dict[str, Redemption] = field(default_factory=dict)
-    _commands: list[tuple[str, Command]] = field(default_factory=list)
-    _before: dict[str, Member] = field(default_factory=dict)
-    _fetches: set[tuple[str, str, str]] = field(default_factory=set)
-    _events: list[dict[str, Any]] = field(default_factory=list)
-    _debits: dict[str, dict[str, Any]] = field(default_factory=dict)
     tiering: Tiering = field(init=False)
     tiers: Moves = field(default_factory=Moves)
     segmenting: Segmenting = field(init=False)
     crossings: Crossings = field(default_factory=Crossings)
-    #: Members who said something about being addressed.
-    said: list[str] = field(default_factory=list)
+    touched: Touched = field(default_factory=Touched)
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
@@ -274,13 +254,13 @@ class Unit:
         loaded = loading.load_counters(
             self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
-        self.counters = self.counters | loaded | self._touched_counters
+        self.counters = self.counters | loaded | self.touched.counters
 
     def _reserve(self, orders: Collection[tuple[str, str]]) -> None:
         """On PostgreSQL a row that does not exist cannot be locked: make it, so that two workers meet there."""
         if self.connection.dialect.name == "sqlite":
             return
-        self._reserved = frozenset(orders)
+        self.reserved = frozenset(orders)
         now = to_micros(self.now)
         saving.insert_new(
             self.connection,
@@ -299,7 +279,9 @@ class Unit:
     def checkpoint(self) -> tuple[Any, ...]:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         values = (getattr(self, name) for name in _DECIDED)
-        return tuple(value.copied() if isinstance(value, Moves | Crossings) else copy.copy(value) for value in values)
+        return tuple(
+            value.copied() if isinstance(value, Moves | Crossings | Touched) else copy.copy(value) for value in values
+        )
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
         """Forget what was decided since the checkpoint."""
@@ -319,13 +301,13 @@ class Unit:
             known = self.orders.get(decision.order.key)
             former = known.member if known is not None and known.member != decision.order.member else None
             self.orders[decision.order.key] = decision.order
-            self._touched_orders.add(decision.order.key)
+            self.touched.orders.add(decision.order.key)
             if self.setting.programs.recalls:
                 self._remember(decision.order, former)
         self._absorb_points(decision)
         if sourced is not None:
             if decision.refetch is not None and sourced.source in self.setting.fetching:
-                self._fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
+                self.touched.fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
             self.record(sourced, decision.reasons, decision.order, member)
         for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
             self.tiering.assess(id_, days.get(id_, ()))
@@ -341,27 +323,27 @@ class Unit:
 
     def keep_before(self, member: str) -> None:
         """Remember a member as they were before anything changed."""
-        self._before.setdefault(member, self.members[member])
+        self.touched.before.setdefault(member, self.members[member])
 
     def _absorb_points(self, decision: Decision) -> None:
         for award in decision.awards:
             award_key = (award.member, award.program, award.rule)
             self.awards[award.subject] = {**self.awards.get(award.subject, {}), award_key: award}
-            self._touched_awards[award.subject, award_key] = award
+            self.touched.awards[award.subject, award_key] = award
         for wallet in decision.wallets:
             self.wallets[wallet.member, wallet.name] = wallet
-            self._touched_wallets.add((wallet.member, wallet.name))
+            self.touched.wallets.add((wallet.member, wallet.name))
         self.entries.extend(decision.entries)
         if self.setting.programs.recalls:
             self._remember_points(decision.entries)
         self.counters.update(decision.counters)
-        self._touched_counters.update(decision.counters)
+        self.touched.counters.update(decision.counters)
         self.alerts.extend(decision.alerts)
-        self._commands.extend(decision.commands)
+        self.touched.commands.extend(decision.commands)
         for redemption in decision.redemptions:
-            self.redemptions[redemption.id] = self._touched_redemptions[redemption.id] = redemption
+            self.redemptions[redemption.id] = self.touched.redemptions[redemption.id] = redemption
         for debit in decision.debits:
-            self._debits[debit.key] = rows.debit_row(self.setting.merchant, debit, to_micros(self.now))
+            self.touched.debits[debit.key] = rows.debit_row(self.setting.merchant, debit, to_micros(self.now))
             self._keep_debit(debit)
 
     def _keep_debit(self, debit: Debit) -> None:
@@ -398,18 +380,18 @@ class Unit:
         """Keep an applied event with its reasons, as long as the ledger."""
         subject = order.subject if order else f"member:{member}"
         row = self._row(impersonal(sourced.event), subject, order.member if order else member, reasons)
-        self._events.append({**row, "connection": sourced.connection, "delivery": sourced.delivery})
+        self.touched.events.append({**row, "connection": sourced.connection, "delivery": sourced.delivery})
 
     def record_day(self, came: DayCame, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what a day of the calendar paid, and why it did not."""
-        self._events.append(self._row(came, f"member:{member}", member, reasons))
+        self.touched.events.append(self._row(came, f"member:{member}", member, reasons))
 
     def set_held(self, member: str, held: Held | None) -> None:
         """Put a member on hold, or let them go on."""
         self.keep_before(member)
         self.members[member] = replace(self.members[member], held=held)
         changed = HoldChanged(held=held is not None, occurred_at=self.now)
-        self._events.append(self._row(changed, f"member:{member}", member, ()))
+        self.touched.events.append(self._row(changed, f"member:{member}", member, ()))
 
     def judge_again(self, member: str) -> None:
         """Let a member's segments follow what changed beside decisions."""
@@ -420,14 +402,14 @@ class Unit:
         """Let conditions see what a member agrees to now, and others know that something was said."""
         self.keep_before(member)
         self.members[member] = replace(self.members[member], consents=consents)
-        self.said.append(member)
+        self.touched.said.append(member)
         told = ConsentChanged(channel=said.channel, purpose=said.purpose, state=said.state, occurred_at=said.at)
-        self._events.append(self._row(told, f"member:{member}", member, ()))
+        self.touched.events.append(self._row(told, f"member:{member}", member, ()))
         self.judge_again(member)
 
     def record_own(self, happened: TierMoved | SegmentChanged, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what no source told, and what was paid for it."""
-        self._events.append(self._row(happened, f"member:{member}", member, reasons))
+        self.touched.events.append(self._row(happened, f"member:{member}", member, reasons))
 
     def _row(
         self,
@@ -441,93 +423,8 @@ class Unit:
 
     def save(self) -> list[Change]:
         """Write everything that changed; answers what changed for whom."""
-        connection, merchant, now = self.connection, self.setting.merchant, to_micros(self.now)
-        self.changes = self._changes()
-        people = {id_: (before, self.members[id_]) for id_, before in self._before.items()}
-        save_members(connection, self.setting, self.now, people)
-        sealer = self.setting.sealer
-        orders = [rows.order_row(merchant, self.orders[key], now, sealer) for key in self._touched_orders]
-        saving.upsert(connection, "order_state", orders)
-        self._give_back_reserved()
-        saving.upsert(connection, "award", [rows.award_row(merchant, award) for award in self._touched_awards.values()])
-        saving.insert(connection, "entry", [rows.entry_row(merchant, entry) for entry in self.entries])
-        saving.upsert(connection, "lot", list(self._lot_rows()))
-        wallets = [rows.balance_row(merchant, self.wallets[key]) for key in self._touched_wallets]
-        saving.upsert(connection, "balance", wallets)
-        saving.upsert(connection, "debit", list(self._debits.values()))
-        save_redemptions(connection, self.setting, self._touched_redemptions.values())
-        save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(self.tiers.tiers.items())])
-        save_progress(connection, merchant, self.tiers.touched)
-        save_segments(connection, merchant, *self.crossings.places(), self.now)
-        queue(connection, self.setting, self.now, self._commands)
-        counted = [
-            {"merchant": merchant, **key._asdict(), "value": value} for key, value in self._touched_counters.items()
-        ]
-        saving.upsert(connection, "counter", counted)
-        # What budgets have reached stands among the events.
-        self._events += [
-            alert_row(merchant, self.setting.numbering.next(self.now), one, self.now) for one in self.alerts
-        ]
-        saving.insert(connection, "event", self._events)
-        fetches = [
-            {"merchant": merchant, "connection": c, "kind": k, "reference": r, "wanted_at": now, "due_at": now}
-            for c, k, r in self._fetches
-        ]
-        saving.upsert(connection, "fetch", fetches)
-        seen = [
-            {"merchant": merchant, "connection": c, "reference": r, "member": member, "seen_at": to_micros(at)}
-            for (c, r), (member, at) in self.seen.items()
-        ]
-        saving.upsert(connection, "identity", seen)
-        send_out(connection, self.setting, self.now, self.members, self.changes)
+        self.changes = write(self)
         return self.changes
-
-    def _give_back_reserved(self) -> None:
-        """Remove the places of orders that were held and then not filled, because their delivery was refused."""
-        unfilled = sorted(self._reserved - self._touched_orders)
-        if unfilled:
-            self.connection.execute(
-                delete(order_state).where(
-                    order_state.c.merchant == self.setting.merchant,
-                    tuple_(order_state.c.source, order_state.c.reference).in_(unfilled),
-                    order_state.c.state == rows.to_json(EMPTY),
-                )
-            )
-
-    def _lot_rows(self) -> Iterable[dict[str, Any]]:
-        for key in self._touched_wallets:
-            before = self.loaded.get(key)
-            for number, lot in self.wallets[key].lots.items():
-                if before is None or before.lots.get(number) is not lot:
-                    yield rows.lot_row(self.setting.merchant, *key, lot)
-
-    def _changes(self) -> list[Change]:
-        """What changed for whom; each of them has a new version then."""
-        kinds = kinds_of(
-            self.entries, self._touched_redemptions.values(), self._before, self.members, self.tiers.happened
-        )
-        for member in self.said:
-            kinds.setdefault(member, set()).add("consent")
-        for member, changed in self.crossings.happened:
-            kinds.setdefault(member, set()).add("segment_entered" if changed.entered else "segment_left")
-        for member in sorted(kinds):
-            person = self.members[member]
-            self._before.setdefault(member, person)
-            self.members[member] = replace(person, version=person.version + 1)
-        scales = {name: self.scale_of(name) for name in {name for _, name in self.wallets}}
-        return [
-            change_of(
-                self.members[member],
-                kinds[member],
-                {name: self.wallets[member, name] for name in sorted(scales) if (member, name) in self.wallets},
-                self.loaded,
-                scales,
-                self._touched_redemptions.values(),
-                self.tiers.happened,
-                self.now,
-            )
-            for member in sorted(kinds)
-        ]
 
     def scale_of(self, wallet: str) -> int:
         """Decimal places of a wallet's figures."""

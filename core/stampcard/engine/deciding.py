@@ -17,13 +17,13 @@ from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down,
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.describing import Past
 from stampcard.engine.earning import explained, money_of, owed_at_once
+from stampcard.engine.gauging import unit_of
 from stampcard.engine.giving import give, is_reward, of_reward
 from stampcard.engine.limiting import Wanted, allow, charge
 from stampcard.engine.matching import Chosen, Occasion, choose, closed_to
 from stampcard.engine.pinning import NAMES, ON_HOLD, ZONE, seen_of, stopped_of
 from stampcard.engine.recognising import recognise, shown_by, spent_on
 from stampcard.engine.stacking import stacked
-from stampcard.engine.tiering import unit_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import NO_FACTS, Decision, Draft, Facts, Order, World

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stampcard.domain.awards import Award
 from stampcard.engine.describing import Purchase, purchase_of, rate_of
-from stampcard.engine.tiering import FINE, measure_of
+from stampcard.engine.gauging import FINE, measure_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
 

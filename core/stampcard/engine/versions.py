@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import Value
-from stampcard.engine.tiering import Ladder, ladder_of
+from stampcard.engine.gauging import Ladder, ladder_of
 from stampcard.program.amounts import Multiplier, RewardAward
 from stampcard.program.campaigns import Campaign
 from stampcard.program.conditions import (

@@ -20,9 +20,9 @@ from stampcard.domain.wallets import Wallet
 from stampcard.engine.counting import CounterKey, Counters
 from stampcard.engine.dating import Lifetime, lifetime
 from stampcard.engine.describing import Past
+from stampcard.engine.gauging import tier_name
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
-from stampcard.engine.tiering import tier_name
 from stampcard.engine.versions import LiveProgram, Offer, Programs
 
 #: (member, program, rule)

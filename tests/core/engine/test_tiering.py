@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stampcard.domain.tiers import Tier, TierMoved
-from stampcard.engine.tiering import Counted, Ladder, assess, given_by_hand, ladder_of
+from stampcard.engine.gauging import Counted, Ladder, ladder_of
+from stampcard.engine.tiering import assess, given_by_hand
 from stampcard.program.reading import read_program
 
 ZONE = ZoneInfo("Europe/Berlin")

@@ -27,7 +27,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.tiers import Tier, TierMoved
 from stampcard.engine.deciding import decide_tier_moved
-from stampcard.engine.tiering import measure_of
+from stampcard.engine.gauging import measure_of
 from stampcard.engine.versions import assembled, compiled
 from stampcard.host.connecting import Connection
 from stampcard.inbox import timing

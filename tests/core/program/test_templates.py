@@ -18,8 +18,9 @@ from stampcard.domain.value import replace
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.deciding import decide_custom, decide_day, decide_order
 from stampcard.engine.describing import Past, Purchase
+from stampcard.engine.gauging import Counted
 from stampcard.engine.requesting import decide_settle, decide_spend
-from stampcard.engine.tiering import Counted, assess
+from stampcard.engine.tiering import assess
 from stampcard.engine.world import World
 from stampcard.program.costing import cost_lines
 from stampcard.program.reading import read_program
