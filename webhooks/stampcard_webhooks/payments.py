@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
-from stampcard.applying import requests
+from stampcard.applying import spending
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import balance_of
@@ -75,13 +75,13 @@ async def pay(call: Call[Query, NewPayment]) -> Answer | PaymentView:
 
         def look(connection: Connection) -> PaymentView:
             unit = Unit(connection, call.setting, call.now)
-            found = requests.quote_payment(unit, member, wanted.wallet, total, order, points=wanted.points, money=money)
+            found = spending.quote_payment(unit, member, wanted.wallet, total, order, points=wanted.points, money=money)
             return _view(unit, member, wanted.wallet, found, None)
 
         return await call.read(look)
 
     def work(unit: Unit) -> Answer:
-        found = requests.pay(
+        found = spending.pay(
             unit, member, wanted.wallet, total, key, wanted.note, order, points=wanted.points, money=money
         )
         return given(_view(unit, member, wanted.wallet, found, key), member, 201)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from stampcard.applying import requests
+from stampcard.applying import requests, spending
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import balance_of
@@ -104,7 +104,7 @@ async def spend_points(call: Call[Query, NewSpend]) -> Answer:
         order = call.source(connection), reference
 
     def work(unit: Unit) -> Answer:
-        debit = requests.spend(unit, member, wanted.wallet, wanted.points, key, wanted.note, order)
+        debit = spending.spend(unit, member, wanted.wallet, wanted.points, key, wanted.note, order)
         return _spent(unit, debit)
 
     return await call.write(work)
@@ -112,7 +112,7 @@ async def spend_points(call: Call[Query, NewSpend]) -> Answer:
 
 async def cancel_spend(call: Call[Query, Cancelling]) -> Answer:
     """Put a spend's points back; raises Conflict if that was done before."""
-    return await call.write(lambda unit: _spent(unit, requests.cancel_spend(unit, call.path["key"], call.body.note)))
+    return await call.write(lambda unit: _spent(unit, spending.cancel_spend(unit, call.path["key"], call.body.note)))
 
 
 def _spent(unit: Unit, debit: Debit) -> Answer:

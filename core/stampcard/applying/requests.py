@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -13,7 +12,6 @@ from sqlalchemy import Connection, bindparam, select, update
 from stampcard.applying.concerning import counter_keys, freed_order, sign_up_keys
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.locking import lock_member
-from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
@@ -22,19 +20,15 @@ from stampcard.domain.commands import OWN
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import CustomerSeen, CustomEvent
 from stampcard.domain.value import Value, replace
-from stampcard.engine.counting import FINE
 from stampcard.engine.deciding import enrol
-from stampcard.engine.paying import Quote, quote
-from stampcard.engine.requesting import PendingAction, decide_adjust, decide_cancel_spend, decide_pending, decide_spend
-from stampcard.engine.settling import settle
-from stampcard.engine.spending import Debit
+from stampcard.engine.requesting import PendingAction, decide_adjust, decide_pending
 from stampcard.engine.versions import Programs
 from stampcard.engine.world import NO_FACTS, Draft, Facts
 from stampcard.errors import Conflict, ItemsRefused, NotFound, RequestRefused
 from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
 from stampcard.storage.rows import open_object, seal_object
-from stampcard.storage.tables import effect, idempotency
+from stampcard.storage.tables import idempotency
 
 _KNOWN = select(idempotency).where(
     idempotency.c.merchant == bindparam("merchant"),
@@ -133,142 +127,6 @@ def stored(connection: Connection, setting: Setting, once: Once) -> Answer | Non
 
 def _about(setting: Setting, once: Once) -> str:
     return f"idempotency:{setting.merchant}:{once.path}:{once.key}"
-
-
-def spend(
-    unit: Unit, member: str, wallet: str, amount: int, key: str, note: str, order: tuple[str, str] | None = None
-) -> Debit:
-    """Spend points of a member, maybe on an order; the key is the debit's own, for cancelling it."""
-    _begin_spend(unit, member, key)
-    return _spend(unit, member, wallet, amount, key, note, order)
-
-
-def quote_payment(
-    unit: Unit,
-    member: str,
-    wallet: str,
-    total: Decimal,
-    order: tuple[str, str] | None = None,
-    *,
-    points: int | None,
-    money: Decimal | None,
-) -> Quote:
-    """What points could still pay of an order; nothing is locked or written unless the member was locked before."""
-    if member not in unit.members:
-        unit.look(member)
-    if member not in unit.members or unit.members[member].erased_at is not None:
-        raise NotFound("member", member)
-    live = unit.setting.programs.of_wallet(wallet, unit.now)
-    if live is None:
-        raise NotFound("wallet", wallet)
-    terms = live.program.wallets[wallet]
-    if terms.pay is None:
-        raise RequestRefused(
-            "not_for_paying", f"the wallet {wallet!r} has no terms for paying: write `pay` in the program"
-        )
-    known = unit.wallets.get((member, wallet))
-    active = settle(known, unit.now)[0].sums.get("active", 0) if known is not None else 0
-    return quote(terms.pay, terms.scale, active, total, _paid(unit, order), points=points, money=money)
-
-
-def _paid(unit: Unit, order: tuple[str, str] | None) -> Decimal:
-    """What points paid of an order before."""
-    subject = _subject(order)
-    debits = loading.load_debits(unit.connection, unit.setting.merchant, [subject]).get(subject, ()) if subject else ()
-    return sum((Decimal(debit.money) / FINE for debit in debits if not debit.cancelled), Decimal(0))
-
-
-def _subject(order: tuple[str, str] | None) -> str:
-    return f"order:{order[0]}:{order[1]}" if order else ""
-
-
-def pay(
-    unit: Unit,
-    member: str,
-    wallet: str,
-    total: Decimal,
-    key: str,
-    note: str,
-    order: tuple[str, str] | None = None,
-    *,
-    points: int | None,
-    money: Decimal | None,
-) -> Quote:
-    """Pay a part of an order with points: a spend that knows how much money it was."""
-    _begin_spend(unit, member, key, order)
-    found = quote_payment(unit, member, wallet, total, order, points=points, money=money)
-    _spend(unit, member, wallet, found.points, key, note, order, int(found.money * FINE))
-    if order is not None:
-        decide_again(unit, [order])  # what it earns may leave out what points paid
-    return found
-
-
-def _begin_spend(unit: Unit, member: str, key: str, order: tuple[str, str] | None = None) -> None:
-    """Lock the member, and the order that is to be paid, and make sure that the key is free."""
-    if key.startswith("redemption:"):
-        raise RequestRefused("reference", "a reference cannot begin with redemption:")
-    _reserve(unit, f"spend:{key}", member)
-    if order is not None:
-        lock_orders(unit, [member], [order])
-    if member not in unit.members or unit.members[member].erased_at is not None:
-        lock_member(unit, member)
-    if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
-        raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")
-
-
-def _spend(
-    unit: Unit,
-    member: str,
-    wallet: str,
-    amount: int,
-    key: str,
-    note: str,
-    order: tuple[str, str] | None,
-    money: int = 0,
-) -> Debit:
-    decision = decide_spend(unit.world, member, wallet, amount, key, note, _subject(order), money)
-    unit.absorb(decision)
-    assert decision.debit is not None
-    return decision.debit
-
-
-def _reserve(unit: Unit, key: str, member: str) -> None:
-    """Let two requests that name the same spend meet, although they lock different members."""
-    row = {"merchant": unit.setting.merchant, "key": key, "body_hash": member, "created_at": to_micros(unit.now)}
-    saving.insert_new(unit.connection, "effect", [row])
-    owner = unit.connection.execute(
-        select(effect.c.body_hash).where(effect.c.merchant == unit.setting.merchant, effect.c.key == key)
-    ).scalar()
-    if owner != member:
-        raise Conflict("spend_exists", f"there is a spend with the key {key.partition(':')[2]!r} already")
-
-
-def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
-    """Cancel a spend by its key."""
-    debit = loading.load_debit(unit.connection, unit.setting.merchant, key)
-    if debit is None or key.startswith("redemption:"):  # those end as redemptions do
-        raise NotFound("spend", key)
-    order = _order_of(debit)
-    lock_orders(unit, [debit.member], [order] if order is not None else [])
-    # Another request may have cancelled it while we waited for the member.
-    debit = loading.load_debit(unit.connection, unit.setting.merchant, key) or debit
-    owner = (debit.member, debit.wallet)
-    wallet = unit.wallets[owner]
-    numbers = [draw.lot for draw in debit.draws]
-    lots = loading.load_lots(unit.connection, unit.setting.merchant, wallet, numbers)
-    unit.wallets[owner] = unit.loaded[owner] = replace(wallet, lots=lots)
-    decision = decide_cancel_spend(unit.world, debit, note)
-    unit.absorb(decision)
-    if order is not None and debit.money:
-        decide_again(unit, [order])
-    return decision.debit or debit
-
-
-def _order_of(debit: Debit) -> tuple[str, str] | None:
-    """The order that a spend is for."""
-    kind, _, rest = debit.subject.partition(":")
-    source, colon, reference = rest.partition(":")
-    return (source, reference) if kind == "order" and colon else None
 
 
 def adjust(

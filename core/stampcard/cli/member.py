@@ -112,13 +112,13 @@ def spend(
     """Spend points of a member; the key that is printed cancels it."""
     import secrets
 
-    from stampcard.applying import requests
+    from stampcard.applying import spending
     from stampcard.applying.requests import Answer
 
     key = reference or f"s_{secrets.token_hex(12)}"
 
     def work(unit: Unit, id_: str) -> Answer:
-        requests.spend(unit, id_, wallet, points, key, note)
+        spending.spend(unit, id_, wallet, points, key, note)
         return Answer(status=201, body={"key": key, **_after(unit, id_, wallet)}, member=id_)
 
     _tell(_for_member(context, member, work), json)
@@ -132,12 +132,12 @@ def cancel_spend(
     json: Json = False,
 ) -> None:
     """Put the points of a spend back."""
-    from stampcard.applying import requests
+    from stampcard.applying import spending
     from stampcard.applying.requests import Answer
     from stampcard.cli.acting import act
 
     def work(unit: Unit) -> Answer:
-        debit = requests.cancel_spend(unit, key, note)
+        debit = spending.cancel_spend(unit, key, note)
         return Answer(status=200, body={"key": key, **_after(unit, debit.member, debit.wallet)}, member=debit.member)
 
     _tell(act(settings_of(context), work), json)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from stampcard.applying import requests
+from stampcard.applying import requests, spending
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.resolving import resolve
 from stampcard.applying.setting import Setting
@@ -76,10 +76,10 @@ class Shop:
                 self.work(lambda unit: self.hear(unit, event))
             case "cancel" if self.spends:
                 key = self.spends.pop()
-                self.work(lambda unit: requests.cancel_spend(unit, key, ""))
+                self.work(lambda unit: spending.cancel_spend(unit, key, ""))
             case "spend":
                 key = f"k{next(_numbers)}"
-                self.work(lambda unit: requests.spend(unit, self.member, "points", amount, key, ""))
+                self.work(lambda unit: spending.spend(unit, self.member, "points", amount, key, ""))
                 self.spends.append(key)
             case "adjust":
                 key = f"k{next(_numbers)}"
