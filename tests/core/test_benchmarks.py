@@ -28,6 +28,9 @@ PROMISED = {
     "midnight",
     "midnight-memory",
     "growth",
+    "apply-sqlite-ranked",
+    "ending",
+    "ending-memory",
 }
 
 

@@ -76,8 +76,8 @@ async def test_a_tier_is_given_and_taken_by_hand(served: Any) -> None:
     taken = await give("")
     assert (taken.body["tier"], taken.body["by_hand"]) == ("green", False)  # what everybody has
     lines = [one["words"] for one in (await served.call("GET", f"/members/{member}/timeline")).body["items"]]
-    assert any(line.startswith("Rose to gold until 2026-09-01 00:00Z in main (given by hand)") for line in lines)
-    assert "Lost gold in main (given by hand)." in lines
+    assert any(line.startswith("Rose to gold until 2026-09-01 00:00Z in main (by hand)") for line in lines)
+    assert "Fell from gold to green in main (by hand)." in lines
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import datetime
 from stampcard.applying.locking import lock_member
 from stampcard.applying.unit import Unit
 from stampcard.domain.tiers import Tier
+from stampcard.engine.gauging import tier_name
 from stampcard.engine.tiering import Outlook
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.faults import fault_of_name
@@ -32,7 +33,7 @@ def give_tier(unit: Unit, member: str, program: str, name: str, until: datetime 
     """Give a member a tier by hand, or take it (no name).
 
     Raises NotFound for a program without tiers or one that the member does not take part in, RequestRefused for a tier
-    that the program has not, or an end that is past.
+    that the program has not, an end that is past, or less than what the member has reached by what counts.
     """
     lock_member(unit, member)
     live = next((live for live in unit.tiering.live if live.name == program), None)
@@ -45,6 +46,12 @@ def give_tier(unit: Unit, member: str, program: str, name: str, until: datetime 
     if fault:
         raise RequestRefused("unknown_tier", fault)
     if until is not None and until <= unit.now:
-        raise RequestRefused("in_the_past", f"{until.isoformat()} is past: a tier is given until a later time")
+        raise RequestRefused("in_the_past", f"{until:%Y-%m-%d %H:%M}Z is past: a tier is given until a later time")
+    before = live.ladder.place(tier_name(person, program))
     unit.tiering.give(live.ladder, person, name, until)
-    return unit.members[member].tiers[program]
+    given = unit.members[member].tiers[program]
+    place = live.ladder.place(given.name)
+    if place > live.ladder.place(name) and (name or place >= before):
+        why = f"{given.name} is reached by what counts, which is not taken by hand; a hold keeps a member from earning"
+        raise RequestRefused("tier_reached", why)
+    return given

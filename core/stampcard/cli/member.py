@@ -170,7 +170,7 @@ def release(context: typer.Context, member: Member) -> None:
         return Answer(status=200, body={"member": id_, "orders": holding.let_go(unit, id_)}, member=id_)
 
     body = _for_member(context, member, work).body
-    show(f"member {body['member']} goes on; {body['orders']} orders were decided again")
+    show(f"member {body['member']} goes on; orders decided again: {body['orders']}")
 
 
 @app.command()

@@ -25,10 +25,10 @@ Status = Literal["ready", "attempting", "unknown", "done", "dead", "dropped"]
 
 #: What is shown unless a status is asked for.
 OPEN = ("ready", "attempting", "unknown", "dead")
-#: What to do about a row in a status that does not pass by itself.
+#: What to do about a row in a status that may not pass by itself.
 WHAT_TO_DO = {
-    "unknown": "unknown: the vendor may have done it, nobody could find out. Look there; then `outbox retry ID` if it was "
-    "not done, `outbox drop ID --reason …` if it was",
+    "unknown": "unknown: the vendor may have done it; it is asked again when DUE. If that does not help, look there; then "
+    "`outbox retry ID` if it was not done, `outbox drop ID --reason …` if it was",
     "dead": "dead: given up. Mend the cause; then `outbox retry ID` or `outbox retry --all`",
 }
 

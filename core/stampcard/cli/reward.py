@@ -183,7 +183,7 @@ def _switch(context: typer.Context, name: str, *, back: bool) -> None:
     reward, done = acting(settings_of(context), use)
     what = "on again" if back else "off"
     show(
-        f"{done} unused codes of {reward} looked at; those that a shop made are switched {what} there as fast as it lets us"
+        f"unused codes of {reward} looked at: {done}; those that a shop made are switched {what} there as fast as it lets us"
     )
 
 

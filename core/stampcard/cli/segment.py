@@ -160,7 +160,7 @@ def _put(context: typer.Context, name: str, members: list[str], *, entered: bool
         return Answer(status=200, body={"count": count, "segment": segment})
 
     body = act(settings, work).body
-    show(f"{body['count']} members were {'put into' if entered else 'taken out of'} {body['segment']}")
+    show(f"members {'put into' if entered else 'taken out of'} {body['segment']}: {body['count']}")
 
 
 @app.command()

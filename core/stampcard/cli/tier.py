@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stampcard.applying.requests import Answer
     from stampcard.applying.unit import Unit
     from stampcard.engine.versions import LiveProgram
+    from stampcard_webhooks.tiers import TierView
 
 app = typer.Typer(no_args_is_help=True, help="Tiers: who has which, what other tiers would change, and giving one.")
 
@@ -68,24 +69,25 @@ def show_tiers(context: typer.Context, member: Member, json: Json = False) -> No
 
     settings = settings_of(context)
 
-    async def use(application: Application) -> list[dict[str, Any]]:
+    async def use(application: Application) -> list[TierView]:
         now = application.clock.now()
 
-        def read(connection: Connection) -> list[dict[str, Any]]:
+        def read(connection: Connection) -> list[TierView]:
             id_ = find_member(connection, settings, member)
             (views,) = tier_views(connection, application.setting, [id_], now)
-            return [view.model_dump(mode="json") for view in views]
+            return views
 
         return await application.database.read(read)
 
     views = acting(settings, use)
     if json:
-        show_json(views)
+        show_json([view.model_dump(mode="json") for view in views])
     elif not views:
         say("The member takes part in no program with tiers.")
     else:
+        found = [view.model_dump() for view in views]
         names = ("program", "tier", "until", "by", "amount", "to_keep", "next", "missing")
-        shown = [tuple(str(view[name] if view[name] not in {None, ""} else "-") for name in names) for view in views]
+        shown = [tuple(cell if cell not in {None, ""} else "-" for cell in map(view.get, names)) for view in found]
         show_table([tuple(name.upper().replace("_", " ") for name in names), *shown])
 
 

@@ -211,8 +211,13 @@ class _Walk(Gauge):
     def fall(self) -> None:
         """What is not reached any more: at once where a tier follows what counts, else only if a refund took it away."""
         if self.tier.coming_at is not None:
-            still = self.reached(self.tier.coming_at - _TICK) >= self.ladder.place(self.tier.coming)
-            self.tier = self.tier if still else replace(self.tier, coming="", coming_at=None)
+            coming = min(self.ladder.place(self.tier.coming), self.reached(self.tier.coming_at - _TICK))
+            above = coming > self.place
+            self.tier = replace(
+                self.tier,
+                coming=self.ladder.rungs[coming].name if above else "",
+                coming_at=self.tier.coming_at if above else None,
+            )
         mine = self.place
         if not self.tier.name:
             return
@@ -230,16 +235,24 @@ class _Walk(Gauge):
         if not broken:
             return
         sound = tuple(one for one in self.tier.holdings if one not in broken)
-        best = self._left_of(broken, sound)
         current = next((one for one in broken if one.name == self.tier.name and one.until == self.tier.until), None)
-        self.tier = replace(self.tier, holdings=sound)
+        old = self.tier.counts_from
+        # What had counted towards what is given up counts again.
+        counted_from = current.counted_from if current is not None else old
+        self.tier = replace(self.tier, holdings=sound, counts_from=counted_from)
+        best = self._left_of(broken, sound)
         if current is None and (best is None or self.ladder.place(best.name) <= self.place):
             return
         if best is not None and best.name == self.tier.name:
-            holdings = (*(one for one in sound if one != best), best)
-            self.tier = replace(self.tier, holdings=holdings, until=best.until, by_hand=best.by_hand, grace_of=None)
+            self.tier = replace(
+                self.tier,
+                holdings=(*(one for one in sound if one != best), best),
+                until=best.until,
+                by_hand=best.by_hand,
+                grace_of=None,
+                counts_from=old if best in sound else self.now,
+            )
             return
-        counted_from = current.counted_from if current is not None else self.tier.counts_from
         self._have(best, self.now, "down", "refund")
         self.tier = replace(self.tier, counts_from=counted_from)
 
@@ -289,8 +302,8 @@ class _Walk(Gauge):
             end = self.start(tiers.grace.after(self.day(self.now)) + _DAY)
             self.tier = replace(self.tier, until=end, grace_of=self.now)
             return
-        kept = tuple(one for one in self.tier.holdings if self.ladder.place(one.name) < mine or one.by_hand)
-        self.tier = replace(self.tier, holdings=kept)
+        kept = (one for one in self.tier.holdings if one.by_hand or not place < self.ladder.place(one.name) <= mine)
+        self.tier = replace(self.tier, holdings=tuple(kept))
         self._drop(place, self.now, self.now)
 
     def tell(self) -> None:
@@ -347,13 +360,23 @@ class _Walk(Gauge):
                 return self.start(_leaves(within, day))
         return None
 
+    def take(self) -> None:
+        """What somebody takes: down to what is left without it and what counts; at once, so that nobody rises to it again."""
+        mine, old = self.place, self.tier
+        kept = (one for one in old.holdings if (not one.by_hand if old.by_hand else self.ladder.place(one.name) < mine))
+        self.tier = replace(old, holdings=tuple(kept))
+        place = min(mine, self.reached(self.now)) if self.ladder.tiers.upgrade == "at once" else -1
+        other = self.best(self.now)
+        left = self.ladder.place(other.name) if other is not None else -1
+        way: Direction = "down" if max(place, left) < mine else "kept"
+        if left >= place:
+            self._have(other, self.now, way, "hand")
+        else:
+            self._reach(place, self.now, way, "hand", judged=self.now)
+
     def give(self, name: str, until: datetime | None) -> None:
-        """What somebody gives, or takes (no name): then nothing else is left."""
+        """What somebody gives; of what lies above it nothing is left."""
         old, place = self.tier, self.ladder.place(name)
-        if not name:
-            self.tier = replace(self.tier, holdings=())
-            self._have(None, self.now, "down", "hand")
-            return
         holding = Holding(
             name=name,
             until=until if until is not None else self._end_from(place, self.now, self.now),
@@ -418,5 +441,8 @@ def given_by_hand(
 ) -> tuple[Tier, tuple[TierMoved, ...]]:
     """The tier that somebody gives a member, or takes (no name); without `until` as long as the program holds it."""
     walk = _Walk(ladder, tier, counted, now)
-    walk.give(name, until)
+    if name:
+        walk.give(name, until)
+    elif tier.name:
+        walk.take()
     return walk.finished(), tuple(walk.moved)

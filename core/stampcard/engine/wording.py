@@ -259,6 +259,6 @@ _WHY_TIER = {
     "reached": "it was reached",
     "ended": "its time was over",
     "refund": "what it took was refunded",
-    "hand": "given by hand",
+    "hand": "by hand",
     "program": "the program changed",
 }

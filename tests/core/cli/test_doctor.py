@@ -9,7 +9,7 @@ from sqlalchemy import update
 from typer.testing import Result
 
 from stampcard.cli.diagnosing import diagnose
-from stampcard.clock import SystemClock
+from stampcard.clock import SystemClock, to_micros
 from stampcard.storage.database import Database
 from stampcard.storage.tables import inbox, push
 
@@ -53,6 +53,15 @@ def test_each_thing_that_is_not_right_is_told_with_what_to_do(
     assert dead == "connections.shop: 1 given up (is gone). Mend the cause, then: stampcard outbox retry --all"
     assert unknown.endswith("See: stampcard outbox list --status unknown")
     assert run("doctor", "--offline").stdout.splitlines()[-1] == "4 things to look at"
+
+
+def test_a_command_whose_outcome_is_not_known_yet_is_no_trouble(run: Run, command: Callable[..., str]) -> None:
+    now = SystemClock().now()
+    command("unknown", attempted_at=to_micros(now - timedelta(minutes=1)))
+    assert looked_at(run, 0) == []
+    command("unknown", attempted_at=to_micros(now - timedelta(minutes=6)))
+    (unknown,) = looked_at(run, 1)
+    assert "of 1 commands nobody knows" in unknown
 
 
 def test_what_waits_for_long_is_told(

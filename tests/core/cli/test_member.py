@@ -158,7 +158,7 @@ def test_a_member_is_put_on_hold_and_let_go(run: Run, data: Data, join: Join) ->
     assert [one["member"] for one in data("member", "held")] == [member]
     assert "returns everything" in run("member", "held").stdout
     assert "on hold      returns everything" in run("member", "show", member).stdout
-    assert "goes on; 0 orders" in run("member", "release", member).stdout
+    assert "goes on; orders decided again: 0" in run("member", "release", member).stdout
     refused = run("member", "release", member)
     assert (refused.exit_code, "not on hold" in refused.stderr) == (1, True)
 

@@ -128,7 +128,7 @@ def test_unused_codes_are_switched_off_only_with_their_reward(installed: Path, r
     assert (early.exit_code, "stampcard stop reward five" in early.stderr) == (1, True)
     assert run("stop", "reward", "five", "--note", "misprint").exit_code == 0
 
-    assert "1 unused codes of five" in run("reward", "withdraw", "five").stdout
+    assert "unused codes of five looked at: 1;" in run("reward", "withdraw", "five").stdout
 
     refused = run("redemption", "use", unused, "--where", "till 2")
     assert "withdrawn" in refused.stderr
@@ -227,8 +227,8 @@ def test_unused_codes_of_a_pool_are_switched_off_where_they_were_made(run: Run, 
     assert data("redemption", "show", first)["by"] == "shop"
     assert "is revoked" in run("redemption", "revoke", first, "--reason", "fraud").stdout
     run("stop", "reward", "pooled", "--note", "misprint")
-    assert "1 unused codes of pooled" in run("reward", "withdraw", "pooled").stdout
-    assert "1 unused codes of pooled" in run("reward", "restore", "pooled").stdout
+    assert "unused codes of pooled looked at: 1;" in run("reward", "withdraw", "pooled").stdout
+    assert "unused codes of pooled looked at: 1;" in run("reward", "restore", "pooled").stdout
     sent = [(row["kind"], row["key"].partition(":")[0]) for row in data("outbox", "list")]
     assert sorted(sent) == sorted([("reward_withdraw", first), ("reward_withdraw", second), ("reward_restore", second)])
 

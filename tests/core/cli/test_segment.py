@@ -48,8 +48,8 @@ def test_segments_are_listed_shown_and_explained(run: Run, data: Data, join: Joi
 def test_members_are_put_in_and_taken_out(run: Run, data: Data, join: Join) -> None:
     join("7")
     other = join("8")
-    assert "2 members were put into staff" in run("segment", "add", "staff", "shop:7", other).stdout
-    assert "1 members were taken out of staff" in run("segment", "remove", "staff", "shop:7").stdout
+    assert "members put into staff: 2" in run("segment", "add", "staff", "shop:7", other).stdout
+    assert "members taken out of staff: 1" in run("segment", "remove", "staff", "shop:7").stdout
     assert data("segment", "show", "staff") == [other]
     refused = run("segment", "add", "new", other)
     assert (refused.exit_code, "follows from its condition" in refused.stderr) == (1, True)

@@ -74,6 +74,17 @@ def test_one_member_is_shown_with_what_is_missing(installed: Path, run: Run, dat
     assert run("tier", "show", "m_nobody").exit_code == 1
 
 
+def test_less_than_what_is_reached_is_not_given_and_nothing_is_paid_for_it(
+    installed: Path, run: Run, data: Data
+) -> None:
+    (member,) = rich(60)
+    for wrong in ("green", "none"):
+        refused = run("tier", "set", member, wrong)
+        assert (refused.exit_code, "silver is reached by what counts" in refused.stderr) == (1, True), refused.stderr
+    moves = [line for line in run("member", "timeline", member).stdout.splitlines() if "tier_moved" in line]
+    assert len(moves) == 2  # green, silver
+
+
 def test_a_tier_is_given_up_to_a_day_and_taken(installed: Path, run: Run, data: Data) -> None:
     (member,) = rich(10)
     assert "has gold until 2099-12-31 23:00Z" in run("tier", "set", member, "gold", "--until", "2099-12-31").stdout
@@ -82,7 +93,8 @@ def test_a_tier_is_given_up_to_a_day_and_taken(installed: Path, run: Run, data: 
     for wrong, why in (
         (["golden"], "did you mean 'gold'"),
         (["gold", "--until", "soon"], "'soon' is no day"),
-        (["gold", "--until", "2020-01-01"], "is past"),
+        (["gold", "--until", "2020-01-01"], "2020-01-01 23:00Z is past"),
+        (["none"], "green is reached by what counts"),
         (["gold", "--program", "other"], "no program with tiers 'other'"),
     ):
         refused = run("tier", "set", member, *wrong)

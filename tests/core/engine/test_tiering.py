@@ -388,6 +388,31 @@ def test_a_tier_that_somebody_gave_is_not_taken_by_refunds_and_ends_as_it_was_gi
     assert member.on("2026-09-01").has == ("silver", "2027-12-31")
 
 
+def test_a_tier_that_somebody_takes_leaves_what_was_had_without_it() -> None:
+    member = Member("within: calendar year", since="2025-03-01").on("2025-06-01", 150)
+    member.on("2026-02-01").gives("gold", None)
+    member.gives("", None)
+    assert member.has == ("silver", "2026-12-31")  # of last year, although nothing counts in this one
+    assert member.ways == ["up - silver reached", "up silver gold hand", "down gold silver hand"]
+    member.gives("", None)
+    assert member.look().tier.name == ""
+
+
+def test_a_tier_that_somebody_takes_and_that_counts_lower_is_not_risen_to_again() -> None:
+    member = Member("within: calendar year").on("2026-02-01", 120)
+    member.gives("gold", None)
+    member.gives("", None)
+    member.look()
+    assert member.ways == ["up - silver reached", "up silver gold hand", "down gold silver hand"]
+
+
+def test_a_tier_that_begins_next_period_is_not_had_early_because_another_is_taken() -> None:
+    member = Member("within: calendar year, upgrade: next period", levels="{green: 0, silver: 100, gold: 500}")
+    member.on("2026-02-01", 120).gives("gold", None)
+    member.gives("", None)
+    assert (member.look().tier.name, member.tier.coming) == ("green", "silver")
+
+
 def test_tiers_by_proof_are_only_given_and_end() -> None:
     member = Member("within: calendar year")
     member.ladder = ladder_of(  # type: ignore[assignment]
@@ -470,6 +495,29 @@ def test_there_is_never_a_gap_and_never_two(text: str, steps: list[tuple[int, in
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
 def test_looking_again_changes_nothing(text: str, steps: list[tuple[int, int, int]]) -> None:
+    member = played(text, steps, ticks=False)
+    tier, count = member.tier, len(member.moved)
+    member.look()
+    assert (member.tier, len(member.moved)) == (tier, count)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("within: 60 days, held: while reached", [(1, 251, 0), (1, 288, 39), (196, -100, 0)]),
+        (
+            "within: calendar year, upgrade: next period, downgrade: one level",
+            [(0, 164, 0), (83, 275, 18), (1, 100, 0), (0, -100, 0)],
+        ),
+        (
+            "within: since change, held: 6 months",
+            [(2, 100, 39), (69, 100, 0), (0, 100, 25), (1, 292, 0), (2, 100, 0), (25, 54, 12), (2, -100, 29)],
+        ),
+    ],
+)
+def test_a_second_look_finds_nothing_new_where_refunds_cross_what_is_held(
+    text: str, steps: list[tuple[int, int, int]]
+) -> None:
     member = played(text, steps, ticks=False)
     tier, count = member.tier, len(member.moved)
     member.look()
