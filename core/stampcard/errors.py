@@ -13,6 +13,7 @@ StampcardError
 ├── EventRefused            a well-formed event that must not change anything
 ├── RequestRefused          a request by REST or CLI that cannot be granted
 │   ├── NotFound
+│   │   └── Merged          the member is another by now, whom the text names
 │   ├── Conflict
 │   ├── InsufficientPoints
 │   └── ItemsRefused        several of a batch; carries each with its index
@@ -169,6 +170,16 @@ class NotFound(RequestRefused):
     def __init__(self, what: str, name: str, close: str = "") -> None:
         hint = f". Did you mean {close!r}?" if close else ""
         super().__init__("not_found", f"there is no {what} {name!r}{hint}")
+
+
+class Merged(NotFound):
+    """The member was merged into another, who has all of theirs."""
+
+    def __init__(self, member: str, into: str) -> None:
+        self.into = into
+        super().__init__("member", member)
+        self.code = "merged"
+        self.detail = f"the member {member!r} was merged into {into!r}: ask for that one"
 
 
 class Conflict(RequestRefused):

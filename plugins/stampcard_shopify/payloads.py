@@ -159,6 +159,8 @@ class Anything(Payload, frozen=True):
 
 class Merge(Payload, frozen=True):
     status: str
+    admin_graphql_api_customer_kept_id: str = ""
+    admin_graphql_api_customer_deleted_id: str = ""
 
 
 class Subject(Payload, frozen=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stampcard.plugin import (
     ConnectionEnded,
     CustomerErased,
+    CustomersMerged,
     DataRequested,
     Delivery,
     Event,
@@ -16,7 +17,6 @@ from stampcard.plugin import (
     OrderSeen,
     Refetch,
     RefundSeen,
-    SetAside,
     SourceErased,
     UnverifiedRequest,
     VerifiedRequest,
@@ -127,8 +127,20 @@ def _customer(delivery: Delivery, _: ShopifySettings) -> Found:
 
 
 def _merged(delivery: Delivery, _: ShopifySettings) -> Found:
-    if read(delivery.body, payloads.Merge).status.lower() in MERGED:
-        yield SetAside(reason="merging members is not possible yet", occurred_at=delivery.received_at)
+    merge = read(delivery.body, payloads.Merge)
+    if merge.status.lower() in MERGED:
+        yield CustomersMerged(
+            kept=_customer_id(merge.admin_graphql_api_customer_kept_id),
+            gone=_customer_id(merge.admin_graphql_api_customer_deleted_id),
+            occurred_at=delivery.received_at,
+        )
+
+
+def _customer_id(text: str) -> str:
+    known = CUSTOMER.fullmatch(text)
+    if known is None:
+        raise MalformedPayload(f"{text!r} is no customer")
+    return known[1]
 
 
 def _erased(delivery: Delivery, settings: ShopifySettings) -> Found:

@@ -26,6 +26,8 @@ NAMES: Mapping[str, str] = {
     "redeem": "points.redeemed",
     "release": "points.released",
     "join": "member.joined",
+    "merge": "member.merged",
+    "unmerge": "member.parted",
     "consent": "member.consent_changed",
     "segment_entered": "segment.entered",
     "segment_left": "segment.left",
@@ -99,6 +101,7 @@ def command(change: Change, notice: Notice) -> Command:
             "version": change.version,
             "balances": change.balances,
             "change": change.delta,
+            **({"merged_into": change.merged_into} if change.merged_into is not None else {}),
             **notice.more,
         },
     }

@@ -11,7 +11,16 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
-from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, HoldChanged, RefundSeen, SegmentChanged
+from stampcard.domain.events import (
+    ConsentChanged,
+    CustomEvent,
+    DayCame,
+    HoldChanged,
+    MembersMerged,
+    OwnEvent,
+    RefundSeen,
+    SegmentChanged,
+)
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
@@ -44,9 +53,11 @@ _DID = {
     "hold": "set aside",
     "redeem": "spent",
     "release": "free again",
+    "merge": "went over because of a merge",
+    "unmerge": "went back because a merge was undone",
 }
 #: The account on which the points of an entry are found, and which way.
-_COUNTED: dict[str, tuple[Literal["pending", "held", "issued", "redeemed", "expired", "adjusted"], int]] = {
+_COUNTED: dict[str, tuple[Literal["pending", "active", "held", "issued", "redeemed", "expired", "adjusted"], int]] = {
     "earn": ("issued", -1),
     "restore": ("issued", -1),
     "claw_back": ("issued", 1),
@@ -59,6 +70,8 @@ _COUNTED: dict[str, tuple[Literal["pending", "held", "issued", "redeemed", "expi
     "hold": ("held", 1),
     "redeem": ("redeemed", 1),
     "release": ("held", -1),
+    "merge": ("active", 1),
+    "unmerge": ("active", 1),
 }
 
 
@@ -192,13 +205,13 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
-        case DayCame() | ConsentChanged() | HoldChanged() | SegmentChanged() | TierMoved() as event:
+        case DayCame() | ConsentChanged() | HoldChanged() | SegmentChanged() | MembersMerged() | TierMoved() as event:
             return _own_words(event)
         case event:
             return f"{heard.connection!r} told: {str(event.__struct_config__.tag).replace('_', ' ')}."
 
 
-def _own_words(event: DayCame | ConsentChanged | HoldChanged | SegmentChanged | TierMoved) -> str:
+def _own_words(event: OwnEvent) -> str:
     """What no source tells, but the calendar, the member, people, and what members did."""
     match event:
         case DayCame(name=name):
@@ -209,6 +222,8 @@ def _own_words(event: DayCame | ConsentChanged | HoldChanged | SegmentChanged | 
             return "Was put on hold." if held else "The hold ended."
         case SegmentChanged(segment=segment, program=program, entered=entered):
             return f"{'Came into' if entered else 'Left'} the segment {segment!r} of {program}."
+        case MembersMerged(other=other, merged=merged):
+            return f"{other} was merged into this member." if merged else f"The merge with {other} was undone."
     return tier_words(event)
 
 

@@ -125,7 +125,10 @@ class Identifying:
                 connection, merchant, [member], setting.sealer, attributes=False, lock=False
             )
         )
-        if member not in found or found[member].erased_at is not None:
+        known = found.get(member)
+        if known is not None and known.merged_into is not None:
+            return await self._living(merchant, known.merged_into)
+        if known is None or known.erased_at is not None:
             raise Refused(404, "this shopper is no member yet", code="not_a_member")
         return member
 

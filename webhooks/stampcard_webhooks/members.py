@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from stampcard.domain.ledger import Entry
 from stampcard.domain.wallets import Lot
-from stampcard.errors import NotFound, RequestRefused
+from stampcard.errors import RequestRefused
 from stampcard.storage import loading
 from stampcard.storage.listing import entries_before, lots_before, members_after
 from stampcard.storage.reading import folded_wallets, scale_of
@@ -117,16 +117,13 @@ def _identified(connection: Connection, call: Call[MembersQuery, Nothing], ident
 
 
 async def show_member(call: Call[Query, Nothing]) -> MemberView:
-    """One; raises NotFound, also for one who was erased."""
+    """One; raises NotFound, also for one who was erased, and Merged."""
     return await call.read(lambda connection: _member(connection, call))
 
 
 def _member(connection: Connection, call: Call[Query, Nothing]) -> MemberView:
-    id_ = call.path["id"]
-    found = member_views(connection, call.setting, [id_], call.now)
-    if not found:
-        raise NotFound("member", id_)
-    return found[0]
+    id_ = check_member(connection, call.setting, call.path["id"])
+    return member_views(connection, call.setting, [id_], call.now)[0]
 
 
 async def list_entries(call: Call[WalletQuery, Nothing]) -> EntryPage:

@@ -238,7 +238,7 @@ def _opened(connection: Connection, setting: Setting, token: str) -> tuple[Redem
     if choice is None or choice.kind != "choice":
         return None
     holder = load_members(connection, merchant, [choice.member], sealer, attributes=True, lock=False).get(choice.member)
-    return None if holder is None or holder.erased_at is not None else (choice, holder)
+    return None if holder is None or not holder.is_there else (choice, holder)
 
 
 def _not_valid() -> Refused:

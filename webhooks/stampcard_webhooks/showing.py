@@ -14,7 +14,7 @@ from stampcard.applying.promoting import outlooks
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import Balance
-from stampcard.errors import NotFound
+from stampcard.errors import Merged, NotFound
 from stampcard.storage.loading import load_identities_of, load_members
 from stampcard.storage.reading import balances
 
@@ -92,14 +92,16 @@ def member_views(connection: Connection, setting: Setting, ids: Sequence[str], n
             balances=balance_views(figures[person.id]),
         )
         for id_ in ids
-        if (person := people.get(id_)) is not None and person.erased_at is None
+        if (person := people.get(id_)) is not None and person.is_there
     ]
 
 
 def check_member(connection: Connection, setting: Setting, id_: str) -> str:
-    """The id of a member who is there; raises NotFound, also for one who was erased."""
+    """The id of a member who is there; raises NotFound, also for one who was erased, and Merged."""
     found = load_members(connection, setting.merchant, [id_], setting.sealer, attributes=False, lock=False)
     known = found.get(id_)
     if known is None or known.erased_at is not None:
         raise NotFound("member", id_)
+    if known.merged_into is not None:
+        raise Merged(id_, known.merged_into)
     return id_

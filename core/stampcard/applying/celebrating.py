@@ -46,7 +46,7 @@ def celebrate(
     for id_ in found:
         person = unit.members.get(id_)
         # Who changes a birthday has it once a year all the same.
-        if person is None or person.erased_at is not None or id_ in paid:
+        if person is None or not person.is_there or id_ in paid:
             continue
         if on == ANNIVERSARY and person.joined_at.year >= day.year:
             continue

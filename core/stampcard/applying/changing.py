@@ -32,6 +32,10 @@ def kinds_of(
             kinds.setdefault(member, set()).add("join")
         if (after[member].held is None) != (known.held is None):
             kinds.setdefault(member, set()).add("hold_ended" if after[member].held is None else "on_hold")
+        into = after[member].merged_into
+        if into != known.merged_into:
+            for one in (member, into or known.merged_into or member):
+                kinds.setdefault(one, set()).add("merge" if into is not None else "unmerge")
     for member, moved in tiers:
         kinds.setdefault(member, set()).add(f"tier_{moved.way}")
     return kinds
@@ -59,5 +63,6 @@ def change_of(
         balances=balances,
         delta={name: balance.active - was[name] for name, balance in balances.items()},
         redemptions=tuple(replace(one, voucher=None) for one in redemptions if one.member == person.id),
+        merged_into=person.merged_into,
         tiers=tuple(moved for member, moved in tiers if member == person.id),
     )

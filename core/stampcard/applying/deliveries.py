@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
 from stampcard.applying.erasing import SPECIAL, apply_special
+from stampcard.applying.merging import merge_customers
 from stampcard.applying.redeeming import asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
@@ -22,6 +23,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
     CommandSettled,
     CustomerSeen,
+    CustomersMerged,
     CustomEvent,
     DataRequested,
     OrderSeen,
@@ -113,11 +115,8 @@ def apply_deliveries(
     check_revision(connection, setting)
     batch = _still_ours(connection, setting, batch, now, owner)
     unit = Unit(connection, setting, now)
-    if len(batch) == 1 and is_special(batch[0]):
-        apply_special(unit, batch[0])
-        settled = [Settled(delivery=batch[0].delivery, status="done", forget=True)]
-    else:
-        settled = decide_all(unit, batch)
+    alone = len(batch) == 1 and is_special(batch[0])
+    settled = [_apply_alone(unit, batch[0])] if alone else decide_all(unit, batch)
     changes = unit.save()
     _save_refetches(connection, setting, batch, now)
     _settle_rows(connection, setting, settled, now)
@@ -125,8 +124,19 @@ def apply_deliveries(
 
 
 def is_special(prepared: Prepared) -> bool:
-    """Whether a delivery must be applied alone, because it forgets what others of the batch may have loaded."""
-    return any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
+    """Whether a delivery must be applied alone, because it forgets or moves what others of the batch may have loaded."""
+    return any(isinstance(sourced.event, (*SPECIAL, CustomersMerged)) for sourced in prepared.events)
+
+
+def _apply_alone(unit: Unit, prepared: Prepared) -> Settled:
+    member = None
+    for sourced in prepared.events:
+        if isinstance(sourced.event, CustomersMerged):
+            member = merge_customers(unit, sourced, sourced.event)
+        else:
+            apply_special(unit, sourced)
+    forget = any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
+    return Settled(delivery=prepared.delivery, status="done", member=member, forget=forget)
 
 
 def _still_ours(
@@ -162,6 +172,9 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
         if (order_key(e) in often or freed_order(e) is not None) and (row := identities.of(e)) is not None
     }
     unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
+    if any(one.merged_into is not None for one in unit.members.values()):
+        # Two members became one between our look and the lock: all of it is looked up again.
+        return [Settled(delivery=one.delivery, status="later", code="changed_meanwhile") for one in batch]
     if asked.is_needed:
         unit.know_rewards(ids=asked.ids, codes=asked.codes, subjects=asked.subjects)
     unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
@@ -223,7 +236,7 @@ def _is_left_over(unit: Unit, prepared: Prepared, print_: str | None) -> bool:
 def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     """Whether what was looked up before locking still holds: nobody was erased, the order did not change hands."""
     row, key = identities.of(sourced), order_key(sourced)
-    if row is not None and unit.members[row.member].erased_at is not None:
+    if row is not None and not unit.members[row.member].is_there:
         return False
     if key is None:
         return True

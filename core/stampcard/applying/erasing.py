@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, CompoundSelect, Table, and_, delete, or_, select, union, update
 
@@ -20,6 +19,7 @@ from stampcard.storage.tables import (
     identity,
     inbox,
     member,
+    merge,
     order_state,
     outbox,
     pool,
@@ -31,9 +31,6 @@ from stampcard.storage.tables import (
     tier,
 )
 
-if TYPE_CHECKING:
-    from stampcard.applying.deliveries import Prepared
-
 SPECIAL = (CustomerErased, SourceErased, ConnectionEnded)
 
 
@@ -43,19 +40,18 @@ CHUNK = 500
 NOBODY = ""
 
 
-def apply_special(unit: Unit, prepared: Prepared) -> None:
-    """Carry out a delivery that forgets."""
-    for sourced in prepared.events:
-        unit.record(sourced, (), None, None)
-        match sourced.event:
-            case CustomerErased():
-                _erase_customer(unit, sourced, sourced.event)
-            case SourceErased():
-                _erase_source(unit, sourced)
-            case ConnectionEnded(reason=reason):
-                end_connection(unit, sourced.connection, reason)
-            case _:
-                pass
+def apply_special(unit: Unit, sourced: Sourced) -> None:
+    """Carry out an event that makes us forget."""
+    unit.record(sourced, (), None, None)
+    match sourced.event:
+        case CustomerErased():
+            _erase_customer(unit, sourced, sourced.event)
+        case SourceErased():
+            _erase_source(unit, sourced)
+        case ConnectionEnded(reason=reason):
+            end_connection(unit, sourced.connection, reason)
+        case _:
+            pass
 
 
 def _erase_customer(unit: Unit, sourced: Sourced, event: CustomerErased) -> None:
@@ -117,6 +113,8 @@ def erase_members(unit: Unit, members: Iterable[str], prints: Sequence[str] = ()
 
 
 def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
+    # Whoever was merged into them is the same person.
+    ids = sorted({*ids, *loading.sources_of(unit.connection, unit.setting.merchant, ids)})
     # Whoever is deciding about these members right now ends first, and whoever comes later finds them erased.
     loading.load_members(unit.connection, unit.setting.merchant, ids, unit.setting.sealer, attributes=False, lock=True)
     prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
@@ -138,6 +136,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _delete(unit, pool, pool.c.redemption.in_(mine))
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
+    _update(unit, merge, or_(merge.c.source.in_(ids), merge.c.target.in_(ids)), data_sealed=None, note="")
     for table in (consent, tier, progress, segment_member):
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.

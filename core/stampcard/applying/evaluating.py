@@ -87,7 +87,7 @@ def _look(unit: Unit, cart: Cart) -> Member:
     if id_ == NEWCOMER:
         unit.members[id_] = Member(id=id_, joined_at=cart.now)
     found = unit.members.get(id_)
-    if found is None or found.erased_at is not None:
+    if found is None or not found.is_there:
         raise NotFound("member", id_)
     check_attributes(unit.setting.programs, cart.attributes, cart.now)
     unit.members[id_] = replace(found, attributes={**found.attributes, **cart.attributes})

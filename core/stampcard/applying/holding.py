@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from stampcard.applying.locking import lock_member
+from stampcard.applying.locking import lock_member, present
 from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.unit import Unit
 from stampcard.domain.members import Held
-from stampcard.errors import Conflict, NotFound, RequestRefused
+from stampcard.errors import Conflict, RequestRefused
 from stampcard.storage import loading
 from stampcard.storage.tables import order_state
 
@@ -35,8 +35,7 @@ def let_go(unit: Unit, member: str) -> int:
     loading.load_members(unit.connection, setting.merchant, [member], setting.sealer, attributes=False, lock=True)
     orders = _refused(unit, member)
     lock_orders(unit, [member], orders)
-    if member not in unit.members or unit.members[member].erased_at is not None:
-        raise NotFound("member", member)
+    present(unit, member)
     person = unit.members[member]
     if person.held is None:
         raise Conflict("not_on_hold", "the member is not on hold")

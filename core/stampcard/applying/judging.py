@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from stampcard.applying.locking import present
 from stampcard.applying.recounting import members_of
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
@@ -57,8 +58,7 @@ def put(unit: Unit, program: str, segment: str, add: Collection[str], remove: Co
     unit.lock(sorted({*add, *remove}), attributes=False)
     before = len(unit.crossings.happened)
     for member in (*add, *remove):
-        if member not in unit.members or unit.members[member].erased_at is not None:
-            raise NotFound("member", member)
+        present(unit, member)
         if live.name not in unit.members[member].programs:
             raise RequestRefused("not_a_member", f"{member} does not take part in {live.name}")
         unit.segmenting.cross(member, live.name, segment, entered=member in add)
@@ -79,9 +79,7 @@ def named(current: Collection[LiveProgram], program: str, segment: str) -> LiveP
 def insights(unit: Unit, member: str) -> list[Insight]:
     """Every segment of every program as it stands for a member now; nothing is locked or written. Raises NotFound."""
     unit.look(member)
-    person = unit.members.get(member)
-    if person is None or person.erased_at is not None:
-        raise NotFound("member", member)
+    person = present(unit, member)
     found = []
     for live in unit.segmenting.live:
         known = person.segments.get(live.name, frozenset())
@@ -104,7 +102,7 @@ def suppose(
     unit.look(*found, also=live)
     for member in found:
         person = unit.members.get(member)
-        if person is None or person.erased_at is not None:
+        if person is None or not person.is_there:
             continue
         known = person.segments.get(live.name, frozenset())
         judged = judge(live, person, unit.pasts.get(member, Past()), now, known)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stampcard.applying.unit import Unit
-from stampcard.errors import NotFound
+from stampcard.domain.members import Member
+from stampcard.errors import Merged, NotFound
 
 
 def lock_member(
@@ -16,7 +17,16 @@ def lock_member(
     orders: Collection[tuple[str, str]] = (),
     recall: bool = False,
 ) -> None:
-    """Lock one member with the wallets, and orders; raises NotFound, also for one who was erased."""
+    """Lock one member with the wallets, and orders; raises NotFound, also for one who was erased, and Merged."""
     unit.lock([member], orders, attributes=attributes, recall=recall)
-    if member not in unit.members or unit.members[member].erased_at is not None:
+    present(unit, member)
+
+
+def present(unit: Unit, member: str) -> Member:
+    """A member whom a unit of work has loaded; raises NotFound, also for one who was erased, and Merged."""
+    person = unit.members.get(member)
+    if person is None or person.erased_at is not None:
         raise NotFound("member", member)
+    if person.merged_into is not None:
+        raise Merged(member, person.merged_into)
+    return person

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,19 +10,16 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import (
     CommandSettled,
-    ConsentChanged,
     CustomerErased,
     CustomerSeen,
+    CustomersMerged,
     CustomEvent,
     DataRequested,
-    DayCame,
     Event,
-    HoldChanged,
     OrderSeen,
+    OwnEvent,
     RefundSeen,
-    SegmentChanged,
 )
-from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.storage import rows
 from stampcard.storage.packing import pack_reasons
@@ -32,7 +29,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved,
+    event: Event | OwnEvent,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -53,23 +50,24 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved) -> datetime:
+def occurred_at(event: Event | OwnEvent) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at
     return event.refund.occurred_at if isinstance(event, RefundSeen) else event.occurred_at
 
 
+#: What of an event names or describes the person.
+_PERSONAL: Mapping[type, Mapping[str, Any]] = {
+    CustomerSeen: {"reference": "", "attributes": {}},
+    CustomEvent: {"customer": ""},
+    CustomerErased: {"reference": "", "emails": (), "phones": ()},
+    CustomersMerged: {"kept": "", "gone": ""},
+    CommandSettled: {"result": {}},
+    DataRequested: {"reference": ""},
+}
+
+
 def impersonal(event: Event) -> Event:
     """The event as it is kept with the ledger: without what names or describes the person."""
-    if isinstance(event, CustomerSeen):
-        return replace(event, reference="", attributes={})
-    if isinstance(event, CustomEvent):
-        return replace(event, customer="")
-    if isinstance(event, CustomerErased):
-        return replace(event, reference="", emails=(), phones=())
-    if isinstance(event, CommandSettled):
-        return replace(event, result={})
-    if isinstance(event, DataRequested):
-        return replace(event, reference="")
-    return event
+    return replace(event, **_PERSONAL.get(type(event), {}))

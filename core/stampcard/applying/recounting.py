@@ -106,8 +106,14 @@ def counted_anew(connection: Connection, merchant: str, live: LiveProgram, membe
     subjects = [order.subject for order in orders]
     others: list[tuple[str, str, datetime]] = []
     if tiers.by == "points":
-        found = connection.execute(_OTHERS, {**of, "wallet": tiers.wallet})
-        others = [(row.member, row.subject, from_micros(row.at)) for row in found]
+        into = loading.sources_of(connection, merchant, members)
+        both = {**of, "ids": sorted({*members, *into}), "wallet": tiers.wallet}
+        # Who was merged may have been paid for the same as the other: all that both have is one award.
+        first: dict[tuple[str, str], datetime] = {}
+        for row in connection.execute(_OTHERS, both):
+            paid, at = (into.get(row.member, row.member), row.subject), from_micros(row.at)
+            first[paid] = min(at, first.get(paid, at))
+        others = [(member, subject, at) for (member, subject), at in sorted(first.items())]
         subjects += sorted({subject for _, subject, _ in others})
     awards = _awards(connection, of, subjects)
     progress: Progress = {}
@@ -158,7 +164,7 @@ def suppose(
     moving = []
     for member in found:
         person = unit.members.get(member)
-        if person is None or person.erased_at is not None:
+        if person is None or not person.is_there:
             continue
         had = next((one.tier for one in known.get(member, ()) if one.tier.program == live.name), None)
         tier = had or Tier(program=live.name, name="", since=now)

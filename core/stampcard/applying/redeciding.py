@@ -33,17 +33,20 @@ def lock_orders(unit: Unit, members: Collection[str], orders: Collection[tuple[s
     unit.count(keys)
 
 
-def decide_again(unit: Unit, orders: Collection[tuple[str, str]]) -> None:
-    """Bring the awards of orders that are locked to what their state justifies now; what is pinned stays pinned."""
+def decide_again(unit: Unit, orders: Collection[tuple[str, str]], customer: str | None = None) -> None:
+    """Bring the awards of orders that are locked to what their state justifies now; what is pinned stays pinned.
+
+    `customer`: the member whose they turned out to be.
+    """
     for key in orders:
         order = unit.orders.get(key)
         owner = unit.members.get(order.member or "") if order is not None else None
-        if order is None or order.state.snapshot is None or owner is None or owner.erased_at is not None:
+        if order is None or order.state.snapshot is None or owner is None or not owner.is_there:
             continue
         event = OrderSeen(
             reference=order.reference, snapshot=order.state.snapshot, refunds=tuple(order.state.refunds.values())
         )
         facts = Facts(known=next((pin.member["facts"] for pin in order.pins.values() if "facts" in pin.member), {}))
-        decision = decide_order(unit.world, event, order.source, order.member, unit.now, facts, again=True)
+        decision = decide_order(unit.world, event, order.source, customer or order.member, unit.now, facts, again=True)
         sourced = Sourced(event=event, connection=order.source, source=order.source, received_at=unit.now)
-        unit.absorb(decision, sourced, order.member)
+        unit.absorb(decision, sourced, customer or order.member)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
-from stampcard.applying.locking import lock_member
+from stampcard.applying.locking import lock_member, present
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
@@ -120,8 +120,7 @@ def standings_of(
 ) -> list[Standing]:
     """Some rewards as they stand for a member; raises NotFound for one who is not there."""
     unit.look(member)
-    if member not in unit.members or unit.members[member].erased_at is not None:
-        raise NotFound("member", member)
+    present(unit, member)
     unit.count({key for live, of in offered for key in keys_of(live, of, member, unit.now)}, lock=False)
     for key, wallet in unit.wallets.items():
         unit.wallets[key] = settle(wallet, unit.now)[0]

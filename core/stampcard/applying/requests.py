@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.concerning import counter_keys, freed_order, sign_up_keys
 from stampcard.applying.deliveries import decide_event
-from stampcard.applying.locking import lock_member
+from stampcard.applying.locking import lock_member, present
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
@@ -204,8 +204,7 @@ def change_many(unit: Unit, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> 
     for index, (member, attributes) in enumerate(wanted):
         try:
             check_attributes(unit.setting.programs, attributes, unit.now)
-            if member not in unit.members or unit.members[member].erased_at is not None:
-                raise NotFound("member", member)
+            present(unit, member)
         except RequestRefused as error:
             refused.append((index, error))
         else:

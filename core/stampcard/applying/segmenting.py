@@ -114,7 +114,7 @@ class Segmenting:
     def _crossing(self, live: LiveProgram, member: str) -> Judged | None:
         """The first segment in which the member is not as it should be; none once they have crossed too often."""
         unit, person = self._unit, self._unit.members[member]
-        if live.name not in person.programs or person.erased_at is not None or unit.crossings.times[member] >= _MOST:
+        if live.name not in person.programs or not person.is_there or unit.crossings.times[member] >= _MOST:
             return None
         known = person.segments.get(live.name, frozenset())
         judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)

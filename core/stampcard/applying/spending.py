@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
-from stampcard.applying.locking import lock_member
+from stampcard.applying.locking import lock_member, present
 from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
@@ -42,8 +42,7 @@ def quote_payment(
     """What points could still pay of an order; nothing is locked or written unless the member was locked before."""
     if member not in unit.members:
         unit.look(member)
-    if member not in unit.members or unit.members[member].erased_at is not None:
-        raise NotFound("member", member)
+    present(unit, member)
     live = unit.setting.programs.of_wallet(wallet, unit.now)
     if live is None:
         raise NotFound("wallet", wallet)
@@ -96,7 +95,7 @@ def _begin_spend(unit: Unit, member: str, key: str, order: tuple[str, str] | Non
     _reserve(unit, f"spend:{key}", member)
     if order is not None:
         lock_orders(unit, [member], [order])
-    if member not in unit.members or unit.members[member].erased_at is not None:
+    if member not in unit.members or not unit.members[member].is_there:
         lock_member(unit, member)
     if loading.load_debit(unit.connection, unit.setting.merchant, key) is not None:
         raise Conflict("spend_exists", f"there is a spend with the key {key!r} already")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -22,7 +22,7 @@ from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_
 from stampcard.engine.gauging import Counted, Ladder, measure_of
 from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
-from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook
+from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook, parted, united
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import AwardKey, Decision, Order
 from stampcard.errors import told
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 #: Which event a rule is on that pays for what happens to a tier.
 EVENTS: Mapping[str, str] = {way: f"tier_{way}" for way in ("up", "down", "kept", "ending")}
+#: Why a tier rises without a member having done anything for it: rules pay nothing then.
+QUIET = frozenset({"program", "merge"})
 #: A tier that pays points may raise a member further, but not for ever.
 _MOST_MOVES = 200
 Awards = Mapping[str, Mapping[AwardKey, Award]]
@@ -124,7 +126,7 @@ class Tiering:
         unit = self._unit
         for id_, person in list(unit.members.items()):
             due = any(one.next_at is not None and one.next_at <= unit.now for one in person.tiers.values())
-            if due and person.erased_at is None:
+            if due and person.is_there:
                 checkpoint = unit.checkpoint()
                 try:
                     self.assess(id_)
@@ -135,7 +137,7 @@ class Tiering:
                     unit.restore(checkpoint)
                     log.error("tier_failed", member=id_, error=told(error))
 
-    def recount(self, live: LiveProgram, progress: Progress, members: Collection[str]) -> None:
+    def recount(self, live: LiveProgram, progress: Progress, members: Collection[str], *, why: str = "program") -> None:
         """Put what was counted anew in the place of what was known, and give members what they have reached by it."""
         unit, measure = self._unit, measure_of(live.program.tiers) if live.program.tiers is not None else ""
         known = {
@@ -147,7 +149,7 @@ class Tiering:
             if unit.tiers.of(key) != progress.get(key, 0):
                 unit.tiers.put(key, progress.get(key, 0))
         for member in members:
-            self.assess(member, sorted(unit.tiers.progress.get((member, live.name, measure), {})), why="program")
+            self.assess(member, sorted(unit.tiers.progress.get((member, live.name, measure), {})), why=why)
             unit.judge_again(member)
 
     def keys(self) -> set[CounterKey]:
@@ -191,7 +193,7 @@ class Tiering:
         unit = self._unit
         for live in self.live:
             person = unit.members[member]
-            if live.name not in person.programs or person.erased_at is not None:
+            if live.name not in person.programs or not person.is_there:
                 continue
             tier, happened = self._assessed(live, person, days)
             known = person.tiers.get(live.name)
@@ -211,7 +213,7 @@ class Tiering:
             unit.tiers.happened.append((member, one))
             event = EVENTS.get(one.way)
             decision = UNCHANGED
-            quiet = one.way == "up" and one.why == "program"
+            quiet = one.way == "up" and one.why in QUIET
             unit.tiers.times[member] += 1
             if event is not None and not quiet and unit.tiers.times[member] < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
@@ -227,6 +229,24 @@ class Tiering:
         self.have(person.id, given, happened)
         self.assess(person.id)
         self._unit.judge_again(person.id)
+
+    def unite(self, live: LiveProgram, member: str, other: Tier) -> None:
+        """Let a member have what another one, who is the same person, had reached."""
+        self._move(united, live, member, other)
+
+    def part(self, live: LiveProgram, member: str, other: Tier) -> None:
+        """Take from a member what had come with another one."""
+        self._move(parted, live, member, other)
+
+    def _move(
+        self, how: Callable[..., tuple[Tier, tuple[TierMoved, ...]]], live: LiveProgram, member: str, other: Tier
+    ) -> None:
+        unit, ladder = self._unit, live.ladder
+        person = unit.members[member]
+        if ladder is None:
+            return
+        tier = person.tiers.get(live.name) or Tier(program=live.name, name="", since=unit.now)
+        self.have(member, *how(ladder, tier, other, self._counted(ladder, person), unit.now))
 
     def outlooks(self, member: str) -> list[Outlook]:
         """How each tier of a member stands, and what is missing."""

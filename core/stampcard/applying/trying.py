@@ -122,7 +122,7 @@ def _member(connection: Connection, setting: Setting, programs: Programs, questi
     found = loading.load_members(connection, merchant, [id_], setting.sealer, attributes=True, lock=False).get(id_)
     if found is None and id_ == NEWCOMER:
         found = Member(id=NEWCOMER, joined_at=question.now)
-    if found is None or found.erased_at is not None:
+    if found is None or not found.is_there:
         raise NotFound("member", id_)
     check_attributes(programs, question.attributes, question.now)
     return replace(found, attributes={**found.attributes, **question.attributes})

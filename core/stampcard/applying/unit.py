@@ -20,11 +20,10 @@ from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
+from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, OwnEvent
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
 from stampcard.domain.rewards import Fulfiller, Redemption
-from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
@@ -77,6 +76,8 @@ class Unit:
     alerts: list[Alert] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     seen: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
+    #: `former`: what units of work before this one changed in the same transaction.
+    former: list[Change] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     reserved: frozenset[tuple[str, str]] = frozenset()
     redemptions: dict[str, Redemption] = field(default_factory=dict)
@@ -407,13 +408,13 @@ class Unit:
         self.touched.events.append(self._row(told, f"member:{member}", member, ()))
         self.judge_again(member)
 
-    def record_own(self, happened: TierMoved | SegmentChanged, member: str, reasons: Sequence[Reason]) -> None:
+    def record_own(self, happened: OwnEvent, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what no source told, and what was paid for it."""
         self.touched.events.append(self._row(happened, f"member:{member}", member, reasons))
 
     def _row(
         self,
-        event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved,
+        event: Event | OwnEvent,
         subject: str,
         member: str | None,
         reasons: Sequence[Reason],
@@ -423,7 +424,7 @@ class Unit:
 
     def save(self) -> list[Change]:
         """Write everything that changed; answers what changed for whom."""
-        self.changes = write(self)
+        self.changes = [*self.former, *write(self)]
         return self.changes
 
     def scale_of(self, wallet: str) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import telling
+from stampcard.cli import merging, telling
 from stampcard.cli.invocation import settings_of
 from stampcard.cli.naming import Member, find_member
 from stampcard.cli.printing import say, show, show_json, show_table
@@ -69,6 +69,9 @@ def list_members(
 
 app.command("explain")(telling.explain)
 app.command("timeline")(telling.timeline)
+app.command("merge")(merging.merge)
+app.command("unmerge")(merging.unmerge)
+app.command("merges")(merging.merges)
 
 
 @app.command(context_settings=_NEGATIVE)
@@ -316,9 +319,8 @@ def _for_member(context: typer.Context, named: str, work: Any) -> Answer:
 
 def _views(context: typer.Context, named: list[str] | None, after: str = "", limit: int = 0) -> list[dict[str, Any]]:
     from stampcard.cli.acting import acting
-    from stampcard.errors import NotFound
     from stampcard.storage.listing import members_after
-    from stampcard_webhooks.showing import member_views
+    from stampcard_webhooks.showing import check_member, member_views
 
     settings = settings_of(context)
 
@@ -329,10 +331,9 @@ def _views(context: typer.Context, named: list[str] | None, after: str = "", lim
             if named is None:
                 ids = members_after(connection, settings.merchant, after, limit)
             else:
-                ids = [find_member(connection, settings, one) for one in named]
+                found = [find_member(connection, settings, one) for one in named]
+                ids = [check_member(connection, application.setting, one) for one in found]
             views = member_views(connection, application.setting, ids, now)
-            if named is not None and not views:
-                raise NotFound("member", named[0])
             return [view.model_dump(mode="json") for view in views]
 
         return await application.database.read(read)

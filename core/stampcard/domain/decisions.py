@@ -53,7 +53,7 @@ class Change(Value, frozen=True):
     """What one unit of work changed for one member: handed to observers after the commit.
 
     `redemptions`: those that changed, without their vouchers, which hold the codes. `tiers`: what happened to the member's
-    tiers.
+    tiers. `merged_into`: another member, who has all of this one's from now on.
     """
 
     member: str
@@ -64,3 +64,4 @@ class Change(Value, frozen=True):
     delta: Mapping[str, int] = {}
     redemptions: tuple[Redemption, ...] = ()
     tiers: tuple[TierMoved, ...] = ()
+    merged_into: str | None = None

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from stampcard.domain.orders import OrderSnapshot, Refund
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
 
 
@@ -44,6 +45,14 @@ class CustomerErased(Value, frozen=True, tag="customer_erased"):
     occurred_at: datetime
     emails: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
+
+
+class CustomersMerged(Value, frozen=True, tag="customers_merged"):
+    """The source made one customer of two: all of `gone` is `kept` now."""
+
+    kept: str
+    gone: str
+    occurred_at: datetime
 
 
 class DataRequested(Value, frozen=True, tag="data_requested"):
@@ -103,6 +112,7 @@ Event = (
     | RefundSeen
     | CustomerSeen
     | CustomerErased
+    | CustomersMerged
     | DataRequested
     | CustomEvent
     | CommandSettled
@@ -142,6 +152,18 @@ class SegmentChanged(Value, frozen=True, tag="segment_changed"):
     segment: str
     entered: bool
     occurred_at: datetime
+
+
+class MembersMerged(Value, frozen=True, tag="members_merged"):
+    """All that another member has became this one's (`merged`), or went back."""
+
+    other: str
+    merged: bool
+    occurred_at: datetime
+
+
+#: What no source tells: the calendar, people, and what members did.
+OwnEvent = DayCame | HoldChanged | ConsentChanged | SegmentChanged | MembersMerged | TierMoved
 
 
 class Refetch(Value, frozen=True, tag="refetch"):

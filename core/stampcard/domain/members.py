@@ -24,7 +24,7 @@ class Member(Value, frozen=True):
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
-    `segments`: by program.
+    `segments`: by program. `merged_into`: another member, who has all of this one's.
     """
 
     id: str
@@ -38,6 +38,12 @@ class Member(Value, frozen=True):
     held: Held | None = None
     consents: frozenset[str] = frozenset()
     segments: Mapping[str, frozenset[str]] = {}
+    merged_into: str | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this member can do anything: was neither erased nor merged into another."""
+        return self.erased_at is None and self.merged_into is None
 
 
 class Identity(Value, frozen=True):

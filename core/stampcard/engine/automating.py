@@ -12,7 +12,7 @@ from stampcard.engine.world import Draft
 def automate(draft: Draft, member: str, wallet: str) -> None:
     """Take every automatic reward that the wallet has the points for, the dearest first, as often as a day allows."""
     person = draft.member if draft.member and draft.member.id == member else draft.world.members.get(member)
-    if person is None or person.erased_at is not None or draft.world.mint is None:
+    if person is None or not person.is_there or draft.world.mint is None:
         return
     for live in draft.world.programs.current(draft.world.now):
         for of in live.automatic.get(wallet, ()):

@@ -80,7 +80,7 @@ def redate(wallet: Wallet, lots: Iterable[Lot]) -> Wallet:
 
 
 def _moves(before: Lot | None, after: Lot) -> Iterable[LotMove]:
-    if before is None and not after.expired:
+    if before is None and not after.expired and after.remaining:
         return (LotMove(lot=after.number, account="active" if after.active else "pending", amount=after.remaining),)
     amounts: dict[Account, int] = {}
     if before is not None:

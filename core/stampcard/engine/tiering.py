@@ -361,18 +361,44 @@ class _Walk(Gauge):
         return None
 
     def take(self) -> None:
-        """What somebody takes: down to what is left without it and what counts; at once, so that nobody rises to it again."""
+        """What somebody takes: down to what is left without it and what counts."""
         mine, old = self.place, self.tier
         kept = (one for one in old.holdings if (not one.by_hand if old.by_hand else self.ladder.place(one.name) < mine))
-        self.tier = replace(old, holdings=tuple(kept))
+        self._give_up(tuple(kept), "hand")
+
+    def _give_up(self, kept: tuple[Holding, ...], why: str) -> None:
+        """Down to these reasons and what counts; at once, so that nobody rises to it again."""
+        mine = self.place
+        self.tier = replace(self.tier, holdings=kept)
         place = min(mine, self.reached(self.now)) if self.ladder.tiers.upgrade == "at once" else -1
         other = self.best(self.now)
         left = self.ladder.place(other.name) if other is not None else -1
         way: Direction = "down" if max(place, left) < mine else "kept"
         if left >= place:
-            self._have(other, self.now, way, "hand")
+            self._have(other, self.now, way, why)
         else:
-            self._reach(place, self.now, way, "hand", judged=self.now)
+            self._reach(place, self.now, way, why, judged=self.now)
+
+    def unite(self, theirs: Collection[Holding]) -> None:
+        """What another member, who is the same person, had brings every reason with it."""
+        fresh = tuple(one for one in theirs if one not in self.tier.holdings)
+        self.tier = replace(self.tier, holdings=(*self.tier.holdings, *fresh))
+        best = self.best(self.now)
+        if best is None or best not in fresh:
+            return
+        place = self.ladder.place(best.name)
+        if (place, best.until or NEVER) > (self.place, self.tier.until or NEVER):
+            self._have(best, self.now, "up" if place > self.place else "kept", "merge")
+
+    def part(self, theirs: Collection[Holding]) -> None:
+        """What had come with another member goes with them."""
+        tier = self.tier
+        kept = tuple(one for one in tier.holdings if one not in theirs)
+        mine = any(one.name == tier.name and one.until == tier.until for one in kept)
+        if tier.name and not mine and len(kept) < len(tier.holdings):
+            self._give_up(kept, "merge")
+        else:
+            self.tier = replace(tier, holdings=kept)
 
     def give(self, name: str, until: datetime | None) -> None:
         """What somebody gives; of what lies above it nothing is left."""
@@ -445,4 +471,22 @@ def given_by_hand(
         walk.give(name, until)
     elif tier.name:
         walk.take()
+    return walk.finished(), tuple(walk.moved)
+
+
+def united(
+    ladder: Ladder, tier: Tier, other: Tier, counted: Counted, now: datetime
+) -> tuple[Tier, tuple[TierMoved, ...]]:
+    """The tier of a member to whom another one was merged."""
+    walk = _Walk(ladder, tier, counted, now)
+    walk.unite(other.holdings)
+    return walk.finished(), tuple(walk.moved)
+
+
+def parted(
+    ladder: Ladder, tier: Tier, other: Tier, counted: Counted, now: datetime
+) -> tuple[Tier, tuple[TierMoved, ...]]:
+    """The tier of a member from whom another one, with such a tier, was parted again."""
+    walk = _Walk(ladder, tier, counted, now)
+    walk.part(other.holdings)
     return walk.finished(), tuple(walk.moved)

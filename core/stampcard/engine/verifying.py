@@ -21,8 +21,23 @@ class Finding(Value, frozen=True):
     stored: int
 
 
-def verify_wallet(wallet: Wallet, entries: Sequence[Entry], awards: Iterable[Award], held: int = 0) -> list[Finding]:
-    """Differences between a wallet as stored (with all of its lots), its awards, and what its entries say.
+def verify_awards(member: str, wallet: str, entries: Iterable[Entry], awards: Iterable[Award]) -> list[Finding]:
+    """Differences between awards and what entries say: of one member, or of all who ever were one person together."""
+    issued: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        issued[entry.subject, entry.rule] -= entry.postings.get("issued", 0)
+    stored: Counter[tuple[str, str]] = Counter()
+    for award in awards:
+        stored[award.subject, award.rule] += award.granted - award.taken
+    return [
+        Finding(member=member, wallet=wallet, what=f"award {' '.join(key)}", rebuilt=issued[key], stored=due)
+        for key, due in stored.items()
+        if issued[key] != due
+    ]
+
+
+def verify_wallet(wallet: Wallet, entries: Sequence[Entry], held: int = 0) -> list[Finding]:
+    """Differences between a wallet as stored (with all of its lots) and what its entries say.
 
     `held`: what redemptions that are under way hold of it.
     """
@@ -40,13 +55,6 @@ def verify_wallet(wallet: Wallet, entries: Sequence[Entry], awards: Iterable[Awa
     pairs.append(("the number of entries", len(entries), wallet.entries))
     pairs.append(("the points that redemptions hold", wallet.sums.get("held", 0), held))
     pairs += _lot_pairs(wallet, entries)
-    issued: Counter[tuple[str, str]] = Counter()
-    for entry in entries:
-        issued[entry.subject, entry.rule] -= entry.postings.get("issued", 0)
-    pairs += [
-        (f"award {award.subject} {award.rule}", issued[award.subject, award.rule], award.granted - award.taken)
-        for award in awards
-    ]
     return findings + [finding(*pair) for pair in pairs if pair[1] != pair[2]]
 
 

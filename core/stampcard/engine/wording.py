@@ -261,4 +261,5 @@ _WHY_TIER = {
     "refund": "what it took was refunded",
     "hand": "by hand",
     "program": "the program changed",
+    "merge": "two members are one",
 }

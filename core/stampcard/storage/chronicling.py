@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tup
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
+from stampcard.domain.events import Event, OwnEvent
 from stampcard.domain.ledger import Entry
 from stampcard.domain.rewards import Redemption
-from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
 from stampcard.engine.world import Order
 from stampcard.storage import rows
+from stampcard.storage.loading import sources_of
 from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.tables import entry, event, membership, order_state, redemption
 
@@ -26,7 +26,7 @@ JOINED, ORDERED, HEARD, BOOKED, REDEEMED = range(5)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
-_EVENT = msgspec.json.Decoder(Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved)
+_EVENT = msgspec.json.Decoder(Event | OwnEvent)
 
 
 class Place(NamedTuple):
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 class Heard(Value, frozen=True):
     """An event as it was applied, without personal data."""
 
-    event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved
+    event: Event | OwnEvent
     subject: str
     connection: str | None
     reasons: tuple[Reason, ...]
@@ -77,7 +77,7 @@ def timeline(
 ) -> list[Happening]:
     """Up to `limit` happenings, the newest first: those next to a place, older or newer, or the newest of all."""
     found: list[Happening] = []
-    for rank, source in enumerate(_sources(merchant, member)):
+    for rank, source in enumerate(_sources(merchant, member, sorted(sources_of(connection, merchant, [member])))):
         statement = source.statement
         if beside is not None:
             statement = statement.where(_beyond(source, rank, beside, newer=newer))
@@ -97,7 +97,7 @@ def _beyond(source: _Source, rank: int, beside: Place, *, newer: bool) -> Column
     return at <= beside.at if rank < beside.rank else at < beside.at
 
 
-def _sources(merchant: str, member: str) -> Sequence[_Source]:
+def _sources(merchant: str, member: str, merged: Collection[str]) -> Sequence[_Source]:
     """By rank."""
     # Of an order that is not paid the row keeps no moment of its own.
     ordered: ColumnElement[Any] = case(
@@ -108,7 +108,8 @@ def _sources(merchant: str, member: str) -> Sequence[_Source]:
         order_state.c.merchant == merchant, order_state.c.member == member
     )
     heard = select(event).where(event.c.merchant == merchant, event.c.member == member, event.c.kind.not_in(_UNTOLD))
-    booked = select(entry).where(entry.c.merchant == merchant, entry.c.member == member)
+    # What was booked for whoever was merged into this member stands there still.
+    booked = select(entry).where(entry.c.merchant == merchant, entry.c.member.in_([member, *merged]))
     taken = select(redemption).where(redemption.c.merchant == merchant, redemption.c.member == member)
     return (
         _Source(joined, (membership.c.joined_at, membership.c.program), lambda place: (place.at, place.first), _joined),
@@ -121,8 +122,8 @@ def _sources(merchant: str, member: str) -> Sequence[_Source]:
         _Source(heard, (event.c.occurred_at, event.c.id), lambda place: (place.at, place.number), _heard),
         _Source(
             booked,
-            (entry.c.occurred_at, entry.c.wallet, entry.c.number),
-            lambda place: (place.at, place.first, place.number),
+            (entry.c.occurred_at, entry.c.wallet, entry.c.member, entry.c.number),
+            lambda place: (place.at, place.first, place.second, place.number),
             _booked,
         ),
         _Source(taken, (redemption.c.created_at, redemption.c.id), lambda place: (place.at, place.first), _redeemed),
@@ -151,7 +152,7 @@ def _heard(row: Row[Any]) -> Happening:
 
 
 def _booked(row: Row[Any]) -> Happening:
-    place = Place(row.occurred_at, BOOKED, row.wallet, number=row.number)
+    place = Place(row.occurred_at, BOOKED, row.wallet, row.member, row.number)
     return Happening(place=place, recorded_at=from_micros(row.posted_at), what=rows.entry_of(row))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, select
 from stampcard.clock import from_micros
 from stampcard.sealing import Sealer
 from stampcard.storage import inboxing
+from stampcard.storage.loading import sources_of
 from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
@@ -82,7 +83,9 @@ def export_member(
 
 def _rows(connection: Connection, table: Table, merchant: str, sealer: Sealer, of: str) -> list[dict[str, Any]]:
     mine = table.c.id if table is member else table.c.member
-    statement = select(table).where(table.c.merchant == merchant, mine == of)
+    # What was booked for whoever was merged into the member stands there still.
+    both = [of, *sources_of(connection, merchant, [of])]
+    statement = select(table).where(table.c.merchant == merchant, mine.in_(both))
     order = [column for column in table.primary_key.columns if column.name != "merchant"]
     found = connection.execute(statement.order_by(*order)).mappings()
     return [_opened(table.name, {str(name): row[name] for name in row}, merchant, sealer) for row in found]

@@ -21,9 +21,12 @@ _DELIVERY = tuple(column for column in inbox.c if column.name != "body_sealed")
 
 
 def members_after(connection: Connection, merchant: str, after: str, limit: int) -> list[str]:
-    """Ids of members who were not erased, by id."""
+    """Ids of members who were neither erased nor merged into others, by id."""
     statement = select(member.c.id).where(
-        member.c.merchant == merchant, member.c.id > after, member.c.erased_at.is_(None)
+        member.c.merchant == merchant,
+        member.c.id > after,
+        member.c.erased_at.is_(None),
+        member.c.merged_into.is_(None),
     )
     return list(connection.execute(statement.order_by(member.c.id).limit(limit)).scalars())
 

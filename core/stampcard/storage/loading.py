@@ -50,6 +50,7 @@ _identities_of = select(identity.c.connection, identity.c.reference, identity.c.
 )
 _tombstones = select(tombstone).where(tombstone.c.merchant == _M, tombstone.c.print.in_(_IDS))
 _members = select(member).where(member.c.merchant == _M, member.c.id.in_(_IDS)).order_by(member.c.id)
+_merged = select(member.c.id, member.c.merged_into).where(member.c.merchant == _M, member.c.merged_into.in_(_IDS))
 _memberships = select(membership).where(membership.c.merchant == _M, membership.c.member.in_(_IDS))
 _orders = (
     select(order_state)
@@ -92,7 +93,7 @@ _purchases = select(
     order_state.c.currency,
 ).where(order_state.c.merchant == _M, order_state.c.member.in_(_IDS), order_state.c.currency != "")
 _earned = select(entry.c.member, entry.c.wallet, entry.c.occurred_at, entry.c.issued).where(
-    entry.c.merchant == _M, entry.c.member.in_(_IDS), entry.c.issued != 0
+    entry.c.merchant == _M, entry.c.member.in_(_IDS), entry.c.issued != 0, entry.c.kind.not_in(("merge", "unmerge"))
 )
 
 
@@ -130,6 +131,11 @@ def load_identities_of(connection: Connection, merchant: str, members: Collectio
     for row in _all(connection, _identities_of, merchant, members):
         found.setdefault(row.member, []).append(row)
     return found
+
+
+def sources_of(connection: Connection, merchant: str, members: Collection[str]) -> dict[str, str]:
+    """Whoever was merged into these members → into whom."""
+    return {row.id: row.merged_into for row in _all(connection, _merged, merchant, members)}
 
 
 def load_tombstones(connection: Connection, merchant: str, prints: Collection[str]) -> dict[str, int]:
@@ -279,8 +285,11 @@ def load_pasts(connection: Connection, merchant: str, members: Collection[str], 
     for row in _all(connection, _purchases, merchant, members):
         purchases[row.member][row.source, row.reference] = rows.past_purchase(row)
     earned: dict[str, list[tuple[datetime, str, int]]] = {}
-    for row in _all(connection, _earned, merchant, members) if points else ():
-        earned.setdefault(row.member, []).append((from_micros(row.occurred_at), row.wallet, -row.issued))
+    # What was booked for whoever was merged into a member stands with them still; the merge itself earned nothing.
+    into = sources_of(connection, merchant, members) if points else {}
+    for row in _all(connection, _earned, merchant, {*members, *into}) if points else ():
+        of = into.get(row.member, row.member)
+        earned.setdefault(of, []).append((from_micros(row.occurred_at), row.wallet, -row.issued))
     return {member: Past(purchases=of, points=tuple(earned.get(member, ()))) for member, of in purchases.items()}
 
 

@@ -69,6 +69,7 @@ def member_of(row: Row[Any], programs: frozenset[str], attributes: Mapping[str, 
         attributes=attributes,
         programs=programs,
         erased_at=moment(row.erased_at),
+        merged_into=row.merged_into,
         held=None if row.held_at is None else Held(since=from_micros(row.held_at), reason=row.held_for or ""),
     )
 

@@ -51,7 +51,9 @@ member = table(
     maybe("birthday_print"),
     maybe("held_at", BIG),
     maybe("held_for"),
+    maybe("merged_into"),  # another member, who has all of this one's
     where_known("ix_member_held_at", "held_at"),
+    where_known("ix_member_merged_into", "merged_into"),
     Index("ix_member_email_print", "merchant", "email_print"),
     Index("ix_member_phone_print", "merchant", "phone_print"),
     Index(
@@ -119,6 +121,23 @@ segment_member = table(
     key("segment"),
     col("since", BIG),
     Index("ix_segment_member_segment", "merchant", "program", "segment", "member"),
+)
+
+#: `data_sealed`: what was done, as long as it can be undone.
+merge = table(
+    "merge",
+    key("id"),
+    col("source"),
+    col("target"),
+    col("at", BIG),
+    col("by", default=""),
+    col("note", default=""),
+    maybe("undone_at", BIG),
+    col("undone_by", default=""),
+    maybe("data_sealed", BLOB),
+    Index("ix_merge_at", "merchant", "at", "id"),
+    Index("ix_merge_source", "merchant", "source"),
+    Index("ix_merge_target", "merchant", "target"),
 )
 
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))

@@ -13,6 +13,7 @@ from stampcard.clock import from_micros, to_micros
 from stampcard.domain.tiers import Tier
 from stampcard.engine.progressing import ProgressKey
 from stampcard.storage import saving
+from stampcard.storage.loading import sources_of
 from stampcard.storage.rows import micros, to_json
 from stampcard.storage.tables import entry, progress, tier
 
@@ -110,8 +111,9 @@ def rest_tiers(
 
 def paid_at(connection: Connection, merchant: str, member: str, subject: str) -> datetime | None:
     """When points came to a member for a subject."""
+    both = [member, *sources_of(connection, merchant, [member])]
     statement = select(func.min(entry.c.occurred_at)).where(
-        entry.c.merchant == merchant, entry.c.member == member, entry.c.subject == subject, entry.c.kind == "earn"
+        entry.c.merchant == merchant, entry.c.member.in_(both), entry.c.subject == subject, entry.c.kind == "earn"
     )
     found = connection.execute(statement).scalar()
     return None if found is None else from_micros(found)

@@ -54,7 +54,7 @@ class Scene:
         self.entries += decision.entries
         self.taken += decision.redemptions
         for (_, name), wallet in self.world.wallets.items():
-            assert verify_wallet(wallet, [one for one in self.entries if one.wallet == name], ()) == []
+            assert verify_wallet(wallet, [one for one in self.entries if one.wallet == name]) == []
 
     def gets(self, points: int) -> None:
         self.take(decide_adjust(self.world, "ann", "points", points, f"k{len(self.entries)}", "a gift"))

@@ -17,7 +17,7 @@ from stampcard.engine.deciding import decide_order
 from stampcard.engine.requesting import decide_adjust, decide_cancel_spend, decide_spend
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
-from stampcard.engine.verifying import verify_wallet
+from stampcard.engine.verifying import verify_awards, verify_wallet
 from stampcard.engine.world import Decision, World
 from stampcard.errors import InsufficientPoints
 from stampcard.testing.building import NOON, absorbed, world
@@ -65,7 +65,8 @@ class Played:
         for (member, name), wallet in self.scene.wallets.items():
             own = [entry for entry in self.entries if (entry.member, entry.wallet) == (member, name)]
             awards = [a for of in self.scene.awards.values() for a in of.values() if a.member == member]
-            assert verify_wallet(wallet, own, awards) == []
+            assert verify_wallet(wallet, own) == []
+            assert verify_awards(wallet.member, wallet.name, own, awards) == []
             balance = balance_of(wallet.sums, 0)
             adjusted = wallet.sums.get("adjusted", 0)
             owned = balance.active + balance.pending + balance.held - balance.negative

@@ -28,7 +28,7 @@ from stampcard.engine.redeeming import (
 )
 from stampcard.engine.requesting import decide_adjust
 from stampcard.engine.rewarding import Asking
-from stampcard.engine.verifying import verify_wallet
+from stampcard.engine.verifying import verify_awards, verify_wallet
 from stampcard.engine.wording import sentence
 from stampcard.engine.world import Decision, World
 from stampcard.errors import Conflict, InsufficientPoints, NotFound, RequestRefused
@@ -124,7 +124,8 @@ class Scene:
                 one.price for one in self.world.redemptions.values() if one.status == "held" and one.wallet == name
             )
             awards = [award for of in self.world.awards.values() for award in of.values() if award.wallet == name]
-            assert verify_wallet(wallet, own, awards, held) == []
+            assert verify_wallet(wallet, own, held) == []
+            assert verify_awards(wallet.member, wallet.name, own, awards) == []
 
 
 def test_points_are_held_issued_and_spent() -> None:

@@ -14,7 +14,7 @@ from stampcard.domain.wallets import Lot, balance_of
 from stampcard.engine.deciding import UNCHANGED, decide_order
 from stampcard.engine.requesting import decide_cancel_spend, decide_spend
 from stampcard.engine.spending import Debit
-from stampcard.engine.verifying import verify_wallet
+from stampcard.engine.verifying import verify_awards, verify_wallet
 from stampcard.engine.world import World
 from stampcard.testing.building import absorbed, order, refund, world
 
@@ -162,4 +162,5 @@ def test_everything_can_be_rebuilt_from_the_entries() -> None:
     scene = absorbed(scene, decision)
 
     awards = [award for of in scene.awards.values() for award in of.values()]
-    assert verify_wallet(scene.wallets["ann", "points"], entries, awards) == []
+    assert verify_wallet(scene.wallets["ann", "points"], entries) == []
+    assert verify_awards("ann", "points", entries, awards) == []

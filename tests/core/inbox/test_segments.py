@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
-from tests.core.inbox.test_tiers import START, Shop
+from tests.core.shops import START, Shop
 
 from stampcard.applying import judging, requests
 from stampcard.applying.consenting import record_consent
-from stampcard.applying.requests import Answer, answer
+from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.consents import Consent
@@ -52,14 +52,6 @@ rules:
 @pytest.fixture
 def shop(database: Database, setting: Setting) -> Shop:
     return Shop(database, setting, PROGRAM)
-
-
-def act(shop: Shop, work: Any) -> Any:
-    """One unit of work, as a request does it."""
-    now = shop.clock.now()
-    given_, changes = shop.database.write_now(lambda c: answer(c, shop.setting, None, now, work))
-    shop.changes += changes
-    return given_.body
 
 
 def segments(shop: Shop, customer: str = "ann") -> set[str]:
@@ -102,8 +94,8 @@ async def test_attributes_tiers_and_consent_let_members_in(shop: Shop) -> None:
         record_consent(unit, member, said)
         return Answer(status=200, body={})
 
-    act(shop, german)
-    act(shop, agrees)
+    shop.act(german)
+    shop.act(agrees)
     assert segments(shop) == {"spenders", "golden", "germans", "friends"}
     shop.returns("A", 550)
     assert segments(shop) == {"germans", "friends"}
@@ -137,7 +129,7 @@ async def test_people_say_who_is_in_a_segment_without_a_condition(shop: Shop) ->
     member = shop.member()
 
     def put(segment: str, add: list[str], remove: list[str], program: str = "main") -> Any:
-        return act(shop, lambda unit: Answer(status=200, body={"n": judging.put(unit, program, segment, add, remove)}))
+        return shop.act(lambda unit: Answer(status=200, body={"n": judging.put(unit, program, segment, add, remove)}))
 
     assert put("staff", [member], []) == {"n": 1}
     assert put("staff", [member], []) == {"n": 0}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from tests.core.shops import START, Around
 
 from stampcard.applying import requests
-from stampcard.applying.deliveries import Prepared
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Alert, Change
 from stampcard.domain.events import DayCame
 from stampcard.engine.versions import assembled, compiled
-from stampcard.host.connecting import Connection
 from stampcard.inbox import timing
 from stampcard.inbox.timing import Timer
 from stampcard.program.reading import read_program
@@ -42,23 +41,6 @@ rules:
   - {id: thanks, on: anniversary, award: 20, when: member.days >= 360}
   - {id: hello, on: sign_up, award: 10}
 """
-START = datetime(2026, 3, 10, 12, tzinfo=UTC)
-
-
-class Around:
-    """What a timer needs of an application."""
-
-    connections: Mapping[str, Connection] = {}
-    sources: Mapping[str, str] = {}
-
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-
-    async def refresh(self) -> None:
-        """Nothing changes."""
-
-    async def gather(self, _setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
-        return batch
 
 
 class Shop:

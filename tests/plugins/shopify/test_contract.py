@@ -14,11 +14,11 @@ from stampcard.plugin import (
     ConnectionEnded,
     CustomerErased,
     CustomerSeen,
+    CustomersMerged,
     DataRequested,
     OrderSeen,
     Refetch,
     RefundSeen,
-    SetAside,
     SourceErased,
 )
 from stampcard.testing.contract import PluginContract
@@ -31,7 +31,7 @@ EXPECTED: dict[str, list[type]] = {
     "app_uninstalled__plain": [ConnectionEnded],
     "customers_create__full": [CustomerSeen],
     "customers_data_request__person": [DataRequested],
-    "customers_merge__completed": [SetAside],
+    "customers_merge__completed": [CustomersMerged],
     "customers_merge__failed": [],
     "customers_redact__email_only": [CustomerErased],
     "customers_redact__person": [CustomerErased],

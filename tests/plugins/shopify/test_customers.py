@@ -11,9 +11,9 @@ from stampcard.plugin import (
     ConnectionEnded,
     CustomerErased,
     CustomerSeen,
+    CustomersMerged,
     DataRequested,
     MalformedPayload,
-    SetAside,
     SourceErased,
 )
 
@@ -51,11 +51,12 @@ def test_without_times_a_customer_was_seen_when_the_webhook_came(decode: Decode,
     assert event.occurred_at == NOW
 
 
-def test_a_merge_is_set_aside_when_it_succeeded_and_nothing_when_it_failed(decode: Decode) -> None:
-    (event,) = decode("customers_merge__completed")
-    assert isinstance(event, SetAside)
-    assert "merging members is not possible yet" in event.reason
+def test_a_merge_names_both_when_it_succeeded_and_is_nothing_when_it_failed(decode: Decode, load: Load) -> None:
+    assert decode("customers_merge__completed") == [CustomersMerged(kept="1", gone="2", occurred_at=NOW)]
     assert decode("customers_merge__failed") == []
+    nobody = load("customers_merge__completed") | {"admin_graphql_api_customer_deleted_id": "gid://shopify/Order/2"}
+    with pytest.raises(MalformedPayload, match="is no customer"):
+        decode("customers_merge__completed", nobody)
 
 
 def test_an_erasure_names_every_identifier(decode: Decode) -> None:

@@ -1,0 +1,49 @@
+"""Members who are one person, and points that go over from one to another"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+BEFORE = ("pending", "active", "held", "debt", "issued", "redeemed", "expired", "adjusted")
+
+
+def upgrade() -> None:
+    op.add_column("member", sa.Column("merged_into", sa.Text(), nullable=True))
+    known = sa.text("merged_into IS NOT NULL")
+    op.create_index(
+        "ix_member_merged_into", "member", ["merchant", "merged_into"], sqlite_where=known, postgresql_where=known
+    )
+    op.create_table(
+        "merge",
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("at", BIG, nullable=False),
+        sa.Column("by", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("note", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("undone_at", BIG, nullable=True),
+        sa.Column("undone_by", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("data_sealed", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_merge")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_merge_at", "merge", ["merchant", "at", "id"])
+    op.create_index("ix_merge_source", "merge", ["merchant", "source"])
+    op.create_index("ix_merge_target", "merge", ["merchant", "target"])
+    for table in ("entry", "balance"):
+        _account(table, "transferred", BEFORE)
+
+
+def _account(table: str, name: str, before: tuple[str, ...]) -> None:
+    """One more account, over which entries and balances sum to 0, too."""
+    sums = " + ".join((*before, name)) + " = 0"
+    with op.batch_alter_table(table, table_kwargs={"sqlite_strict": True}) as batch:
+        batch.drop_constraint(op.f(f"ck_{table}_balanced"), type_="check")
+        batch.add_column(sa.Column(name, BIG, server_default=sa.text("0"), nullable=False))
+        batch.create_check_constraint(op.f(f"ck_{table}_balanced"), sums)
