@@ -159,6 +159,7 @@ class Application:
             },
             coalesce=timedelta(seconds=settings.deliver.coalesce),
             longest=timedelta(seconds=settings.deliver.longest),
+            matching=frozenset(settings.members.match),
         )
         await self.refresh()
         self.batcher = Batcher(self.database, merchant, sealer, self.setting.numbering, self._stored)

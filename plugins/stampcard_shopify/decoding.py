@@ -218,4 +218,5 @@ def customer_of(person: Person, delivery: Delivery) -> CustomerSeen:
         reference=str(person.id),
         occurred_at=utc(person.updated_at or person.created_at or delivery.received_at),
         attributes={name: value or None for name, value in told.items()},
+        verified=frozenset({"email"} if person.verified_email else ()),
     )

@@ -104,6 +104,7 @@ class Person(Payload, frozen=True):
     created_at: Moment | None = None
     updated_at: Moment | None = None
     email: str | None = None
+    verified_email: bool | None = None
     phone: str | None = None
     first_name: str | None = None
     last_name: str | None = None

@@ -7,12 +7,13 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from stampcard.applying import merging
+from stampcard.applying import matching, merging
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
 from stampcard.domain.merges import Merge
 from stampcard.errors import NotFound
+from stampcard.storage.addressing import Duplicate, duplicates_before
 from stampcard.storage.merging import load_merge, merge_of, merges_before
 from stampcard_webhooks.asking import Asked, Nothing, Query, Words
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
@@ -122,7 +123,82 @@ async def unmerge(call: Call[Query, Nothing]) -> Answer:
     return await call.write(work)
 
 
+class DuplicateView(BaseModel):
+    """Two members who may be one person."""
+
+    first: str
+    second: str
+    kind: str = Field(description="The kind of address that they share: email or phone.")
+    reason: str = Field(description="Why they were not merged by themselves.")
+    found_at: datetime
+
+
+class DuplicatePage(Page[DuplicateView]):
+    """Pairs that somebody should look at, the newest first."""
+
+
+class NewPair(Asked):
+    """Two members who are two people."""
+
+    first: str = Field(min_length=1, max_length=200)
+    second: str = Field(min_length=1, max_length=200)
+
+
+class KeptApart(BaseModel):
+    """Two members who are not merged by themselves and not listed any more."""
+
+    first: str
+    second: str
+
+
+async def list_duplicates(call: Call[PageQuery, Nothing]) -> DuplicatePage:
+    """Those that nobody has decided."""
+    query = call.query
+
+    def work(connection: Connection) -> DuplicatePage:
+        place = position(query, "duplicates", tuple[Number, Text, Text])
+        found = duplicates_before(connection, call.merchant, "doubtful", place, query.limit + 1)
+        shown, following = cut(found, query, "duplicates", lambda one: (to_micros(one.found_at), one.first, one.second))
+        return DuplicatePage(items=[duplicate_view(one) for one in shown], next=following)
+
+    return await call.read(work)
+
+
+def duplicate_view(one: Duplicate) -> DuplicateView:
+    """A pair as it is shown."""
+    return DuplicateView(first=one.first, second=one.second, kind=one.kind, reason=one.reason, found_at=one.found_at)
+
+
+async def keep_apart(call: Call[Query, NewPair]) -> Answer:
+    """Say that two members are two people."""
+    first, second = call.body.first, call.body.second
+
+    def work(unit: Unit) -> Answer:
+        matching.keep_apart(unit, first, second)
+        return given(KeptApart(first=first, second=second), first)
+
+    return await call.write(work)
+
+
 ROUTES = (
+    Route(
+        method="GET",
+        path="/duplicates",
+        scope="members:read",
+        summary="List members who may be one person",
+        handler=list_duplicates,
+        query=PageQuery,
+        gives=DuplicatePage,
+    ),
+    Route(
+        method="POST",
+        path="/duplicates/apart",
+        scope="members:write",
+        summary="Say that two members are two people",
+        handler=keep_apart,
+        takes=NewPair,
+        gives=KeptApart,
+    ),
     Route(
         method="POST",
         path="/members/{id}/merge",

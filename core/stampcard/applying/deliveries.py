@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
 from stampcard.applying.erasing import SPECIAL, apply_special
+from stampcard.applying.matching import heard
 from stampcard.applying.merging import merge_customers
 from stampcard.applying.redeeming import asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
@@ -290,6 +291,7 @@ def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any
     seen_at = unit.seen[key][1] if key in unit.seen else moment(row.seen_at)
     if seen_at is None or event.occurred_at > seen_at:
         unit.seen[key] = (row.member, event.occurred_at)
+        unit.touched.addresses |= heard(unit.setting, key[0], event, row.member)
     return decide_customer(unit.world, event, unit.members[row.member], seen_at)
 
 

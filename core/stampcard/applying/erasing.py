@@ -10,9 +10,10 @@ from stampcard.applying.resolving import fingerprint_of
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
-from stampcard.storage import loading, saving
+from stampcard.storage import addressing, loading, saving
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
+    address,
     consent,
     entry,
     idempotency,
@@ -137,7 +138,8 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
     _update(unit, merge, or_(merge.c.source.in_(ids), merge.c.target.in_(ids)), data_sealed=None, note="")
-    for table in (consent, tier, progress, segment_member):
+    addressing.forget_duplicates(unit.connection, unit.setting.merchant, ids)
+    for table in (address, consent, tier, progress, segment_member):
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.
     unit.tiers.forget(ids)

@@ -17,7 +17,7 @@ from stampcard.domain.merges import Merge
 from stampcard.domain.value import replace
 from stampcard.engine.world import Draft
 from stampcard.errors import Conflict, Merged, NotFound, RequestRefused
-from stampcard.storage import loading, merging, rows, saving
+from stampcard.storage import addressing, loading, merging, rows, saving
 from stampcard.storage.merging import Record
 from stampcard.storage.tables import (
     order_state,
@@ -57,6 +57,8 @@ def unmerge(unit: Unit, id_: str, *, by: str) -> Apart:
     parting = Unit(connection, setting, unit.now)
     apart = Parting(parting, known, record).carry_out(by)
     unit.former += parting.save()
+    pair = (known.source, known.target)
+    addressing.note_duplicate(connection, setting.merchant, pair, "", "apart", "a merge was undone", unit.now)
     # Whatever the one bought under their own name since then is theirs.
     orders = _bought_since(unit, known, record)
     lock_orders(unit, [known.source, known.target], orders)

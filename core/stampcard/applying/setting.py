@@ -24,7 +24,7 @@ class Stale(Exception):
 class Setting:
     """All that units of work of one merchant share.
 
-    `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
+    `matching`: the kinds of verified addresses by which members are found to be one person. `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
     connections that are neither paused nor ended. `fetching`: those that can fetch a record. `fulfilling`: connection → the kinds of
     reward that it makes real. `coalesce`: how long a push
     waits for a further change; `longest`: for how long at most changes hold it back.
@@ -42,6 +42,7 @@ class Setting:
     fulfilling: Mapping[str, frozenset[RewardKind]]
     coalesce: timedelta
     longest: timedelta
+    matching: frozenset[str] = frozenset()
 
 
 def check_revision(connection: Connection, setting: Setting) -> None:

@@ -16,7 +16,7 @@ from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import COOLDOWN, MEMBERS
 from stampcard.engine.merging import Doubled, Part, combine, doubled, owned, shifted
-from stampcard.storage import loading, merging, rows, saving, tiering
+from stampcard.storage import addressing, loading, merging, rows, saving, tiering
 from stampcard.storage.merging import Record
 from stampcard.storage.tables import (
     counter,
@@ -46,6 +46,7 @@ class Uniting(Pair):
             self.delete(table, source)
         followers = sorted(loading.sources_of(connection, merchant, [source]))
         self._point(followers)
+        addressing.forget_duplicates(connection, merchant, [source], state="doubtful")
         self.lock()
         unit = self.unit
         old, new = unit.members[source], unit.members[target]

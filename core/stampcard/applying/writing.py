@@ -24,6 +24,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey
 from stampcard.engine.world import AwardKey
 from stampcard.storage import rows, saving
+from stampcard.storage.addressing import AddressKey, save_addresses
 from stampcard.storage.alerting import alert_row
 from stampcard.storage.segmenting import save_segments
 from stampcard.storage.tables import order_state
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 class Touched:
     """What is to be written, beside the values themselves: which orders and wallets changed, rows that are new.
 
-    `before`: members as they were. `said`: members who said something about being addressed.
+    `before`: members as they were. `said`: members who said something about being addressed. `addresses`: those that customers
+    have now, with whose they are.
     """
 
     orders: set[tuple[str, str]] = field(default_factory=set)
@@ -51,6 +53,7 @@ class Touched:
     events: list[dict[str, Any]] = field(default_factory=list)
     debits: dict[str, dict[str, Any]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    addresses: dict[AddressKey, tuple[str | None, str]] = field(default_factory=dict)
 
     def copied(self) -> Touched:
         """The same, to go back to."""
@@ -95,6 +98,7 @@ def write(unit: Unit) -> list[Change]:
         for (c, r), (member, at) in unit.seen.items()
     ]
     saving.upsert(connection, "identity", seen)
+    save_addresses(connection, merchant, unit.touched.addresses, unit.now)
     send_out(connection, unit.setting, unit.now, unit.members, changes)
     return changes
 

@@ -72,6 +72,8 @@ app.command("timeline")(telling.timeline)
 app.command("merge")(merging.merge)
 app.command("unmerge")(merging.unmerge)
 app.command("merges")(merging.merges)
+app.command("duplicates")(merging.duplicates)
+app.command("apart")(merging.apart)
 
 
 @app.command(context_settings=_NEGATIVE)

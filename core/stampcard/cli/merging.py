@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stampcard.applying.requests import Answer
     from stampcard.applying.unit import Unit
     from stampcard.domain.merges import Merge
+    from stampcard.storage.addressing import Duplicate
 
 Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
 _WHO = "A member's id, or CONNECTION:REFERENCE."
@@ -101,6 +102,56 @@ def merges(
     else:
         rows = [(one.id, f"{one.at:%Y-%m-%d %H:%M}Z", one.source, one.target, one.by, _stands(one)) for one in found]
         show_table([("MERGE", "AT", "GONE", "KEPT", "BY", "STATE"), *rows])
+
+
+def duplicates(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")] = 50,
+    json: Json = False,
+) -> None:
+    """List members who may be one person, and why they were not merged by themselves."""
+    from stampcard.cli.acting import acting
+    from stampcard.storage.addressing import duplicates_before
+    from stampcard_webhooks.merges import duplicate_view
+
+    settings = settings_of(context)
+
+    async def use(application: Application) -> list[Duplicate]:
+        def read(connection: Connection) -> list[Duplicate]:
+            return duplicates_before(connection, settings.merchant, "doubtful", None, limit)
+
+        return await application.database.read(read)
+
+    found = acting(settings, use)
+    if json:
+        show_json([duplicate_view(one).model_dump(mode="json") for one in found])
+    elif not found:
+        say("Nobody seems to be there twice.")
+    else:
+        rows = [(f"{one.found_at:%Y-%m-%d %H:%M}Z", one.first, one.second, one.kind, one.reason) for one in found]
+        show_table([("FOUND", "ONE", "OTHER", "SAME", "WHY NOT MERGED"), *rows])
+        say("The same person: stampcard member merge GONE KEPT. Two people: stampcard member apart ONE OTHER")
+
+
+def apart(
+    context: typer.Context,
+    one: Annotated[str, typer.Argument(metavar="ONE", help=_WHO, show_default=False)],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help=_WHO, show_default=False)],
+) -> None:
+    """Say that two members are two people, whatever they have in common."""
+    from stampcard.applying import matching
+    from stampcard.applying.requests import Answer
+    from stampcard.cli.acting import act
+
+    settings = settings_of(context)
+
+    def work(unit: Unit) -> Answer:
+        first, second = (find_member(unit.connection, settings, named) for named in (one, other))
+        matching.keep_apart(unit, first, second)
+        return Answer(status=200, body={"first": first, "second": second})
+
+    body = act(settings, work).body
+    show(f"{body['first']} and {body['second']} are two people")
 
 
 def _stands(one: Merge) -> str:

@@ -30,12 +30,14 @@ class CustomerSeen(Value, frozen=True, tag="customer_seen"):
     """A customer as the source shows them; `attributes` holds personal data and is stored sealed.
 
     Attributes that every program knows: email, phone, first_name, last_name, language, country, timezone. None says that
-    the source has none any more; what it cannot tell is left out.
+    the source has none any more; what it cannot tell is left out. `verified`: of email and phone those that the source knows
+    to be the customer's own.
     """
 
     reference: str
     occurred_at: datetime
     attributes: Mapping[str, Any] = {}
+    verified: frozenset[str] = frozenset()
 
 
 class CustomerErased(Value, frozen=True, tag="customer_erased"):

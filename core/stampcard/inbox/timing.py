@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
 from stampcard.applying.dating import count_wallets, date_points, switched_on
 from stampcard.applying.judging import judge_all
+from stampcard.applying.matching import STEP, match
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
@@ -114,6 +115,7 @@ class Timer:
             return booked
         await self._repeat(_ending)
         await self._repeat(_tiering)
+        await self._repeat(_matching, STEP)
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -143,14 +145,14 @@ class Timer:
         while count and not self._stop.is_set():
             count = await self._database.write(lambda connection: forget_commands(connection, merchant, before))
 
-    async def _repeat(self, step: Step) -> None:
+    async def _repeat(self, step: Step, batch: int = BATCH) -> None:
         """Batch after batch until nothing is due; those who wait for the database go in between."""
-        count = BATCH
-        while count >= BATCH and not self._stop.is_set():
+        count = batch
+        while count >= batch and not self._stop.is_set():
             started = time.monotonic()
             count, _, changes = await self._step(step)
             await self._told(changes)
-            if count >= BATCH:
+            if count >= batch:
                 await asyncio.sleep(min(time.monotonic() - started, 0.1))
 
     async def _keep_calendar(self, now: datetime) -> None:
@@ -260,6 +262,12 @@ def _ending(connection: Connection, setting: Setting, now: datetime) -> tuple[in
 def _tiering(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
     """Let tiers end, begin and be told of."""
     count, changes = move_tiers(connection, setting, now, BATCH)
+    return count, "", changes
+
+
+def _matching(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+    """Find out who are one person."""
+    count, changes = match(connection, setting, now)
     return count, "", changes
 
 

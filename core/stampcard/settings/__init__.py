@@ -6,6 +6,7 @@ from stampcard.settings.model import (
     HttpSettings,
     KeepSettings,
     LogSettings,
+    MembersSettings,
     SecuritySettings,
     Settings,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "HttpSettings",
     "KeepSettings",
     "LogSettings",
+    "MembersSettings",
     "SecuritySettings",
     "Settings",
     "load_settings",

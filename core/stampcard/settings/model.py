@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from stampcard.domain.addresses import AddressKind
 from stampcard.errors import ConfigurationError
 from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import ConnectionSpec
@@ -111,6 +112,15 @@ class KeepSettings(Section):
     )
 
 
+class MembersSettings(Section):
+    """How members of several shops are found to be one person."""
+
+    match: Annotated[tuple[AddressKind, ...], BeforeValidator(_several)] = Field(
+        default=("email", "phone"),
+        description="addresses that shops verified by which two members become one; empty: they stay as their shops have them",
+    )
+
+
 class DeliverSettings(Section):
     """How changed balances leave."""
 
@@ -176,6 +186,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     security: SecuritySettings = SecuritySettings()
     keep: KeepSettings = KeepSettings()
+    members: MembersSettings = MembersSettings()
     deliver: DeliverSettings = DeliverSettings()
     log: LogSettings = LogSettings()
     connections: dict[str, dict[str, Any]] = Field(

@@ -15,6 +15,7 @@ from stampcard.storage.loading import sources_of
 from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
+    address,
     award,
     balance,
     consent,
@@ -57,7 +58,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, membership, consent, tier, segment_member, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, address, membership, consent, tier, segment_member, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.

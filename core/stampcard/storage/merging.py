@@ -19,6 +19,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage import rows, saving
 from stampcard.storage.rows import moment
 from stampcard.storage.tables import (
+    address,
     award,
     consent,
     counter,
@@ -41,7 +42,7 @@ from stampcard.storage.tables import (
 
 CHUNK = 500
 #: Rows that are the person's, whoever of the members they came by.
-MOVED: tuple[Table, ...] = (identity, order_state, redemption, consent, event, inbox, outbox, idempotency)
+MOVED: tuple[Table, ...] = (identity, address, order_state, redemption, consent, event, inbox, outbox, idempotency)
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (award, debit, lot, counter, membership, tier, progress, segment_member, push)
 #: Tables whose rows stay: what was booked was booked for whom it was.

@@ -75,6 +75,33 @@ identity = table(
     Index("ix_identity_member", "merchant", "member"),
 )
 
+#: How a source's customer can be reached, as far as the source verified it; two with the same may be one person.
+address = table(
+    "address",
+    key("connection"),
+    key("reference"),
+    key("kind"),  # email | phone
+    col("print"),
+    col("member"),
+    maybe("unchecked_since", BIG),
+    Index("ix_address_print", "merchant", "kind", "print"),
+    Index("ix_address_member", "merchant", "member"),
+    where_known("ix_address_unchecked_since", "unchecked_since"),
+)
+
+#: Two members, the lower id first, who may be one person.
+duplicate = table(
+    "duplicate",
+    key("first"),
+    key("second"),
+    col("kind"),
+    col("state"),  # doubtful | apart
+    col("reason", default=""),
+    col("found_at", BIG),
+    Index("ix_duplicate_found_at", "merchant", "state", "found_at", "first", "second"),
+    Index("ix_duplicate_second", "merchant", "second"),
+)
+
 membership = table(
     "membership",
     key("member"),

@@ -115,7 +115,19 @@ def reviews(shop: Shop, customer: str, key: str) -> None:
 
 #: What is written down as it comes, and figures that only rise.
 _RUNNING = frozenset(
-    {"entry", "event", "merge", "inbox", "push", "alembic_version", "revision", "effect", "idempotency"}
+    {
+        "entry",
+        "event",
+        "merge",
+        "duplicate",
+        "inbox",
+        "push",
+        "alembic_version",
+        "revision",
+        "effect",
+        "idempotency",
+        "duplicate",
+    }
 )
 _IGNORED = frozenset(
     {"version", "booked_to", "entries", "opened", "attributes_sealed", "updated_at", "pinned_member_sealed", "state"}

@@ -34,8 +34,15 @@ def test_a_customer_is_told_with_what_every_program_knows(decode: Decode) -> Non
                 "last_name": "Muster",
                 "country": "DE",
             },
+            verified=frozenset({"email"}),
         )
     ]
+
+
+def test_an_address_that_the_shop_has_not_verified_proves_nobody(decode: Decode, load: Load) -> None:
+    for told in (False, None):
+        (event,) = decode("customers_create__full", load("customers_create__full") | {"verified_email": told})
+        assert event.verified == frozenset()
 
 
 def test_what_a_customer_does_not_tell_any_more_is_none_so_that_it_goes(decode: Decode) -> None:

@@ -36,6 +36,42 @@ def upgrade() -> None:
     op.create_index("ix_merge_at", "merge", ["merchant", "at", "id"])
     op.create_index("ix_merge_source", "merge", ["merchant", "source"])
     op.create_index("ix_merge_target", "merge", ["merchant", "target"])
+    op.create_table(
+        "address",
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("connection", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("print", sa.Text(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("unchecked_since", BIG, nullable=True),
+        sa.PrimaryKeyConstraint("merchant", "connection", "reference", "kind", name=op.f("pk_address")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_address_print", "address", ["merchant", "kind", "print"])
+    op.create_index("ix_address_member", "address", ["merchant", "member"])
+    known = sa.text("unchecked_since IS NOT NULL")
+    op.create_index(
+        "ix_address_unchecked_since",
+        "address",
+        ["merchant", "unchecked_since"],
+        sqlite_where=known,
+        postgresql_where=known,
+    )
+    op.create_table(
+        "duplicate",
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("first", sa.Text(), nullable=False),
+        sa.Column("second", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("found_at", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("merchant", "first", "second", name=op.f("pk_duplicate")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_duplicate_found_at", "duplicate", ["merchant", "state", "found_at", "first", "second"])
+    op.create_index("ix_duplicate_second", "duplicate", ["merchant", "second"])
     for table in ("entry", "balance"):
         _account(table, "transferred", BEFORE)
 
