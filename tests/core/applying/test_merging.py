@@ -126,7 +126,6 @@ _RUNNING = frozenset(
         "revision",
         "effect",
         "idempotency",
-        "duplicate",
     }
 )
 _IGNORED = frozenset(
