@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from stampcard.program.campaigns import Campaign, Ending, Group
 from stampcard.program.combinations import Stacking
+from stampcard.program.enrolment import Enrolment
 from stampcard.program.events import BUILT_IN_EVENTS, REPORTED
 from stampcard.program.history import HISTORY
 from stampcard.program.lifetimes import ENDS
@@ -34,10 +35,11 @@ from stampcard.program.windows import During
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "program-coverage.md"
 #: Where tests that use values stand; what plays a value comes before what only reads it.
-TESTS = ("tests/core/engine", "tests/core/inbox", "tests/flows", "tests/core/program")
+TESTS = ("tests/core/engine", "tests/core/inbox", "tests/core/applying", "tests/flows", "tests/core/program")
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("", Program),
     ("ending", Ending),
+    ("enrolment", Enrolment),
     ("wallets", WalletTerms),
     ("wallets.refunds", RefundTerms),
     ("wallets.pay", PayTerms),
@@ -195,6 +197,7 @@ _STRUCTURE = frozenset(
         "tiers",
         "levels",
         "segments",
+        "enrolment",
         "stacking",
         "rewards",
         "refunds",

@@ -37,7 +37,7 @@ from stampcard_shopify.plugin import ShopifySettings
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
 SECTIONS = (
-    "Program", "Ending", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
+    "Program", "Ending", "Enrolment", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
     "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking", "Tiers", "Level", "Segment",
 )  # fmt: skip
 

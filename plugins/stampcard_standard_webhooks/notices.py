@@ -26,6 +26,7 @@ NAMES: Mapping[str, str] = {
     "redeem": "points.redeemed",
     "release": "points.released",
     "join": "member.joined",
+    "membership": "member.membership_changed",
     "merge": "member.merged",
     "unmerge": "member.parted",
     "consent": "member.consent_changed",

@@ -16,6 +16,7 @@ from stampcard.domain.events import (
     CustomEvent,
     DayCame,
     HoldChanged,
+    MembershipChanged,
     MembersMerged,
     OwnEvent,
     RefundSeen,
@@ -55,6 +56,13 @@ _DID = {
     "release": "free again",
     "merge": "went over because of a merge",
     "unmerge": "went back because a merge was undone",
+}
+#: What became of somebody's part in a program.
+_STATES = {
+    "active": "Takes part in {program}, confirmed or back again.",
+    "unconfirmed": "Takes part in {program}, unconfirmed.",
+    "frozen": "Their part in {program} is frozen.",
+    "closed": "Left {program}.",
 }
 #: The account on which the points of an entry are found, and which way.
 _COUNTED: dict[str, tuple[Literal["pending", "active", "held", "issued", "redeemed", "expired", "adjusted"], int]] = {
@@ -205,7 +213,15 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
-        case DayCame() | ConsentChanged() | HoldChanged() | SegmentChanged() | MembersMerged() | TierMoved() as event:
+        case (
+            DayCame()
+            | ConsentChanged()
+            | HoldChanged()
+            | SegmentChanged()
+            | MembersMerged()
+            | MembershipChanged()
+            | TierMoved() as event
+        ):
             return _own_words(event)
         case event:
             return f"{heard.connection!r} told: {str(event.__struct_config__.tag).replace('_', ' ')}."
@@ -215,16 +231,20 @@ def _own_words(event: OwnEvent) -> str:
     """What no source tells, but the calendar, the member, people, and what members did."""
     match event:
         case DayCame(name=name):
-            return f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
+            words = f"Their {'birthday' if name == BIRTHDAY else 'anniversary of joining'}."
         case ConsentChanged(channel=channel, purpose=purpose, state=state):
-            return f"Consent to {purpose} by {channel}: {state}."
+            words = f"Consent to {purpose} by {channel}: {state}."
         case HoldChanged(held=held):
-            return "Was put on hold." if held else "The hold ended."
+            words = "Was put on hold." if held else "The hold ended."
         case SegmentChanged(segment=segment, program=program, entered=entered):
-            return f"{'Came into' if entered else 'Left'} the segment {segment!r} of {program}."
+            words = f"{'Came into' if entered else 'Left'} the segment {segment!r} of {program}."
+        case MembershipChanged(program=program, state=state):
+            words = _STATES[state].format(program=program)
         case MembersMerged(other=other, merged=merged):
-            return f"{other} was merged into this member." if merged else f"The merge with {other} was undone."
-    return tier_words(event)
+            words = f"{other} was merged into this member." if merged else f"The merge with {other} was undone."
+        case TierMoved():
+            words = tier_words(event)
+    return words
 
 
 ROUTES = (

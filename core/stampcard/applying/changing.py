@@ -30,6 +30,8 @@ def kinds_of(
     for member, known in before.items():
         if after[member].programs != known.programs:
             kinds.setdefault(member, set()).add("join")
+        elif after[member].states != known.states:
+            kinds.setdefault(member, set()).add("membership")
         if (after[member].held is None) != (known.held is None):
             kinds.setdefault(member, set()).add("hold_ended" if after[member].held is None else "on_hold")
         into = after[member].merged_into

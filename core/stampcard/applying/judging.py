@@ -18,6 +18,7 @@ from stampcard.engine.segmenting import Judged, judge
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.faults import fault_of_name
+from stampcard.storage.listing import members_after
 
 
 class Insight(Value, frozen=True):
@@ -33,7 +34,7 @@ def judge_all(
 ) -> tuple[int, str, list[Change]]:
     """Judge the next members of a program behind `after`, for what time and new conditions change; see `celebrate`."""
     check_revision(connection, setting)
-    found = members_of(connection, setting.merchant, live.name, after, limit)
+    found = judged_members(connection, setting.merchant, live, after, limit)
     if not found:
         return 0, after, []
     unit = Unit(connection, setting, now)
@@ -42,6 +43,13 @@ def judge_all(
         if member in unit.members:
             unit.segmenting.assess(member)
     return len(found), found[-1], unit.save()
+
+
+def judged_members(connection: Connection, merchant: str, live: LiveProgram, after: str, limit: int) -> list[str]:
+    """The next members whose segments are judged: everybody where a segment makes members."""
+    if live.program.enrolment.segment is not None:
+        return members_after(connection, merchant, after, limit)
+    return members_of(connection, merchant, live.name, after, limit)
 
 
 def put(unit: Unit, program: str, segment: str, add: Collection[str], remove: Collection[str]) -> int:
@@ -59,7 +67,7 @@ def put(unit: Unit, program: str, segment: str, add: Collection[str], remove: Co
     before = len(unit.crossings.happened)
     for member in (*add, *remove):
         present(unit, member)
-        if live.name not in unit.members[member].programs:
+        if live.name not in unit.members[member].programs and live.program.enrolment.segment != segment:
             raise RequestRefused("not_a_member", f"{member} does not take part in {live.name}")
         unit.segmenting.cross(member, live.name, segment, entered=member in add)
     return len({member for member, _ in unit.crossings.happened[before:]})

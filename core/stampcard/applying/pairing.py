@@ -16,6 +16,7 @@ from stampcard.domain.wallets import Wallet
 from stampcard.engine.posting import About
 from stampcard.engine.spending import Debit
 from stampcard.storage import saving
+from stampcard.storage.merging import Joined
 from stampcard.storage.rows import to_json
 from stampcard.storage.tables import (
     counter,
@@ -74,11 +75,18 @@ class Pair:
         statement = select(table).where(table.c.merchant == self.merchant, table.c.member == of)
         return list(self.connection.execute(statement))
 
-    def join(self, of: str, memberships: Collection[tuple[str, int, str]]) -> None:
+    def join(self, of: str, memberships: Collection[Joined]) -> None:
         """Let a member take part in programs, each since a moment."""
         written = [
-            {"merchant": self.merchant, "member": of, "program": program, "joined_at": at, "anniversary": day}
-            for program, at, day in memberships
+            {
+                "merchant": self.merchant,
+                "member": of,
+                "program": program,
+                "joined_at": at,
+                "anniversary": day,
+                "state": state,
+            }
+            for program, at, day, state in memberships
         ]
         saving.upsert(self.connection, "membership", written)
 

@@ -122,8 +122,8 @@ class Parting(Pair):
 
     def _memberships(self) -> None:
         """Both take part in what each took part in before."""
-        both = {name for name, _, _ in self.record.before}
-        theirs = [name for name, _, _ in self.record.joined if name not in both]
+        both = {name for name, *_ in self.record.before}
+        theirs = [name for name, *_ in self.record.joined if name not in both]
         where = (membership.c.merchant == self.merchant, membership.c.member == self.target)
         self.connection.execute(delete(membership).where(*where, membership.c.program.in_(theirs)))
         self.join(self.target, self.record.before)

@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, update
 
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.members import Member
 from stampcard.sealing import Sealer
 from stampcard.storage import rows, saving
+from stampcard.storage.tables import membership
 
+_MOVE = (
+    update(membership)
+    .where(
+        membership.c.merchant == bindparam("b_merchant"),
+        membership.c.member == bindparam("b_member"),
+        membership.c.program == bindparam("b_program"),
+    )
+    .values(state=bindparam("state"))
+)
 _NOT_HELD: Mapping[str, Any] = {"held_at": None, "held_for": None}
 
 
@@ -22,7 +32,7 @@ def save_members(
 ) -> None:
     """Write what changed of members, each given as before and after."""
     merchant, sealer = setting.merchant, setting.sealer
-    versions, joined, attributes, holds = [], [], [], []
+    versions, joined, moved, attributes, holds = [], [], [], [], []
     for id_, (before, after) in people.items():
         row = {"merchant": merchant, "id": id_, "joined_at": to_micros(after.joined_at)}
         if after.attributes != before.attributes:
@@ -40,13 +50,26 @@ def save_members(
                 "program": program,
                 "joined_at": to_micros(now),
                 "anniversary": _day_of_joining(setting, program, now),
+                "state": after.states.get(program, "active"),
             }
             for program in after.programs - before.programs
+        ]
+        moved += [
+            {
+                "b_merchant": merchant,
+                "b_member": id_,
+                "b_program": program,
+                "state": after.states.get(program, "active"),
+            }
+            for program in after.programs & before.programs
+            if after.states.get(program) != before.states.get(program)
         ]
     saving.upsert(connection, "member", versions)
     saving.upsert(connection, "member", attributes)
     saving.upsert(connection, "member", holds)
     saving.insert_new(connection, "membership", joined)
+    if moved:
+        connection.execute(_MOVE, sorted(moved, key=lambda row: (row["b_member"], row["b_program"])))
 
 
 def _day_of_joining(setting: Setting, program: str, now: datetime) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from stampcard.applying.concerning import counter_keys, freed_order, sign_up_keys
 from stampcard.applying.deliveries import decide_event
+from stampcard.applying.enrolling import join_by_request
 from stampcard.applying.locking import lock_member, present
 from stampcard.applying.resolving import Resolved, resolve
 from stampcard.applying.setting import Setting, check_revision
@@ -185,6 +186,7 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
         # Somebody else made this member while we waited for the identity.
         raise Conflict("member_exists", f"{key[0]}:{key[1]} is a member already")
     decide_event(unit, sourced, found)
+    join_by_request(unit, member)
     return member
 
 

@@ -13,6 +13,8 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import decide_segment_changed
 from stampcard.engine.describing import Past
+from stampcard.engine.enrolling import decide_join, decide_leave
+from stampcard.engine.matching import closed_to
 from stampcard.engine.segmenting import Judged, judge
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Decision
@@ -114,10 +116,15 @@ class Segmenting:
     def _crossing(self, live: LiveProgram, member: str) -> Judged | None:
         """The first segment in which the member is not as it should be; none once they have crossed too often."""
         unit, person = self._unit, self._unit.members[member]
-        if live.name not in person.programs or not person.is_there or unit.crossings.times[member] >= _MOST:
+        gate = live.program.enrolment.segment
+        outside = live.name not in person.programs
+        if (outside and gate is None) or not person.is_there or unit.crossings.times[member] >= _MOST:
             return None
         known = person.segments.get(live.name, frozenset())
         judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)
+        if outside:
+            # Who takes no part yet is in no segment but that which makes a member.
+            return next((one for one in judged if one.segment == gate and one.inside != (gate in known)), None)
         gone = [Judged(name, inside=False) for name in sorted(known - live.program.segments.keys())]
         return next((one for one in (*judged, *gone) if one.inside != (one.segment in known)), None)
 
@@ -133,8 +140,22 @@ class Segmenting:
         changed = SegmentChanged(program=program, segment=segment, entered=entered, occurred_at=unit.now)
         unit.crossings.happened.append((member, changed))
         unit.crossings.times[member] += 1
+        self._pass_gate(member, program, segment, entered=entered)
         decision = decide_segment_changed(
             unit.world, changed, unit.members[member], unit.setting.numbering.next(unit.now)
         )
         unit.record_own(changed, member, decision.reasons)
         unit.absorb(decision)
+
+    def _pass_gate(self, member: str, program: str, segment: str, *, entered: bool) -> None:
+        """Let whoever comes into the segment of a program's members join, and whoever leaves it leave as the program says."""
+        unit, person = self._unit, self._unit.members[member]
+        live = next((live for live in self.live if live.name == program), None)
+        if live is None or live.program.enrolment.segment != segment:
+            return
+        leaving = live.program.enrolment.leaving
+        if entered and (program not in person.programs or person.states.get(program) in {"frozen", "closed"}):
+            if not closed_to(live, unit.now, member, person.names):
+                unit.absorb(decide_join(unit.world, live, person))
+        elif not entered and leaving != "keep":
+            unit.absorb(decide_leave(unit.world, live, person, "frozen" if leaving == "freeze" else "closed"))

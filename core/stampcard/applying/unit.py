@@ -20,7 +20,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, OwnEvent
+from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, MembershipChanged, OwnEvent
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
 from stampcard.domain.rewards import Fulfiller, Redemption
@@ -151,7 +151,7 @@ class Unit:
             subjects = [f"order:{source}:{reference}" for source, reference in orders]
             self.awards = loading.load_awards(self.connection, merchant, subjects)
         touching = None
-        if repeated is not None and not (self.setting.programs.slides or automatic):
+        if repeated is not None and not (self.setting.programs.slides or self.setting.programs.closes or automatic):
             touching = {owner for of in self.awards.values() for owner, _, _ in of} | set(repeated)
         self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
         self.debits = loading.load_debits(self.connection, merchant, subjects)
@@ -296,7 +296,10 @@ class Unit:
         days = self._count(decision)
         if decision.member is not None:
             self.keep_before(decision.member.id)
+            before = self.members[decision.member.id]
             self.members[decision.member.id] = decision.member
+            for program in sorted(before.programs & decision.member.programs):
+                self._tell_state(decision.member, program, before.states.get(program))
         former = None
         if decision.order is not None:
             known = self.orders.get(decision.order.key)
@@ -393,6 +396,12 @@ class Unit:
         self.members[member] = replace(self.members[member], held=held)
         changed = HoldChanged(held=held is not None, occurred_at=self.now)
         self.touched.events.append(self._row(changed, f"member:{member}", member, ()))
+
+    def _tell_state(self, member: Member, program: str, before: str | None) -> None:
+        state = member.states.get(program)
+        if state != before:
+            changed = MembershipChanged(program=program, state=state or "active", occurred_at=self.now)
+            self.record_own(changed, member.id, ())
 
     def judge_again(self, member: str) -> None:
         """Let a member's segments follow what changed beside decisions."""

@@ -17,7 +17,7 @@ from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import COOLDOWN, MEMBERS
 from stampcard.engine.merging import Doubled, Part, combine, doubled, owned, shifted
 from stampcard.storage import addressing, loading, merging, rows, saving, tiering
-from stampcard.storage.merging import Record
+from stampcard.storage.merging import Joined, Record
 from stampcard.storage.tables import (
     counter,
     debit,
@@ -89,15 +89,15 @@ class Uniting(Pair):
         for id_ in followers:
             self.write_rows(id_, merged_into=self.target)
 
-    def _memberships(self) -> tuple[list[tuple[str, int, str]], list[tuple[str, int, str]]]:
+    def _memberships(self) -> tuple[list[Joined], list[Joined]]:
         """The programs of both: whoever joined first counts. Answers the source's, and the target's of the same programs."""
         theirs, mine = (
-            {row.program: (row.program, row.joined_at, row.anniversary) for row in self.rows(membership, of)}
+            {row.program: (row.program, row.joined_at, row.anniversary, row.state) for row in self.rows(membership, of)}
             for of in (self.source, self.target)
         )
         self.delete(membership, self.source)
-        earlier = [one for name, one in theirs.items() if name not in mine or one[1] < mine[name][1]]
-        self.join(self.target, earlier)
+        both = [_first(one, mine.get(name, one)) for name, one in theirs.items()]
+        self.join(self.target, both)
         return list(theirs.values()), [one for name, one in mine.items() if name in theirs]
 
     def _counters(self) -> list[tuple[str, str, str, int, bool]]:
@@ -167,3 +167,10 @@ class Uniting(Pair):
 def new_merge_id() -> str:
     """A merge's id."""
     return "x_" + secrets.token_hex(10)
+
+
+def _first(one: Joined, other: Joined) -> Joined:
+    """Since when somebody takes part who is both; whatever either has confirmed or not left is so."""
+    state = "active" if "active" in {one[3], other[3]} else other[3]
+    first = min(one, other, key=lambda membership: membership[1])
+    return (*first[:3], state)

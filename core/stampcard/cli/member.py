@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import merging, telling
+from stampcard.cli import enrolling, merging, telling
 from stampcard.cli.invocation import settings_of
 from stampcard.cli.naming import Member, find_member
 from stampcard.cli.printing import say, show, show_json, show_table
@@ -69,6 +69,10 @@ def list_members(
 
 app.command("explain")(telling.explain)
 app.command("timeline")(telling.timeline)
+app.command("memberships")(enrolling.memberships)
+app.command("join")(enrolling.join)
+app.command("confirm")(enrolling.confirm)
+app.command("leave")(enrolling.leave)
 app.command("merge")(merging.merge)
 app.command("unmerge")(merging.unmerge)
 app.command("merges")(merging.merges)

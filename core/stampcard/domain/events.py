@@ -164,8 +164,16 @@ class MembersMerged(Value, frozen=True, tag="members_merged"):
     occurred_at: datetime
 
 
+class MembershipChanged(Value, frozen=True, tag="membership_changed"):
+    """A member confirmed their part in a program, left it, or came back."""
+
+    program: str
+    state: str
+    occurred_at: datetime
+
+
 #: What no source tells: the calendar, people, and what members did.
-OwnEvent = DayCame | HoldChanged | ConsentChanged | SegmentChanged | MembersMerged | TierMoved
+OwnEvent = DayCame | HoldChanged | ConsentChanged | SegmentChanged | MembersMerged | MembershipChanged | TierMoved
 
 
 class Refetch(Value, frozen=True, tag="refetch"):

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 
 #: Attributes that a source may always tell of a customer; a program declares others.
 BUILT_IN_ATTRIBUTES = ("email", "phone", "first_name", "last_name", "language", "country", "timezone")
+
+
+#: Unconfirmed: the member has not said yet that they want it. Frozen: nothing is earned or redeemed. Closed: left.
+MembershipState = Literal["active", "unconfirmed", "frozen", "closed"]
 
 
 class Held(Value, frozen=True):
@@ -25,6 +29,7 @@ class Member(Value, frozen=True):
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
     `segments`: by program. `merged_into`: another member, who has all of this one's.
+    `states`: of memberships that are not active. `joined`: since when the member takes part, by program.
     """
 
     id: str
@@ -39,6 +44,8 @@ class Member(Value, frozen=True):
     consents: frozenset[str] = frozenset()
     segments: Mapping[str, frozenset[str]] = {}
     merged_into: str | None = None
+    states: Mapping[str, MembershipState] = {}
+    joined: Mapping[str, datetime] = {}
 
     @property
     def is_there(self) -> bool:

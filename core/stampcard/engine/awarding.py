@@ -41,6 +41,9 @@ PROGRAM_REFUSALS = {
     "ended": "the program had ended when the order was placed",
     "not_in_audience": "the program is not open to this member yet",
     "on_hold": "the member is on hold",
+    "not_enrolled": "the member did not take part in the program then",
+    "membership_frozen": "the member's part in the program is frozen",
+    "membership_closed": "the member has left the program",
 }
 _ONE = Decimal(1)
 _MICROSECOND = timedelta(microseconds=1)

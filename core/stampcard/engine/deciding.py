@@ -20,8 +20,8 @@ from stampcard.engine.earning import explained, money_of, owed_at_once
 from stampcard.engine.gauging import unit_of
 from stampcard.engine.giving import give, is_reward, of_reward
 from stampcard.engine.limiting import Wanted, allow, charge
-from stampcard.engine.matching import Chosen, Occasion, choose, closed_to
-from stampcard.engine.pinning import NAMES, ON_HOLD, ZONE, seen_of, stopped_of
+from stampcard.engine.matching import Chosen, Occasion, barred, choose, closed_to
+from stampcard.engine.pinning import NAMES, ZONE, seen_of, stopped_of
 from stampcard.engine.recognising import recognise, shown_by, spent_on
 from stampcard.engine.stacking import stacked
 from stampcard.engine.versions import LiveProgram
@@ -75,7 +75,9 @@ def decide_order(
     draft = Draft(spent_on(world, order, shown))
     recognise(draft, order, shown, world)
     if member is not None:
-        enrol(draft, world.members[member], order.state.snapshot.occurred_at if order.state.snapshot else received_at)
+        placed = order.state.snapshot
+        at = placed.occurred_at if placed is not None else received_at
+        enrol(draft, world.members[member], at, paid=placed is not None and placed.paid)
     order = award_order(draft, event, order, facts)
     return draft.decision(order, refetch=Refetch(kind="order", reference=reference) if tied else None)
 
@@ -87,13 +89,19 @@ def _check(snapshot: OrderSnapshot, now: datetime) -> None:
         raise EventRefused("negative_total", f"the order's total is {snapshot.total}")
 
 
-def enrol(draft: Draft, member: Member, occurred_at: datetime) -> Member:
-    """The member taking part in every program that is open to them; whoever is new to one has signed up for it."""
+def enrol(draft: Draft, member: Member, occurred_at: datetime, *, paid: bool = False, asked: bool = False) -> Member:
+    """The member taking part in every program that is open to them; whoever is new to one has signed up for it.
+
+    `paid`: because of an order that was; `asked`: because somebody said so. Some programs take nobody without.
+    """
     person = draft.member or member
     for current in draft.world.programs.current(draft.world.now):
         if current.name in person.programs:
             continue
         if f"program:{current.name}" in draft.world.programs.stopped:
+            continue
+        how = current.program.enrolment.how
+        if how == "segment" or (how == "request" and not asked) or (how == "first purchase" and not (paid or asked)):
             continue
         live = draft.world.programs.valid_at(current.name, occurred_at)
         joined_at = occurred_at if live is not None else draft.world.now
@@ -102,9 +110,20 @@ def enrol(draft: Draft, member: Member, occurred_at: datetime) -> Member:
             current, draft.world.now, member.id, member.names
         ):
             continue
-        person = replace(person, programs=person.programs | {current.name})
-        draft.member = person
-        pay_at_once(draft, live, SIGN_UP, SIGN_UP, person, joined_at, {})
+        person = admit(draft, live, person, joined_at)
+    return person
+
+
+def admit(draft: Draft, live: LiveProgram, member: Member, at: datetime) -> Member:
+    """A member who takes part in one more program, with what signing up pays."""
+    states = (
+        {**member.states, live.name: "unconfirmed"} if live.program.enrolment.confirm is not None else member.states
+    )
+    person = replace(
+        member, programs=member.programs | {live.name}, states=states, joined={**member.joined, live.name: at}
+    )
+    draft.member = person
+    pay_at_once(draft, live, SIGN_UP, SIGN_UP, person, at, {})
     return person
 
 
@@ -122,7 +141,7 @@ def pay_at_once(
     conditions = live.conditions.get(on)
     if conditions is None:
         return
-    refusal = ON_HOLD if member.held is not None else closed_to(live, at, member.id, member.names)
+    refusal = barred(live, member, at)
     if refusal:
         draft.reasons.append(
             Reason(

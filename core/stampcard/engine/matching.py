@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.decisions import Reason
+from stampcard.domain.members import Member
 from stampcard.domain.value import Value, replace
 from stampcard.engine.versions import LiveProgram, Matched, Offer
 from stampcard.program.amounts import WHOLE, Award
@@ -167,6 +168,34 @@ def place_of(salt: str, member: str) -> Decimal:
     """A place in 0 … 100 that looks random and never changes."""
     digest = hashlib.sha256(f"{salt}\0{member}".encode()).digest()
     return Decimal(int.from_bytes(digest[:8], "big")) / _SPACE * WHOLE
+
+
+def barred(live: LiveProgram, member: Member, at: datetime) -> str:
+    """Why a member earns nothing in a program at a moment, or nothing."""
+    if member.held is not None:
+        return "on_hold"
+    return closed_to(live, at, member.id, member.names) or not_taking_part(live, member, at)
+
+
+def not_taking_part(live: LiveProgram, member: Member, at: datetime | None = None) -> str:
+    """Why a member does not take part in a program, by now or at a moment; nothing for who does, confirmed or not."""
+    state, how = member.states.get(live.name), live.program.enrolment.how
+    if state == "frozen":
+        return "membership_frozen"
+    if state == "closed":
+        return "membership_closed"
+    if how == "automatic":
+        return ""
+    since = member.joined.get(live.name)
+    # With a first purchase the order itself makes the member.
+    late = at is not None and since is not None and at < since and how != "first purchase"
+    return "not_enrolled" if live.name not in member.programs or late else ""
+
+
+def not_redeeming(live: LiveProgram, member: Member) -> str:
+    """Why a member redeems nothing in a program although it is open, or nothing."""
+    unconfirmed = member.states.get(live.name) == "unconfirmed"
+    return "not_confirmed" if unconfirmed else not_taking_part(live, member)
 
 
 def closed_to(live: LiveProgram, at: datetime, member: str, names: Collection[str]) -> str:

@@ -9,14 +9,14 @@ from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot
 from stampcard.domain.value import replace
 from stampcard.engine.describing import Past, history_variables, member_variables
-from stampcard.engine.matching import closed_to
+from stampcard.engine.matching import barred
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.engine.world import Draft, Facts, Order, Pin
 
 #: Beside the conditions' variables: the member's zone and names, where a rule asks for them.
 ZONE, NAMES = "member.zone", "member.names"
-#: What an order is refused with whose member is on hold.
-ON_HOLD = "on_hold"
+#: What an order stays refused with although its member takes part again by now.
+_FOR_GOOD = frozenset({"membership_frozen", "membership_closed"})
 _NO_PAST = Past()
 
 
@@ -27,6 +27,8 @@ def pinned(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str, fac
     pins = dict(order.pins)
     for newest in draft.world.programs.current(draft.world.now):
         known = pins.get(newest.name)
+        if known is not None and known.refused in _FOR_GOOD and known.owner == member:
+            continue
         if known is None or known.refused:
             pins[newest.name] = _pin(draft, order, snapshot, member, newest.name, facts)
         elif known.owner != member:
@@ -64,12 +66,9 @@ def _pin(draft: Draft, order: Order, snapshot: OrderSnapshot, member: str, progr
         return Pin(version=0, refused="before_program")
     if order.first_seen_at - snapshot.occurred_at > live.program.accept_late:
         return Pin(version=0, refused="late")
-    person = draft.world.members[member]
-    if person.held is not None:
-        return Pin(version=0, refused=ON_HOLD)
-    closed = closed_to(live, snapshot.occurred_at, member, person.names)
+    closed = barred(live, draft.person(member), snapshot.occurred_at)
     if closed:
-        return Pin(version=0, refused=closed)
+        return Pin(version=0, refused=closed, owner=member if closed in _FOR_GOOD else "")
     return Pin(
         version=live.number,
         owner=member,

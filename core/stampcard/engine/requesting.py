@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
+from stampcard.domain.members import Member
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.dating import Lifetime, expiry_of, lifetime
+from stampcard.engine.matching import not_redeeming
 from stampcard.engine.posting import About, redate
 from stampcard.engine.refunding import credit
 from stampcard.engine.settling import activate, lapse
 from stampcard.engine.spending import Debit, cancel_spend, draw, spend
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.waiting import expire_of, slide
+from stampcard.engine.wording import WORDS
 from stampcard.engine.world import Decision, Draft, World
 from stampcard.errors import Conflict, NotFound, RequestRefused
 
@@ -32,6 +35,7 @@ def decide_spend(
     _still_open(live, world.now)
     if world.members[member].held is not None:
         raise RequestRefused("on_hold", "the member is on hold")
+    _takes_part(live, world.members[member])
     draft = Draft(world)
     about = About(occurred_at=world.now, now=world.now, subject=f"spend:{key}", note=note)
     after, debit, entry = spend(draft.wallet(member, wallet), key, amount, about, subject, money)
@@ -40,6 +44,12 @@ def decide_spend(
         slide(draft, live, member, "spend", world.now)
     draft.debits.append(debit)
     return draft.decision()
+
+
+def _takes_part(live: LiveProgram, member: Member) -> None:
+    code = not_redeeming(live, member)
+    if code:
+        raise RequestRefused(code, WORDS[code])
 
 
 def decide_cancel_spend(world: World, debit: Debit, note: str) -> Decision:

@@ -15,7 +15,7 @@ from stampcard.engine.counting import FINE, CounterKey, Counters, key_of
 from stampcard.engine.dating import expiry_of
 from stampcard.engine.describing import Past, history_variables, member_variables, order_variables, rate_of
 from stampcard.engine.limiting import most_of
-from stampcard.engine.matching import Occasion, campaign_refusal, closed_to, fits, is_open
+from stampcard.engine.matching import Occasion, campaign_refusal, closed_to, fits, is_open, not_redeeming
 from stampcard.engine.pinning import stopped_of
 from stampcard.engine.versions import Bound, Catalogued, LiveProgram
 from stampcard.engine.world import NO_FACTS, Facts, World
@@ -197,8 +197,9 @@ def _closed(live: LiveProgram, of: Catalogued, member: Member, occasion: Occasio
         yield Refusal(code="on_hold", detail="the member is on hold")
     if f"program:{live.name}" in occasion.stopped:
         yield Refusal(code="stopped", detail=f"the program {live.name!r} is stopped")
-    code = redeeming_closed(live, occasion.at) or _outside(live, member, occasion)
-    if code:
+    for code in filter(
+        None, (not_redeeming(live, member), redeeming_closed(live, occasion.at) or _outside(live, member, occasion))
+    ):
         yield Refusal(code=code, detail=_CLOSED[code])
     if not reward.enabled or f"reward:{live.name}/{of.name}" in occasion.stopped:
         yield Refusal(code="stopped", detail="the reward is stopped")
@@ -222,6 +223,10 @@ _CLOSED: Mapping[str, str] = {
     "draft": "the program is a draft, so nobody takes part",
     "program_ended": "the program has ended: its points cannot be spent any more",
     "not_in_audience": "the program is not open to this member yet",
+    "not_enrolled": "the member does not take part in the program",
+    "membership_frozen": "the member's part in the program is frozen",
+    "membership_closed": "the member has left the program",
+    "not_confirmed": "the member has not confirmed yet that they want to take part",
 }
 
 

@@ -59,6 +59,16 @@ def lapse(wallet: Wallet, waiting: Iterable[Lot], about: About) -> tuple[Wallet,
     return post(wallet, "lapse", lots, {}, about)
 
 
+def end_all(wallet: Wallet, about: About) -> tuple[Wallet, Entry]:
+    """Every point that is left expires, whether it can be used yet or not."""
+    lots = [
+        replace(lot, waits_for="", remaining=0, expired=lot.expired + lot.remaining)
+        for lot in wallet.lots.values()
+        if lot.remaining
+    ]
+    return post(wallet, "expire", lots, {}, about)
+
+
 def _due(wallet: Wallet, due: datetime, *, in_vain: bool) -> list[Lot]:
     return [
         lot

@@ -169,7 +169,7 @@ class _Living:
             case Reported(event=reported, source=source):
                 return decide_custom(world, reported, person, source, facts)
         draft = Draft(world)
-        enrol(draft, person, step.at)
+        enrol(draft, person, step.at, asked=True)
         return draft.decision()
 
     def _world(self, step: _Step, person: Member) -> World:
@@ -188,7 +188,8 @@ class _Living:
 
     def _absorb(self, step: _Step, decision: Decision) -> None:
         if decision.member is not None:
-            self._person = replace(self._person, programs=decision.member.programs)
+            joined = decision.member
+            self._person = replace(self._person, programs=joined.programs, states=joined.states, joined=joined.joined)
         if decision.order is not None:
             self._orders[decision.order.key] = decision.order
             purchase = purchase_of(decision.order.state)

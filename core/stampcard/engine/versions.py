@@ -273,6 +273,11 @@ class Programs(Value, frozen=True):
         return any(live.slides for versions in self.versions.values() for live in versions)
 
     @property
+    def closes(self) -> bool:
+        """Whether leaving a segment closes anybody's part in a program, whose points expire then."""
+        return any(live.program.enrolment.leaving == "close" for of in self.versions.values() for live in of)
+
+    @property
     def names_members(self) -> bool:
         """Whether any program is for members whom it names."""
         return any(live.names_members for versions in self.versions.values() for live in versions)

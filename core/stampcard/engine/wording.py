@@ -28,6 +28,10 @@ WORDS: Mapping[str, str] = {
     "ended": "the program had ended when it happened",
     "not_in_audience": "the program is not open to this member yet",
     "on_hold": "the member is on hold",
+    "not_enrolled": "the member did not take part in the program then",
+    "membership_frozen": "the member's part in the program is frozen",
+    "membership_closed": "the member has left the program",
+    "not_confirmed": "the member has not confirmed yet that they want to take part",
     "not_paid": "the order is not paid",
     "currency": "the program names no rate for the order's currency",
     "stopped": "it was switched off",
@@ -63,8 +67,11 @@ WORDS: Mapping[str, str] = {
 #: Of these the detail says it all by itself.
 _SAID_BY_DETAIL = frozenset({"currency", "refund_above_order"})
 #: The detail of these says nothing that the words do not.
-_SAID_BY_WORDS = frozenset({"matched", "late", "before_program", "draft", "ended", "not_in_audience", "on_hold"})
-_OF_PROGRAMS = frozenset({"before_program", "late", "draft", "ended", "not_in_audience", "on_hold"})
+_OF_PROGRAMS = frozenset(
+    {"before_program", "late", "draft", "ended", "not_in_audience", "on_hold", "not_enrolled", "membership_frozen",
+     "membership_closed"}
+)  # fmt: skip
+_SAID_BY_WORDS = _OF_PROGRAMS | {"matched"}
 _VERBS = {"undecided": "could not be decided", "changed": "is taken back"}
 _MICROSECOND = timedelta(microseconds=1)
 _NOT_TRUE = "not true: "

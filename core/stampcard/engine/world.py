@@ -24,6 +24,8 @@ from stampcard.engine.gauging import tier_name
 from stampcard.engine.settling import settle
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import LiveProgram, Offer, Programs
+from stampcard.program.enrolment import CONFIRMED
+from stampcard.program.lifetimes import UntilEvent
 
 #: (member, program, rule)
 AwardKey = tuple[str, str, str]
@@ -191,12 +193,15 @@ class Draft:
         """Dates of what a rule pays a member for that moment; rules with the wallet's own terms share one answer."""
         by_tier = offer.terms.expire_by_tier if "expire" not in offer.rule.overrides else {}
         tier = tier_name(self.person(member), live.name) if by_tier else ""
-        key = (live.number, offer.dates, occurred_at, tier)
+        confirm = live.program.enrolment.confirm
+        waits = confirm is not None and self.person(member).states.get(live.name) == "unconfirmed"
+        key = (live.number, f"{offer.dates} unconfirmed" if waits else offer.dates, occurred_at, tier)
         known = self._lifetimes.get(key)
         if known is None:
             expire = by_tier.get(tier, offer.expire)
-            known = lifetime(expire, offer.pending, live.program.zone, occurred_at, live.number)
-            if offer.pending is None and known.available_from > self.world.now:
+            pending = UntilEvent(event=CONFIRMED, period=confirm) if waits and confirm is not None else offer.pending
+            known = lifetime(expire, pending, live.program.zone, occurred_at, live.number)
+            if pending is None and known.available_from > self.world.now:
                 # A source whose clock is ahead of ours must not make points wait.
                 known = Lifetime(
                     available_from=self.world.now,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.amounts import Award, FixedAward, Formula, ItemAward, RateAward, RewardAward
 from stampcard.program.catalogue import faults_of_rewards
+from stampcard.program.enrolment import faults_of_enrolment
 from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDERS, PURCHASE, REFUND, REPORTED
 from stampcard.program.faults import Fault, fault_of_name, faults_of_limits_list
 from stampcard.program.lifetimes import Sliding, UntilEvent
@@ -37,6 +38,7 @@ def faults_of(program: Program) -> list[Fault]:
         *(fault for index in range(len(program.rules)) for fault in _faults_of_rule(program, index)),
         *faults_of_rewards(program),
         *faults_of_tiers(program),
+        *faults_of_enrolment(program),
     ]
 
 

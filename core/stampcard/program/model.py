@@ -26,6 +26,7 @@ from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.agreeing import faults_of
 from stampcard.program.campaigns import Campaign, Ending, Group, State
 from stampcard.program.combinations import Stacking
+from stampcard.program.enrolment import Enrolment, EnrolmentField
 from stampcard.program.events import BUILT_IN_EVENTS, OF_SEGMENTS, OF_TIERS, REPORTED, FieldType
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
@@ -103,6 +104,9 @@ class Program(Part):
     )
     rates: Mapping[Currency, RatesField] = Field(
         default={}, description="how much of `currency` one unit of another is: USD: 0.92; or by first day"
+    )
+    enrolment: EnrolmentField = Field(
+        default=Enrolment(), description="how people become members: automatic, first purchase, request, segment NAME"
     )
     wallets: Mapping[Name, WalletTerms] = Field(min_length=1, description="points currencies by name")
     attributes: Fields = Field(default={}, description="what conditions may read of a member")

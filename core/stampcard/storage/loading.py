@@ -149,13 +149,13 @@ def load_members(
     """Members by id; their attributes are opened only where something reads them."""
     statement = _members.with_for_update() if lock else _members
     found = _all(connection, statement, merchant, ids)
-    programs: dict[str, set[str]] = {}
+    memberships: dict[str, list[Row[Any]]] = {}
     for row in _all(connection, _memberships, merchant, [row.id for row in found]):
-        programs.setdefault(row.member, set()).add(row.program)
+        memberships.setdefault(row.member, []).append(row)
     return {
         row.id: rows.member_of(
             row,
-            frozenset(programs.get(row.id, ())),
+            memberships.get(row.id, ()),
             rows.open_object(sealer, row.attributes_sealed, f"member:{merchant}:{row.id}") if attributes else {},
         )
         for row in found

@@ -51,6 +51,10 @@ STAYING = frozenset({"entry", "balance"})
 Key = tuple[str | int, ...]
 
 
+#: A membership: program, since when, the day of joining, state.
+Joined = tuple[str, int, str, str]
+
+
 class Record(Value, frozen=True):
     """What a merge did, so that it can be undone: keys of the rows that went over, and what was there before.
 
@@ -65,8 +69,8 @@ class Record(Value, frozen=True):
     doubled: Sequence[Doubled]
     debits: Sequence[str]
     counted: Sequence[tuple[str, str, str, int, bool]]
-    joined: Sequence[tuple[str, int, str]]
-    before: Sequence[tuple[str, int, str]]
+    joined: Sequence[Joined]
+    before: Sequence[Joined]
     tiers: Mapping[str, Tier]
     segments: Sequence[tuple[str, str, int]]
     entered: Sequence[tuple[str, str]]

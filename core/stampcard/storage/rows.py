@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -61,13 +61,15 @@ def open_object(sealer: Sealer, sealed: bytes | None, about: str) -> dict[str, A
     return _OBJECT.decode(sealer.open(sealed, about.encode())) if sealed else {}
 
 
-def member_of(row: Row[Any], programs: frozenset[str], attributes: Mapping[str, Any]) -> Member:
+def member_of(row: Row[Any], memberships: Sequence[Row[Any]], attributes: Mapping[str, Any]) -> Member:
     return Member(
         id=row.id,
         joined_at=from_micros(row.joined_at),
         version=row.version,
         attributes=attributes,
-        programs=programs,
+        programs=frozenset(one.program for one in memberships),
+        states={one.program: one.state for one in memberships if one.state != "active"},
+        joined={one.program: from_micros(one.joined_at) for one in memberships},
         erased_at=moment(row.erased_at),
         merged_into=row.merged_into,
         held=None if row.held_at is None else Held(since=from_micros(row.held_at), reason=row.held_for or ""),

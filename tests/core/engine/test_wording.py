@@ -22,7 +22,7 @@ from stampcard.testing.building import NOON, absorbed, order, refund, world
 
 SOURCES = Path(engine.__path__[0])
 #: Functions whose answer becomes a code.
-GIVING = {"closed_to", "campaign_refusal", "redeeming_closed", "_outside"}
+GIVING = {"closed_to", "campaign_refusal", "redeeming_closed", "_outside", "barred", "not_taking_part", "not_redeeming"}
 BERLIN = ZoneInfo("Europe/Berlin")
 TEXT = """
 program: main

@@ -72,6 +72,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_duplicate_found_at", "duplicate", ["merchant", "state", "found_at", "first", "second"])
     op.create_index("ix_duplicate_second", "duplicate", ["merchant", "second"])
+    op.add_column("membership", sa.Column("state", sa.Text(), server_default=sa.text("'active'"), nullable=False))
     for table in ("entry", "balance"):
         _account(table, "transferred", BEFORE)
 

@@ -1,0 +1,97 @@
+"""Becoming a member, confirming it, leaving and coming back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from stampcard.domain.members import Member, MembershipState
+from stampcard.domain.value import replace
+from stampcard.domain.wallets import Lot
+from stampcard.engine.dating import expiry_of, lifetime
+from stampcard.engine.deciding import admit
+from stampcard.engine.matching import closed_to
+from stampcard.engine.posting import About, redate
+from stampcard.engine.settling import activate, end_all
+from stampcard.engine.versions import LiveProgram
+from stampcard.engine.waiting import expire_of
+from stampcard.engine.world import Decision, Draft, World
+from stampcard.errors import Conflict, RequestRefused
+from stampcard.program.enrolment import CONFIRMED
+from stampcard.program.lifetimes import ForDays, Pending, UntilDay
+
+
+def decide_join(world: World, live: LiveProgram, member: Member) -> Decision:
+    """Let a member take part, or take part again; raises RequestRefused where the program is not open, Conflict for who does."""
+    refusal = closed_to(live, world.now, member.id, member.names)
+    if refusal:
+        raise RequestRefused(refusal, f"nobody can join {live.name!r} now: it is {refusal.replace('_', ' ')}")
+    state = member.states.get(live.name, "active")
+    if live.name in member.programs and state in {"active", "unconfirmed"}:
+        raise Conflict("takes_part", f"the member takes part in {live.name!r} already")
+    draft = Draft(world)
+    if live.name in member.programs:
+        draft.member = moved(member, live, "active")
+    else:
+        admit(draft, live, member, world.now)
+    return draft.decision()
+
+
+def decide_confirm(world: World, live: LiveProgram, member: Member) -> Decision:
+    """A member confirms that they want to take part: their points need not wait for that any more. Raises Conflict."""
+    if live.name not in member.programs or member.states.get(live.name) != "unconfirmed":
+        raise Conflict("nothing_to_confirm", f"there is nothing to be confirmed in {live.name!r}")
+    draft = Draft(world)
+    draft.member = moved(member, live, "active")
+    for name in live.program.wallets:
+        if (member.id, name) not in world.wallets:
+            continue
+        wallet = draft.wallet(member.id, name)
+        waiting = [lot for lot in wallet.lots.values() if lot.waits_for == CONFIRMED and lot.remaining]
+        dated = [_dated(live, name, lot, world.now) for lot in waiting]
+        later = [lot for lot in dated if lot.available_from > world.now]
+        ready = [lot for lot in dated if lot.available_from <= world.now]
+        if later:
+            wallet = redate(wallet, later)
+            draft.keep(wallet)
+        if ready:
+            draft.keep(*activate(wallet, ready, About(occurred_at=world.now, now=world.now)))
+    return draft.decision()
+
+
+def _dated(live: LiveProgram, wallet: str, lot: Lot, now: datetime) -> Lot:
+    """A lot as its rule would have it had nothing had to be confirmed; it is not usable before now."""
+    known = lifetime(expire_of(live, wallet, lot), _pending_of(live, wallet, lot), live.program.zone, lot.occurred_at)
+    start = max(known.available_from, now)
+    day = start.astimezone(live.program.zone).date()
+    expires_at = expiry_of(expire_of(live, wallet, lot), live.program.zone, day)
+    return replace(lot, available_from=start, expires_at=expires_at, waits_for="")
+
+
+def _pending_of(live: LiveProgram, wallet: str, lot: Lot) -> Pending | None:
+    """How long a rule lets its points wait for time; what else they waited for may have come meanwhile."""
+    for of in live.verdicts.values():
+        for true, _ in of:
+            if true.offer.rule.id == lot.rule:
+                return true.offer.pending if isinstance(true.offer.pending, ForDays | UntilDay) else None
+    pending = live.program.wallets[wallet].pending
+    return pending if isinstance(pending, ForDays | UntilDay) else None
+
+
+def decide_leave(world: World, live: LiveProgram, member: Member, state: MembershipState) -> Decision:
+    """A member stops taking part: frozen, until they come back, or closed, and then their points expire."""
+    draft = Draft(world)
+    if live.name not in member.programs or member.states.get(live.name, "active") == state:
+        return draft.decision()
+    draft.member = moved(member, live, state)
+    for name in live.program.wallets if state == "closed" else ():
+        if (member.id, name) in world.wallets:
+            wallet = draft.wallet(member.id, name)
+            if any(lot.remaining for lot in wallet.lots.values()):
+                draft.keep(*end_all(wallet, About(occurred_at=world.now, now=world.now, note="membership closed")))
+    return draft.decision()
+
+
+def moved(member: Member, live: LiveProgram, state: MembershipState) -> Member:
+    """The member with another state in a program."""
+    others = {name: known for name, known in member.states.items() if name != live.name}
+    return replace(member, states=others if state == "active" else {**others, live.name: state})
