@@ -214,12 +214,10 @@ _WITHOUT_EFFECT = frozenset({"name", "description"})
 #: What the specification has and this version has not: it needs tiers, segments, consent, referrals,
 #: challenges or messages. Later versions only shorten it.
 LATER = (
-    "who: segment, tier",
     "on: referral, message reaction",
     "conditions: redemptions, message engagement",
     "limits: discount value",
     "refunds: challenge progress, referral rewards",
-    "tiers: by segment",
     "switches: message",
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.tiers import Tier
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.dating import midnight
-from stampcard.engine.gauging import Counted, measure_of
+from stampcard.engine.gauging import Counted, measure_of, place_by_segments
 from stampcard.engine.progressing import Progress, ProgressKey, worth, worth_at
 from stampcard.engine.settling import settle
 from stampcard.engine.tiering import assess
@@ -170,6 +170,8 @@ def suppose(
         tier = had or Tier(program=live.name, name="", since=now)
         wallet = wallets.get((member, live.ladder.tiers.wallet))
         balance = settle(wallet, now)[0].sums.get("active", 0) if wallet is not None else 0
+        if live.ladder.tiers.by == "segment":
+            balance = place_by_segments(live.ladder.tiers, person.segments.get(live.name, ()))
         counted = Counted(joined_at=person.joined_at, progress=days.get(member, {}), balance=balance)
         moments = [midnight(day, live.ladder.zone) for day in counted.progress]
         new, _ = assess(live.ladder, tier, counted, now, moments)

@@ -146,6 +146,8 @@ class Segmenting:
         )
         unit.record_own(changed, member, decision.reasons)
         unit.absorb(decision)
+        if any(live.ladder is not None and live.ladder.tiers.by == "segment" for live in unit.tiering.live):
+            unit.tiering.assess(member)
 
     def _pass_gate(self, member: str, program: str, segment: str, *, entered: bool) -> None:
         """Let whoever comes into the segment of a program's members join, and whoever leaves it leave as the program says."""

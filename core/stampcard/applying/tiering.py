@@ -19,7 +19,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
-from stampcard.engine.gauging import Counted, Ladder, measure_of
+from stampcard.engine.gauging import Counted, Ladder, measure_of, place_by_segments
 from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
 from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook, parted, united
@@ -288,6 +288,8 @@ class Tiering:
         if ladder.tiers.by == "balance":
             wallet = unit.wallets.get((person.id, ladder.tiers.wallet))
             balance = settle(wallet, unit.now)[0].sums.get("active", 0) if wallet is not None else 0
+        elif ladder.tiers.by == "segment":
+            balance = place_by_segments(ladder.tiers, person.segments.get(ladder.program, ()))
         return Counted(joined_at=person.joined_at, progress=progress, balance=balance)
 
     def touched(self, decision: Decision, days: Mapping[str, set[date]]) -> set[str]:

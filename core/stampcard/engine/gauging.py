@@ -46,7 +46,7 @@ class Ladder(Value, frozen=True):
 
 
 class Counted(Value, frozen=True):
-    """What is known of a member: what counts, by day of the program's zone, and the balance."""
+    """What is known of a member: what counts, by day of the program's zone, and the balance or what segments come to."""
 
     joined_at: datetime
     progress: Mapping[date, int] = NOTHING
@@ -59,14 +59,17 @@ def ladder_of(program: Program) -> Ladder | None:
     if tiers is None:
         return None
     unit = unit_of(program)
-    rungs = [Rung(name, int((level.least or 0) * unit), tiers.held_by(name)) for name, level in tiers.levels.items()]
+    rungs = [
+        Rung(name, int((level.least or 0) * unit) if level.segment is None else number, tiers.held_by(name))
+        for number, (name, level) in enumerate(tiers.levels.items(), start=1)
+    ]
     return Ladder(program=program.program, zone=program.zone, tiers=tiers, rungs=tuple(rungs), unit=unit)
 
 
 def unit_of(program: Program) -> int:
     """How many of the smallest units make one of what the program's tiers count."""
     tiers = program.tiers
-    if tiers is None or tiers.by in {"orders", "proof"}:
+    if tiers is None or tiers.by in {"orders", "segment", "proof"}:
         return 1
     return FINE if tiers.by == "spend" else int(10 ** program.wallets[tiers.wallet].scale)
 
@@ -76,6 +79,11 @@ def measure_of(tiers: Tiers) -> str:
     if tiers.by == "points":
         return f"points:{tiers.wallet}"
     return tiers.by if tiers.by in {"spend", "orders"} else ""
+
+
+def place_by_segments(tiers: Tiers, segments: Collection[str]) -> int:
+    """What tiers by segment count of a member: the number of the highest tier whose segment they are in."""
+    return max((n for n, one in enumerate(tiers.levels.values(), start=1) if one.segment in segments), default=0)
 
 
 def tier_name(member: Member, program: str) -> str:
@@ -119,7 +127,7 @@ class Gauge:
 
     def amount(self, at: datetime) -> int:
         """What has counted by a moment in its window."""
-        if self.ladder.tiers.by == "balance":
+        if self.ladder.tiers.by in {"balance", "segment"}:
             return self.counted.balance
         first, end = self.window(at)
         return self.between(first, min(end, self.day(at) + _DAY))

@@ -104,7 +104,9 @@ def _refusal(live: LiveProgram, offer: Offer, occasion: Occasion) -> Reason | No
         code = "stopped"
     elif rule.during is not None and not is_open(rule.during, program, occasion):
         code = "not_now"
-    elif rule.who is not None and not fits(rule.who, f"rule:{live.name}/{rule.id}", occasion.member, occasion.names):
+    elif rule.who is not None and not fits(
+        rule.who, f"rule:{live.name}/{rule.id}", occasion.member, occasion.names, occasion.variables
+    ):
         code = "not_for_this_member"
     elif offer.campaign is not None:
         code = campaign_refusal(offer.campaign, rule.campaign, live, rule.variant, occasion)
@@ -121,7 +123,7 @@ def campaign_refusal(campaign: Campaign, name: str, live: LiveProgram, variant: 
         return "stopped"
     if campaign.during is not None and not is_open(campaign.during, live.program, occasion):
         return "not_now"
-    if campaign.who is not None and not fits(campaign.who, salt, occasion.member, occasion.names):
+    if campaign.who is not None and not fits(campaign.who, salt, occasion.member, occasion.names, occasion.variables):
         return "not_for_this_member"
     group = group_of(campaign, salt, occasion.member)
     if group == CONTROL:
@@ -145,8 +147,15 @@ def _zone(during: During, program: Program, occasion: Occasion) -> tzinfo:
     return program.zone
 
 
-def fits(who: Who, salt: str, member: str, names: Collection[str]) -> bool:
-    """Whether a member is among those whom something is for; `salt` makes the shares of different things differ."""
+def fits(who: Who, salt: str, member: str, names: Collection[str], seen: Mapping[str, Any] | None = None) -> bool:
+    """Whether a member is among those whom something is for; `salt` makes the shares of different things differ.
+
+    `seen`: the member's tier and segments as conditions read them; without it those do not matter.
+    """
+    if seen is not None and who.tiers and seen.get("member.tier", "") not in who.tiers:
+        return False
+    if seen is not None and who.segments and not set(who.segments) & set(seen.get("member.segments", ())):
+        return False
     if who.members and member not in who.members and not any(name in who.members for name in names):
         return False
     return who.share is None or place_of(f"who:{salt}", member) < who.share

@@ -205,7 +205,9 @@ def _closed(live: LiveProgram, of: Catalogued, member: Member, occasion: Occasio
         yield Refusal(code="stopped", detail="the reward is stopped")
     if reward.during is not None and not is_open(reward.during, program, occasion):
         yield Refusal(code="not_now", detail="it cannot be had at this time")
-    if reward.who is not None and not fits(reward.who, f"reward:{live.name}/{of.name}", member.id, member.names):
+    if reward.who is not None and not fits(
+        reward.who, f"reward:{live.name}/{of.name}", member.id, member.names, occasion.variables
+    ):
         yield Refusal(code="not_for_this_member", detail="it is for others")
     country = str(member.attributes.get("country") or "")
     if reward.countries and country not in reward.countries:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from stampcard.domain.tiers import Direction, Holding, Tier, TierMoved
 from stampcard.domain.value import Value, replace
 from stampcard.engine.gauging import Counted, Gauge, Ladder, measure_of
-from stampcard.program.tiers import Standing, Trailing, Until
+from stampcard.program.tiers import TIMELESS, Standing, Trailing, Until
 
 _DAY, _TICK = timedelta(days=1), timedelta(microseconds=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -125,7 +125,7 @@ class _Walk(Gauge):
             self._have(None, at, way, why)
             return
         rung = self.ladder.rungs[place]
-        anchored = rung.least > 0 and self.ladder.tiers.by not in {"balance", "proof"}
+        anchored = rung.least > 0 and self.ladder.tiers.by not in TIMELESS
         self._have(
             Holding(
                 name=rung.name,
@@ -314,7 +314,7 @@ class _Walk(Gauge):
         mine, until = self.place, self.tier.until
         amount = self.amount(self._judged(until))
         missing = self.ladder.rungs[mine].least - amount
-        if missing <= 0 and self.ladder.tiers.by != "proof":
+        if self.ladder.tiers.by == "segment" or (missing <= 0 and self.ladder.tiers.by != "proof"):
             return
         self.tier = replace(self.tier, told_until=until)
         above = self.ladder.rungs[mine + 1] if mine + 1 < len(self.ladder.rungs) else None
@@ -346,7 +346,7 @@ class _Walk(Gauge):
     def _lapses_at(self) -> datetime | None:
         """When a tier that follows what counts is not reached any more, if nothing else happens."""
         mine, within = self.place, self.ladder.tiers.within
-        if mine < 0 or not self._follows(mine) or self.ladder.tiers.by == "balance" or self.tier.grace_of is not None:
+        if mine < 0 or not self._follows(mine) or self.ladder.tiers.by in TIMELESS or self.tier.grace_of is not None:
             return None
         first, end = self.window(self.now)
         if self.ladder.tiers.is_periodic:
@@ -443,9 +443,9 @@ class Outlook(Value, frozen=True):
 
 
 def outlook(ladder: Ladder, tier: Tier, counted: Counted, now: datetime) -> Outlook:
-    """What a member has and what is missing; nothing is missing where people say who has which."""
+    """What a member has and what is missing; nothing is missing where people or segments say who has which."""
     walk = _Walk(ladder, tier, counted, now)
-    if ladder.tiers.by == "proof":
+    if ladder.tiers.by in {"segment", "proof"}:
         return Outlook(ladder=ladder, tier=tier, amount=0)
     amount, place = walk.amount(now), max(walk.place, ladder.place(tier.coming))
     above = ladder.rungs[place + 1] if place + 1 < len(ladder.rungs) else None

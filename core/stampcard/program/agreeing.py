@@ -18,7 +18,7 @@ from stampcard.program.tiers import faults_of_tiers
 
 if TYPE_CHECKING:
     from stampcard.program.model import Program
-    from stampcard.program.rules import Rule
+    from stampcard.program.rules import Rule, Who
 
 #: What resets a sliding expiry, beside events.
 RESETS = ("earn", "spend")
@@ -39,6 +39,7 @@ def faults_of(program: Program) -> list[Fault]:
         *faults_of_rewards(program),
         *faults_of_tiers(program),
         *faults_of_enrolment(program),
+        *_faults_of_whom(program),
     ]
 
 
@@ -63,6 +64,27 @@ def _faults_of_states(program: Program) -> Iterable[Fault]:
         yield ("state",), "a program that ends needs its last days: add `ending` with last_earn and last_redeem"
     if program.state == "test" and not (program.audience and program.audience.members):
         yield ("state",), "a test needs its members: name them under audience, members"
+
+
+def _faults_of_whom(program: Program) -> Iterable[Fault]:
+    """Tiers and segments that something is for; who may take part at all is a matter of `enrolment`."""
+    if program.audience is not None and (program.audience.tiers or program.audience.segments):
+        yield ("audience",), "only members have tiers and segments: write enrolment: segment NAME"
+    tiers = tuple(program.tiers.levels) if program.tiers is not None else ()
+    holders: list[tuple[tuple[str | int, ...], Who | None]] = [
+        *((("rules", number), rule.who) for number, rule in enumerate(program.rules)),
+        *((("campaigns", name), of.who) for name, of in program.campaigns.items()),
+        *((("rewards", name), of.who) for name, of in program.rewards.items()),
+    ]
+    for place, who in holders:
+        for key, names, known in (
+            ("tiers", who.tiers if who is not None else (), tiers),
+            ("segments", who.segments if who is not None else (), tuple(program.segments)),
+        ):
+            for name in names:
+                fault = fault_of_name(key.removesuffix("s"), name, known)
+                if fault:
+                    yield (*place, "who", key), fault
 
 
 def _faults_of_wallets(program: Program) -> Iterable[Fault]:

@@ -59,15 +59,25 @@ class Asked(Value, frozen=True):
     id: str
     when: str | None
     options: tuple[tuple[str | None, str | None], ...] = ()
+    also: frozenset[str] = frozenset()
 
 
-def _asked_of_rule(rule: Rule) -> Asked:
-    return Asked(id=rule.id, when=rule.when, options=tuple((value.tier, value.when) for value in rule.values))
+def _asked_of_rule(program: Program, rule: Rule) -> Asked:
+    options = tuple((value.tier, value.when) for value in rule.values)
+    return Asked(id=rule.id, when=rule.when, options=options, also=_of_members(program, rule))
 
 
-def _asked_of_reward(name: str, reward: Reward) -> Asked:
-    options = (*reward.prices, *reward.values)
-    return Asked(id=name, when=reward.when, options=tuple((option.tier, option.when) for option in options))
+def _asked_of_reward(program: Program, name: str, reward: Reward) -> Asked:
+    options = tuple((option.tier, option.when) for option in (*reward.prices, *reward.values))
+    return Asked(id=name, when=reward.when, options=options, also=_of_members(program, reward))
+
+
+def _of_members(program: Program, of: Rule | Reward) -> frozenset[str]:
+    """What decides, beside a condition, for whom something is."""
+    campaign = program.campaigns.get(of.campaign)
+    whom = [who for who in (of.who, campaign.who if campaign is not None else None) if who is not None]
+    tiers = {"member.tier" for who in whom if who.tiers}
+    return frozenset(tiers | {"member.segments" for who in whom if who.segments})
 
 
 class ConditionSet:
@@ -101,6 +111,7 @@ class ConditionSet:
         self._values = {key: place for key, place in positions.items() if VALUE in key}
         if any(tier is not None for one in of for tier, _ in one.options):
             self.reads |= {"member.tier"}
+        self.reads |= frozenset[str]().union(*(one.also for one in of))
 
     def evaluate(self, variables: Mapping[str, object]) -> tuple[list[Verdict], Mapping[str, Verdict]]:
         """A verdict for each of `ids` (a rule without a condition is True), and for each value's condition.
@@ -164,14 +175,14 @@ def compile_conditions(program: Program) -> Mapping[str, ConditionSet]:
     """The conditions of each event type that the program has rules on; the program must have passed `flaws_of`."""
     by_priority = sorted(program.rules, key=lambda rule: rule.priority)
     return {
-        on: ConditionSet(program, on, [_asked_of_rule(rule) for rule in by_priority if rule.on == on])
+        on: ConditionSet(program, on, [_asked_of_rule(program, rule) for rule in by_priority if rule.on == on])
         for on in dict.fromkeys(rule.on for rule in program.rules)
     }
 
 
 def compile_reward_conditions(program: Program) -> ConditionSet:
     """The conditions of all rewards; a reward's options are its prices, then its values."""
-    return ConditionSet(program, REWARD, [_asked_of_reward(*named) for named in program.rewards.items()])
+    return ConditionSet(program, REWARD, [_asked_of_reward(program, *named) for named in program.rewards.items()])
 
 
 def compile_segment_conditions(program: Program) -> ConditionSet:

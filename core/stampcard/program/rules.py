@@ -60,6 +60,8 @@ class Who(Part):
 
     members: Texts = Field(default=(), description="members by id, or as CONNECTION:REFERENCE; none: everybody")
     share: ShareField = Field(default=None, description="a share of the members, always the same: 30 %")
+    tiers: Texts = Field(default=(), description="members of these tiers")
+    segments: Texts = Field(default=(), description="members of any of these segments")
 
 
 class Value(Part):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from stampcard.program.model import Program
 
 _DAY = timedelta(days=1)
-Basis = Literal["points", "spend", "orders", "balance", "proof"]
+Basis = Literal["points", "spend", "orders", "balance", "segment", "proof"]
+#: What counts nothing within a time.
+TIMELESS = frozenset({"balance", "segment", "proof"})
 _CALENDAR = ("month", "quarter", "half-year", "year")
 _STARTS = re.compile(rf"year from ({YEAR_DAY})")
 
@@ -200,6 +202,7 @@ class Level(Part):
     least: Least | None = Field(
         default=None, alias="from", description="what it takes, in what `by` counts; 0: everybody has it"
     )
+    segment: Name | None = Field(default=None, description="whose members have it, where tiers are by segment")
     name: str = Field(default="", max_length=100, description="the name that people see")
     held: HeldField = Field(default=None, description="how long this tier is kept, if not as the others are")
 
@@ -211,7 +214,8 @@ class Tiers(Part):
     """How members rise and fall."""
 
     by: Basis = Field(
-        description="what counts: points earned, spend, orders, the balance; proof: people or a plugin say who has which"
+        description="what counts: points earned, spend, orders, the balance; segment: who is in which segment; proof: people or a "
+        "plugin say who has which"
     )
     wallet: Name | Literal[""] = Field(default="", description="whose points count; the only one by default")
     within: WithinField = Field(
@@ -242,7 +246,7 @@ class Tiers(Part):
         if own is not None:
             return own
         match self.within:
-            case _ if self.by == "balance":
+            case _ if self.by in {"balance", "segment"}:
                 return WHILE_REACHED
             case _ if self.by == "proof" or self.within == Since(what="ever"):
                 return FOR_LIFE
@@ -263,7 +267,7 @@ def faults_of_tiers(program: Program) -> Iterable[Fault]:
     tiers, place = program.tiers, ("tiers",)
     if tiers is not None:
         yield from (((*place, key), message) for key, message in _faults_of_basis(program, tiers) if message)
-        yield from (((*place, *path), message) for path, message in _faults_of_levels(tiers))
+        yield from (((*place, *path), message) for path, message in _faults_of_levels(program, tiers))
     named = [((*where, "tier"), tier) for where, tier in _uses(program) if tier is not None]
     known = tuple(tiers.levels) if tiers is not None else ()
     for where, tier in named:
@@ -292,21 +296,31 @@ def _faults_of_basis(program: Program, tiers: Tiers) -> Iterable[tuple[str, str]
     if of_points:
         fault = fault_of_name("wallet", tiers.wallet, tuple(program.wallets)) if tiers.wallet else ""
         yield "wallet", fault or ("" if tiers.wallet else f"name one of the wallets: {', '.join(program.wallets)}")
-    if tiers.by in {"balance", "proof"} and "within" in tiers.model_fields_set:
+    if tiers.by in TIMELESS and "within" in tiers.model_fields_set:
         yield "within", f"tiers by {tiers.by} count nothing within a time: leave it out"
     if tiers.upgrade == "next period" and not tiers.is_periodic:
         yield "upgrade", "only windows that follow each other have a next one: within calendar year, or year from 04-01"
-    if tiers.by == "balance" and tiers.upgrade == "next period":
-        yield "upgrade", "tiers by balance follow the balance"
+    if tiers.by in {"balance", "segment"} and tiers.upgrade == "next period":
+        yield "upgrade", f"tiers by {tiers.by} follow the {tiers.by}"
 
 
-def _faults_of_levels(tiers: Tiers) -> Iterable[tuple[tuple[str | int, ...], str]]:
+def _faults_of_levels(program: Program, tiers: Tiers) -> Iterable[tuple[tuple[str | int, ...], str]]:
     last: Decimal | None = None
-    for name, level in tiers.levels.items():
+    for number, (name, level) in enumerate(tiers.levels.items()):
         place = ("levels", name)
-        if tiers.by == "proof":
+        if level.segment is not None and tiers.by != "segment":
+            yield (*place, "segment"), f"tiers by {tiers.by} have no segment: leave it out"
+        if tiers.by in {"proof", "segment"}:
             if level.least is not None:
-                yield (*place, "from"), "tiers by proof are given, not reached: leave from out"
+                words = "given, not reached" if tiers.by == "proof" else "those of segments"
+                yield (*place, "from"), f"tiers by {tiers.by} are {words}: leave from out"
+            if tiers.by == "segment" and level.segment is None and number:
+                yield place, "say whose members have it: segment; only the lowest tier may be everybody's"
+            fault = (
+                fault_of_name("segment", level.segment, tuple(program.segments)) if level.segment is not None else ""
+            )
+            if fault:
+                yield (*place, "segment"), fault
         elif level.least is None:
             yield place, "say from how much on: from"
         elif last is not None and level.least <= last:
@@ -314,7 +328,7 @@ def _faults_of_levels(tiers: Tiers) -> Iterable[tuple[tuple[str | int, ...], str
         else:
             last = level.least
         held = tiers.held_by(name)
-        if isinstance(held, Until) and (not tiers.is_periodic or tiers.by in {"balance", "proof"}):
+        if isinstance(held, Until) and (not tiers.is_periodic or tiers.by in TIMELESS):
             yield (
                 (*place, "held"),
                 f"{held} needs windows that follow each other: within calendar year, or year from 04-01",
