@@ -61,8 +61,10 @@ def decide_redeem(
         raise RequestRefused("vetoed", why)
     redemption = begin(draft, found, member, minted, price=found.price or 0)
     draft.redemption(redemption)
-    if live.slides and redemption.price:
-        slide(draft, live, member.id, "spend", world.now)
+    if live.slides:
+        slide(draft, live, member.id, "redeem", world.now)
+        if redemption.price:
+            slide(draft, live, member.id, "spend", world.now)
     return draft.decision()
 
 

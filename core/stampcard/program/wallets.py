@@ -48,8 +48,8 @@ class WalletTerms(Part):
     pay: PayTerms | None = Field(default=None, description="how members pay orders with points; without it not at all")
     expire: ExpiryField = Field(
         default=None,
-        description="how long points live once they are usable: none; 12 months; 12 months, end of year; on 06-30, 12-31; "
-        "12 months after last earn, spend",
+        description="how long points live once they are usable: none; 12 months; 12 months, end of year; end of month; on 06-30, "
+        "12-31; 12 months after last earn, spend",
     )
     expire_by_tier: Mapping[Name, ExpiryField] = Field(
         default={}, description="how long points live that members of a tier earn, where that differs"

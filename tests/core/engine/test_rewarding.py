@@ -140,6 +140,7 @@ def test_the_value_and_validity_may_change_by_hour_and_condition() -> None:
         ("valid: 1 months", datetime(2026, 4, 10, 22, tzinfo=UTC)),
         ("valid: 1 years", datetime(2027, 3, 10, 23, tzinfo=UTC)),
         ("valid: '1 month, end of month'", datetime(2026, 4, 30, 22, tzinfo=UTC)),
+        ("valid: end of day", datetime(2026, 3, 10, 23, tzinfo=UTC)),
         ("valid: on 12-31", datetime(2026, 12, 31, 23, tzinfo=UTC)),
     ],
 )

@@ -38,6 +38,7 @@ INSTANT = timedelta(microseconds=1)
         ("10 days", "2026-03-21"),
         ("'1 month, end of month'", "2026-05-01"),
         ('"on 06-30, 12-31"', "2026-07-01"),
+        ("end of month", "2026-04-01"),
         ('"12 months after last earn"', "2027-03-11"),
     ],
 )
