@@ -37,46 +37,67 @@ def free(draft: Draft, live: LiveProgram, member: str, subject: str, what: str, 
 def _freed(
     draft: Draft, live: LiveProgram, wallet: Wallet, waiting: Iterable[Lot], at: datetime
 ) -> tuple[Wallet, Entry]:
-    now = draft.world.now
+    now, tier = draft.world.now, draft.tier(live, wallet.member)
     start = min(at, now)
-    day = start.astimezone(live.program.zone).date()
+    zone = live.program.zone
+    day = start.astimezone(zone).date()
     lots = [
-        replace(
-            lot, available_from=start, expires_at=expiry_of(expire_of(live, wallet.name, lot), live.program.zone, day)
-        )
+        replace(lot, available_from=start, expires_at=expiry_of(expire_of(live, wallet.name, lot, tier), zone, day))
         for lot in waiting
     ]
     return activate(wallet, lots, About(occurred_at=start, now=now))
 
 
-def expire_of(live: LiveProgram, wallet: str, lot: Lot) -> Expiry | None:
-    """How a lot expires: as its rule says, or its wallet."""
-    for of in live.verdicts.values():
-        for true, _ in of:
-            if true.offer.rule.id == lot.rule:
-                return true.offer.expire
-    return live.program.wallets[wallet].expire
+def expire_of(live: LiveProgram, wallet: str, lot: Lot, tier: str) -> Expiry | None:
+    """How a lot of a member of a tier expires: as its rule says, or its wallet."""
+    offer = live.offers.get(lot.rule)
+    if offer is not None and "expire" in offer.rule.overrides:
+        return offer.rule.expire
+    return live.program.wallets[wallet].expire_for(tier)
 
 
 def slide(draft: Draft, live: LiveProgram, member: str, what: str, at: datetime) -> None:
-    """Give a member's living points a new date where the wallet's expiry counts from the last such thing."""
-    zone = live.program.zone
-    for name, terms in live.program.wallets.items():
-        expire = terms.expire
-        known = (member, name) in draft.world.wallets or draft.knows(member, name)
-        if not isinstance(expire, Sliding) or what not in expire.resets or not known:
+    """Give a member's living points a new date where their expiry counts from the last such thing."""
+    for name in sorted(live.sliding):
+        if (member, name) not in draft.world.wallets and not draft.knows(member, name):
             continue
-        wallet = draft.wallet(member, name)
-        dates = [lot.expires_at for lot in wallet.lots.values() if lot.slides and lot.remaining and lot.expires_at]
-        # News of something older must not leave its own points behind the others.
-        expires_at = max([midnight(expire.last_day(at.astimezone(zone).date()) + _DAY, zone), *dates])
-        later = [lot for lot in wallet.lots.values() if _dies_before(lot, expires_at)]
+        wallet, later = draft.wallet(member, name), list[Lot]()
+        for way, lots in _sliding(live, wallet, draft.tier(live, member)).items():
+            if what in way.resets:
+                later += _moved(live, name, way, lots, at)
         if later:
-            draft.keep(redate(wallet, [replace(lot, expires_at=expires_at) for lot in later]))
+            draft.keep(redate(wallet, later))
 
 
-def _dies_before(lot: Lot, moment: datetime) -> bool:
-    return lot.slides and bool(lot.remaining) and lot.expires_at is not None and lot.expires_at < moment
+def _sliding(live: LiveProgram, wallet: Wallet, tier: str) -> dict[Sliding, list[Lot]]:
+    """The living lots with a date that slides, by how they do."""
+    found: dict[Sliding, list[Lot]] = {}
+    ways: dict[str, Sliding | None] = {}
+    for lot in wallet.lots.values():
+        if not (lot.slides and lot.remaining and lot.expires_at):
+            continue
+        if lot.rule not in ways:
+            ways[lot.rule] = _way(live, wallet.name, lot, tier)
+        way = ways[lot.rule]
+        if way is not None:
+            found.setdefault(way, []).append(lot)
+    return found
+
+
+def _way(live: LiveProgram, wallet: str, lot: Lot, tier: str) -> Sliding | None:
+    """How a lot slides; one of before the member had a tier whose points do not slide goes on as it was."""
+    expire, others = expire_of(live, wallet, lot, tier), live.program.wallets[wallet].sliding
+    return expire if isinstance(expire, Sliding) else next(iter(others), None)
+
+
+def _moved(live: LiveProgram, wallet: str, way: Sliding, lots: list[Lot], at: datetime) -> list[Lot]:
+    """Those of the lots that get a later date."""
+    zone = live.program.zone
+    dates = [midnight(way.last_day(at.astimezone(zone).date()) + _DAY, zone)]
+    if len(live.program.wallets[wallet].sliding) < 2:  # noqa: PLR2004 - with several, another tier's date may be longer
+        # News of something older must not leave its own points behind the others.
+        dates += [lot.expires_at for lot in lots if lot.expires_at is not None]
+    return [replace(lot, expires_at=max(dates)) for lot in lots if lot.expires_at and lot.expires_at < max(dates)]
 
 
 def _first_day(lot: Lot, since: datetime, zone: ZoneInfo) -> date:
@@ -84,18 +105,18 @@ def _first_day(lot: Lot, since: datetime, zone: ZoneInfo) -> date:
     return max(since, lot.available_from).astimezone(zone).date()
 
 
-def date_undated(wallet: Wallet, live: LiveProgram, since: datetime) -> Wallet:
+def date_undated(wallet: Wallet, live: LiveProgram, since: datetime, tier: str = "") -> Wallet:
     """The wallet after its expiry was switched on: points without a date get one full period from that day.
 
-    Points that a rule gave for ever keep doing so.
+    `tier`: its member's. Points that a rule gave for ever keep doing so.
     """
-    terms, zone = live.program.wallets[wallet.name], live.program.zone
-    if terms.expire is None:
+    expire, zone = live.program.wallets[wallet.name].expire_for(tier), live.program.zone
+    if expire is None:
         return wallet
     forever = {true.offer.rule.id for of in live.verdicts.values() for true, _ in of if true.offer.expire is None}
-    slides = isinstance(terms.expire, Sliding)
+    slides = isinstance(expire, Sliding)
     undated = [
-        replace(lot, expires_at=expiry_of(terms.expire, zone, _first_day(lot, since, zone)), slides=slides)
+        replace(lot, expires_at=expiry_of(expire, zone, _first_day(lot, since, zone)), slides=slides)
         for lot in wallet.lots.values()
         if lot.remaining and lot.expires_at is None and not lot.waits_for and lot.rule not in forever
     ]

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from stampcard.program.amounts import WorthField
-from stampcard.program.lifetimes import ExpiryField, PendingField
+from stampcard.program.lifetimes import Expiry, ExpiryField, PendingField, Sliding
 from stampcard.program.parts import Name, Part
 from stampcard.program.paying import PayTerms
 
@@ -52,7 +52,7 @@ class WalletTerms(Part):
         "12-31; 12 months after last earn, spend",
     )
     expire_by_tier: Mapping[Name, ExpiryField] = Field(
-        default={}, description="how long points live that members of a tier earn, where that differs"
+        default={}, description="how long points live that members of a tier get, where that differs"
     )
     pending: PendingField = Field(
         default=None,
@@ -62,3 +62,13 @@ class WalletTerms(Part):
     returned_to_dead_lot: Literal["expire", "renew"] = Field(
         default="expire", description="points that a cancelled redemption returns after their lot has expired"
     )
+
+    def expire_for(self, tier: str) -> Expiry | None:
+        """How long points live that a member of a tier gets, where no rule says otherwise."""
+        return self.expire_by_tier.get(tier, self.expire)
+
+    @property
+    def sliding(self) -> tuple[Sliding, ...]:
+        """Each way in which they slide, the one of no tier first."""
+        found = (self.expire, *self.expire_by_tier.values())
+        return tuple(dict.fromkeys(one for one in found if isinstance(one, Sliding)))
