@@ -273,7 +273,7 @@ def _options(
     price = next((one.price for index, one in enumerate(reward.prices) if takes(index, one)), reward.price)
     value = next((one for index, one in enumerate(reward.values) if takes(count + index, one)), None)
     gift = value.gives if value is not None and value.gives is not None else reward.gives
-    valid = value.valid if value is not None and value.valid is not None else reward.valid
+    valid = value.valid if value is not None and value.says_valid else reward.valid
     return _points(world, live, of, price, member, asking), gift, valid
 
 

@@ -121,6 +121,13 @@ def test_a_price_for_a_tier_is_for_those_who_have_it() -> None:
     assert look(replace(made, members={"ann": ann})).price == 1
 
 
+def test_what_ends_for_others_may_have_no_end_for_a_tier() -> None:
+    made = scene(f"{BASE}, valid: 30 days, values: [{{tier: gold, valid: none}}]", more=TIERS)
+    ann = replace(made.members["ann"], tiers={"main": Tier(program="main", name="gold", since=NOON)})
+    assert str(look(made).valid) == "30 days"
+    assert look(replace(made, members={"ann": ann})).valid is None
+
+
 def test_the_value_and_validity_may_change_by_hour_and_condition() -> None:
     reward = (
         f"{BASE}, valid: 30 days, values: [{{during: {{hours: '12:00-14:00'}}, gives: 8 EUR off}}, "
