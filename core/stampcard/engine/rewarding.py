@@ -287,7 +287,7 @@ def _points(
     if isinstance(price, FixedPrice):
         return int(price.points.scaleb(scale))
     if world.price_of is None:
-        return None
+        return Refusal(code="no_price", detail=f"no plugin knows the price formula {price.name!r}")
     try:
         return int(world.price_of(price.name, of.name, member, asking.facts.known).scaleb(scale))
     except RequestRefused as error:

@@ -497,7 +497,7 @@ def test_miles_do_not_expire_and_dollars_that_qualify_cannot_be_spent() -> None:
 def test_what_a_ticket_costs_in_miles_is_for_a_plugin_to_say() -> None:
     ann = Story("miles-and-status", "2026-02-01").having("gold")
     ann.buys(**ticket(5_000))
-    assert [refusal.code for refusal in ann.looks_at("award-ticket").refusals] == ["not_for_points"]
+    assert [refusal.code for refusal in ann.looks_at("award-ticket").refusals] == ["no_price"]
     ann.world = replace(ann.world, price_of=lambda *_: Decimal(38_500))
     assert (ann.takes("award-ticket").price, ann.points("miles")) == (38_500, 1_500)
 

@@ -210,7 +210,9 @@ def test_the_connection_that_is_asked_through_comes_before_others() -> None:
 
 def test_a_plugin_may_work_out_the_price() -> None:
     made = scene("gives: 5 EUR off, wallet: points, price: formula surge")
-    assert codes(made) == ["not_for_points"]
+    assert [(one.code, one.detail) for one in look(made).refusals] == [
+        ("no_price", "no plugin knows the price formula 'surge'")
+    ]
     priced = replace(made, price_of=lambda formula, reward, member, _: Decimal(f"{len(formula + reward + member.id)}"))
     assert look(priced).price == len("surge" + "it" + "ann")
 
