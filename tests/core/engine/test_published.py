@@ -264,6 +264,17 @@ def test_what_can_be_had_for_stars() -> None:
     }
 
 
+@pytest.mark.parametrize(("price", "off"), [("4.25", "4.25"), ("7.50", "6")])
+def test_a_reward_of_up_to_six_dollars_takes_no_more_and_only_off_what_it_is_for(price: str, off: str) -> None:
+    ann = Story("coffee-stars", "2026-03-10")
+    ann.buys(100)
+    cake = OrderLine(reference="L1", quantity=1, gross=Decimal(price), collections=("bakery",))
+    mug = OrderLine(reference="L2", quantity=1, gross=Decimal(29), collections=("merchandise",))
+    cart = order(lines=(cake, mug), currency="USD")
+    found = evaluate(cart, [ann.looks_at("brewed")], (), {"stars": 100}, (), ann.world.now)
+    assert found.best.total == Decimal(off)
+
+
 def test_one_redemption_counts_in_an_order() -> None:
     ann = Story("coffee-stars", "2026-03-10")
     ann.buys(480)
