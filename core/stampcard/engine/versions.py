@@ -99,6 +99,8 @@ class LiveProgram(Value, frozen=True):
     order_reads: frozenset[str] = frozenset()
     #: The wallets with points whose expiry slides.
     sliding: frozenset[str] = frozenset()
+    #: The wallets with points whose dates follow their member's tier.
+    following: frozenset[str] = frozenset()
     #: Whether any condition asks for a member's past, anything is limited, anything is for members whom it names.
     recalls: bool = False
     counts: bool = False
@@ -145,6 +147,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         automatic=_automatic(rewards.values()),
         reads=reads,
         order_reads=frozenset[str]().union(*(of.reads for on, of in conditions.items() if on in OF_ORDERS)),
+        following=frozenset(name for name, terms in program.wallets.items() if terms.when_tier_changes == "follow"),
         sliding=frozenset(
             {name for name, terms in program.wallets.items() if terms.sliding}
             | {rule.wallet for rule in program.rules if isinstance(rule.expire, Sliding)}
@@ -274,6 +277,11 @@ class Programs(Value, frozen=True):
     def ladders(self, now: datetime) -> tuple[Ladder, ...]:
         """The tiers of every program that has any now."""
         return tuple(live.ladder for live in self.current(now) if live.ladder is not None)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the dates of any points follow their member's tier."""
+        return any(live.following for versions in self.versions.values() for live in versions)
 
     @property
     def slides(self) -> bool:

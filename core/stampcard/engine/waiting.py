@@ -7,13 +7,14 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.ledger import Entry
+from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.dating import expiry_of, midnight
 from stampcard.engine.posting import About, redate
 from stampcard.engine.settling import activate
 from stampcard.engine.versions import LiveProgram
-from stampcard.engine.world import Draft
+from stampcard.engine.world import Decision, Draft, World
 from stampcard.program.lifetimes import Expiry, Sliding
 
 _DAY = timedelta(days=1)
@@ -50,10 +51,13 @@ def _freed(
 
 def expire_of(live: LiveProgram, wallet: str, lot: Lot, tier: str) -> Expiry | None:
     """How a lot of a member of a tier expires: as its rule says, or its wallet."""
+    return live.offers[lot.rule].rule.expire if _is_own(live, lot) else live.program.wallets[wallet].expire_for(tier)
+
+
+def _is_own(live: LiveProgram, lot: Lot) -> bool:
+    """Whether a rule says itself how long its points live."""
     offer = live.offers.get(lot.rule)
-    if offer is not None and "expire" in offer.rule.overrides:
-        return offer.rule.expire
-    return live.program.wallets[wallet].expire_for(tier)
+    return offer is not None and "expire" in offer.rule.overrides
 
 
 def slide(draft: Draft, live: LiveProgram, member: str, what: str, at: datetime) -> None:
@@ -103,6 +107,34 @@ def _moved(live: LiveProgram, wallet: str, way: Sliding, lots: list[Lot], at: da
 def _first_day(lot: Lot, since: datetime, zone: ZoneInfo) -> date:
     """The day from which a lot's full period counts: not before it is usable."""
     return max(since, lot.available_from).astimezone(zone).date()
+
+
+def follow_tier(world: World, moved: TierMoved, member: str) -> Decision:
+    """Give a member's points the time that points of the new tier live, where their wallet lets them follow it.
+
+    Nothing dies earlier than it would have; what had no end gets a full period from now.
+    """
+    draft, live = Draft(world), world.programs.valid_at(moved.program, world.now)
+    if live is None or moved.tier == moved.before:
+        return draft.decision()
+    for name in sorted(name for name in live.following if (member, name) in world.wallets):
+        wallet = draft.wallet(member, name)
+        lots = [
+            _followed(live, name, lot, moved.tier, world.now)
+            for lot in wallet.lots.values()
+            if lot.remaining and not lot.waits_for and not _is_own(live, lot)
+        ]
+        if lots:
+            draft.keep(redate(wallet, lots))
+    return draft.decision()
+
+
+def _followed(live: LiveProgram, wallet: str, lot: Lot, tier: str, now: datetime) -> Lot:
+    expire, zone = live.program.wallets[wallet].expire_for(tier), live.program.zone
+    expires_at = expiry_of(expire, zone, _first_day(lot, now, zone))
+    if expires_at is not None and lot.expires_at is not None:
+        expires_at = max(expires_at, lot.expires_at)
+    return replace(lot, expires_at=expires_at, slides=isinstance(expire, Sliding))
 
 
 def date_undated(wallet: Wallet, live: LiveProgram, since: datetime, tier: str = "") -> Wallet:

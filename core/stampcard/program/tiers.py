@@ -271,6 +271,11 @@ def faults_of_tiers(program: Program) -> Iterable[Fault]:
         if fault:
             yield where, fault
     for name, terms in program.wallets.items():
+        if terms.when_tier_changes == "follow" and not terms.expire_by_tier:
+            yield (
+                ("wallets", name, "when_tier_changes"),
+                "no tier's points live otherwise: say which, in expire_by_tier",
+            )
         for tier in terms.expire_by_tier:
             fault = fault_of_name("tier", tier, known)
             if fault:

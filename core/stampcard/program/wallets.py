@@ -54,6 +54,11 @@ class WalletTerms(Part):
     expire_by_tier: Mapping[Name, ExpiryField] = Field(
         default={}, description="how long points live that members of a tier get, where that differs"
     )
+    when_tier_changes: Literal["keep", "follow"] = Field(
+        default="keep",
+        description="points that a member has when the tier changes keep their dates, or get the time that points of the "
+        "new tier live, from that day on and never earlier than they had",
+    )
     pending: PendingField = Field(
         default=None,
         description="how long points wait before they are usable: none; 14 days; until 01-15; until fulfilled, at most 60 days",

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from stampcard.domain.tiers import Tier
+from stampcard.domain.tiers import Tier, TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.requesting import PendingAction, decide_adjust, decide_pending
 from stampcard.engine.settling import settle
 from stampcard.engine.versions import compiled
-from stampcard.engine.waiting import date_undated
+from stampcard.engine.waiting import date_undated, follow_tier
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.program.reading import read_program
 from stampcard.testing.building import NOON, absorbed, refund
@@ -170,6 +170,33 @@ def test_points_that_are_freed_or_given_live_as_the_tier_of_their_member_says() 
     played.buys(10, reference="A", age=60, fulfilled_at=NOON + timedelta(days=1))
     played.world = absorbed(played.world, decide_adjust(played.world, "ann", "points", 7, "gift", "a gift"))
     assert played.active(at=midnight("2036-03-10")) == 17
+
+
+def followed(played: Scene, before: str, tier: str) -> Scene:
+    """The same after Ann's tier has changed."""
+    moved = TierMoved(program="main", way="up", tier=tier, before=before, occurred_at=played.world.now, number=1)
+    played.world = absorbed(played.world, follow_tier(in_tier(played, tier).world, moved, "ann"))
+    return played
+
+
+def test_points_follow_the_tier_of_their_member_where_the_wallet_says_so() -> None:
+    wallet = "expire: 10 days, expire_by_tier: {gold: none}"
+    rule = "}, {id: own, on: purchase, award: 3, expire: 5 days"
+    kept = followed(scene(f"{wallet}, when_tier_changes: keep", more=TIERS).buys(10), "green", "gold")
+    assert kept.active(at=midnight("2026-03-21")) == 0
+    played = followed(scene(f"{wallet}, when_tier_changes: follow", rule, TIERS).buys(10), "green", "gold")
+    assert played.active(at=midnight("2036-03-21")) == 10  # what a rule says itself stays
+    assert played.active(at=midnight("2026-03-16") - INSTANT) == 13
+    followed(played.wait(days=30), "gold", "green")  # a full period from that day
+    assert played.active(at=midnight("2026-04-21") - INSTANT) == 10
+    assert played.active(at=midnight("2026-04-21")) == 0
+
+
+def test_nothing_dies_earlier_because_a_tier_changes() -> None:
+    wallet = "expire: 10 days, expire_by_tier: {gold: 90 days}, when_tier_changes: follow"
+    played = followed(in_tier(scene(wallet, more=TIERS), "gold").buys(10), "gold", "green")
+    assert played.active(at=midnight("2026-06-09") - INSTANT) == 10
+    assert followed(played, "green", "green").active(at=midnight("2026-06-09")) == 0
 
 
 def test_what_happened_earlier_moves_no_date_back() -> None:

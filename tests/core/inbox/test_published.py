@@ -63,7 +63,7 @@ class Chain(Shop):
         self.buys(reference, *amounts, currency="USD", **more)
 
 
-async def test_a_coffee_drinker_rises_to_gold_and_her_first_stars_live_as_long_as_she_comes(
+async def test_a_coffee_drinker_rises_to_gold_and_all_her_stars_live_as_long_as_that(
     database: Database, setting: Setting
 ) -> None:
     chain = Chain(database, setting, "coffee-stars")
@@ -78,8 +78,14 @@ async def test_a_coffee_drinker_rises_to_gold_and_her_first_stars_live_as_long_a
     reload = CustomEvent(name="reload", customer="ann", key="r", occurred_at=chain.clock.now(), data={"amount": 50.0})
     chain.tell(reload)
     assert chain.has("stars") == 312 + 25
-    await chain.at("2027-04-14T00:00")  # the 300 of before Gold are dead, those of Gold are not
-    assert (chain.has("stars"), chain.tier().name) == (37, "green")
+    await chain.at("2027-04-13T23:59")
+    assert (chain.has("stars"), chain.tier().name) == (337, "gold")
+    await chain.at("2027-04-14T00:00")  # and for six months from the end of Gold
+    assert (chain.has("stars"), chain.tier().name) == (337, "green")
+    await chain.at("2027-10-14T23:59")
+    assert chain.has("stars") == 337
+    await chain.at("2027-10-15T00:00")
+    assert chain.has("stars") == 0
     chain.proves()
 
 
