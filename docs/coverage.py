@@ -66,9 +66,11 @@ _EXPIRY = {
     "months": r"expire: \d+ months?\b|\"\d+ months?\"",
     "years": r"\d+ years?\b",
     **{f"end of {end}": rf"end of {end}\b" for end in ENDS},
+    "end of a period, at once": r"expire: end of|valid: end of",
     "on days of the year": r"on \d\d-\d\d",
     "after last earn": r"after last earn",
     "after last spend": r"after last (?:earn, )?spend|\"spend\"",
+    "after last redeem": r"after last .*redeem",
     "after last of an event": r"after last .*visit|\"visit\"",
 }
 _PENDING = {
@@ -151,6 +153,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "months": r"valid: \d+ months",
         "years": r"valid: \d+ years",
         "rounded": r"valid: '1 month, end of",
+        "end of a period, at once": r"valid: end of",
         "on days of the year": r"valid: on \d\d-\d\d",
     },
     "by": {
@@ -178,6 +181,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "end of next period": r"held: end of next period",
         "a time": r"held: \d+ months",
         "a time, rounded": r"months, end of quarter",
+        "end of a period of the calendar": r"held: end of year",
         "on days of the year": r"held: 'on \d\d",
         "while reached": r"held: while reached",
         "for life": r"held: for life",

@@ -37,6 +37,13 @@ async def apply_program(served: Any, text: str = TEXT) -> None:
     await served.application.refresh()
 
 
+async def test_points_that_count_for_status_alone_are_not_said_to_be_spendable(served: Any) -> None:
+    status = TEXT.replace("{points: {scale: 0,", "{points: {spendable: false,")
+    await apply_program(served, status.replace("pending: 14 days", "pending: none"))
+    await served.apply(OrderSeen(reference="A", snapshot=order(60)))
+    assert "Wallet 'points': 70 count for status, 5 wait." in (await explained(served))["words"]
+
+
 async def test_every_lot_says_what_it_waits_for_and_its_last_day(served: Any) -> None:
     await apply_program(served)
     await served.apply(OrderSeen(reference="A", snapshot=order(60)))

@@ -177,7 +177,8 @@ def _wallet(told: WalletTold) -> WalletExplanationView:
 def _wallet_words(told: WalletTold) -> Iterator[str]:
     name, scale, zone = told.wallet.name, told.scale, told.live.program.zone
     balance = balance_of(told.wallet.sums, scale)
-    kinds = [(balance.active, "can be spent"), (balance.pending, "wait"), (balance.negative, "are owed")]
+    usable = "can be spent" if told.live.program.wallets[name].spendable else "count for status"
+    kinds = [(balance.active, usable), (balance.pending, "wait"), (balance.negative, "are owed")]
     figures = ", ".join(f"{points_words(points, scale)} {what}" for points, what in kinds if points)
     yield f"Wallet {name!r}: {figures or 'nothing is in it'}."
     for at, points in told.expiring.items():

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
+from stampcard.engine.gauging import tier_name
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.engine.waiting import date_undated
 from stampcard.engine.world import Decision
@@ -40,9 +41,10 @@ def date_points(
         return 0, after, []
     unit = Unit(connection, setting, now)
     unit.lock(found, attributes=False)
-    for key in [(id_, wallet) for id_ in found]:
-        dated = date_undated(unit.wallets[key], live, live.valid_from)
-        if dated is not unit.wallets[key]:
+    for id_ in found:
+        known = unit.wallets[id_, wallet]
+        dated = date_undated(known, live, live.valid_from, tier_name(unit.members[id_], live.name))
+        if dated is not known:
             unit.absorb(Decision(wallets=(dated,)))
     return len(found), found[-1], unit.save()
 

@@ -24,6 +24,7 @@ from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
 from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook, parted, united
 from stampcard.engine.versions import LiveProgram
+from stampcard.engine.waiting import follow_tier
 from stampcard.engine.world import AwardKey, Decision, Order
 from stampcard.errors import told
 from stampcard.program.events import OF_TIERS, TIER_UP
@@ -219,6 +220,8 @@ class Tiering:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
             unit.record_own(one, member, decision.reasons)
             unit.absorb(decision)
+            if unit.setting.programs.follows:
+                unit.absorb(follow_tier(unit.world, one, member))
             for number in one.undone:
                 self._undo(member, replace(one, number=number))
 

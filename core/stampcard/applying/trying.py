@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 
 from stampcard.applying.requests import check_attributes, check_fields, event_fields
 from stampcard.applying.setting import Setting
+from stampcard.applying.unit import Unit
 from stampcard.clock import EPOCH
 from stampcard.domain.events import CustomEvent, OrderSeen
 from stampcard.domain.members import Member
@@ -119,7 +121,10 @@ def _member(connection: Connection, setting: Setting, programs: Programs, questi
         id_ = row.member if row is not None else NEWCOMER
     if id_ is None:
         return None
-    found = loading.load_members(connection, merchant, [id_], setting.sealer, attributes=True, lock=False).get(id_)
+    # With segments, and the tiers as time has left them by then.
+    unit = Unit(connection, dataclasses.replace(setting, programs=programs), question.now)
+    unit.look(id_)
+    found = unit.members.get(id_)
     if found is None and id_ == NEWCOMER:
         found = Member(id=NEWCOMER, joined_at=question.now)
     if found is None or not found.is_there:

@@ -151,7 +151,8 @@ class Unit:
             subjects = [f"order:{source}:{reference}" for source, reference in orders]
             self.awards = loading.load_awards(self.connection, merchant, subjects)
         touching = None
-        if repeated is not None and not (self.setting.programs.slides or self.setting.programs.closes or automatic):
+        programs = self.setting.programs
+        if repeated is not None and not (programs.slides or programs.follows or programs.closes or automatic):
             touching = {owner for of in self.awards.values() for owner, _, _ in of} | set(repeated)
         self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
         self.debits = loading.load_debits(self.connection, merchant, subjects)

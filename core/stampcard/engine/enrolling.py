@@ -47,7 +47,8 @@ def decide_confirm(world: World, live: LiveProgram, member: Member) -> Decision:
             continue
         wallet = draft.wallet(member.id, name)
         waiting = [lot for lot in wallet.lots.values() if lot.waits_for == CONFIRMED and lot.remaining]
-        dated = [_dated(live, name, lot, world.now) for lot in waiting]
+        tier = draft.tier(live, member.id)
+        dated = [_dated(live, name, lot, tier, world.now) for lot in waiting]
         later = [lot for lot in dated if lot.available_from > world.now]
         ready = [lot for lot in dated if lot.available_from <= world.now]
         if later:
@@ -58,13 +59,13 @@ def decide_confirm(world: World, live: LiveProgram, member: Member) -> Decision:
     return draft.decision()
 
 
-def _dated(live: LiveProgram, wallet: str, lot: Lot, now: datetime) -> Lot:
+def _dated(live: LiveProgram, wallet: str, lot: Lot, tier: str, now: datetime) -> Lot:
     """A lot as its rule would have it had nothing had to be confirmed; it is not usable before now."""
-    known = lifetime(expire_of(live, wallet, lot), _pending_of(live, wallet, lot), live.program.zone, lot.occurred_at)
+    expire = expire_of(live, wallet, lot, tier)
+    known = lifetime(expire, _pending_of(live, wallet, lot), live.program.zone, lot.occurred_at)
     start = max(known.available_from, now)
     day = start.astimezone(live.program.zone).date()
-    expires_at = expiry_of(expire_of(live, wallet, lot), live.program.zone, day)
-    return replace(lot, available_from=start, expires_at=expires_at, waits_for="")
+    return replace(lot, available_from=start, expires_at=expiry_of(expire, live.program.zone, day), waits_for="")
 
 
 def _pending_of(live: LiveProgram, wallet: str, lot: Lot) -> Pending | None:

@@ -11,7 +11,7 @@ from stampcard.domain.members import Member
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 from stampcard.engine.dating import midnight
-from stampcard.program.lifetimes import Dated, Rolling
+from stampcard.program.lifetimes import Dated, Rolling, UntilEnd
 from stampcard.program.model import Program
 from stampcard.program.periods import clamped
 from stampcard.program.tiers import Calendar, Held, Standing, Tiers, Trailing, Until, YearFrom
@@ -167,7 +167,7 @@ class Gauge:
             case Until(following=following):
                 end = self.window(at)[1]
                 return self.start(self.window(self.start(end))[1] if following else end)
-            case Rolling() | Dated() as held:
+            case Rolling() | UntilEnd() | Dated() as held:
                 return self.start(held.last_day(self.day(at)) + _DAY)
 
     def start(self, day: date) -> datetime:

@@ -16,7 +16,6 @@ from stampcard.domain.members import Member
 from stampcard.domain.rewards import ACTIONS, ISSUE, RESTORE, WITHDRAW, Minted, Redemption, RedemptionStatus, Voucher
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, key_of
-from stampcard.engine.dating import lifetime
 from stampcard.engine.posting import About, post
 from stampcard.engine.refunding import credit
 from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of
@@ -61,8 +60,10 @@ def decide_redeem(
         raise RequestRefused("vetoed", why)
     redemption = begin(draft, found, member, minted, price=found.price or 0)
     draft.redemption(redemption)
-    if live.slides and redemption.price:
-        slide(draft, live, member.id, "spend", world.now)
+    if live.slides:
+        slide(draft, live, member.id, "redeem", world.now)
+        if redemption.price:
+            slide(draft, live, member.id, "spend", world.now)
     return draft.decision()
 
 
@@ -236,7 +237,7 @@ def _paid_out(draft: Draft, redemption: Redemption, live: LiveProgram, found: St
     _spend_held(draft, redemption)
     terms, name = live.program.wallets[found.gift.name], found.gift.name
     points = int((found.gift.points or Decimal(0)).scaleb(terms.scale))
-    dates = lifetime(terms.expire, None, live.program.zone, draft.world.now, live.number)
+    dates = draft.given(live, redemption.member, name)
     wallet = draft.wallet(redemption.member, name)
     draft.keep(*credit(wallet, points, dates, _about(draft, redemption), kind="adjust", source="adjusted"))
     return ended(draft, replace(redemption, issued_at=draft.world.now), "used")
@@ -263,7 +264,7 @@ def _given_back(draft: Draft, redemption: Redemption) -> Redemption:
     if debit is None or live is None or not debit.left:
         return redemption
     terms = live.program.wallets[debit.wallet]
-    renewal = lifetime(terms.expire, None, live.program.zone, draft.world.now, live.number)
+    renewal = draft.given(live, debit.member, debit.wallet)
     wallet, held = draft.wallet(debit.member, debit.wallet), redemption.status == "held"
     wallet, debit, entry = give_back(
         wallet, debit, debit.left, terms.returned_to_dead_lot, renewal, _about(draft, redemption), held=held

@@ -9,7 +9,7 @@ from typing import Literal
 from stampcard.domain.members import Member
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
-from stampcard.engine.dating import Lifetime, expiry_of, lifetime
+from stampcard.engine.dating import expiry_of
 from stampcard.engine.matching import not_redeeming
 from stampcard.engine.posting import About, redate
 from stampcard.engine.refunding import credit
@@ -62,7 +62,7 @@ def decide_cancel_spend(world: World, debit: Debit, note: str) -> Decision:
     terms = live.program.wallets[debit.wallet]
     wallet = draft.wallet(debit.member, debit.wallet)
     wallet, debit, entry = cancel_spend(
-        wallet, debit, terms.returned_to_dead_lot, _from_now(world, live, wallet), about
+        wallet, debit, terms.returned_to_dead_lot, draft.given(live, debit.member, debit.wallet), about
     )
     draft.keep(wallet, *([entry] if entry else []))
     draft.debits.append(debit)
@@ -85,9 +85,9 @@ def decide_adjust(
     about = About(occurred_at=world.now, now=world.now, subject=f"adjustment:{key}", note=note)
     known = draft.wallet(member, wallet)
     if points > 0:
-        dates = _from_now(world, live, known)
+        dates = draft.given(live, member, wallet)
         if until is not None and until > world.now:
-            zone, expire = live.program.zone, live.program.wallets[wallet].expire
+            zone, expire = live.program.zone, live.program.wallets[wallet].expire_for(draft.tier(live, member))
             expires_at = expiry_of(expire, zone, until.astimezone(zone).date())
             dates = replace(dates, available_from=until, expires_at=expires_at)
         after, entry = credit(known, points, dates, about, kind="adjust", source="adjusted")
@@ -115,7 +115,7 @@ def decide_pending(
     about = About(occurred_at=world.now, now=world.now, note=note)
     match action:
         case "activate":
-            freed = replace(lot, available_from=world.now, expires_at=_expiry(live, wallet.name, lot, world.now))
+            freed = replace(lot, available_from=world.now, expires_at=_expiry(draft, live, wallet, lot, world.now))
             draft.keep(*activate(settled, [freed], about))
         case "cancel":
             draft.keep(*lapse(settled, [lot], about))
@@ -124,14 +124,15 @@ def decide_pending(
                 raise RequestRefused("until_missing", "say until when the points shall wait: a moment that lies ahead")
             later = replace(lot, available_from=until)
             if not lot.waits_for:
-                later = replace(later, expires_at=_expiry(live, wallet.name, lot, until))
+                later = replace(later, expires_at=_expiry(draft, live, wallet, lot, until))
             draft.keep(redate(settled, [later]))
     return draft.decision()
 
 
-def _expiry(live: LiveProgram, wallet: str, lot: Lot, usable: datetime) -> datetime | None:
+def _expiry(draft: Draft, live: LiveProgram, wallet: Wallet, lot: Lot, usable: datetime) -> datetime | None:
     """When points die that become usable then: the expiry clock starts with that."""
-    return expiry_of(expire_of(live, wallet, lot), live.program.zone, usable.astimezone(live.program.zone).date())
+    zone, expire = live.program.zone, expire_of(live, wallet.name, lot, draft.tier(live, wallet.member))
+    return expiry_of(expire, zone, usable.astimezone(zone).date())
 
 
 def decide_settle(world: World, wallets: Iterable[Wallet]) -> Decision:
@@ -164,8 +165,3 @@ def _program_of(world: World, wallet: str) -> LiveProgram:
     if live is None:
         raise NotFound("wallet", wallet)
     return live
-
-
-def _from_now(world: World, live: LiveProgram, wallet: Wallet) -> Lifetime:
-    """Dates of points that are given today and usable at once."""
-    return lifetime(live.program.wallets[wallet.name].expire, None, live.program.zone, world.now, live.number)

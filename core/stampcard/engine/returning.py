@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stampcard.engine.dating import lifetime
 from stampcard.engine.measuring import Measuring
 from stampcard.engine.posting import About
 from stampcard.engine.spending import Debit, give_back
@@ -29,7 +28,7 @@ def return_spent(draft: Draft, live: LiveProgram, subject: str, measuring: Measu
             continue
         now = draft.world.now
         about = About(occurred_at=at, now=now, subject=f"spend:{debit.key}")
-        renewal = lifetime(terms.expire, None, live.program.zone, now, live.number)
+        renewal = draft.given(live, debit.member, debit.wallet)
         wallet = draft.wallet(debit.member, debit.wallet)
         wallet, debit, entry = give_back(wallet, debit, due, terms.returned_to_dead_lot, renewal, about)  # noqa: PLW2901 - its newest value
         draft.keep(wallet, entry)

@@ -280,7 +280,7 @@ def _options(
     price = next((one.price for index, one in enumerate(reward.prices) if takes(index, one)), reward.price)
     value = next((one for index, one in enumerate(reward.values) if takes(count + index, one)), None)
     gift = value.gives if value is not None and value.gives is not None else reward.gives
-    valid = value.valid if value is not None and value.valid is not None else reward.valid
+    valid = value.valid if value is not None and value.says_valid else reward.valid
     return _points(world, live, of, price, member, asking), gift, valid
 
 
@@ -294,7 +294,7 @@ def _points(
     if isinstance(price, FixedPrice):
         return int(price.points.scaleb(scale))
     if world.price_of is None:
-        return None
+        return Refusal(code="no_price", detail=f"no plugin knows the price formula {price.name!r}")
     try:
         return int(world.price_of(price.name, of.name, member, asking.facts.known).scaleb(scale))
     except RequestRefused as error:

@@ -97,8 +97,10 @@ class LiveProgram(Value, frozen=True):
     #: Every variable that any condition reads, and those that conditions on orders read.
     reads: frozenset[str] = frozenset()
     order_reads: frozenset[str] = frozenset()
-    #: Whether the expiry of any wallet slides.
-    slides: bool = False
+    #: The wallets with points whose expiry slides.
+    sliding: frozenset[str] = frozenset()
+    #: The wallets with points whose dates follow their member's tier.
+    following: frozenset[str] = frozenset()
     #: Whether any condition asks for a member's past, anything is limited, anything is for members whom it names.
     recalls: bool = False
     counts: bool = False
@@ -112,6 +114,11 @@ class LiveProgram(Value, frozen=True):
     def name(self) -> str:
         """The program's."""
         return self.program.program
+
+    @property
+    def slides(self) -> bool:
+        """Whether the expiry of any points slides."""
+        return bool(self.sliding)
 
 
 def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram:
@@ -140,7 +147,11 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         automatic=_automatic(rewards.values()),
         reads=reads,
         order_reads=frozenset[str]().union(*(of.reads for on, of in conditions.items() if on in OF_ORDERS)),
-        slides=any(isinstance(terms.expire, Sliding) for terms in program.wallets.values()),
+        following=frozenset(name for name, terms in program.wallets.items() if terms.when_tier_changes == "follow"),
+        sliding=frozenset(
+            {name for name, terms in program.wallets.items() if terms.sliding}
+            | {rule.wallet for rule in program.rules if isinstance(rule.expire, Sliding)}
+        ),
         recalls=any(name.startswith("history.") for name in reads),
         counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values())
         or any(reward.bounds for reward in rewards.values()),
@@ -268,8 +279,13 @@ class Programs(Value, frozen=True):
         return tuple(live.ladder for live in self.current(now) if live.ladder is not None)
 
     @property
+    def follows(self) -> bool:
+        """Whether the dates of any points follow their member's tier."""
+        return any(live.following for versions in self.versions.values() for live in versions)
+
+    @property
     def slides(self) -> bool:
-        """Whether the expiry of any wallet slides."""
+        """Whether the expiry of any points slides."""
         return any(live.slides for versions in self.versions.values() for live in versions)
 
     @property

@@ -55,6 +55,7 @@ WORDS: Mapping[str, str] = {
     "shop_cannot": "the shop cannot make it real",
     "sold_out": "there are none left",
     "not_for_points": "it is given by rules alone",
+    "no_price": "no plugin knows the formula of its price",
     "insufficient_points": "there are not enough points for it",
     "reward_used": "its code was used on this order",
     "code_used_again": "its code was used more often than it should be",

@@ -192,7 +192,7 @@ class Draft:
     def lifetime(self, live: LiveProgram, offer: Offer, occurred_at: datetime, member: str) -> Lifetime:
         """Dates of what a rule pays a member for that moment; rules with the wallet's own terms share one answer."""
         by_tier = offer.terms.expire_by_tier if "expire" not in offer.rule.overrides else {}
-        tier = tier_name(self.person(member), live.name) if by_tier else ""
+        tier = self.tier(live, member) if by_tier else ""
         confirm = live.program.enrolment.confirm
         waits = confirm is not None and self.person(member).states.get(live.name) == "unconfirmed"
         key = (live.number, f"{offer.dates} unconfirmed" if waits else offer.dates, occurred_at, tier)
@@ -211,6 +211,16 @@ class Draft:
                 )
             self._lifetimes[key] = known
         return known
+
+    def given(self, live: LiveProgram, member: str, wallet: str) -> Lifetime:
+        """Dates of what a member gets now without a rule, usable at once."""
+        expire = live.program.wallets[wallet].expire_for(self.tier(live, member))
+        return lifetime(expire, None, live.program.zone, self.world.now, live.number)
+
+    def tier(self, live: LiveProgram, member: str) -> str:
+        """The tier that a member has by now; empty for none."""
+        known = self.member is not None and self.member.id == member
+        return tier_name(self.person(member), live.name) if known or member in self.world.members else ""
 
     def person(self, member: str) -> Member:
         """A member as this decision has it by now."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stampcard.program.rules import Rule, Who
 
 #: What resets a sliding expiry, beside events.
-RESETS = ("earn", "spend")
+RESETS = ("earn", "spend", "redeem")
 #: What pending points may wait for, beside events that name their order.
 FULFILLED = "fulfilled"
 #: The field of an event that says which order's points it frees.

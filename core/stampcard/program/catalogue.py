@@ -47,7 +47,7 @@ def _faults_of_reward(program: Program, name: str) -> Iterable[Fault]:
         gift = _fault_of_gift(program, name, value.gives) if value.gives else ""
         if value.gives and value.gives.kind != reward.gives.kind:
             gift = f"a value gives the same kind of thing as the reward: {reward.gives}"
-        nothing = "say what is other: gives or valid" if value.gives is None and value.valid is None else ""
+        nothing = "say what is other: gives or valid" if value.gives is None and not value.says_valid else ""
         message = _fault_of_option(value) or gift or nothing or _fault_of_validity(value.valid)
         if message:
             yield (*place, "values", index), message

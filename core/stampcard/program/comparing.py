@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from stampcard.program.model import Program
 from stampcard.program.rules import Rule
 
-_NOTHING, _AS_WALLET = "(none)", "(as its wallet)"
+_NOTHING, _AS_WALLET, _AS_REWARD = "(none)", "(as its wallet)", "(as its reward)"
 #: What a rule may say for itself, "none" too.
 _LIFETIMES = frozenset({"expire", "pending"})
 #: Parts by name; what else a program says is told as its own settings.
@@ -43,26 +43,36 @@ def _part(name: str, old: BaseModel | None, new: BaseModel) -> Iterator[str]:
     if old == new and _settings(old) == _settings(new):
         return
     before, after = _settings(old), _settings(new)
-    said = _said(old) | _said(new)
+    said, lifetimes = _said(old) | _said(new), _lifetimes(new)
     for setting in dict.fromkeys([*before, *after]):
         was, now = before.get(setting), after.get(setting)
         # A section that came or went brings its defaults along, which nobody said.
         if was != now and (None not in {was, now} or setting in said):
-            nothing = _AS_WALLET if isinstance(new, Rule) and setting in _LIFETIMES else _NOTHING
+            around = _AS_WALLET if isinstance(new, Rule) else _AS_REWARD
+            nothing = around if setting in lifetimes else _NOTHING
             yield f"{name}: {setting} {was or nothing} → {now or nothing}"
 
 
 def _settings(part: BaseModel) -> dict[str, str]:
-    """What it says and what follows by default; a rule's own lifetimes only where it says them."""
-    flat = dict(_flat(part.model_dump(mode="json")))
-    if isinstance(part, Rule):
-        flat = {key: text for key, text in flat.items() if key not in _LIFETIMES - part.overrides}
-    return flat
+    """What it says and what follows by default; lifetimes of its own only where it says them."""
+    lifetimes = _lifetimes(part)
+    return {key: text for key, text in _flat(part.model_dump(mode="json")) if lifetimes.get(key, True)}
 
 
 def _said(part: BaseModel) -> set[str]:
-    own = part.overrides if isinstance(part, Rule) else frozenset()
+    own = {setting for setting, is_said in _lifetimes(part).items() if is_said}
     return {setting for setting, _ in _flat(part.model_dump(mode="json", exclude_defaults=True))} | own
+
+
+def _lifetimes(part: BaseModel) -> dict[str, bool]:
+    """Settings that are another's where they are left out, and whether they are said; "none" is saying something."""
+    if isinstance(part, Rule):
+        return {name: name in part.overrides for name in _LIFETIMES}
+    return {
+        f"rewards.{name}.values.{number}.valid": value.says_valid
+        for name, reward in (part.rewards.items() if isinstance(part, Program) else ())
+        for number, value in enumerate(reward.values, start=1)
+    }
 
 
 def _flat(data: Any, place: str = "") -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ _NAME = r"[a-z][a-z0-9_]{0,39}"
 _DAYS = rf"{YEAR_DAY}(?: *, *{YEAR_DAY})*"
 _NAMES = rf"{_NAME}(?: *, *{_NAME})*"
 _ROLLING = re.compile(rf"(?P<period>{PERIOD})(?: *, *end of (?P<end>{'|'.join(ENDS)}))?")
+_UNTIL_END = re.compile(rf"end of (?P<end>{'|'.join(ENDS)})")
 _DATED = re.compile(rf"on (?P<days>{_DAYS})")
 _SLIDING = re.compile(rf"(?P<period>{PERIOD}) after last (?P<names>{_NAMES})")
 _UNTIL_DAY = re.compile(rf"until (?P<days>{_DAYS})")
@@ -43,6 +44,19 @@ class Rolling(Short):
 
     def __str__(self) -> str:
         return f"{self.period}, end of {self.end}" if self.end else str(self.period)
+
+
+class UntilEnd(Short):
+    """Up to the end of the day, week, month, … in which the points become usable."""
+
+    end: str
+
+    def last_day(self, day: date) -> date:
+        """The last valid day of points that become usable on `day`."""
+        return end_of(self.end, day)
+
+    def __str__(self) -> str:
+        return f"end of {self.end}"
 
 
 class Dated(Short):
@@ -72,7 +86,7 @@ class Sliding(Short):
         return f"{self.period} after last {_listed(self.resets)}"
 
 
-Expiry = Rolling | Dated | Sliding
+Expiry = Rolling | UntilEnd | Dated | Sliding
 
 
 class ForDays(Short):
@@ -137,11 +151,13 @@ def read_expiry(written: Any) -> Expiry | None:
     text = written.strip() if isinstance(written, str) else ""
     if found := _ROLLING.fullmatch(text):
         return Rolling(period=read_period(found["period"]), end=found["end"] or "")
+    if found := _UNTIL_END.fullmatch(text):
+        return UntilEnd(end=found["end"])
     if found := _DATED.fullmatch(text):
         return Dated(days=_days(found["days"]))
     if found := _SLIDING.fullmatch(text):
         return Sliding(period=read_period(found["period"]), resets=_parts(found["names"]))
-    message = "write none, '12 months', '12 months, end of year', 'on 12-31' or '12 months after last earn, spend'"
+    message = "write none, '12 months', '12 months, end of year', 'end of month', 'on 12-31' or '12 months after last earn, spend'"
     raise ValueError(message)
 
 
@@ -185,8 +201,8 @@ ExpiryField = Annotated[
     PlainValidator(read_expiry),
     AS_WRITTEN,
     schema(
-        f"none|{_anonymous(_ROLLING, _DATED, _SLIDING)}",
-        "none; 12 months; 12 months, end of year; on 06-30, 12-31; 12 months after last earn, spend",
+        f"none|{_anonymous(_ROLLING, _UNTIL_END, _DATED, _SLIDING)}",
+        "none; 12 months; 12 months, end of year; end of month; on 06-30, 12-31; 12 months after last earn, spend",
         {"type": "null"},
     ),
 ]

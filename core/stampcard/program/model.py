@@ -170,7 +170,7 @@ class Program(Part):
             return {"wallet": only, **part} if isinstance(part, dict) else part
 
         rules, rewards, tiers = written.get("rules"), written.get("rewards"), written.get("tiers")
-        if isinstance(tiers, dict) and tiers.get("by") in {"points", "balance"}:
+        if isinstance(tiers, dict) and str(tiers.get("by")) in {"points", "balance"}:
             written = {**written, "tiers": named(tiers)}
         if isinstance(rules, list | tuple):
             written = {**written, "rules": [named(rule) for rule in rules]}

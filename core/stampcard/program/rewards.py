@@ -117,7 +117,12 @@ class GiftOption(ForSome):
     """Another gift or validity for some; the first that fits wins."""
 
     gives: GiftField | None = Field(default=None, description="what it gives them instead")
-    valid: ExpiryField = Field(default=None, description="how long it is valid for them instead")
+    valid: ExpiryField = Field(default=None, description="how long it is valid for them instead; none: for ever")
+
+    @property
+    def says_valid(self) -> bool:
+        """Whether it says how long; saying "none" is saying something."""
+        return "valid" in self.model_fields_set
 
 
 class Reward(Part):

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PlainV
 
 from stampcard.program.amounts import AS_WRITTEN, Short, schema
 from stampcard.program.faults import Fault, fault_of_name
-from stampcard.program.lifetimes import Dated, Rolling, Sliding, end_of, read_expiry
+from stampcard.program.lifetimes import ENDS, Dated, Rolling, Sliding, UntilEnd, end_of, read_expiry
 from stampcard.program.parts import Name, Part
 from stampcard.program.periods import YEAR_DAY, Period, YearDay, clamped, read_days, read_period, read_year_day
 
@@ -100,7 +100,7 @@ class Standing(Short):
         return "for life" if self.for_life else "while reached"
 
 
-Held = Until | Standing | Rolling | Dated
+Held = Until | Standing | Rolling | UntilEnd | Dated
 _UNTIL = {str(one): one for one in (Until(following=False), Until(following=True))}
 _STANDING = {str(one): one for one in (Standing(for_life=True), Standing(for_life=False))}
 FOR_LIFE, WHILE_REACHED = _STANDING["for life"], _STANDING["while reached"]
@@ -150,7 +150,7 @@ def read_held(written: Any) -> Held | None:
         found = None
     if found is None or isinstance(found, Sliding):
         message = (
-            "write 'end of period', 'end of next period', '12 months', '12 months, end of month', 'on 12-31', "
+            "write 'end of period', 'end of next period', '12 months', '12 months, end of month', 'end of year', 'on 12-31', "
             "'while reached' or 'for life'"
         )
         raise ValueError(message)
@@ -180,8 +180,8 @@ HeldField = Annotated[
     PlainValidator(read_held),
     PlainSerializer(lambda held: None if held is None else str(held), return_type=str | None),
     schema(
-        rf"end of (?:next )?period|while reached|for life|{_PERIOD}(?: *, *end of [a-z-]+)?|on {YEAR_DAY}(?: *, *{YEAR_DAY})*",
-        "end of period; end of next period; 12 months; 12 months, end of month; on 12-31; while reached; for life",
+        rf"end of (?:next )?period|while reached|for life|{_PERIOD}(?: *, *end of [a-z-]+)?|end of (?:{'|'.join(ENDS)})|on {YEAR_DAY}(?: *, *{YEAR_DAY})*",
+        "end of period; end of next period; 12 months; 12 months, end of month; end of year; on 12-31; while reached; for life",
         {"type": "null"},
     ),
 ]
@@ -275,6 +275,11 @@ def faults_of_tiers(program: Program) -> Iterable[Fault]:
         if fault:
             yield where, fault
     for name, terms in program.wallets.items():
+        if terms.when_tier_changes == "follow" and not terms.expire_by_tier:
+            yield (
+                ("wallets", name, "when_tier_changes"),
+                "no tier's points live otherwise: say which, in expire_by_tier",
+            )
         for tier in terms.expire_by_tier:
             fault = fault_of_name("tier", tier, known)
             if fault:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from stampcard.program.amounts import WorthField
-from stampcard.program.lifetimes import ExpiryField, PendingField
+from stampcard.program.lifetimes import Expiry, ExpiryField, PendingField, Sliding
 from stampcard.program.parts import Name, Part
 from stampcard.program.paying import PayTerms
 
@@ -48,11 +48,16 @@ class WalletTerms(Part):
     pay: PayTerms | None = Field(default=None, description="how members pay orders with points; without it not at all")
     expire: ExpiryField = Field(
         default=None,
-        description="how long points live once they are usable: none; 12 months; 12 months, end of year; on 06-30, 12-31; "
-        "12 months after last earn, spend",
+        description="how long points live once they are usable: none; 12 months; 12 months, end of year; end of month; on 06-30, "
+        "12-31; 12 months after last earn, spend",
     )
     expire_by_tier: Mapping[Name, ExpiryField] = Field(
-        default={}, description="how long points live that members of a tier earn, where that differs"
+        default={}, description="how long points live that members of a tier get, where that differs"
+    )
+    when_tier_changes: Literal["keep", "follow"] = Field(
+        default="keep",
+        description="points that a member has when the tier changes keep their dates, or get the time that points of the "
+        "new tier live, from that day on and never earlier than they had",
     )
     pending: PendingField = Field(
         default=None,
@@ -62,3 +67,13 @@ class WalletTerms(Part):
     returned_to_dead_lot: Literal["expire", "renew"] = Field(
         default="expire", description="points that a cancelled redemption returns after their lot has expired"
     )
+
+    def expire_for(self, tier: str) -> Expiry | None:
+        """How long points live that a member of a tier gets, where no rule says otherwise."""
+        return self.expire_by_tier.get(tier, self.expire)
+
+    @property
+    def sliding(self) -> tuple[Sliding, ...]:
+        """Each way in which they slide, the one of no tier first."""
+        found = (self.expire, *self.expire_by_tier.values())
+        return tuple(dict.fromkeys(one for one in found if isinstance(one, Sliding)))

@@ -143,9 +143,9 @@ class During(Part):
     dates: Annotated[tuple[DaysField, ...], BeforeValidator(_several, json_schema_input_type=DaysField | list[DaysField])] = Field(
         default=(), description="days, as spans; without a year they come every year; none: every day"
     )  # fmt: skip
-    weekdays: Annotated[tuple[Weekday, ...], AfterValidator(_in_order)] = Field(
+    weekdays: Annotated[tuple[Weekday, ...], BeforeValidator(_several, json_schema_input_type=Weekday | list[Weekday]), AfterValidator(_in_order)] = Field(
         default=(), description="days of the week; none: all"
-    )
+    )  # fmt: skip
     hours: Annotated[tuple[HoursField, ...], BeforeValidator(_several, json_schema_input_type=HoursField | list[HoursField])] = Field(
         default=(), description="times of day; none: all day"
     )  # fmt: skip

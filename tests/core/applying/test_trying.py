@@ -99,6 +99,30 @@ def test_a_customer_who_is_not_known_counts_as_new(database: Database, live: Set
     assert {one.rule: one.due for one in tried.decision.awards} == {"purchase": 70, "welcome": 10}
 
 
+def test_it_knows_the_segments_and_the_tier_that_a_member_has_by_then(database: Database, live: Setting) -> None:
+    rules = (
+        "  - {id: gold, on: purchase, when: member.tier == 'gold', award: 3}\n"
+        "  - {id: regular, on: purchase, when: \"'regulars' in member.segments\", award: 2}\n"
+    )
+    more = (
+        "tiers: {by: spend, within: 30 days, held: 60 days, levels: {gold: 100}}\n"
+        "segments: {regulars: {when: history.orders.ever > 0}}\n"
+    )
+    tiered = dataclasses.replace(live, programs=programs(TEXT + rules + more))
+    tell(database, tiered, bought(120, reference="A"))
+
+    def extras(days: int) -> set[str]:
+        now = LATER + timedelta(days=days)
+        tried = asked(database, tiered, bought(5, at=now), now=now)
+        return {one.rule for one in tried.decision.awards} & {"gold", "regular"}
+
+    assert [extras(days) for days in (1, 45, 90)] == [{"gold", "regular"}, {"gold", "regular"}, {"regular"}]
+    assert {one.rule for one in asked(database, tiered, bought(5), customer="nobody").decision.awards} == {
+        "purchase",
+        "welcome",
+    }
+
+
 def test_another_program_is_asked_instead_and_decides_a_known_order_as_if_it_were_new(
     database: Database, live: Setting
 ) -> None:

@@ -128,6 +128,22 @@ class Scene:
             assert verify_awards(wallet.member, wallet.name, own, awards) == []
 
 
+@pytest.mark.parametrize(
+    ("reset", "reward", "moves"),
+    [("redeem", "gift", True), ("redeem", "ours", True), ("spend", "ours", True), ("spend", "gift", False)],
+)
+def test_a_reward_that_is_taken_gives_points_a_new_date_and_a_free_one_spends_nothing(
+    reset: str, reward: str, moves: bool
+) -> None:
+    text = TEXT.replace("miles: {}", f"miles: {{expire: 1 month after last {reset}}}")
+    scene = Scene(text + "  gift: {gives: merchandise, wallet: points, price: 0}\n")
+    scene.take(decide_adjust(scene.world, "ann", "miles", 10, "fly", "flown"))
+    scene.passes(timedelta(days=9))
+    scene.redeem(reward)
+    (lot,) = scene.world.wallets["ann", "miles"].lots.values()
+    assert lot.expires_at == datetime(2026, 4, 19 if moves else 10, 22, tzinfo=UTC)
+
+
 def test_points_are_held_issued_and_spent() -> None:
     scene = Scene(TEXT)
     held = scene.redeem("shop")

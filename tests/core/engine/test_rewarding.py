@@ -121,6 +121,13 @@ def test_a_price_for_a_tier_is_for_those_who_have_it() -> None:
     assert look(replace(made, members={"ann": ann})).price == 1
 
 
+def test_what_ends_for_others_may_have_no_end_for_a_tier() -> None:
+    made = scene(f"{BASE}, valid: 30 days, values: [{{tier: gold, valid: none}}]", more=TIERS)
+    ann = replace(made.members["ann"], tiers={"main": Tier(program="main", name="gold", since=NOON)})
+    assert str(look(made).valid) == "30 days"
+    assert look(replace(made, members={"ann": ann})).valid is None
+
+
 def test_the_value_and_validity_may_change_by_hour_and_condition() -> None:
     reward = (
         f"{BASE}, valid: 30 days, values: [{{during: {{hours: '12:00-14:00'}}, gives: 8 EUR off}}, "
@@ -140,6 +147,7 @@ def test_the_value_and_validity_may_change_by_hour_and_condition() -> None:
         ("valid: 1 months", datetime(2026, 4, 10, 22, tzinfo=UTC)),
         ("valid: 1 years", datetime(2027, 3, 10, 23, tzinfo=UTC)),
         ("valid: '1 month, end of month'", datetime(2026, 4, 30, 22, tzinfo=UTC)),
+        ("valid: end of day", datetime(2026, 3, 10, 23, tzinfo=UTC)),
         ("valid: on 12-31", datetime(2026, 12, 31, 23, tzinfo=UTC)),
     ],
 )
@@ -202,7 +210,9 @@ def test_the_connection_that_is_asked_through_comes_before_others() -> None:
 
 def test_a_plugin_may_work_out_the_price() -> None:
     made = scene("gives: 5 EUR off, wallet: points, price: formula surge")
-    assert codes(made) == ["not_for_points"]
+    assert [(one.code, one.detail) for one in look(made).refusals] == [
+        ("no_price", "no plugin knows the price formula 'surge'")
+    ]
     priced = replace(made, price_of=lambda formula, reward, member, _: Decimal(f"{len(formula + reward + member.id)}"))
     assert look(priced).price == len("surge" + "it" + "ann")
 

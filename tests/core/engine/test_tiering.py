@@ -94,6 +94,7 @@ class Member:
         ("within: ever", ""),
         ("within: ever, held: '18 months, end of quarter'", "2027-12-31"),
         ("within: ever, held: 'on 06-30, 12-31'", "2026-06-30"),
+        ("within: 90 days, held: end of year", "2026-12-31"),
         ("within: calendar year, held: for life", ""),
     ],
 )

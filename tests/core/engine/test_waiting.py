@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from stampcard.domain.tiers import Tier, TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.requesting import PendingAction, decide_adjust, decide_pending
 from stampcard.engine.settling import settle
 from stampcard.engine.versions import compiled
-from stampcard.engine.waiting import date_undated
+from stampcard.engine.waiting import date_undated, follow_tier
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.program.reading import read_program
 from stampcard.testing.building import NOON, absorbed, refund
@@ -38,6 +39,7 @@ INSTANT = timedelta(microseconds=1)
         ("10 days", "2026-03-21"),
         ("'1 month, end of month'", "2026-05-01"),
         ('"on 06-30, 12-31"', "2026-07-01"),
+        ("end of month", "2026-04-01"),
         ('"12 months after last earn"', "2027-03-11"),
     ],
 )
@@ -126,6 +128,77 @@ def test_each_named_thing_gives_all_living_points_a_new_date(reset: str) -> None
     assert played.active(at=midnight("2026-03-27")) == 0
 
 
+def in_tier(played: Scene, name: str) -> Scene:
+    """The same with Ann in that tier."""
+    ann = replace(played.world.members["ann"], tiers={"main": Tier(program="main", name=name, since=NOON)})
+    played.world = replace(played.world, members={**played.world.members, "ann": ann})
+    return played
+
+
+TIERS = "tiers: {by: proof, levels: {green: {}, gold: {}}}\n"
+
+
+def test_points_of_a_rule_slide_as_it_says_and_those_beside_them_do_not() -> None:
+    played = scene("expire: 10 days", ", expire: 20 days after last visit", "").buys(10).wait(days=5).does("visit")
+    assert played.active(at=midnight("2026-04-06") - INSTANT) == 10
+    assert played.active(at=midnight("2026-04-06")) == 0
+    played = scene("expire: 20 days after last visit", ", expire: 10 days").buys(10).wait(days=5).does("visit")
+    assert played.active(at=midnight("2026-03-21")) == 0
+
+
+@pytest.mark.parametrize(
+    ("tier", "earned", "slid"), [("green", "2026-03-21", "2026-03-27"), ("gold", "2026-04-10", "2026-04-16")]
+)
+def test_points_slide_by_the_tier_of_their_member(tier: str, earned: str, slid: str) -> None:
+    wallet = "expire: 10 days after last visit, expire_by_tier: {gold: 30 days after last visit}"
+    played = in_tier(scene(wallet, more=TIERS), tier).buys(10)
+    assert (played.active(at=midnight(earned) - INSTANT), played.active(at=midnight(earned))) == (10, 0)
+    played.wait(days=5).does("visit")
+    assert (played.active(at=midnight(slid) - INSTANT), played.active(at=midnight(slid))) == (10, 0)
+
+
+def test_points_of_before_a_tier_whose_points_live_for_ever_go_on_sliding() -> None:
+    wallet = "expire: 10 days after last visit, expire_by_tier: {gold: none}"
+    played = in_tier(scene(wallet, more=TIERS).buys(10), "gold").buys(5).wait(days=5).does("visit")
+    assert played.active(at=midnight("2026-03-27") - INSTANT) == 15
+    assert played.active(at=midnight("2036-03-27")) == 5
+
+
+def test_points_that_are_freed_or_given_live_as_the_tier_of_their_member_says() -> None:
+    wallet = "pending: 'until fulfilled, at most 10 days', expire: 10 days, expire_by_tier: {gold: none}"
+    played = in_tier(scene(wallet, more=TIERS), "gold").buys(10, reference="A")
+    played.buys(10, reference="A", age=60, fulfilled_at=NOON + timedelta(days=1))
+    played.world = absorbed(played.world, decide_adjust(played.world, "ann", "points", 7, "gift", "a gift"))
+    assert played.active(at=midnight("2036-03-10")) == 17
+
+
+def followed(played: Scene, before: str, tier: str) -> Scene:
+    """The same after Ann's tier has changed."""
+    moved = TierMoved(program="main", way="up", tier=tier, before=before, occurred_at=played.world.now, number=1)
+    played.world = absorbed(played.world, follow_tier(in_tier(played, tier).world, moved, "ann"))
+    return played
+
+
+def test_points_follow_the_tier_of_their_member_where_the_wallet_says_so() -> None:
+    wallet = "expire: 10 days, expire_by_tier: {gold: none}"
+    rule = "}, {id: own, on: purchase, award: 3, expire: 5 days"
+    kept = followed(scene(f"{wallet}, when_tier_changes: keep", more=TIERS).buys(10), "green", "gold")
+    assert kept.active(at=midnight("2026-03-21")) == 0
+    played = followed(scene(f"{wallet}, when_tier_changes: follow", rule, TIERS).buys(10), "green", "gold")
+    assert played.active(at=midnight("2036-03-21")) == 10  # what a rule says itself stays
+    assert played.active(at=midnight("2026-03-16") - INSTANT) == 13
+    followed(played.wait(days=30), "gold", "green")  # a full period from that day
+    assert played.active(at=midnight("2026-04-21") - INSTANT) == 10
+    assert played.active(at=midnight("2026-04-21")) == 0
+
+
+def test_nothing_dies_earlier_because_a_tier_changes() -> None:
+    wallet = "expire: 10 days, expire_by_tier: {gold: 90 days}, when_tier_changes: follow"
+    played = followed(in_tier(scene(wallet, more=TIERS), "gold").buys(10), "gold", "green")
+    assert played.active(at=midnight("2026-06-09") - INSTANT) == 10
+    assert followed(played, "green", "green").active(at=midnight("2026-06-09")) == 0
+
+
 def test_what_happened_earlier_moves_no_date_back() -> None:
     played = scene("expire: 10 days after last earn")
     played.buys(50, at=NOON)
@@ -145,6 +218,17 @@ def test_when_expiry_is_switched_on_points_get_one_full_period_from_that_day() -
     assert settle(dated, midnight("2027-07-02") - INSTANT)[0].sums["active"] == 13
     assert settle(dated, midnight("2027-07-02"))[0].sums["active"] == 3
     assert date_undated(dated, live, since) is dated
+
+
+def test_when_expiry_is_switched_on_a_member_of_a_tier_whose_points_live_for_ever_keeps_them() -> None:
+    played = scene("", more=TIERS).buys(5)
+    text = "wallets: {points: {expire: 1 month, expire_by_tier: {gold: none}}}\n" + TIERS + RULE % ""
+    (live,) = Scene(text).world.programs.current(NOON)
+    wallet = played.world.wallets["ann", "points"]
+    assert date_undated(wallet, live, NOON, "gold") is wallet
+    assert [lot.expires_at for lot in date_undated(wallet, live, NOON, "green").lots.values()] == [
+        midnight("2026-04-11")
+    ]
 
 
 def test_a_member_who_changes_nothing_keeps_every_date() -> None:

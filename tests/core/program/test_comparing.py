@@ -60,6 +60,14 @@ def test_each_change_is_told_in_words(old: str, new: str, said: str) -> None:
     assert changes(read(before), read(text))[0] == said
 
 
+def test_a_validity_without_an_end_is_told_apart_from_one_that_is_the_rewards() -> None:
+    reward = "rewards: {mug: {gives: merchandise, valid: 30 days, values: [{when: 'true', gives: merchandise%s}]}}\n"
+    as_it_is, own = read(TEXT + reward % ""), read(TEXT + reward % ", valid: none")
+    assert changes(as_it_is, own) == ["program: rewards.mug.values.1.valid (as its reward) → none"]
+    assert changes(own, as_it_is) == ["program: rewards.mug.values.1.valid none → (as its reward)"]
+    assert changes(own, own) == []
+
+
 def test_what_is_gone_and_in_another_order_is_told() -> None:
     lines = TEXT.splitlines()
     assert changes(read(TEXT), read("\n".join(lines[:-1]))) == ["rule welcome is gone"]

@@ -13,6 +13,7 @@ from stampcard.program.lifetimes import (
     Rolling,
     Sliding,
     UntilDay,
+    UntilEnd,
     UntilEvent,
     end_of,
     read_expiry,
@@ -45,11 +46,17 @@ DAYS = st.dates(date(1990, 1, 1), date(2100, 12, 31))
         ("1 day, end of october", date(2026, 10, 5), date(2026, 10, 31)),
         ("1 day, end of november", date(2026, 11, 5), date(2026, 11, 30)),
         ("1 day, end of december", date(2026, 12, 5), date(2026, 12, 31)),
+        ("end of day", date(2026, 3, 10), date(2026, 3, 10)),
+        ("end of week", date(2026, 3, 10), date(2026, 3, 15)),
+        ("end of month", date(2026, 3, 31), date(2026, 3, 31)),
+        ("end of quarter", date(2026, 4, 1), date(2026, 6, 30)),
+        ("end of march", date(2026, 4, 1), date(2027, 3, 31)),
         ("on 12-31", date(2026, 3, 10), date(2026, 12, 31)),
         ("on 06-30, 12-31", date(2026, 7, 1), date(2026, 12, 31)),
         ("on 06-30, 12-31", date(2026, 12, 31), date(2026, 12, 31)),
         ("on 02-29", date(2026, 3, 1), date(2027, 2, 28)),
         ("18 months after last earn, spend", date(2026, 3, 10), date(2027, 9, 10)),
+        ("18 months after last redeem", date(2026, 3, 10), date(2027, 9, 10)),
     ],
 )
 def test_the_last_valid_day_is_where_the_text_says(written: str, day: date, last: date) -> None:
@@ -69,6 +76,7 @@ def test_an_end_never_lies_before_its_day_and_is_its_own_end(what: str, day: dat
     ("written", "kind"),
     [
         ("12 months, end of year", Rolling),
+        ("end of half-year", UntilEnd),
         ("on 06-30, 12-31", Dated),
         ("1 years after last earn, visit", Sliding),
         ("14 days", ForDays),
@@ -90,7 +98,8 @@ def test_none_means_for_ever_and_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", [12, "12", "12 months, end of moon", "on 02-30", "on", "1 year after last", "", True]
+    "written",
+    [12, "12", "12 months, end of moon", "end of", "end of moon", "on 02-30", "on", "1 year after last", "", True],
 )
 def test_what_is_no_expiry_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match=r"write none|no day of the year"):

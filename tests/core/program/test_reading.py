@@ -96,6 +96,11 @@ def test_a_program_cannot_be_changed() -> None:
             "4:30 wallets.points.refunds.polcy: unknown setting, did you mean 'policy'?",
         ),
         (HEAD.replace("points:", "Points:"), "4:11 wallets.Points: 'Points' does not have the form"),
+        (
+            HEAD.replace("{}", "{when_tier_changes: follow}"),
+            "4:39 wallets.points.when_tier_changes: no tier's points live otherwise: say which, in expire_by_tier",
+        ),
+        (HEAD + "tiers: {by: [points], levels: {gold: 1}}\n", "5:13 tiers.by: ['points'] is not one of points, spend"),
         (HEAD + "accept_late: 60\n", "5:14 accept_late: write a number with days"),
         (HEAD + "acept_late: 60 days\n", "5:1 acept_late: unknown setting, did you mean 'accept_late'?"),
         (HEAD + "attributes: {vip: bool}\n", "5:19 attributes.vip: 'bool' is not one of string"),

@@ -40,6 +40,11 @@ def test_weekdays_and_hours_narrow_further() -> None:
     assert open_at("2026-11-24T08:00")
 
 
+def test_a_single_day_of_the_week_needs_no_list() -> None:
+    assert open_at("2026-11-23T08:00", weekdays="mon")
+    assert not open_at("2026-11-24T08:00", weekdays="mon")
+
+
 def test_what_is_read_is_written_alike() -> None:
     for text in ("2026-12-24", "2026-12-01..2026-12-24", "2026-12-01..", "..2026-12-01", "12-24", "12-30..01-02"):
         assert str(read_days(text)) == text
