@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stampcard.domain.events import SegmentChanged
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
-from stampcard.engine.deciding import decide_segment_changed
+from stampcard.engine.deciding import UNCHANGED, decide_segment_changed
 from stampcard.engine.describing import Past
 from stampcard.engine.segmenting import Judged, judge
 from stampcard.engine.versions import LiveProgram
@@ -133,8 +133,9 @@ class Segmenting:
         changed = SegmentChanged(program=program, segment=segment, entered=entered, occurred_at=unit.now)
         unit.crossings.happened.append((member, changed))
         unit.crossings.times[member] += 1
-        decision = decide_segment_changed(
-            unit.world, changed, unit.members[member], unit.setting.numbering.next(unit.now)
-        )
+        decision = UNCHANGED
+        if not unit.silent:
+            number = unit.setting.numbering.next(unit.now)
+            decision = decide_segment_changed(unit.world, changed, unit.members[member], number)
         unit.record_own(changed, member, decision.reasons)
         unit.absorb(decision)

@@ -95,7 +95,8 @@ def write(unit: Unit) -> list[Change]:
         for (c, r), (member, at) in unit.seen.items()
     ]
     saving.upsert(connection, "identity", seen)
-    send_out(connection, unit.setting, unit.now, unit.members, changes)
+    if not unit.silent:
+        send_out(connection, unit.setting, unit.now, unit.members, changes)
     return changes
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 from stampcard.domain.value import Value
 
-Account = Literal["pending", "active", "held", "debt", "issued", "redeemed", "expired", "adjusted"]
+Account = Literal["pending", "active", "held", "debt", "issued", "redeemed", "expired", "adjusted", "imported"]
 
 #: The member's own accounts, then the program's; the amounts of an entry over all of them sum to 0.
 MEMBER_ACCOUNTS: tuple[Account, ...] = ("pending", "active", "held", "debt")
-PROGRAM_ACCOUNTS: tuple[Account, ...] = ("issued", "redeemed", "expired", "adjusted")
+PROGRAM_ACCOUNTS: tuple[Account, ...] = ("issued", "redeemed", "expired", "adjusted", "imported")
 ACCOUNTS: tuple[Account, ...] = MEMBER_ACCOUNTS + PROGRAM_ACCOUNTS
 
 EntryKind = Literal[
@@ -28,6 +28,7 @@ EntryKind = Literal[
     "hold",
     "redeem",
     "release",
+    "import",
 ]
 
 

@@ -365,6 +365,20 @@ class _Walk(Gauge):
         mine, old = self.place, self.tier
         kept = (one for one in old.holdings if (not one.by_hand if old.by_hand else self.ladder.place(one.name) < mine))
         self.tier = replace(old, holdings=tuple(kept))
+        self._have_left(mine)
+
+    def take_back(self, name: str, until: datetime | None) -> None:
+        """One reason to have a tier that somebody gave."""
+        old, given = (
+            self.tier,
+            [one for one in self.tier.holdings if one.by_hand and (one.name, one.until) == (name, until)],
+        )
+        self.tier = replace(old, holdings=tuple(one for one in old.holdings if one not in given[:1]))
+        if given and old.by_hand and (old.name, old.until) == (name, until):
+            self._have_left(self.place)
+
+    def _have_left(self, mine: int) -> None:
+        """The best of what is left of a tier that was taken, and of what counts."""
         place = min(mine, self.reached(self.now)) if self.ladder.tiers.upgrade == "at once" else -1
         other = self.best(self.now)
         left = self.ladder.place(other.name) if other is not None else -1
@@ -445,4 +459,13 @@ def given_by_hand(
         walk.give(name, until)
     elif tier.name:
         walk.take()
+    return walk.finished(), tuple(walk.moved)
+
+
+def taken_back(
+    ladder: Ladder, tier: Tier, name: str, until: datetime | None, counted: Counted, now: datetime
+) -> tuple[Tier, tuple[TierMoved, ...]]:
+    """The tier without what somebody gave once, by its name and end; whatever else holds it stays."""
+    walk = _Walk(ladder, tier, counted, now)
+    walk.take_back(name, until)
     return walk.finished(), tuple(walk.moved)

@@ -1,0 +1,297 @@
+"""An import from its file to its end, in steps that each count or do not; and the same looked at without counting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from stampcard.applying.importing import CREDITED, Judged, bring, judge, live_of
+from stampcard.applying.setting import Setting, Stale
+from stampcard.applying.undoing import begin_undo, send, undo
+from stampcard.clock import EPOCH, Clock
+from stampcard.domain.decisions import Change
+from stampcard.domain.imports import Intake, Row
+from stampcard.domain.value import Value, replace
+from stampcard.errors import Conflict, RequestRefused, RowRefused
+from stampcard.importing.columns import Columns, columns_of
+from stampcard.importing.files import Record, Sheet, look, read
+from stampcard.importing.mistakes import write_mistakes
+from stampcard.importing.parsing import Decimals
+from stampcard.importing.presets import PRESETS, DateOrder
+from stampcard.importing.reading import Manner, row_of
+from stampcard.program.faults import fault_of_name
+from stampcard.storage.database import Database
+from stampcard.storage.importing import begin_intake, intakes_of, load_intake, save_intake
+from stampcard.storage.numbering import new_intake_id
+
+T = TypeVar("T")
+#: Rows, and members, of one step: webhooks never wait long for it.
+STEP = 500
+MEMBERS = 200
+
+
+class Options(Value, frozen=True):
+    """How a file is read and what becomes of it, as it is kept to go on later.
+
+    `said`: heading → field; `quiet`: nobody hears of it; `errors`: where refused rows go.
+    """
+
+    preset: str = "stampcard"
+    said: Mapping[str, str] = {}
+    encoding: str = ""
+    delimiter: str = ""
+    wallet: str = ""
+    dates: DateOrder = ""
+    decimals: Decimals = ""
+    quiet: bool = False
+    errors: str = ""
+
+
+class Parsed(NamedTuple):
+    """Some records: those that were understood, those that were not, and the cells of each by line."""
+
+    rows: list[Row]
+    refused: list[RowRefused]
+    cells: dict[int, list[str]]
+
+
+@dataclass(slots=True)
+class Trial:
+    """What an import would do; `members`: at most, because who stands in several steps is counted in each."""
+
+    applied: int = 0
+    known: int = 0
+    members: int = 0
+    refused: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+    points: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+#: What is told of the way: how many rows, or members, are done.
+Told = Callable[[int], None]
+_EXAMPLES = 5
+
+
+class Importer:
+    """Imports files into one program, from one connection's customers."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        setting: Callable[[], Awaitable[Setting]],
+        refresh: Callable[[], Awaitable[None]],
+        announce: Callable[[Sequence[Change]], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._setting = setting
+        self._refresh = refresh
+        self._announce = announce
+
+    async def begin(self, file: Path, sheet: Sheet, program: str, source: str, options: Options) -> tuple[Intake, bool]:
+        """The import of a file, and whether it is new: the same file twice is one import."""
+        setting = await self._setting()
+        merchant, now = setting.merchant, self._clock.now()
+        live_of(setting, program, now)
+
+        def work(connection: Connection) -> tuple[Intake, bool]:
+            known = intakes_of(connection, merchant, sheet.fingerprint, program, source)
+            if known:
+                return known[0], False
+            fresh = replace(supposed(file, sheet, program, source, options), id=new_intake_id(), started_at=now)
+            begin_intake(connection, merchant, fresh)
+            return fresh, True
+
+        return await self._database.write(work)
+
+    async def run(self, intake: Intake, sheet: Sheet, told: Told = lambda _: None) -> Intake:
+        """Bring in what is left of the file, then let the shop hear of it."""
+        options = options_of(intake)
+        if intake.state == "reading":
+            for records in _chunks(read(sheet, int(intake.place))):
+                intake = await self._bring(intake, sheet, options, records)
+                told(intake.done)
+            intake = await self._finish_reading(intake, options)
+        while intake.state == "sending":
+            intake = await self._step(partial(send, intake=intake, limit=MEMBERS))
+        return intake
+
+    async def _bring(self, intake: Intake, sheet: Sheet, options: Options, records: Sequence[Record]) -> Intake:
+        place = str(int(intake.place) + len(records))
+
+        def work(connection: Connection, setting: Setting, now: datetime) -> tuple[Intake, list[Change]]:
+            parsed = parse(manner_of(setting, intake.program, sheet, options, now), records)
+            brought = bring(connection, setting, now, intake, parsed.rows, parsed.refused, place)
+            path, moved = Path(options.errors), brought.intake
+            size = write_mistakes(path, sheet, moved.error_bytes, brought.refused, parsed.cells)
+            if size != moved.error_bytes:
+                moved = replace(moved, error_bytes=size)
+                save_intake(connection, setting.merchant, moved)
+            return moved, brought.changes
+
+        moved, changes = await self._step(work)
+        await self._announce(changes)
+        return moved
+
+    async def _finish_reading(self, intake: Intake, options: Options) -> Intake:
+        now = self._clock.now()
+        moved = replace(intake, state="sending", place="")
+        if options.quiet:
+            moved = replace(moved, state="ended", ended_at=now)
+        merchant = (await self._setting()).merchant
+        await self._database.write(lambda connection: save_intake(connection, merchant, moved))
+        return moved
+
+    async def try_out(
+        self,
+        intake: Intake,
+        sheet: Sheet,
+        told: Told = lambda _: None,
+        *,
+        rows: Callable[[Parsed], None] = lambda _: None,
+    ) -> Trial:
+        """Say what an import would do; nothing is written. `rows` sees each step."""
+        trial, options, done = Trial(), options_of(intake), 0
+        setting = await self._setting()
+        for records in _chunks(read(sheet)):
+            parsed = parse(manner_of(setting, intake.program, sheet, options, self._clock.now()), records)
+            judged, _ = await self._database.read(lambda c, p=parsed: judge(c, setting, intake, p.rows))  # type: ignore[misc]
+            _count(trial, judged, parsed.refused)
+            done += len(records)
+            rows(parsed)
+            told(done)
+        return trial
+
+    async def undo(self, id_: str, told: Told = lambda _: None, *, quiet: bool = False) -> tuple[Intake, int]:
+        """Take an import back, member by member; answers how many members are gone now. A second time changes nothing."""
+        intake = await self._step(lambda c, s, _: begin_undo(c, s, id_))
+        gone = done = 0
+        while intake.state == "undoing":
+            step = await self._step(partial(undo, intake=intake, limit=MEMBERS, quiet=quiet))
+            await self._announce(step.changes)
+            intake, gone, done = step.intake, gone + step.gone, done + MEMBERS
+            told(done)
+        return intake, gone
+
+    async def load(self, id_: str) -> Intake:
+        """An import; raises NotFound."""
+        merchant = (await self._setting()).merchant
+        return await self._database.read(lambda connection: load_intake(connection, merchant, id_))
+
+    async def _step(self, work: Callable[[Connection, Setting, datetime], T]) -> T:
+        """One step in one transaction, prepared again if the program changed meanwhile."""
+        while True:
+            setting, now = await self._setting(), self._clock.now()
+            try:
+                return await self._database.write(lambda connection: work(connection, setting, now))  # noqa: B023 - runs before the next turn
+            except Stale:
+                await self._refresh()
+
+
+def supposed(file: Path, sheet: Sheet, program: str, source: str, options: Options) -> Intake:
+    """An import that has not begun."""
+    return Intake(
+        id="",
+        file=str(file.absolute()),
+        fingerprint=sheet.fingerprint,
+        program=program,
+        connection=source,
+        options=msgspec.to_builtins(options),
+        state="reading",
+        place="0",
+        total=sheet.total,
+        applied=0,
+        known=0,
+        refused=0,
+        members=0,
+        error_bytes=0,
+        started_at=EPOCH,
+    )
+
+
+def options_of(intake: Intake) -> Options:
+    """How its file is read."""
+    return msgspec.convert(intake.options, Options)
+
+
+async def looked_at(file: Path, options: Options) -> Sheet:
+    """The file as a whole; see `look`."""
+    return await asyncio.to_thread(look, file, options.encoding, options.delimiter)
+
+
+async def same_file(intake: Intake) -> Sheet:
+    """The file of an import that goes on; raises RequestRefused if it is another by now."""
+    sheet = await looked_at(Path(intake.file), options_of(intake))
+    if sheet.fingerprint != intake.fingerprint:
+        raise Conflict("file_changed", f"{intake.file} is not as it was when the import {intake.id} began")
+    return sheet
+
+
+def manner_of(setting: Setting, program: str, sheet: Sheet, options: Options, now: datetime) -> Manner:
+    """How the cells are understood, by the program as it is now."""
+    live, preset = live_of(setting, program, now), PRESETS.get(options.preset)
+    if preset is None:
+        raise RequestRefused("unknown_preset", fault_of_name("preset", options.preset, PRESETS))
+    wallets = tuple(live.program.wallets)
+    fault = fault_of_name("wallet", options.wallet, wallets) if options.wallet else ""
+    if fault:
+        raise RequestRefused("unknown_wallet", fault)
+    return Manner(
+        live=live,
+        columns=columns(setting, program, sheet, options, now),
+        width=len(sheet.header),
+        wallet=options.wallet or (wallets[0] if len(wallets) == 1 else ""),
+        now=now,
+        dates=options.dates or preset.dates,
+        decimals=options.decimals,
+    )
+
+
+def columns(setting: Setting, program: str, sheet: Sheet, options: Options, now: datetime) -> Columns:
+    """Which column is which field."""
+    live = live_of(setting, program, now)
+    attributes = frozenset(live.program.attribute_types)
+    return columns_of(sheet.header, PRESETS[options.preset], options.said, attributes)
+
+
+def parse(manner: Manner, records: Sequence[Record]) -> Parsed:
+    """Records as rows, and those that are none with their reasons."""
+    parsed = Parsed([], [], {record.line: record.cells for record in records})
+    for record in records:
+        try:
+            parsed.rows.append(row_of(manner, record))
+        except RowRefused as error:
+            parsed.refused.append(error)
+    return parsed
+
+
+def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
+    while chunk := list(islice(records, STEP)):
+        yield chunk
+
+
+def _count(trial: Trial, judged: Judged, unread: Sequence[RowRefused]) -> None:
+    refused = sorted([*unread, *judged.refused], key=lambda error: error.line)
+    trial.applied += len(judged.taken)
+    trial.known += len(judged.known)
+    trial.members += sum(one.made for one in judged.taken)
+    trial.refused += len(refused)
+    trial.reasons.update(error.code for error in refused)
+    trial.examples += map(str, refused[: max(0, _EXAMPLES - len(trial.examples))])
+    for one in judged.taken:
+        trial.kinds[one.row.kind] += 1
+        if one.row.kind in CREDITED:
+            trial.points[one.row.wallet] += one.row.points

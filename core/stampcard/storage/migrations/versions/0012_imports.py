@@ -1,0 +1,106 @@
+"""What came from other platforms, and the account that it came from"""
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _text(name: str, default: str | None = None) -> sa.Column[Any]:
+    server_default = None if default is None else sa.text(default)
+    return sa.Column(name, sa.Text(), autoincrement=False, nullable=False, server_default=server_default)
+
+
+def _number(name: str, default: str | None = None) -> sa.Column[Any]:
+    server_default = None if default is None else sa.text(default)
+    return sa.Column(name, BIG, autoincrement=False, nullable=False, server_default=server_default)
+
+
+def _maybe(name: str, kind: Any = BIG) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=True)
+
+
+def upgrade() -> None:
+    for table in ("entry", "balance"):
+        op.add_column(table, _number("imported", "0"))
+        _count_in(table)
+    op.create_table(
+        "intake",
+        *map(_text, ("merchant", "id", "file", "fingerprint", "program", "connection")),
+        _text("options", "'{}'"),
+        _text("state"),
+        _text("place", "''"),
+        _number("total"),
+        *(_number(name, "0") for name in ("applied", "known", "refused", "members", "error_bytes")),
+        _number("started_at"),
+        *map(_maybe, ("ended_at", "undone_at")),
+        sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_intake")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_intake_fingerprint", "intake", ["merchant", "fingerprint"])
+    op.create_table(
+        "imported",
+        *map(_text, ("merchant", "print")),
+        _number("nth"),
+        *map(_text, ("intake", "seen_in")),
+        _number("line"),
+        *map(_text, ("member", "kind")),
+        _text("state", "'applied'"),
+        _number("created", "0"),
+        _text("wallet", "''"),
+        _number("points", "0"),
+        _maybe("lot"),
+        _number("kept", "0"),
+        _text("tier", "''"),
+        *map(_maybe, ("until", "at")),
+        _text("note", "''"),
+        _maybe("referral_sealed", sa.LargeBinary()),
+        sa.PrimaryKeyConstraint("merchant", "print", "nth", name=op.f("pk_imported")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_imported_intake", "imported", ["merchant", "intake", "member", "line"])
+    op.create_index("ix_imported_member", "imported", ["merchant", "member"])
+    op.create_table(
+        "unimported",
+        *map(_text, ("merchant", "intake")),
+        _number("line"),
+        _text("code"),
+        sa.PrimaryKeyConstraint("merchant", "intake", "line", name=op.f("pk_unimported")),
+        sqlite_strict=True,
+    )
+
+
+def _count_in(table: str) -> None:
+    """Let the check that all accounts sum to 0 know the new one."""
+    connection, name = op.get_bind(), f"ck_{table}_balanced"
+    if connection.dialect.name == "sqlite":
+        _rebuild(connection, table, name)
+        return
+    checks = {check["name"]: check["sqltext"] for check in sa.inspect(connection).get_check_constraints(table)}
+    op.drop_constraint(op.f(name), table, type_="check")
+    op.create_check_constraint(op.f(name), table, re.sub(r"\s*=\s*0$", " + imported = 0", checks[name]))
+
+
+def _rebuild(connection: sa.Connection, table: str, check: str) -> None:
+    """SQLite changes no check: the table is made anew beside itself, with all that it has."""
+    shapes = sa.text("SELECT type, sql FROM sqlite_master WHERE tbl_name = :name AND sql IS NOT NULL")
+    found = connection.execute(shapes, {"name": table}).all()
+    (shape,) = (row.sql for row in found if row.type == "table")
+    shape, changed = re.subn(rf"({check} CHECK \([^=]*[^=\s])\s*= 0\)", r"\1 + imported = 0)", shape)
+    shape, named = re.subn(rf"^CREATE TABLE \"?{table}\"?", f"CREATE TABLE {table}_anew", shape)
+    assert changed == named == 1, shape
+    connection.exec_driver_sql(shape)
+    connection.exec_driver_sql(f"INSERT INTO {table}_anew SELECT * FROM {table}")  # noqa: S608 - names of ours
+    connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.exec_driver_sql(f"ALTER TABLE {table}_anew RENAME TO {table}")
+    for row in found:
+        if row.type == "index":
+            connection.exec_driver_sql(row.sql)
