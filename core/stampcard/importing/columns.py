@@ -15,7 +15,7 @@ ATTRIBUTE = "attribute:"
 
 
 class Columns(Value, frozen=True):
-    """The columns that count: place → its heading as written, and its field. `left_out`: headings that nobody knows."""
+    """The columns that count: place → its heading as written, and its field. `left_out`: headings that nobody knows, or what the program does not."""
 
     fields: Mapping[int, tuple[str, str]]
     left_out: tuple[str, ...]
@@ -45,7 +45,7 @@ def columns_of(header: Sequence[str], preset: Preset, said: Mapping[str, str], a
         key = heading(name)
         field = wanted[key][1] if key in wanted else preset.columns.get(key, "")
         if field == "birthday" and "birthday" not in attributes:
-            field = ""
+            field, name = "", f"{name} (the program declares no attribute birthday)"
         if field:
             _check_once(field, name, fields)
             fields[place] = (name, field)

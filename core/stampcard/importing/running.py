@@ -102,15 +102,19 @@ class Importer:
         self._announce = announce
 
     async def begin(self, file: Path, sheet: Sheet, program: str, source: str, options: Options) -> tuple[Intake, bool]:
-        """The import of a file, and whether it is new: the same file twice is one import."""
+        """The import of a file, and whether it is new: the same file twice, read alike, is one import."""
         setting = await self._setting()
         merchant, now = setting.merchant, self._clock.now()
         live_of(setting, program, now)
 
         def work(connection: Connection) -> tuple[Intake, bool]:
             known = intakes_of(connection, merchant, sheet.fingerprint, program, source)
-            if known:
-                return known[0], False
+            same = [one for one in known if _manners(options_of(one)) == _manners(options)]
+            if same:
+                return same[0], False
+            if known and known[0].state != "ended":
+                how = f"go on with it, stampcard import resume {known[0].id}, or undo it"
+                raise Conflict("import_begun", f"{file} was begun with other options, as {known[0].id}: {how}")
             fresh = replace(supposed(file, sheet, program, source, options), id=new_intake_id(), started_at=now)
             begin_intake(connection, merchant, fresh)
             return fresh, True
@@ -225,6 +229,11 @@ def supposed(file: Path, sheet: Sheet, program: str, source: str, options: Optio
 def options_of(intake: Intake) -> Options:
     """How its file is read."""
     return msgspec.convert(intake.options, Options)
+
+
+def _manners(options: Options) -> Options:
+    """How a file is read, without where its errors go and who hears of it."""
+    return replace(options, errors="", quiet=False)
 
 
 async def looked_at(file: Path, options: Options) -> Sheet:
