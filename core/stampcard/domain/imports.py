@@ -41,6 +41,14 @@ class Row(Value, frozen=True, omit_defaults=True):
     friend: str = ""
 
 
+class Before(Value, frozen=True):
+    """What happened elsewhere before, as a file told it: shown, and in no balance."""
+
+    wallet: str
+    points: int
+    note: str
+
+
 class Intake(Value, frozen=True):
     """One file that was imported, or is being; the numbers count its rows, `members` those whom it made.
 
