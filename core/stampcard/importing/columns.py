@@ -44,9 +44,9 @@ def columns_of(header: Sequence[str], preset: Preset, said: Mapping[str, str], a
     for place, name in enumerate(header):
         key = heading(name)
         field = wanted[key][1] if key in wanted else preset.columns.get(key, "")
-        if field == "birthday" and "birthday" not in attributes:
-            field, name = "", f"{name} (the program declares no attribute birthday)"
-        if field:
+        if field == "birthday" and field not in attributes:
+            left_out.append(f"{name} (the program declares no attribute birthday)")
+        elif field:
             _check_once(field, name, fields)
             fields[place] = (name, field)
         elif name:

@@ -122,9 +122,10 @@ def _digest(path: Path, encoding: str) -> str:
             digest.update(block)
             try:
                 text = decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                lines += block[: error.start].count(b"\n")
-                problem = f"{path}: line {lines} is not written in {encoding}; say how: --encoding cp1252, or utf-16"
+            except UnicodeError as error:
+                good = block[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+                lines += good.count(b"\n")
+                problem = f"{path}: line {lines} is not written in {encoding}; say how: --encoding cp1252, or another"
                 raise RequestRefused("wrong_encoding", problem) from None
             if "\0" in text:
                 problem = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ T = TypeVar("T")
 #: Rows, and members, of one step: webhooks never wait long for it.
 STEP = 500
 MEMBERS = 200
+#: Seconds between two steps, at most, for whoever else writes.
+_PAUSE = 0.1
 
 
 class Options(Value, frozen=True):
@@ -130,23 +133,27 @@ class Importer:
                 told(intake.done)
             intake = await self._finish_reading(intake, options)
         while intake.state == "sending":
-            intake = await self._step(partial(send, intake=intake, limit=MEMBERS))
+            intake = await self._step(_over(send, intake=intake, limit=MEMBERS))
         return intake
 
     async def _bring(self, intake: Intake, sheet: Sheet, options: Options, records: Sequence[Record]) -> Intake:
         place = str(int(intake.place) + len(records))
 
-        def work(connection: Connection, setting: Setting, now: datetime) -> tuple[Intake, list[Change]]:
+        def ready(setting: Setting, now: datetime) -> Callable[[Connection], tuple[Intake, list[Change]]]:
             parsed = parse(manner_of(setting, intake.program, sheet, options, now), records)
-            brought = bring(connection, setting, now, intake, parsed.rows, parsed.refused, place)
-            path, moved = Path(options.errors), brought.intake
-            size = write_mistakes(path, sheet, moved.error_bytes, brought.refused, parsed.cells)
-            if size != moved.error_bytes:
-                moved = replace(moved, error_bytes=size)
-                save_intake(connection, setting.merchant, moved)
-            return moved, brought.changes
 
-        moved, changes = await self._step(work)
+            def work(connection: Connection) -> tuple[Intake, list[Change]]:
+                brought = bring(connection, setting, now, intake, parsed.rows, parsed.refused, place)
+                path, moved = Path(options.errors), brought.intake
+                size = write_mistakes(path, sheet, moved.error_bytes, brought.refused, parsed.cells)
+                if size != moved.error_bytes:
+                    moved = replace(moved, error_bytes=size)
+                    save_intake(connection, setting.merchant, moved)
+                return moved, brought.changes
+
+            return work
+
+        moved, changes = await self._step(ready)
         await self._announce(changes)
         return moved
 
@@ -181,10 +188,10 @@ class Importer:
 
     async def undo(self, id_: str, told: Told = lambda _: None, *, quiet: bool = False) -> tuple[Intake, int]:
         """Take an import back, member by member; answers how many members are gone now. A second time changes nothing."""
-        intake = await self._step(lambda c, s, _: begin_undo(c, s, id_))
+        intake = await self._step(lambda setting, _: partial(begin_undo, setting=setting, id_=id_))
         gone = done = 0
         while intake.state == "undoing":
-            step = await self._step(partial(undo, intake=intake, limit=MEMBERS, quiet=quiet))
+            step = await self._step(_over(undo, intake=intake, limit=MEMBERS, quiet=quiet))
             await self._announce(step.changes)
             intake, gone, done = step.intake, gone + step.gone, done + MEMBERS
             told(done)
@@ -195,14 +202,23 @@ class Importer:
         merchant = (await self._setting()).merchant
         return await self._database.read(lambda connection: load_intake(connection, merchant, id_))
 
-    async def _step(self, work: Callable[[Connection, Setting, datetime], T]) -> T:
+    async def _step(self, ready: Callable[[Setting, datetime], Callable[[Connection], T]]) -> T:
         """One step in one transaction, prepared again if the program changed meanwhile."""
         while True:
-            setting, now = await self._setting(), self._clock.now()
+            setting, now, started = await self._setting(), self._clock.now(), time.monotonic()
             try:
-                return await self._database.write(lambda connection: work(connection, setting, now))  # noqa: B023 - runs before the next turn
+                done = await self._database.write(ready(setting, now))
             except Stale:
                 await self._refresh()
+                continue
+            if self._database.is_sqlite:
+                # Whoever else writes the file looks again every tenth of a second.
+                await asyncio.sleep(min(time.monotonic() - started, _PAUSE))
+            return done
+
+
+def _over(work: Callable[..., T], **more: object) -> Callable[[Setting, datetime], Callable[[Connection], T]]:
+    return lambda setting, now: partial(work, setting=setting, now=now, **more)
 
 
 def supposed(file: Path, sheet: Sheet, program: str, source: str, options: Options) -> Intake:

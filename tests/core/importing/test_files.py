@@ -51,3 +51,5 @@ def test_an_encoding_or_a_file_that_is_not_there_is_told(tmp_path: Path) -> None
     file.write_text("email\n")
     with pytest.raises(RequestRefused, match="no encoding 'klingon'"):
         look(file, "klingon")
+    with pytest.raises(RequestRefused, match="line 1 is not written in utf-16"):
+        look(file, "utf-16")

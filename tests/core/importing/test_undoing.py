@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from stampcard.applying.setting import Setting
 from stampcard.applying.spending import spend
 from stampcard.applying.unit import Unit
 from stampcard.domain.events import CustomerSeen
+from stampcard.errors import InsufficientPoints
 from stampcard.importing import running
 from stampcard.importing.reconciling import Total
 from stampcard.storage.database import Database
@@ -92,9 +95,11 @@ async def test_only_members_whom_the_import_made_and_who_did_nothing_since_are_r
     desk.check()
 
 
-def _main(setting: Setting) -> Setting:
-    from dataclasses import replace
+def change(file: Path, before: str, after: str) -> None:
+    file.write_text(file.read_text().replace(before, after))
 
+
+def _main(setting: Setting) -> Setting:
     return replace(setting, merchant="main")
 
 
@@ -147,7 +152,7 @@ async def test_a_comparison_is_right_to_the_point_and_sees_what_is_not(desk: Des
     assert totals["points"] == Total(file=21, refused=6, known=5, unread=1, credited=10)
     assert totals["miles"] == Total(file=125050, credited=125050)
     assert [total.difference for total in totals.values()] == [0, 0]
-    Path(intake.file).write_text(Path(intake.file).read_text().replace("3,10", "3,11"))
+    change(Path(intake.file), "3,10", "3,11")
     assert desk.reconciled(intake)["points"].difference == 1
 
 
@@ -165,7 +170,7 @@ _rows = st.lists(
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(first=_rows, second=_rows, spent=st.integers(0, 40), days=st.sampled_from([0, 30]))
+@given(first=_rows, second=_rows, spent=st.integers(1, 40), days=st.sampled_from([0, 30]))
 def test_whatever_a_file_holds_the_ledger_agrees_after_import_undo_and_import_again(
     database: Database, setting: Setting, tmp_path: Path, first: Any, second: Any, spent: int, days: int
 ) -> None:
@@ -181,7 +186,8 @@ def test_whatever_a_file_holds_the_ledger_agrees_after_import_undo_and_import_ag
         desk.clock.advance(days * 86400)
         rich = rows(database, select(entry.c.member).where(entry.c.merchant == desk.setting.merchant))
         for row in rich[:1]:
-            work(desk, lambda unit, of=row.member: spend(unit, of, "points", min(spent, 5) or 1, "k", ""))
+            with suppress(InsufficientPoints):
+                work(desk, lambda unit, of=row.member: spend(unit, of, "points", spent, "k", ""))
         await desk.importer().undo(intakes[0].id)
         desk.check()
         again = await desk.take(one)
