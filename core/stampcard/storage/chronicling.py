@@ -20,7 +20,7 @@ from stampcard.domain.value import Value
 from stampcard.engine.world import Order
 from stampcard.storage import rows
 from stampcard.storage.packing import unpack_reasons
-from stampcard.storage.tables import entry, event, imported, intake, membership, order_state, redemption
+from stampcard.storage.tables import entry, event, imported, membership, order_state, redemption
 
 #: Of what happened at the same moment, what comes first.
 JOINED, ORDERED, HEARD, BOOKED, REDEEMED, IMPORTED = range(6)
@@ -111,15 +111,11 @@ def _sources(merchant: str, member: str) -> Sequence[_Source]:
     heard = select(event).where(event.c.merchant == merchant, event.c.member == member, event.c.kind.not_in(_UNTOLD))
     booked = select(entry).where(entry.c.merchant == merchant, entry.c.member == member)
     taken = select(redemption).where(redemption.c.merchant == merchant, redemption.c.member == member)
-    before = (
-        select(imported, intake.c.started_at)
-        .join(intake, (intake.c.merchant == imported.c.merchant) & (intake.c.id == imported.c.intake))
-        .where(
-            imported.c.merchant == merchant,
-            imported.c.member == member,
-            imported.c.kind == "history",
-            imported.c.state == "applied",
-        )
+    before = select(imported).where(
+        imported.c.merchant == merchant,
+        imported.c.member == member,
+        imported.c.kind == "history",
+        imported.c.state == "applied",
     )
     return (
         _Source(joined, (membership.c.joined_at, membership.c.program), lambda place: (place.at, place.first), _joined),
@@ -181,4 +177,4 @@ def _redeemed(row: Row[Any]) -> Happening:
 def _imported(row: Row[Any]) -> Happening:
     place = Place(row.at, IMPORTED, row.print, number=row.nth)
     told = Before(wallet=row.wallet, points=row.points, note=row.note)
-    return Happening(place=place, recorded_at=from_micros(row.started_at), what=told)
+    return Happening(place=place, recorded_at=from_micros(row.at), what=told)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from stampcard.applying import importing
 from stampcard.importing import running
 
 Run = Callable[..., Result]
@@ -71,7 +72,7 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost(
     file: Path, run: Run, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "STEP", 1)
-    bring, left = running.bring, [2]
+    bring, left = importing.bring, [2]
 
     def interrupted(*given: Any) -> Any:
         left[0] -= 1

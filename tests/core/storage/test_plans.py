@@ -122,7 +122,7 @@ def test_a_members_timeline_is_looked_for_by_the_member(sqlite: Database) -> Non
 
     plans = [plan for plan in plans_of(sqlite, look) if "TEMP B-TREE" not in plan]
     sqlite.close()
-    assert len(plans) == 15
+    assert len(plans) == 18
     assert [plan for plan in plans if "merchant=? AND member=?" not in plan] == []
 
 
