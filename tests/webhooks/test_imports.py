@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from stampcard.domain.value import replace
 from stampcard.importing.files import Sheet
-from stampcard.importing.running import Options, supposed
+from stampcard.importing.options import Options, supposed
 from stampcard.storage.importing import begin_intake
 from stampcard.testing.building import NOON
 

@@ -80,6 +80,9 @@ class Identifying:
         merchant = self._setting.merchant
         for row in self._connection.execute(_BY_EMAIL, {"merchant": merchant, "prints": sorted(prints)}):
             self._by_email.setdefault(row.email_print, set()).add(row.id)
+        places = {waiting_key(self._source, print_): print_ for print_ in prints}
+        for key, waiting in loading.load_identities(self._connection, merchant, places).items():
+            self._by_email.setdefault(places[key], set()).add(waiting.member)
         ids = {id_ for of in self._by_email.values() for id_ in of}
         for id_, known in loading.load_identities_of(self._connection, merchant, ids).items():
             self._here[id_] = {row.reference for row in known if row.connection == self._source}

@@ -22,9 +22,7 @@ from stampcard.errors import Conflict
 from stampcard.storage import importing, loading
 from stampcard.storage.rows import moment
 from stampcard.storage.tables import (
-    award,
     consent,
-    debit,
     entry,
     event,
     identity,
@@ -145,13 +143,14 @@ def _forget_idle(connection: Connection, setting: Setting, intake: Intake, made:
     merchant = setting.merchant
     if not made:
         return set()
+    # Whoever was awarded or spent anything has an entry of it.
     did: list[tuple[Any, list[ColumnElement[bool]]]] = [
         (imported, [(imported.c.state == "applied") | (imported.c.kept > 0)]),
         (identity, [identity.c.seen_at.is_not(None)]),
         (entry, [entry.c.subject.not_in(("", intake.subject))]),
         (event, [event.c.kind.not_in(_OWN)]),
         (tier, [tier.c.state.like('%"by_hand":true%')]),
-        *((table, []) for table in (order_state, award, debit, redemption, consent)),
+        *((table, []) for table in (order_state, redemption, consent)),
     ]
     statement = select(member.c.id).where(
         member.c.merchant == merchant,

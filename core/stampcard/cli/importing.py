@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from stampcard.cli.invocation import FAILED, INTERRUPTED, PARTLY, opened, settings_of
+from stampcard.cli.intakes import data_of, show_end, show_totals, show_trial
+from stampcard.cli.invocation import FAILED, INTERRUPTED, opened, settings_of
 from stampcard.cli.printing import moment, say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from stampcard.app import Application
     from stampcard.domain.imports import Intake
     from stampcard.importing.files import Sheet
+    from stampcard.importing.options import Options
     from stampcard.importing.reconciling import Total
-    from stampcard.importing.running import Importer, Options, Trial
+    from stampcard.importing.running import Importer
+    from stampcard.importing.trying import Trial
     from stampcard.settings import Settings
 
 T = TypeVar("T")
@@ -67,7 +71,7 @@ def members(
 ) -> None:
     """Import a file; the same file, or the same row, twice changes nothing. Ends with 5 where rows were refused."""
     from stampcard.importing.mistakes import free_name
-    from stampcard.importing.running import Options, looked_at
+    from stampcard.importing.options import Options, looked_at
 
     settings = settings_of(context)
     options = Options(
@@ -83,6 +87,8 @@ def members(
     )
     if errors is not None and errors.exists():
         raise typer.BadParameter(f"{errors} is there already: name another file", param_hint="--errors")
+    if not os.access(Path(options.errors).parent, os.W_OK):
+        raise typer.BadParameter(f"{options.errors} cannot be written: name another file", param_hint="--errors")
 
     async def use(application: Application, importer: Importer) -> tuple[Intake, bool] | Trial:
         source = _source(settings, application, connection)
@@ -100,12 +106,12 @@ def members(
 
     found = _importing(settings, use)
     if not isinstance(found, tuple):
-        _show_trial(found, json=json)
+        show_trial(found, json=json)
         return
     intake, did = found
     if not did:
         say(f"{file} was imported before, as {intake.id}: nothing was changed")
-    _show_end(intake, json=json)
+    show_end(intake, json=json)
 
 
 @app.command("list")
@@ -121,7 +127,7 @@ def list_imports(
     with opened(settings_of(context)) as database:
         found = database.read_now(lambda connection: list_intakes(connection, merchant, limit))
     if json:
-        show_json([_data(one) for one in found])
+        show_json([data_of(one) for one in found])
     elif not found:
         say("Nothing was imported yet.")
     else:
@@ -154,9 +160,9 @@ def show_import(context: typer.Context, id_: Id, json: Json = False) -> None:
         kept = database.read_now(lambda c: importing.kept_points(c, merchant, id_, most))
     if json:
         stays = [{"member": row.member, "wallet": row.wallet, "points": int(row.points)} for row in kept]
-        show_json({**_data(intake), "reasons": reasons, "kept": stays})
+        show_json({**data_of(intake), "reasons": reasons, "kept": stays})
         return
-    show_table([(name.replace("_", " "), value) for name, value in _data(intake).items() if value not in {None, ""}])
+    show_table([(name.replace("_", " "), value) for name, value in data_of(intake).items() if value not in {None, ""}])
     for code, count in reasons.items():
         show(f"{count} rows changed nothing: {code}")
     for row in kept:
@@ -166,14 +172,14 @@ def show_import(context: typer.Context, id_: Id, json: Json = False) -> None:
 @app.command()
 def resume(context: typer.Context, id_: Id, json: Json = False) -> None:
     """Go on with an import that was interrupted, exactly where it stopped."""
-    from stampcard.importing.running import same_file
+    from stampcard.importing.options import same_file
 
     async def use(_: Application, importer: Importer) -> Intake:
         intake = await importer.load(id_)
         _check_running(intake)
         return await _run(importer, intake, await same_file(intake))
 
-    _show_end(_importing(settings_of(context), use), json=json)
+    show_end(_importing(settings_of(context), use), json=json)
 
 
 @app.command()
@@ -200,7 +206,7 @@ def undo(
         kept = database.read_now(lambda c: importing.kept_points(c, settings.merchant, id_, most))
     if json:
         stays = [{"member": row.member, "wallet": row.wallet, "points": int(row.points)} for row in kept]
-        show_json({**_data(intake), "members_removed": gone, "kept": stays})
+        show_json({**data_of(intake), "members_removed": gone, "kept": stays})
         return
     show(f"the import {id_} is undone; members removed: {gone}")
     for row in kept:
@@ -213,8 +219,8 @@ def undo(
 def reconcile(context: typer.Context, id_: Id, json: Json = False) -> None:
     """Compare what the file holds, read anew, with what the ledger has of it; ends with 1 when they differ."""
     from stampcard.applying.importing import live_of
+    from stampcard.importing.options import same_file
     from stampcard.importing.reconciling import reconcile as compared
-    from stampcard.importing.running import same_file
 
     async def use(application: Application, importer: Importer) -> tuple[dict[str, Total], dict[str, int]]:
         intake, setting = await importer.load(id_), application.setting
@@ -224,30 +230,9 @@ def reconcile(context: typer.Context, id_: Id, json: Json = False) -> None:
         return totals, {name: terms.scale for name, terms in live.program.wallets.items()}
 
     totals, scales = _importing(settings_of(context), use)
-    _show_totals(totals, scales, json=json)
+    show_totals(totals, scales, json=json)
     if any(total.difference for total in totals.values()):
         raise typer.Exit(FAILED)
-
-
-_SUMS = ("file", "refused", "known", "credited", "difference", "returned")
-
-
-def _show_totals(totals: dict[str, Total], scales: dict[str, int], *, json: bool) -> None:
-    from stampcard.engine.wording import points_words
-
-    if json:
-        told = {
-            name: {**{of: getattr(total, of) for of in _SUMS}, "unread": total.unread, "scale": scales.get(name, 0)}
-            for name, total in totals.items()
-        }
-        show_json({"ok": not any(total.difference for total in totals.values()), "wallets": told})
-        return
-    rows = [
-        (name, *(points_words(getattr(total, of), scales.get(name, 0)) for of in _SUMS), str(total.unread))
-        for name, total in totals.items()
-    ]
-    heads = ("WALLET", "IN THE FILE", "REFUSED", "KNOWN", "CREDITED", "DIFFERENCE", "TAKEN BACK", "UNREADABLE ROWS")
-    show_table([heads, *rows])
 
 
 def _importing(settings: Settings, use: Callable[[Application, Importer], Awaitable[T]], *, again: str = "") -> T:
@@ -285,7 +270,7 @@ async def _run(importer: Importer, intake: Intake, sheet: Sheet) -> Intake:
 
 async def _tried(importer: Importer, file: Path, sheet: Sheet, program: str, source: str, options: Options) -> Trial:
     from stampcard.cli.progressing import progress
-    from stampcard.importing.running import supposed
+    from stampcard.importing.options import supposed
 
     with progress("looking at rows", sheet.total) as told:
         return await importer.try_out(supposed(file, sheet, program, source, options), sheet, told)
@@ -293,7 +278,7 @@ async def _tried(importer: Importer, file: Path, sheet: Sheet, program: str, sou
 
 async def _tell_columns(application: Application, program: str, sheet: Sheet, options: Options) -> None:
     """Say what the columns are taken for, before anything is done."""
-    from stampcard.importing.running import manner_of
+    from stampcard.importing.options import manner_of
 
     manner = manner_of(application.setting, program, sheet, options, application.clock.now())
     taken = ", ".join(f"{name} = {field}" for name, field in manner.columns.fields.values())
@@ -353,53 +338,3 @@ def _check_running(intake: Intake) -> None:
 
     if intake.state not in {"reading", "sending"}:
         raise Conflict("import_over", f"the import {intake.id} is {intake.state}: there is nothing to go on with")
-
-
-def _data(intake: Intake) -> dict[str, Any]:
-    names = (
-        "id", "state", "file", "program", "connection", "total", "applied", "known", "refused", "members", "started_at",
-        "ended_at", "undone_at",
-    )  # fmt: skip
-    return {name: getattr(intake, name) for name in names}
-
-
-def _show_end(intake: Intake, *, json: bool) -> None:
-    if json:
-        show_json(_data(intake))
-    else:
-        show(
-            f"import {intake.id}: {intake.applied} rows imported, {intake.known} known from earlier, "
-            f"{intake.refused} refused; new members: {intake.members}"
-        )
-        if intake.refused:
-            say(f"refused rows with their reasons: {intake.options['errors']}; mend them and import that file")
-        say(f"compare: stampcard import reconcile {intake.id}; take back: stampcard import undo {intake.id}")
-    if intake.refused:
-        raise typer.Exit(PARTLY)
-
-
-def _show_trial(trial: Trial, *, json: bool) -> None:
-    if json:
-        show_json(
-            {
-                "applied": trial.applied,
-                "known": trial.known,
-                "refused": trial.refused,
-                "members": trial.members,
-                "kinds": dict(trial.kinds),
-                "points": dict(trial.points),
-                "reasons": dict(trial.reasons),
-                "examples": trial.examples,
-            }
-        )
-        return
-    show(
-        f"dry run: {trial.applied} rows would be imported, {trial.known} are known from earlier, {trial.refused} "
-        f"would be refused; new members, at most: {trial.members}"
-    )
-    for wallet, points in trial.points.items():
-        show(f"{wallet}: {points}, in the smallest unit")
-    for code, count in trial.reasons.items():
-        show(f"{count} refused: {code}")
-    for line in trial.examples:
-        say(line)

@@ -13,8 +13,8 @@ from stampcard.domain.imports import Intake
 from stampcard.engine.versions import LiveProgram
 from stampcard.importing.columns import columns_of
 from stampcard.importing.files import Record, Sheet, read
+from stampcard.importing.options import options_of
 from stampcard.importing.presets import PRESETS
-from stampcard.importing.running import options_of
 from stampcard.storage.importing import booked_of, members_of, refused_lines
 
 _PAGE = 5_000

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 
-from stampcard.applying.importing import CREDITED, Judged, bring, judge, live_of
+from stampcard.applying.importing import bring, judge, live_of
 from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.undoing import begin_undo, send, undo
-from stampcard.clock import EPOCH, Clock
+from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
 from stampcard.domain.imports import Intake, Row
-from stampcard.domain.value import Value, replace
-from stampcard.errors import Conflict, RequestRefused, RowRefused
-from stampcard.importing.columns import Columns, columns_of
-from stampcard.importing.files import Record, Sheet, look, read
+from stampcard.domain.value import replace
+from stampcard.errors import Conflict, RowRefused
+from stampcard.importing.files import Record, Sheet, read
 from stampcard.importing.mistakes import write_mistakes
-from stampcard.importing.parsing import Decimals
-from stampcard.importing.presets import PRESETS, DateOrder
+from stampcard.importing.options import Options, manner_of, manners, options_of, supposed
 from stampcard.importing.reading import Manner, row_of
-from stampcard.program.faults import fault_of_name
+from stampcard.importing.trying import Trial, count
 from stampcard.storage.database import Database
 from stampcard.storage.importing import begin_intake, intakes_of, load_intake, save_intake
 from stampcard.storage.numbering import new_intake_id
@@ -43,23 +38,6 @@ MEMBERS = 200
 _PAUSE = 0.1
 
 
-class Options(Value, frozen=True):
-    """How a file is read and what becomes of it, as it is kept to go on later.
-
-    `said`: heading → field; `quiet`: nobody hears of it; `errors`: where refused rows go.
-    """
-
-    preset: str = "stampcard"
-    said: Mapping[str, str] = {}
-    encoding: str = ""
-    delimiter: str = ""
-    wallet: str = ""
-    dates: DateOrder = ""
-    decimals: Decimals = ""
-    quiet: bool = False
-    errors: str = ""
-
-
 class Parsed(NamedTuple):
     """Some records: those that were understood, those that were not, and the cells of each by line."""
 
@@ -68,23 +46,8 @@ class Parsed(NamedTuple):
     cells: dict[int, list[str]]
 
 
-@dataclass(slots=True)
-class Trial:
-    """What an import would do; `members`: at most, because who stands in several steps is counted in each."""
-
-    applied: int = 0
-    known: int = 0
-    members: int = 0
-    refused: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-    points: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-
-
 #: What is told of the way: how many rows, or members, are done.
 Told = Callable[[int], None]
-_EXAMPLES = 5
 
 
 class Importer:
@@ -112,7 +75,7 @@ class Importer:
 
         def work(connection: Connection) -> tuple[Intake, bool]:
             known = intakes_of(connection, merchant, sheet.fingerprint, program, source)
-            same = [one for one in known if _manners(options_of(one)) == _manners(options)]
+            same = [one for one in known if manners(options_of(one)) == manners(options)]
             if same:
                 return same[0], False
             if known and known[0].state != "ended":
@@ -166,23 +129,15 @@ class Importer:
         await self._database.write(lambda connection: save_intake(connection, merchant, moved))
         return moved
 
-    async def try_out(
-        self,
-        intake: Intake,
-        sheet: Sheet,
-        told: Told = lambda _: None,
-        *,
-        rows: Callable[[Parsed], None] = lambda _: None,
-    ) -> Trial:
-        """Say what an import would do; nothing is written. `rows` sees each step."""
+    async def try_out(self, intake: Intake, sheet: Sheet, told: Told = lambda _: None) -> Trial:
+        """Say what an import would do; nothing is written."""
         trial, options, done = Trial(), options_of(intake), 0
         setting = await self._setting()
         for records in _chunks(read(sheet)):
             parsed = parse(manner_of(setting, intake.program, sheet, options, self._clock.now()), records)
             judged, _ = await self._database.read(lambda c, p=parsed: judge(c, setting, intake, p.rows))  # type: ignore[misc]
-            _count(trial, judged, parsed.refused)
+            count(trial, judged, parsed.refused)
             done += len(records)
-            rows(parsed)
             told(done)
         return trial
 
@@ -221,77 +176,6 @@ def _over(work: Callable[..., T], **more: object) -> Callable[[Setting, datetime
     return lambda setting, now: partial(work, setting=setting, now=now, **more)
 
 
-def supposed(file: Path, sheet: Sheet, program: str, source: str, options: Options) -> Intake:
-    """An import that has not begun."""
-    return Intake(
-        id="",
-        file=str(file.absolute()),
-        fingerprint=sheet.fingerprint,
-        program=program,
-        connection=source,
-        options=msgspec.to_builtins(options),
-        state="reading",
-        place="0",
-        total=sheet.total,
-        applied=0,
-        known=0,
-        refused=0,
-        members=0,
-        error_bytes=0,
-        started_at=EPOCH,
-    )
-
-
-def options_of(intake: Intake) -> Options:
-    """How its file is read."""
-    return msgspec.convert(intake.options, Options)
-
-
-def _manners(options: Options) -> Options:
-    """How a file is read, without where its errors go and who hears of it."""
-    return replace(options, errors="", quiet=False)
-
-
-async def looked_at(file: Path, options: Options) -> Sheet:
-    """The file as a whole; see `look`."""
-    return await asyncio.to_thread(look, file, options.encoding, options.delimiter)
-
-
-async def same_file(intake: Intake) -> Sheet:
-    """The file of an import that goes on; raises RequestRefused if it is another by now."""
-    sheet = await looked_at(Path(intake.file), options_of(intake))
-    if sheet.fingerprint != intake.fingerprint:
-        raise Conflict("file_changed", f"{intake.file} is not as it was when the import {intake.id} began")
-    return sheet
-
-
-def manner_of(setting: Setting, program: str, sheet: Sheet, options: Options, now: datetime) -> Manner:
-    """How the cells are understood, by the program as it is now."""
-    live, preset = live_of(setting, program, now), PRESETS.get(options.preset)
-    if preset is None:
-        raise RequestRefused("unknown_preset", fault_of_name("preset", options.preset, PRESETS))
-    wallets = tuple(live.program.wallets)
-    fault = fault_of_name("wallet", options.wallet, wallets) if options.wallet else ""
-    if fault:
-        raise RequestRefused("unknown_wallet", fault)
-    return Manner(
-        live=live,
-        columns=columns(setting, program, sheet, options, now),
-        width=len(sheet.header),
-        wallet=options.wallet or (wallets[0] if len(wallets) == 1 else ""),
-        now=now,
-        dates=options.dates or preset.dates,
-        decimals=options.decimals,
-    )
-
-
-def columns(setting: Setting, program: str, sheet: Sheet, options: Options, now: datetime) -> Columns:
-    """Which column is which field."""
-    live = live_of(setting, program, now)
-    attributes = frozenset(live.program.attribute_types)
-    return columns_of(sheet.header, PRESETS[options.preset], options.said, attributes)
-
-
 def parse(manner: Manner, records: Sequence[Record]) -> Parsed:
     """Records as rows, and those that are none with their reasons."""
     parsed = Parsed([], [], {record.line: record.cells for record in records})
@@ -306,17 +190,3 @@ def parse(manner: Manner, records: Sequence[Record]) -> Parsed:
 def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
     while chunk := list(islice(records, STEP)):
         yield chunk
-
-
-def _count(trial: Trial, judged: Judged, unread: Sequence[RowRefused]) -> None:
-    refused = sorted([*unread, *judged.refused], key=lambda error: error.line)
-    trial.applied += len(judged.taken)
-    trial.known += len(judged.known)
-    trial.members += sum(one.made for one in judged.taken)
-    trial.refused += len(refused)
-    trial.reasons.update(error.code for error in refused)
-    trial.examples += map(str, refused[: max(0, _EXAMPLES - len(trial.examples))])
-    for one in judged.taken:
-        trial.kinds[one.row.kind] += 1
-        if one.row.kind in CREDITED:
-            trial.points[one.row.wallet] += one.row.points

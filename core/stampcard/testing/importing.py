@@ -13,8 +13,9 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.imports import Intake
 from stampcard.domain.wallets import Balance
 from stampcard.importing.files import look
+from stampcard.importing.options import Options, looked_at, options_of
 from stampcard.importing.reconciling import Total, reconcile
-from stampcard.importing.running import Importer, Options, looked_at, options_of
+from stampcard.importing.running import Importer
 from stampcard.storage.database import Database
 from stampcard.storage.reading import balances
 from stampcard.storage.tables import identity

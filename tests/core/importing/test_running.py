@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Connection, select
 
 from stampcard.applying.erasing import erase_members
-from stampcard.applying.requests import create_member
+from stampcard.applying.requests import change_attributes, create_member
 from stampcard.applying.unit import Unit
 from stampcard.domain.events import CustomerSeen, OrderSeen
 from stampcard.errors import Conflict, NotFound
 from stampcard.importing import running
 from stampcard.importing.files import look
-from stampcard.importing.running import same_file, supposed
+from stampcard.importing.options import same_file, supposed
 from stampcard.storage.chronicling import timeline
 from stampcard.storage.exporting import export_member
 from stampcard.storage.importing import load_intake
@@ -179,6 +179,26 @@ async def test_who_is_known_by_address_alone_is_the_shops_customer_once_it_tells
     assert desk.who("1") == waited.member
     assert len({desk.who("1"), desk.who("2"), desk.who("3")}) == 3
     assert desk.balance(waited.member).active == 5
+
+
+async def test_who_has_another_address_by_now_is_still_found_by_the_one_of_the_file(desk: Desk) -> None:
+    await desk.bring("email,points", "ann@example.com,5")
+    (ann,) = {row.member for row in rows(desk.database, select(imported))}
+    work(desk, lambda unit: change_attributes(unit, ann, {"email": "lee@example.com"}))
+    await desk.bring("email,points", "ann@example.com,6")
+    assert desk.balance(ann).active == 11
+    bob = work(desk, lambda unit: create_member(unit, ("shop", "2"), {}))
+    work(desk, lambda unit: change_attributes(unit, bob, {"email": "ann@example.com"}))
+    intake = await desk.bring("email,points", "ann@example.com,7")
+    assert (intake.applied, intake.refused) == (0, 1)
+
+
+async def test_whom_a_caller_makes_by_the_address_is_the_member_of_the_file(desk: Desk) -> None:
+    await desk.bring("email,points", "ann@example.com,5")
+    ann = work(desk, lambda unit: create_member(unit, ("shop", "1"), {"email": "ann@example.com", "first_name": "Ann"}))
+    assert desk.balance(ann).active == 5
+    with pytest.raises(Conflict, match="is a member already"):
+        work(desk, lambda unit: create_member(unit, ("shop", "1"), {}))
 
 
 async def test_a_later_row_with_the_reference_is_the_same_person(desk: Desk) -> None:
