@@ -39,7 +39,7 @@ from stampcard.storage.tables import (
 
 #: Events that tell of what we did ourselves, not of what a member did.
 _OWN = ("tier_moved", "segment_changed")
-_OF_MEMBERS = (identity, membership, tier, progress, segment_member, push)
+_OF_MEMBERS = (identity, membership, tier, progress, segment_member)
 
 
 class Undone(NamedTuple):
@@ -162,8 +162,22 @@ def _forget_idle(connection: Connection, setting: Setting, intake: Intake, made:
         mine = (table.c.merchant == merchant, table.c.member == member.c.id)
         statement = statement.where(~exists(select(table.c.merchant).where(*mine, *conditions)))
     gone = set(connection.execute(statement).scalars())
-    for table in _OF_MEMBERS if gone else ():
-        connection.execute(delete(table).where(table.c.merchant == merchant, table.c.member.in_(sorted(gone))))
     if gone:
-        connection.execute(delete(member).where(member.c.merchant == merchant, member.c.id.in_(sorted(gone))))
+        _remove(connection, setting, sorted(gone))
     return gone
+
+
+def _remove(connection: Connection, setting: Setting, gone: Sequence[str]) -> None:
+    merchant = setting.merchant
+    for table in _OF_MEMBERS:
+        connection.execute(delete(table).where(table.c.merchant == merchant, table.c.member.in_(gone)))
+    for name, kinds in setting.targets.items():
+        # By key: without the connection a database goes through all pushes that there are.
+        where = (
+            push.c.merchant == merchant,
+            push.c.connection == name,
+            push.c.kind.in_(kinds),
+            push.c.member.in_(gone),
+        )
+        connection.execute(delete(push).where(*where))
+    connection.execute(delete(member).where(member.c.merchant == merchant, member.c.id.in_(gone)))
