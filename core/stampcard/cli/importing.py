@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -197,10 +198,14 @@ def undo(
 
     async def use(_: Application, importer: Importer) -> tuple[Intake, int]:
         intake = await importer.load(id_)
-        with progress("taking back", intake.total) as told:
-            return await importer.undo(id_, told, quiet=quiet)
+        try:
+            with progress("taking back", intake.total) as told:
+                return await importer.undo(id_, told, quiet=quiet)
+        except asyncio.CancelledError:
+            say(f"interrupted; what is done stays. Go on: stampcard import undo {id_}")
+            raise
 
-    intake, gone = _importing(settings, use, again=f"stampcard import undo {id_}")
+    intake, gone = _importing(settings, use)
     with opened(settings) as database:
         most = MOST if not json else 100_000
         kept = database.read_now(lambda c: importing.kept_points(c, settings.merchant, id_, most))
@@ -235,8 +240,11 @@ def reconcile(context: typer.Context, id_: Id, json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _importing(settings: Settings, use: Callable[[Application, Importer], Awaitable[T]], *, again: str = "") -> T:
-    """Use an importer over the application; an interruption says how to go on."""
+def _importing(
+    settings: Settings,
+    use: Callable[[Application, Importer], Awaitable[T]],
+) -> T:
+    """Use an importer over the application."""
     from functools import partial
 
     from stampcard.cli.acting import acting, setting_of
@@ -255,17 +263,18 @@ def _importing(settings: Settings, use: Callable[[Application, Importer], Awaita
     try:
         return acting(settings, work)
     except KeyboardInterrupt:
-        say(
-            f"interrupted; what is done stays. Go on: {again or 'the same command once more, or stampcard import resume ID'}"
-        )
         raise typer.Exit(INTERRUPTED) from None
 
 
 async def _run(importer: Importer, intake: Intake, sheet: Sheet) -> Intake:
     from stampcard.cli.progressing import progress
 
-    with progress(f"importing as {intake.id}", intake.total) as told:
-        return await importer.run(intake, sheet, told)
+    try:
+        with progress(f"importing as {intake.id}", intake.total) as told:
+            return await importer.run(intake, sheet, told)
+    except asyncio.CancelledError:
+        say(f"interrupted; what is done stays. Go on: stampcard import resume {intake.id}")
+        raise
 
 
 async def _tried(importer: Importer, file: Path, sheet: Sheet, program: str, source: str, options: Options) -> Trial:
