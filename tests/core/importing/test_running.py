@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from stampcard.applying import importing
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.requests import change_attributes, create_member
 from stampcard.applying.unit import Unit
@@ -18,6 +20,7 @@ from stampcard.errors import Conflict, NotFound
 from stampcard.importing import running
 from stampcard.importing.files import look
 from stampcard.importing.options import same_file, supposed
+from stampcard.storage import saving
 from stampcard.storage.chronicling import timeline
 from stampcard.storage.exporting import export_member
 from stampcard.storage.importing import load_intake
@@ -282,6 +285,24 @@ async def test_whenever_it_stops_it_goes_on_exactly_there(
     assert [one.split(",")[0] for one in desk.errors.read_text().splitlines()] == ["email", "bob", "nobody", "x"]
     assert sum(-row.imported for row in rows(desk.database, select(entry))) == 7
     desk.check()
+
+
+async def test_whom_somebody_else_made_meanwhile_is_looked_for_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, times = importing.judge, itertools.count(1)
+
+    def late(connection: Connection, *given: Any) -> Any:
+        found = judge(connection, *given)
+        if next(times) == 1:
+            row = {"merchant": desk.setting.merchant, "connection": "shop", "reference": "1", "member": "m_other"}
+            saving.insert(connection, "identity", [row])
+        return found
+
+    monkeypatch.setattr(importing, "judge", late)
+    intake = await desk.bring("reference,points", "1,5")
+    assert (intake.applied, next(times)) == (1, 3)
+    assert desk.balance(desk.who("1")).active == 5
 
 
 async def test_two_processes_do_not_bring_in_the_same_rows(desk: Desk) -> None:
