@@ -48,6 +48,7 @@ class Identifying:
         )
         self._by_email: dict[str, set[str]] = {}
         self._here: dict[str, set[str]] = {}
+        self._waiting: set[IdentityKey] = set()
         self._load_addresses({self.email_print(row.email) for row in rows if row.email})
         #: Those without an address: theirs is that of their first row that has one.
         self._unaddressed = self._load_unaddressed()
@@ -82,6 +83,7 @@ class Identifying:
             self._by_email.setdefault(row.email_print, set()).add(row.id)
         places = {waiting_key(self._source, print_): print_ for print_ in prints}
         for key, waiting in loading.load_identities(self._connection, merchant, places).items():
+            self._waiting.add(key)
             self._by_email.setdefault(places[key], set()).add(waiting.member)
         ids = {id_ for of in self._by_email.values() for id_ in of}
         for id_, known in loading.load_identities_of(self._connection, merchant, ids).items():
@@ -129,8 +131,10 @@ class Identifying:
             self._references[row.reference] = id_
             self._here.setdefault(id_, set()).add(row.reference)
             self.added[self._source, row.reference] = id_
-            if print_:
-                self.claimed.add(waiting_key(self._source, print_))
+            place = waiting_key(self._source, print_)
+            if place in self._waiting:
+                self.claimed.add(place)
+            self.added.pop(place, None)
         elif id_ in self.made and not self._here.get(id_):
             self.added[waiting_key(self._source, print_)] = id_
 

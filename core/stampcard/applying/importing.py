@@ -168,7 +168,6 @@ def _make(
     added = [
         {"merchant": merchant, "connection": key[0], "reference": key[1], "member": id_}
         for key, id_ in people.added.items()
-        if key not in people.claimed
     ]
     if saving.insert_new(connection, "identity", added) < len(added):
         raise Stale

@@ -35,7 +35,7 @@ T = TypeVar("T")
 STEP = 500
 MEMBERS = 200
 #: Seconds between two steps, at most, for whoever else writes.
-_PAUSE = 0.1
+PAUSE = 0.1
 
 
 class Parsed(NamedTuple):
@@ -168,7 +168,7 @@ class Importer:
                 continue
             if self._database.is_sqlite:
                 # Whoever else writes the file looks again every tenth of a second.
-                await asyncio.sleep(min(time.monotonic() - started, _PAUSE))
+                await asyncio.sleep(min(time.monotonic() - started, PAUSE))
             return done
 
 

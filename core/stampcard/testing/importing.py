@@ -98,6 +98,10 @@ class Desk:
         sheet = look(Path(intake.file), options_of(intake).encoding, options_of(intake).delimiter)
         return self.database.read_now(lambda c: reconcile(c, merchant, live, intake, sheet))
 
+    def mistakes(self) -> list[str]:
+        """The lines of the file of errors."""
+        return self.errors.read_text(encoding="utf8").splitlines()
+
     def check(self) -> None:
         """The ledger agrees with itself."""
         found = self.database.read_now(lambda connection: verify(connection, self.setting.merchant))

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +15,17 @@ from sqlalchemy import Connection, select
 from stampcard.applying import importing
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.requests import change_attributes, create_member
+from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.events import CustomerSeen, OrderSeen
 from stampcard.errors import Conflict, NotFound
 from stampcard.importing import running
 from stampcard.importing.files import look
-from stampcard.importing.options import same_file, supposed
+from stampcard.importing.options import Options, same_file, supposed
+from stampcard.importing.running import Importer
 from stampcard.storage import saving
 from stampcard.storage.chronicling import timeline
+from stampcard.storage.database import Database
 from stampcard.storage.exporting import export_member
 from stampcard.storage.importing import load_intake
 from stampcard.storage.tables import entry, event, identity, imported, lot, member, membership, outbox, push, tier
@@ -119,7 +123,7 @@ async def test_a_row_that_is_refused_goes_to_the_file_of_errors_and_the_others_g
         "email,points", "ann@example.com,5", "bob,5", '"cleo@example.com","1,250"', "dan@example.com,6"
     )
     assert (intake.applied, intake.refused) == (2, 2)
-    written = desk.errors.read_text(encoding="utf8").splitlines()
+    written = desk.mistakes()
     doubt = "'1,250' may be thousands or decimals; say which: --decimals . or --decimals ,"
     assert written == [
         "email,points,reason",
@@ -260,31 +264,33 @@ class Failing:
         return await self._desk.database.write(torn)
 
 
-@pytest.mark.parametrize("behind", [False, True])
-@pytest.mark.parametrize("at", range(1, 8))
 async def test_whenever_it_stops_it_goes_on_exactly_there(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int, behind: bool
+    database: Database, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "STEP", 2)
     monkeypatch.setattr(running, "MEMBERS", 2)
+    monkeypatch.setattr(running, "PAUSE", 0)
     lines = ["email,points", "ann@example.com,1", "bob,9", "bob@example.com,2", "nobody,7", "ann@example.com,4", "x,y"]
-    path, options = desk.file(*lines), desk.options()
-    importer = desk.importer(Failing(desk, at, behind=behind))  # type: ignore[arg-type]
+    for at, behind in itertools.product(range(1, 8), (False, True)):
+        desk = Desk(database, setting, tmp_path)
+        path, options = desk.file(*lines), desk.options()
+        importer = desk.importer(Failing(desk, at, behind=behind))  # type: ignore[arg-type]
+        with pytest.raises(Crash):
+            await begin(importer, path, options)
+
+        done = await desk.take(path)
+
+        assert (done.state, done.applied, done.refused, done.members) == ("ended", 3, 3, 2)
+        assert [one.split(",")[0] for one in desk.mistakes()] == ["email", "bob", "nobody", "x"]
+        mine = select(entry).where(entry.c.merchant == desk.setting.merchant)
+        assert sum(-row.imported for row in rows(database, mine)) == 7
+        desk.check()
+
+
+async def begin(importer: Importer, path: Path, options: Options) -> None:
     sheet = look(path)
-
-    async def go() -> None:
-        intake, _ = await importer.begin(path, sheet, "main", "shop", options)
-        await importer.run(intake, sheet)
-
-    with pytest.raises(Crash):
-        await go()
-
-    done = await desk.take(path)
-
-    assert (done.state, done.applied, done.refused, done.members) == ("ended", 3, 3, 2)
-    assert [one.split(",")[0] for one in desk.errors.read_text().splitlines()] == ["email", "bob", "nobody", "x"]
-    assert sum(-row.imported for row in rows(desk.database, select(entry))) == 7
-    desk.check()
+    intake, _ = await importer.begin(path, sheet, "main", "shop", options)
+    await importer.run(intake, sheet)
 
 
 async def test_whom_somebody_else_made_meanwhile_is_looked_for_again(
