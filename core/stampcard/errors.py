@@ -17,6 +17,7 @@ StampcardError
 │   ├── Conflict
 │   ├── InsufficientPoints
 │   └── ItemsRefused        several of a batch; carries each with its index
+├── RowRefused              a row of a file that cannot be imported; the others go on
 ├── CallRefused             an outbound call that the security rules forbid
 └── Unavailable             the database or a queue cannot take work now; nothing was promised
 """
@@ -201,6 +202,34 @@ class ItemsRefused(RequestRefused):
     def __init__(self, items: Sequence[tuple[int, RequestRefused]]) -> None:
         self.items = tuple(items)
         super().__init__("items_refused", f"{len(self.items)} items cannot be granted, so nothing was changed")
+
+
+class RowRefused(StampcardError):
+    """A row of a file that cannot be imported: `code` for machines; where it is, what stands there and what to change.
+
+    `column` is empty where the row as a whole is meant, `value` where nothing stands there.
+    """
+
+    def __init__(
+        self, code: str, problem: str, remedy: str = "", *, line: int = 0, column: str = "", value: str = ""
+    ) -> None:
+        self.code = code
+        self.problem = problem
+        self.remedy = remedy
+        self.line = line
+        self.column = column
+        self.value = value
+        super().__init__(code, problem, remedy, line, column, value)
+
+    def __str__(self) -> str:
+        where = [f"line {self.line}"] if self.line else []
+        where += [f"column {self.column!r}"] if self.column else []
+        what = f"{self.value!r} {self.problem}" if self.value else self.problem
+        return f"{', '.join(where)}{': ' if where else ''}{what}" + (f"; {self.remedy}" if self.remedy else "")
+
+    def at(self, line: int, column: str = "") -> RowRefused:
+        """The same, in its place."""
+        return RowRefused(self.code, self.problem, self.remedy, line=line, column=column, value=self.value)
 
 
 class CallRefused(StampcardError):

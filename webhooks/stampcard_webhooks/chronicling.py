@@ -22,6 +22,7 @@ from stampcard.domain.events import (
     RefundSeen,
     SegmentChanged,
 )
+from stampcard.domain.imports import Before
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
@@ -30,7 +31,7 @@ from stampcard.engine.versions import Programs
 from stampcard.engine.wording import points_words, tier_words
 from stampcard.engine.world import Order
 from stampcard.program.events import BIRTHDAY
-from stampcard.storage.chronicling import Happening, Heard, Place, timeline
+from stampcard.storage.chronicling import IMPORTED, Happening, Heard, Place, timeline
 from stampcard.storage.reading import scale_of
 from stampcard_webhooks.asking import Nothing
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cursor_of, position
@@ -39,7 +40,7 @@ from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import check_member
 
 _LIST = "timeline"
-_Rank = Annotated[int, msgspec.Meta(ge=0, le=3)]
+_Rank = Annotated[int, msgspec.Meta(ge=0, le=IMPORTED)]
 _Cursor = tuple[Literal["newer", "older"], Number, _Rank, Text, Text, Number]
 #: What an entry did, for people; the points stand before it.
 _DID = {
@@ -65,7 +66,8 @@ _STATES = {
     "closed": "Left {program}.",
 }
 #: The account on which the points of an entry are found, and which way.
-_COUNTED: dict[str, tuple[Literal["pending", "active", "held", "issued", "redeemed", "expired", "adjusted"], int]] = {
+_Shown = Literal["pending", "active", "held", "issued", "redeemed", "expired", "adjusted", "imported"]
+_COUNTED: dict[str, tuple[_Shown, int]] = {
     "earn": ("issued", -1),
     "restore": ("issued", -1),
     "claw_back": ("issued", 1),
@@ -80,6 +82,7 @@ _COUNTED: dict[str, tuple[Literal["pending", "active", "held", "issued", "redeem
     "release": ("held", -1),
     "merge": ("active", 1),
     "unmerge": ("active", 1),
+    "import": ("imported", -1),
 }
 
 
@@ -87,7 +90,7 @@ class HappeningView(BaseModel):
     """One thing that happened. An order is shown once, as it is now, at the time when it was placed."""
 
     kind: str = Field(
-        description="`joined`, `order`, the kind of an event (`custom_event`, `refund_seen`, `customer_seen` …), `redemption`, or that "
+        description="`joined`, `order`, the kind of an event (`custom_event`, `refund_seen`, `customer_seen` …), `redemption`, `history` (told by an import), or that "
         "of an entry of the ledger (`earn`, `spend`, `expire`, `adjust` …)."
     )
     at: datetime = Field(description="When it happened, by the source's clock.")
@@ -139,6 +142,8 @@ def _view(happening: Happening, programs: Programs) -> HappeningView:
             return _plain(happening, "redemption", one.subject or f"redemption:{one.id}", _redemption_words(one))
         case Order() as order:
             return _plain(happening, "order", order.subject, _order_words(order))
+        case Before() as before:
+            return _brought(happening, before, programs)
         case Heard() as heard:
             kind = heard.event.__struct_config__.tag
             order_, at = None, happening.at
@@ -182,8 +187,25 @@ def _booked(happening: Happening, entry: Entry, programs: Programs) -> Happening
     )
 
 
+def _brought(happening: Happening, before: Before, programs: Programs) -> HappeningView:
+    scale = scale_of(programs, before.wallet) if before.wallet else None
+    points = f"{points_words(before.points, scale)} {before.wallet}" if scale is not None else ""
+    told = ": ".join(filter(None, (points, before.note))) or "something"
+    view = _plain(happening, "history", "history", f"Elsewhere, before the import: {told}.")
+    return view.model_copy(
+        update={
+            "wallet": before.wallet or None,
+            "points": before.points if before.wallet else None,
+            "scale": scale,
+            "note": before.note,
+        }
+    )
+
+
 def _entry_words(entry: Entry, points: int, scale: int) -> str:
     did = _DID.get(entry.kind, "added by hand" if points > 0 else "taken by hand")
+    if entry.kind == "import":
+        did = "imported" if points > 0 else "taken back with their import"
     told = f"{points_words(abs(points), scale)} {entry.wallet} {did}"
     if entry.rule:
         told += f" by rule {entry.rule!r} ({entry.subject})"

@@ -18,6 +18,7 @@ from stampcard.storage.tables import (
     entry,
     idempotency,
     identity,
+    imported,
     inbox,
     member,
     merge,
@@ -144,6 +145,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     # What this unit of work found out about them before must not be written behind it.
     unit.tiers.forget(ids)
     unit.crossings.forget(ids)
+    _update(unit, imported, imported.c.member.in_(ids), note="", referral_sealed=None)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

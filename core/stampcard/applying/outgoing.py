@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
@@ -26,23 +26,31 @@ def send_out(
     """Mark the state that must be pushed, and queue what plugins want to be done once."""
     if not changes:
         return
-    merchant = setting.merchant
-    known = loading.load_identities_of(connection, merchant, [change.member for change in changes])
-    since, due = to_micros(now), to_micros(now + min(setting.coalesce, setting.longest))
-    marks = [
-        {"merchant": merchant, "connection": row.connection, "kind": kind, "member": change.member,
-         "wanted": change.version, "since": since, "due_at": due}
-        for change in changes
-        for row in known.get(change.member, ())
-        for kind in setting.targets.get(row.connection, ())
-    ]  # fmt: skip
-    saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
+    known = mark(connection, setting, now, {change.member: change.version for change in changes})
     if setting.hooks.implements("outbound_commands"):
         commands: list[tuple[str, Command]] = []
         for change in changes:
             references = {row.connection: row.reference for row in known.get(change.member, ())}
             commands += _commands(setting, members[change.member], change, references)
         queue(connection, setting, now, commands)
+
+
+def mark(
+    connection: Connection, setting: Setting, now: datetime, versions: Mapping[str, int]
+) -> dict[str, list[Row[Any]]]:
+    """Ask for these members' state to be pushed, to everybody who takes it; answers how each source calls them."""
+    merchant = setting.merchant
+    known = loading.load_identities_of(connection, merchant, list(versions))
+    since, due = to_micros(now), to_micros(now + min(setting.coalesce, setting.longest))
+    marks = [
+        {"merchant": merchant, "connection": row.connection, "kind": kind, "member": member,
+         "wanted": version, "since": since, "due_at": due}
+        for member, version in versions.items()
+        for row in known.get(member, ())
+        for kind in setting.targets.get(row.connection, ())
+    ]  # fmt: skip
+    saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
+    return known
 
 
 def _commands(

@@ -169,6 +169,8 @@ class Parting(Pair):
             if since[name].kept:
                 spent[name] = sum(since[name].kept.values())
         self._debits()
+        back = {name: -part.shift for name, part in self.record.parts.items()}
+        merging.shift_imported(self.connection, self.merchant, self.record.moved.get("imported", ()), self.source, back)
         return spent
 
     def _debits(self) -> None:

@@ -182,7 +182,7 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
     member: str = row.member
     unit.lock([member], attributes=True)
     unit.count(set(counter_keys(unit, sourced, found)))
-    if unit.members[member].programs:
+    if unit.members[member].programs and key not in found.claimed:
         # Somebody else made this member while we waited for the identity.
         raise Conflict("member_exists", f"{key[0]}:{key[1]} is a member already")
     decide_event(unit, sourced, found)

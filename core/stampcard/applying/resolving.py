@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from stampcard.applying.identifying import claim
 from stampcard.applying.recording import occurred_at
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
@@ -39,10 +40,11 @@ def customer_of(sourced: Sourced) -> IdentityKey | None:
 
 
 class Resolved(Value, frozen=True):
-    """Identity key → its row, and, for who was erased, when (microseconds)."""
+    """Identity key → its row, and, for who was erased, when (microseconds). `claimed`: members of an import until now."""
 
     rows: Mapping[IdentityKey, Any]
     erased: Mapping[IdentityKey, int]
+    claimed: Collection[IdentityKey] = ()
 
     def of(self, sourced: Sourced) -> Any:
         """The row of the customer that an event names; None for nobody, and for data older than an erasure."""
@@ -65,21 +67,24 @@ def resolve(unit: Unit, events: Iterable[Sourced]) -> Resolved:
     """
     merchant = unit.setting.merchant
     latest: dict[IdentityKey, datetime] = {}
+    addresses: dict[IdentityKey, str] = {}
     for sourced in events:
         key = customer_of(sourced)
         if key is not None:
+            if isinstance(sourced.event, CustomerSeen) and sourced.event.attributes.get("email"):
+                addresses[key] = str(sourced.event.attributes["email"])
             when = occurred_at(sourced.event)
             latest[key] = max(when, latest.get(key, when))
     known = loading.load_identities(unit.connection, merchant, latest)
     new = latest.keys() - known.keys()
     prints = {key: fingerprint_of(unit, key) for key in latest}
-    found, made = _welcome(unit, sorted(new)) if new else ({}, set())
+    found, made, claimed = _welcome(unit, sorted(new), addresses) if new else ({}, set(), set())
     buried = loading.load_tombstones(unit.connection, merchant, list(prints.values()))
     erased = {key: buried[print_] for key, print_ in prints.items() if print_ in buried}
     unwanted = {key for key in made if erased.get(key, -1) >= to_micros(latest[key])}
     _turn_away(unit, unwanted, found)
     rows = {key: row for key, row in {**known, **found}.items() if key not in unwanted and row.member}
-    return Resolved(rows=rows, erased=erased)
+    return Resolved(rows=rows, erased=erased, claimed=claimed)
 
 
 def _turn_away(unit: Unit, keys: Collection[IdentityKey], found: Mapping[IdentityKey, Any]) -> None:
@@ -94,8 +99,13 @@ def _turn_away(unit: Unit, keys: Collection[IdentityKey], found: Mapping[Identit
         unit.connection.execute(delete(member).where(member.c.merchant == merchant, member.c.id == found[key].member))
 
 
-def _welcome(unit: Unit, keys: list[IdentityKey]) -> tuple[dict[IdentityKey, Any], set[IdentityKey]]:
-    """The rows of identities that were unknown, and which of them are ours."""
+def _welcome(
+    unit: Unit, keys: list[IdentityKey], addresses: Mapping[IdentityKey, str]
+) -> tuple[dict[IdentityKey, Any], set[IdentityKey], set[IdentityKey]]:
+    """The rows of identities that were unknown, which of them are ours, and whose members an import made.
+
+    `addresses` as far as they are told.
+    """
     merchant = unit.setting.merchant
     offered = {key: new_member_id() for key in keys}
     identities = [{"merchant": merchant, "connection": c, "reference": r, "member": m} for (c, r), m in offered.items()]
@@ -103,6 +113,11 @@ def _welcome(unit: Unit, keys: list[IdentityKey]) -> tuple[dict[IdentityKey, Any
     found = loading.load_identities(unit.connection, merchant, keys)
     joined = to_micros(unit.now)
     made = {key for key, row in found.items() if row.member == offered[key]}
+    waiting = {key: addresses[key] for key in sorted(made) if key in addresses}
+    taken = claim(unit.connection, unit.setting, waiting) if waiting else set[IdentityKey]()
+    if taken:
+        found |= loading.load_identities(unit.connection, merchant, taken)
+        made -= taken
     members = [{"merchant": merchant, "id": offered[key], "joined_at": joined, "version": 0} for key in made]
     saving.insert(unit.connection, "member", members)
-    return found, made
+    return found, made, taken

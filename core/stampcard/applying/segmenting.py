@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stampcard.domain.events import SegmentChanged
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
-from stampcard.engine.deciding import decide_segment_changed
+from stampcard.engine.deciding import UNCHANGED, decide_segment_changed
 from stampcard.engine.describing import Past
 from stampcard.engine.enrolling import decide_join, decide_leave
 from stampcard.engine.matching import closed_to
@@ -141,9 +141,10 @@ class Segmenting:
         unit.crossings.happened.append((member, changed))
         unit.crossings.times[member] += 1
         self._pass_gate(member, program, segment, entered=entered)
-        decision = decide_segment_changed(
-            unit.world, changed, unit.members[member], unit.setting.numbering.next(unit.now)
-        )
+        decision = UNCHANGED
+        if not unit.silent:
+            number = unit.setting.numbering.next(unit.now)
+            decision = decide_segment_changed(unit.world, changed, unit.members[member], number)
         unit.record_own(changed, member, decision.reasons)
         unit.absorb(decision)
         if any(live.ladder is not None and live.ladder.tiers.by == "segment" for live in unit.tiering.live):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
@@ -53,3 +54,14 @@ def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: i
     changes = unit.save()
     rest_tiers(connection, setting.merchant, members, [live.name for live in unit.tiering.live], now)
     return len(members), changes
+
+
+def settle_members(connection: Connection, setting: Setting, now: datetime, members: Collection[str]) -> list[Change]:
+    """Let time pass for these members before something else happens to them; what changed is told and paid as ever."""
+    if not members:
+        return []
+    unit = Unit(connection, setting, now)
+    unit.lock(members, attributes=False)
+    due = [wallet for wallet in unit.wallets.values() if wallet.next_change_at and wallet.next_change_at <= now]
+    unit.absorb(decide_settle(unit.world, due))
+    return unit.save()

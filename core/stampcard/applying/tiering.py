@@ -14,15 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
-from stampcard.domain.tiers import Tier, TierMoved
+from stampcard.domain.tiers import Holding, Tier, TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
 from stampcard.engine.gauging import Counted, Ladder, measure_of, place_by_segments
+from stampcard.engine.importing import brought_tier
 from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
-from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook, parted, united
+from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook, parted, taken_back, united
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.waiting import follow_tier
 from stampcard.engine.world import AwardKey, Decision, Order
@@ -214,7 +215,7 @@ class Tiering:
             unit.tiers.happened.append((member, one))
             event = EVENTS.get(one.way)
             decision = UNCHANGED
-            quiet = one.way == "up" and one.why in QUIET
+            quiet = unit.silent or (one.way == "up" and one.why in QUIET)
             unit.tiers.times[member] += 1
             if event is not None and not quiet and unit.tiers.times[member] < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])
@@ -250,6 +251,27 @@ class Tiering:
             return
         tier = person.tiers.get(live.name) or Tier(program=live.name, name="", since=unit.now)
         self.have(member, *how(ladder, tier, other, self._counted(ladder, person), unit.now))
+
+    def bring(self, live: LiveProgram, member: str, name: str, until: datetime | None) -> Holding:
+        """Let a member have the tier that they had elsewhere; answers how long it is held."""
+        assert live.ladder is not None
+        unit, person = self._unit, self._unit.members[member]
+        tier = person.tiers.get(live.name) or Tier(program=live.name, name="", since=unit.now)
+        counted = self._counted(live.ladder, person)
+        brought, happened, holding = brought_tier(live.ladder, tier, name, until, counted, unit.now)
+        self.have(member, brought, happened)
+        return holding
+
+    def take_back(self, live: LiveProgram, member: str, name: str, until: datetime | None) -> None:
+        """Let go of a tier that an import brought, as far as it is still held for that."""
+        unit, person = self._unit, self._unit.members[member]
+        tier = person.tiers.get(live.name)
+        if live.ladder is None or tier is None:
+            return
+        left, happened = taken_back(live.ladder, tier, name, until, self._counted(live.ladder, person), unit.now)
+        if left != tier:
+            self.have(member, left, happened)
+            self.assess(member)
 
     def outlooks(self, member: str) -> list[Outlook]:
         """How each tier of a member stands, and what is missing."""

@@ -59,7 +59,10 @@ _DECIDED = (
 
 @dataclass(slots=True)
 class Unit:
-    """What one transaction has loaded and changed. Decisions see it as a World; `absorb` takes their answers in."""
+    """What one transaction has loaded and changed. Decisions see it as a World; `absorb` takes their answers in.
+
+    `silent`: nothing is paid for what happens from now on, and nobody is told of it, as with what comes from elsewhere.
+    """
 
     connection: Connection
     setting: Setting
@@ -87,6 +90,7 @@ class Unit:
     segmenting: Segmenting = field(init=False)
     crossings: Crossings = field(default_factory=Crossings)
     touched: Touched = field(default_factory=Touched)
+    silent: bool = False
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
@@ -110,7 +114,7 @@ class Unit:
             redemptions=self.redemptions,
             fulfillers=self.fulfillers,
             mint=self.rewarding.mint,
-            automate=automate if self.setting.programs.automatic else None,
+            automate=automate if self.setting.programs.automatic and not self.silent else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
             work_out=hooks.award_formula if hooks.implements("award_formula") else None,

@@ -61,6 +61,8 @@ class Uniting(Pair):
         self.person(source, merged_into=target, programs=frozenset())
         parts = self._wallets(lots)
         debits = self._debits(parts)
+        shifts = {name: part.shift for name, part in parts.items()}
+        merging.shift_imported(connection, merchant, moved["imported"], target, shifts)
         self._tiers(tiers)
         entered = [(name, one) for name, one, _ in segments if one in self._static(name)]
         for name, one in entered:

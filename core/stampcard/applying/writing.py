@@ -99,7 +99,8 @@ def write(unit: Unit) -> list[Change]:
     ]
     saving.upsert(connection, "identity", seen)
     save_addresses(connection, merchant, unit.touched.addresses, unit.now)
-    send_out(connection, unit.setting, unit.now, unit.members, changes)
+    if not unit.silent:
+        send_out(connection, unit.setting, unit.now, unit.members, changes)
     return changes
 
 

@@ -16,6 +16,7 @@ from stampcard.cli import (
     database,
     demo,
     doctor,
+    importing,
     init,
     key,
     member,
@@ -107,6 +108,7 @@ app.add_typer(campaign.app, name="campaign")
 app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
+app.add_typer(importing.app, name="import")
 app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")

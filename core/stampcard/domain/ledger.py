@@ -8,11 +8,13 @@ from typing import Literal
 
 from stampcard.domain.value import Value
 
-Account = Literal["pending", "active", "held", "debt", "issued", "redeemed", "expired", "adjusted", "transferred"]
+Account = Literal[
+    "pending", "active", "held", "debt", "issued", "redeemed", "expired", "adjusted", "imported", "transferred"
+]
 
 #: The member's own accounts, then the program's; the amounts of an entry over all of them sum to 0.
 MEMBER_ACCOUNTS: tuple[Account, ...] = ("pending", "active", "held", "debt")
-PROGRAM_ACCOUNTS: tuple[Account, ...] = ("issued", "redeemed", "expired", "adjusted", "transferred")
+PROGRAM_ACCOUNTS: tuple[Account, ...] = ("issued", "redeemed", "expired", "adjusted", "imported", "transferred")
 ACCOUNTS: tuple[Account, ...] = MEMBER_ACCOUNTS + PROGRAM_ACCOUNTS
 
 EntryKind = Literal[
@@ -30,6 +32,7 @@ EntryKind = Literal[
     "release",
     "merge",
     "unmerge",
+    "import",
 ]
 
 

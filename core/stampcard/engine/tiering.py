@@ -366,6 +366,16 @@ class _Walk(Gauge):
         kept = (one for one in old.holdings if (not one.by_hand if old.by_hand else self.ladder.place(one.name) < mine))
         self._give_up(tuple(kept), "hand")
 
+    def take_back(self, name: str, until: datetime | None) -> None:
+        """One reason to have a tier that somebody gave."""
+        old = self.tier
+        given = [one for one in old.holdings if one.by_hand and (one.name, one.until) == (name, until)]
+        kept = tuple(one for one in old.holdings if one not in given[:1])
+        if given and old.by_hand and (old.name, old.until) == (name, until):
+            self._give_up(kept, "hand")
+        else:
+            self.tier = replace(old, holdings=kept)
+
     def _give_up(self, kept: tuple[Holding, ...], why: str) -> None:
         """Down to these reasons and what counts; at once, so that nobody rises to it again."""
         mine = self.place
@@ -489,4 +499,13 @@ def parted(
     """The tier of a member from whom another one, with such a tier, was parted again."""
     walk = _Walk(ladder, tier, counted, now)
     walk.part(other.holdings)
+    return walk.finished(), tuple(walk.moved)
+
+
+def taken_back(
+    ladder: Ladder, tier: Tier, name: str, until: datetime | None, counted: Counted, now: datetime
+) -> tuple[Tier, tuple[TierMoved, ...]]:
+    """The tier without what somebody gave once, by its name and end; whatever else holds it stays."""
+    walk = _Walk(ladder, tier, counted, now)
+    walk.take_back(name, until)
     return walk.finished(), tuple(walk.moved)

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tup
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import Event, OwnEvent
+from stampcard.domain.imports import Before
 from stampcard.domain.ledger import Entry
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import Value
@@ -19,10 +20,10 @@ from stampcard.engine.world import Order
 from stampcard.storage import rows
 from stampcard.storage.loading import sources_of
 from stampcard.storage.packing import unpack_reasons
-from stampcard.storage.tables import entry, event, membership, order_state, redemption
+from stampcard.storage.tables import entry, event, imported, membership, order_state, redemption
 
 #: Of what happened at the same moment, what comes first.
-JOINED, ORDERED, HEARD, BOOKED, REDEEMED = range(5)
+JOINED, ORDERED, HEARD, BOOKED, REDEEMED, IMPORTED = range(6)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
@@ -50,12 +51,12 @@ class Heard(Value, frozen=True):
 
 class Happening(Value, frozen=True):
     """One thing that happened: a program's name (joined), an order as it is now, an event, an entry of the ledger,
-    or a redemption as it is now, at the time when it began.
+    a redemption as it is now, at the time when it began, or what an import told of another platform.
     """
 
     place: Place
     recorded_at: datetime
-    what: str | Order | Heard | Entry | Redemption
+    what: str | Order | Heard | Entry | Redemption | Before
 
     @property
     def at(self) -> datetime:
@@ -111,6 +112,12 @@ def _sources(merchant: str, member: str, merged: Collection[str]) -> Sequence[_S
     # What was booked for whoever was merged into this member stands there still.
     booked = select(entry).where(entry.c.merchant == merchant, entry.c.member.in_([member, *merged]))
     taken = select(redemption).where(redemption.c.merchant == merchant, redemption.c.member == member)
+    before = select(imported).where(
+        imported.c.merchant == merchant,
+        imported.c.member == member,
+        imported.c.kind == "history",
+        imported.c.state == "applied",
+    )
     return (
         _Source(joined, (membership.c.joined_at, membership.c.program), lambda place: (place.at, place.first), _joined),
         _Source(
@@ -127,6 +134,12 @@ def _sources(merchant: str, member: str, merged: Collection[str]) -> Sequence[_S
             _booked,
         ),
         _Source(taken, (redemption.c.created_at, redemption.c.id), lambda place: (place.at, place.first), _redeemed),
+        _Source(
+            before,
+            (imported.c.at, imported.c.print, imported.c.nth),
+            lambda place: (place.at, place.first, place.number),
+            _imported,
+        ),
     )
 
 
@@ -160,3 +173,9 @@ def _redeemed(row: Row[Any]) -> Happening:
     place = Place(row.created_at, REDEEMED, row.id)
     at = row.ended_at or row.issued_at or row.created_at
     return Happening(place=place, recorded_at=from_micros(at), what=rows.bare_redemption(row))
+
+
+def _imported(row: Row[Any]) -> Happening:
+    place = Place(row.at, IMPORTED, row.print, number=row.nth)
+    told = Before(wallet=row.wallet, points=row.points, note=row.note)
+    return Happening(place=place, recorded_at=from_micros(row.at), what=told)

@@ -23,6 +23,7 @@ from stampcard.storage.tables import (
     entry,
     event,
     identity,
+    imported,
     inbox,
     lot,
     member,
@@ -52,6 +53,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
         "pinned_member_sealed": lambda merchant, row: f"order:{merchant}:{row['source']}:{row['reference']}",
     },
     "redemption": {"voucher_sealed": lambda merchant, row: f"voucher:{merchant}:{row['id']}"},
+    "imported": {"referral_sealed": lambda merchant, row: f"imported:{merchant}:{row['print']}:{row['nth']}"},
     "outbox": {
         "data_sealed": lambda merchant, row: f"outbox:{merchant}:{row['connection']}:{row['key']}",
         "result_sealed": lambda merchant, row: f"outbox:{merchant}:{row['connection']}:{row['key']}",
@@ -59,7 +61,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
 }
 _TABLES = (
     member, identity, address, membership, consent, tier, segment_member, progress, balance, entry, lot, award, debit, order_state, redemption,
-    event, push, outbox,
+    event, imported, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
 _JSON = frozenset({"state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data"})
@@ -95,7 +97,7 @@ def _rows(connection: Connection, table: Table, merchant: str, sealer: Sealer, o
 def _opened(table: str, row: _Shown, merchant: str, sealer: Sealer) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in row.items():
-        if name == "merchant" or name.endswith("_print"):
+        if name in {"merchant", "print"} or name.endswith("_print"):
             continue
         if name.endswith("_sealed"):
             about = _SEALED[table][name](merchant, row)

@@ -27,6 +27,7 @@ from stampcard.storage.tables import (
     event,
     idempotency,
     identity,
+    imported,
     inbox,
     lot,
     membership,
@@ -42,7 +43,18 @@ from stampcard.storage.tables import (
 
 CHUNK = 500
 #: Rows that are the person's, whoever of the members they came by.
-MOVED: tuple[Table, ...] = (identity, address, order_state, redemption, consent, event, inbox, outbox, idempotency)
+MOVED: tuple[Table, ...] = (
+    identity,
+    address,
+    order_state,
+    redemption,
+    consent,
+    event,
+    inbox,
+    outbox,
+    idempotency,
+    imported,
+)
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (award, debit, lot, counter, membership, tier, progress, segment_member, push)
 #: Tables whose rows stay: what was booked was booked for whom it was.
@@ -180,6 +192,18 @@ def move(connection: Connection, table: Table, merchant: str, keys: Sequence[Key
 def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(keys), CHUNK):
         yield keys[start : start + CHUNK]
+
+
+def shift_imported(
+    connection: Connection, merchant: str, keys: Sequence[Key], of: str, shifts: Mapping[str, int]
+) -> None:
+    """Let what an import brought be found under its lots' new numbers."""
+    place = tuple_(imported.c.print, imported.c.nth)
+    for wallet, shift in sorted(shifts.items()):
+        for chunk in chunks(keys):
+            where = (imported.c.merchant == merchant, imported.c.member == of, imported.c.wallet == wallet)
+            statement = update(imported).where(*where, imported.c.lot.is_not(None), place.in_(chunk))
+            connection.execute(statement.values(lot=imported.c.lot + shift))
 
 
 def lots_of(connection: Connection, merchant: str, of: str) -> dict[str, dict[int, Lot]]:

@@ -52,3 +52,8 @@ def new_code(prefix: str = "") -> str:
 def new_member_id() -> str:
     """A member's id: unguessable, safe in addresses."""
     return "m_" + base64.b32encode(os.urandom(15)).decode().lower()
+
+
+def new_intake_id() -> str:
+    """An import's id: short enough to be typed."""
+    return "i_" + base64.b32encode(os.urandom(5)).decode().lower()

@@ -392,6 +392,57 @@ job = table(
     maybe("ended_at", BIG),
 )
 
+#: One file that was imported, or is being. `place`: the record of the file, then the member, that all is done up to.
+intake = table(
+    "intake",
+    key("id"),
+    col("file"),
+    col("fingerprint"),  # of the file's content
+    col("program"),
+    col("connection"),
+    col("options", default="{}"),
+    col("state"),  # reading | sending | ended | undoing | undone
+    col("place", default=""),
+    col("total", BIG),
+    col("applied", BIG, default=0),
+    col("known", BIG, default=0),
+    col("refused", BIG, default=0),
+    col("members", BIG, default=0),
+    col("error_bytes", BIG, default=0),
+    col("started_at", BIG),
+    maybe("ended_at", BIG),
+    maybe("undone_at", BIG),
+    Index("ix_intake_fingerprint", "merchant", "fingerprint"),
+)
+
+#: What each row of a file came to. `seen_in`: the last file that had it; `kept`: what an undo left of the points.
+imported = table(
+    "imported",
+    key("print"),
+    key("nth", BIG),
+    col("intake"),
+    col("seen_in"),
+    col("line", BIG),
+    col("member"),
+    col("kind"),  # member | lot | tier | history | referral
+    col("state", default="applied"),  # applied | undone
+    col("created", BIG, default=0),
+    col("wallet", default=""),
+    col("points", BIG, default=0),
+    maybe("lot", BIG),
+    col("kept", BIG, default=0),
+    col("tier", default=""),
+    maybe("until", BIG),
+    maybe("at", BIG),
+    col("note", default=""),
+    maybe("referral_sealed", BLOB),
+    Index("ix_imported_intake", "merchant", "intake", "member", "line"),
+    Index("ix_imported_member", "merchant", "member"),
+)
+
+#: Rows of a file that changed nothing, and why; what stood in them is in the file of errors.
+unimported = table("unimported", key("intake"), key("line", BIG), col("code"))
+
 effect = table("effect", key("key"), col("body_hash"), col("created_at", BIG))
 
 event = table(

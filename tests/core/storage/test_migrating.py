@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from stampcard.clock import to_micros
 from stampcard.domain.orders import state_of
@@ -94,6 +95,31 @@ def test_orders_and_memberships_of_before_are_known_to_history_and_to_the_calend
     assert [(row.occurred_at, row.spend, row.currency) for row in kept] == [(to_micros(NOON), 60000, "EUR"), (0, 0, "")]
     (member,) = database.read_now(lambda connection: connection.execute(select(membership)).all())
     assert member.anniversary == "03-11"
+
+
+def test_a_ledger_of_before_keeps_what_it_has_and_balances_with_what_is_imported(database: Database) -> None:
+    key = {"merchant": "main", "member": "m_1", "wallet": "points"}
+    of_entry = {**key, "kind": "earn", "occurred_at": 1, "posted_at": 1, "active": 5}
+
+    def make(connection: Connection) -> None:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        command.upgrade(migrating._config(connection), "0009")
+        shape = Table("entry", MetaData(), autoload_with=connection)
+        connection.execute(insert(shape), {**of_entry, "number": 1, "issued": -5})
+
+    def add(connection: Connection, imported: int) -> None:
+        row = {**of_entry, "number": 2, "kind": "import", "imported": imported}
+        connection.execute(insert(metadata.tables["entry"]), row)
+
+    database.write_now(make)
+    migrating.upgrade(database)
+    with pytest.raises(IntegrityError):
+        database.write_now(lambda connection: add(connection, -4))
+    database.write_now(lambda connection: add(connection, -5))
+    kept = database.read_now(lambda connection: connection.execute(select(metadata.tables["entry"])).all())
+    assert [(row.active, row.issued, row.imported) for row in kept] == [(5, -5, 0), (5, 0, -5)]
+    assert database.read_now(migrating.drift) == []
 
 
 def test_upgrading_twice_changes_nothing_and_copies_nothing(database: Database) -> None:

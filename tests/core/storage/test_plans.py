@@ -22,6 +22,7 @@ from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.redemptions import Wanted, list_redemptions
+from stampcard.testing.importing import Desk
 
 KEYS = [(source, str(number)) for source in ("shop", "till") for number in range(100)]
 NAMES = [name for _, name in KEYS]
@@ -123,9 +124,36 @@ def test_a_members_timeline_is_looked_for_by_the_member(sqlite: Database) -> Non
 
     plans = [plan for plan in plans_of(sqlite, look) if "TEMP B-TREE" not in plan]
     sqlite.close()
-    assert len(plans) == 18
+    assert len(plans) == 21
     by_member = re.compile(r"merchant=\? AND (member|merged_into)=\?")
     assert [plan for plan in plans if by_member.search(plan) is None] == []
+
+
+async def test_an_import_and_its_undo_look_for_everything_by_key(
+    sqlite: Database, setting: Setting, tmp_path: Path
+) -> None:
+    desk = Desk(sqlite, setting, tmp_path)
+    ran: list[tuple[str, Any]] = []
+
+    @event.listens_for(sqlite.engine, "before_cursor_execute")
+    def _remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            ran.append((statement, parameters[0] if parameters and isinstance(parameters, list) else parameters))
+
+    intake = await desk.bring("reference,email,points,tier", "1,ann@example.com,5,gold", ",bob@example.com,6,")
+    await desk.importer().undo(intake.id)
+
+    plans = {
+        row[-1]
+        for statement, parameters in ran
+        for row in sqlite.write_now(
+            lambda c, s=statement, p=parameters: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p).all()  # type: ignore[misc]
+        )
+    }
+    sqlite.close()
+    assert len(plans) > 20
+    assert [plan for plan in plans if plan.startswith("SCAN") and "CONSTANT" not in plan] == []
+    assert [plan for plan in plans if BY_MERCHANT in plan and "revision" not in plan] == []
 
 
 def test_tiers_are_written_by_their_key_however_many_are_due(sqlite: Database) -> None:

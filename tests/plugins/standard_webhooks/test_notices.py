@@ -23,7 +23,8 @@ def test_each_kind_of_change_has_its_event(change: Make, kind: str, name: str) -
 
 
 def test_every_kind_of_entry_is_told() -> None:
-    assert set(get_args(EntryKind)) <= NAMES.keys()
+    # An import happens in silence.
+    assert set(get_args(EntryKind)) - {"import"} <= NAMES.keys()
 
 
 def test_no_two_kinds_share_an_event() -> None:

@@ -1,4 +1,4 @@
-"""Members who are one person, and points that go over from one to another"""
+"""Members who are one person, and points that come from elsewhere or go over from one to another"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -74,13 +74,14 @@ def upgrade() -> None:
     op.create_index("ix_duplicate_second", "duplicate", ["merchant", "second"])
     op.add_column("membership", sa.Column("state", sa.Text(), server_default=sa.text("'active'"), nullable=False))
     for table in ("entry", "balance"):
-        _account(table, "transferred", BEFORE)
+        _accounts(table, "imported", "transferred")
 
 
-def _account(table: str, name: str, before: tuple[str, ...]) -> None:
-    """One more account, over which entries and balances sum to 0, too."""
-    sums = " + ".join((*before, name)) + " = 0"
+def _accounts(table: str, *names: str) -> None:
+    """More accounts, over which entries and balances sum to 0, too."""
+    sums = " + ".join((*BEFORE, *names)) + " = 0"
     with op.batch_alter_table(table, table_kwargs={"sqlite_strict": True}) as batch:
         batch.drop_constraint(op.f(f"ck_{table}_balanced"), type_="check")
-        batch.add_column(sa.Column(name, BIG, server_default=sa.text("0"), nullable=False))
+        for name in names:
+            batch.add_column(sa.Column(name, BIG, server_default=sa.text("0"), nullable=False))
         batch.create_check_constraint(op.f(f"ck_{table}_balanced"), sums)
