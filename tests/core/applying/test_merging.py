@@ -321,6 +321,8 @@ async def test_who_is_erased_is_erased_with_whoever_was_merged(shop: Shop) -> No
     assert all(row.erased_at is not None for row in rows(shop.database, select(metadata.tables["member"])))
     with pytest.raises(Conflict, match="was erased"):
         undo(shop, id_)
+    (row,) = rows(shop.database, select(metadata.tables["merge"]))
+    assert (row.data_sealed, row.note) == (None, "")
     shop.proves()
 
 
