@@ -68,7 +68,7 @@ async def live(served: Any) -> str:
     assert (await served.call("DELETE", f"/members/{first}/hold")).status == 200
     merged = await served.call("POST", f"/members/{second}/merge", {"into": first, "note": "two accounts of hers"})
     assert merged.status == 201, merged.body
-    return first
+    return str(first)
 
 
 async def contents(served: Any) -> list[tuple[str, str, Any]]:

@@ -97,7 +97,7 @@ def part_again(
     }
     expired = sum(lot.expired for lot in back)
     figures: dict[Account, int] = {
-        **{account: part.sums.get(account, 0) for account in ("issued", "redeemed", "expired", "adjusted")},
+        **{account: part.sums.get(account, 0) for account in ("issued", "redeemed", "expired", "adjusted", "imported")},
         "debt": max(part.sums.get("debt", 0), target.sums.get("debt", 0)),
         "held": since.held,
     }
