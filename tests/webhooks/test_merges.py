@@ -45,7 +45,8 @@ async def test_a_merge_is_made_listed_shown_and_undone(served: Any) -> None:
     assert (await served.call("GET", "/merges/x_none")).status == 404
     words = [one["words"] for one in (await served.call("GET", f"/members/{ann}/timeline")).body["items"]]
     assert f"{bob} was merged into this member." in words
-    assert any(one.startswith("Order B") or "Order" in one for one in words)
+    assert [one for one in words if "merge" in one and "12" in one] == ["12 points came by a merge."]
+    assert len([one for one in words if one.startswith("Order ")]) == 2
 
     undone = await served.call("DELETE", f"/merges/{made.body['id']}")
 

@@ -55,8 +55,6 @@ _DID = {
     "hold": "set aside",
     "redeem": "spent",
     "release": "free again",
-    "merge": "went over because of a merge",
-    "unmerge": "went back because a merge was undone",
 }
 #: What became of somebody's part in a program.
 _STATES = {
@@ -66,7 +64,7 @@ _STATES = {
     "closed": "Left {program}.",
 }
 #: The account on which the points of an entry are found, and which way.
-_Shown = Literal["pending", "active", "held", "issued", "redeemed", "expired", "adjusted", "imported"]
+_Shown = Literal["pending", "held", "issued", "redeemed", "expired", "adjusted", "imported"]
 _COUNTED: dict[str, tuple[_Shown, int]] = {
     "earn": ("issued", -1),
     "restore": ("issued", -1),
@@ -80,8 +78,6 @@ _COUNTED: dict[str, tuple[_Shown, int]] = {
     "hold": ("held", 1),
     "redeem": ("redeemed", 1),
     "release": ("held", -1),
-    "merge": ("active", 1),
-    "unmerge": ("active", 1),
     "import": ("imported", -1),
 }
 
@@ -170,9 +166,16 @@ def _plain(
     )
 
 
-def _booked(happening: Happening, entry: Entry, programs: Programs) -> HappeningView:
+def _points_of(entry: Entry) -> int:
+    """The points that an entry tells of; of a merge those that came or went, whether they can be used yet or not."""
+    if entry.kind in {"merge", "unmerge"}:
+        return entry.postings.get("active", 0) + entry.postings.get("pending", 0)
     account, sign = _COUNTED[entry.kind]
-    points, scale = sign * entry.postings.get(account, 0), scale_of(programs, entry.wallet)
+    return sign * entry.postings.get(account, 0)
+
+
+def _booked(happening: Happening, entry: Entry, programs: Programs) -> HappeningView:
+    points, scale = _points_of(entry), scale_of(programs, entry.wallet)
     return HappeningView(
         kind=entry.kind,
         at=happening.at,
@@ -206,6 +209,9 @@ def _entry_words(entry: Entry, points: int, scale: int) -> str:
     did = _DID.get(entry.kind, "added by hand" if points > 0 else "taken by hand")
     if entry.kind == "import":
         did = "imported" if points > 0 else "taken back with their import"
+    elif entry.kind in {"merge", "unmerge"}:
+        why = "by a merge" if entry.kind == "merge" else "because a merge was undone"
+        did = f"came {why}" if points > 0 else f"went away {why}"
     told = f"{points_words(abs(points), scale)} {entry.wallet} {did}"
     if entry.rule:
         told += f" by rule {entry.rule!r} ({entry.subject})"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, or_, select, tuple_
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
@@ -110,7 +110,11 @@ def _sources(merchant: str, member: str, merged: Collection[str]) -> Sequence[_S
     )
     heard = select(event).where(event.c.merchant == merchant, event.c.member == member, event.c.kind.not_in(_UNTOLD))
     # What was booked for whoever was merged into this member stands there still.
-    booked = select(entry).where(entry.c.merchant == merchant, entry.c.member.in_([member, *merged]))
+    booked = select(entry).where(
+        entry.c.merchant == merchant,
+        entry.c.member.in_([member, *merged]),
+        or_(entry.c.member == member, entry.c.kind.not_in(("merge", "unmerge"))),
+    )
     taken = select(redemption).where(redemption.c.merchant == merchant, redemption.c.member == member)
     before = select(imported).where(
         imported.c.merchant == merchant,
