@@ -24,6 +24,7 @@ from stampcard.program.history import HISTORY
 from stampcard.program.lifetimes import ENDS
 from stampcard.program.model import Program
 from stampcard.program.paying import PayTerms
+from stampcard.program.perks import Perk
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.segments import Segment
@@ -52,6 +53,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("tiers", Tiers),
     ("tiers.levels", Level),
     ("segments", Segment),
+    ("perks", Perk),
     ("stacking", Stacking),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
@@ -180,6 +182,11 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "while reached": r"held: while reached",
         "for life": r"held: for life",
     },
+    "perks.tiers": {"tiers": r"tiers: \[silver"},
+    "perks.segments": {"segments": r"segments: \[loyal"},
+    "perks.valid": {"none": r"Without|tiers: \[silver", "a time": r"valid: 30 days"},
+    "perks.uses": {"a number per period": r"uses: \d per month", "ever": r"uses: \d ever"},
+    "perks.tag": {"a tag": r"tag: \S"},
     "grace": {"days": r"grace: \d+ days"},
     "notice": {"days": r"notice: \d+ days"},
     "tiers.levels.least": {"a number": r"\{silver: 100|from: \d"},
@@ -195,6 +202,7 @@ _STRUCTURE = frozenset(
         "tiers",
         "levels",
         "segments",
+        "perks",
         "stacking",
         "rewards",
         "refunds",

@@ -34,6 +34,7 @@ GROUPS = {
         "domain.awards",
         "domain.decisions",
         "domain.rewards",
+        "domain.perks",
     ),
     "Errors": ("errors",),
 }

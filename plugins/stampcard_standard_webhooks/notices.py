@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from stampcard.plugin import Change, Command
+from stampcard.plugin import Change, Command, PerkChanged
 
 #: The kind of the commands that tell.
 KIND = "webhook"
@@ -32,7 +32,9 @@ NAMES: Mapping[str, str] = {
     "on_hold": "member.held",
     "hold_ended": "member.released",
 }
-REDEMPTION, TIER = "redemption", "tier"
+REDEMPTION, TIER, PERK = "redemption", "tier", "perk"
+#: What happens to perks.
+PERKS = ("gained", "lost", "used", "returned")
 #: What happened to a tier, as it is called outside.
 WAYS: Mapping[str, str] = {
     "joined": "tier.joined",
@@ -46,6 +48,7 @@ EVENTS = (
     *NAMES.values(),
     *(f"{REDEMPTION}.{status}" for status in ("held", "issued", "used", "released", "expired", "revoked")),
     *WAYS.values(),
+    *(f"{PERK}.{what}" for what in PERKS),
 )
 
 
@@ -87,6 +90,20 @@ def notices(change: Change) -> Iterator[Notice]:
             "next_missing": moved.next_missing,
         }
         yield Notice(name=WAYS[moved.way], about=f"{moved.program} {moved.number}", more={TIER: told})
+    yield from _of_perks(change)
+
+
+def _of_perks(change: Change) -> Iterator[Notice]:
+    """What happened to the member's perks."""
+    for one in change.perks:
+        told: dict[str, Any] = {"program": one.program, "perk": one.perk}
+        if isinstance(one, PerkChanged):
+            name, about = "gained" if one.gained else "lost", one.occurred_at.isoformat()
+            told |= {"why": one.why, "until": one.until}
+        else:
+            name, about = "returned" if one.cancelled else "used", one.key
+            told |= {"key": one.key, "left": one.left}
+        yield Notice(name=f"{PERK}.{name}", about=f"{one.program} {one.perk} {about}", more={PERK: told})
 
 
 def command(change: Change, notice: Notice) -> Command:

@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, HoldChanged, RefundSeen, SegmentChanged
+from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
+from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.engine.versions import Programs
-from stampcard.engine.wording import points_words, tier_words
+from stampcard.engine.wording import perk_change_words, points_words, tier_words
 from stampcard.engine.world import Order
 from stampcard.program.events import BIRTHDAY
 from stampcard.storage.chronicling import Happening, Heard, Place, timeline
@@ -192,13 +194,13 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
-        case DayCame() | ConsentChanged() | HoldChanged() | SegmentChanged() | TierMoved() as event:
+        case event if isinstance(event, Happened):
             return _own_words(event)
         case event:
             return f"{heard.connection!r} told: {str(event.__struct_config__.tag).replace('_', ' ')}."
 
 
-def _own_words(event: DayCame | ConsentChanged | HoldChanged | SegmentChanged | TierMoved) -> str:
+def _own_words(event: Happened) -> str:
     """What no source tells, but the calendar, the member, people, and what members did."""
     match event:
         case DayCame(name=name):
@@ -209,7 +211,10 @@ def _own_words(event: DayCame | ConsentChanged | HoldChanged | SegmentChanged | 
             return "Was put on hold." if held else "The hold ended."
         case SegmentChanged(segment=segment, program=program, entered=entered):
             return f"{'Came into' if entered else 'Left'} the segment {segment!r} of {program}."
-    return tier_words(event)
+        case PerkChanged() | PerkUsed():
+            return perk_change_words(event)
+        case TierMoved():
+            return tier_words(event)
 
 
 ROUTES = (

@@ -33,6 +33,7 @@ from stampcard_webhooks.consents import ConsentName, ConsentPage, ExportView, co
 from stampcard_webhooks.identifying import Identifying, Shopper, new_link
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
+from stampcard_webhooks.perks import MyPerkView, my_perk_views
 from stampcard_webhooks.problems import Handler, Refused, told
 from stampcard_webhooks.redemptions import Place, RedemptionView, view_of, waited
 from stampcard_webhooks.rewards import StandingPage, StandingView, standing_views
@@ -68,6 +69,7 @@ class MeView(BaseModel):
     balances: dict[str, BalanceView] = Field(description="By wallet.")
     expiring: list[ExpiringView] = Field(description="Within sixty days, the soonest first.")
     tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
+    perks: list[MyPerkView] = Field(description="What the shopper is entitled to, and how often it can still be used.")
 
 
 class HappenedView(BaseModel):
@@ -169,6 +171,7 @@ def _me(connection: Connection, call: Call[Any, Any], member: str) -> MeView:
             for (name, at), points in sorted(soon.items(), key=lambda one: (one[0][1], one[0][0]))
         ],
         tiers=tier_views(connection, call.setting, [member], call.now)[0],
+        perks=my_perk_views(connection, call.setting, member, call.now),
     )
 
 

@@ -8,10 +8,14 @@ from datetime import datetime
 from stampcard.domain.decisions import Change
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
+from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet, balance_of
+
+#: What is to be marked at the shop has changed.
+MARKED = "marked"
 
 
 def kinds_of(
@@ -37,6 +41,13 @@ def kinds_of(
     return kinds
 
 
+def perk_kind(happened: PerkChanged | PerkUsed) -> str:
+    """The kind of what happened to a perk: ``perk_gained``, ``perk_lost``, ``perk_used``, ``perk_returned``."""
+    if isinstance(happened, PerkChanged):
+        return "perk_gained" if happened.gained else "perk_lost"
+    return "perk_returned" if happened.cancelled else "perk_used"
+
+
 def change_of(
     person: Member,
     kinds: Collection[str],
@@ -45,6 +56,7 @@ def change_of(
     scales: Mapping[str, int],
     redemptions: Iterable[Redemption],
     tiers: Iterable[tuple[str, TierMoved]],
+    perks: Iterable[tuple[str, PerkChanged | PerkUsed]],
     now: datetime,
 ) -> Change:
     """The change of one member; `loaded`: the wallets as they were."""
@@ -60,4 +72,5 @@ def change_of(
         delta={name: balance.active - was[name] for name, balance in balances.items()},
         redemptions=tuple(replace(one, voucher=None) for one in redemptions if one.member == person.id),
         tiers=tuple(moved for member, moved in tiers if member == person.id),
+        perks=tuple(happened for member, happened in perks if member == person.id),
     )

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from stampcard.applying.changing import MARKED
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
-from stampcard.domain.commands import Command
+from stampcard.domain.commands import TAGS, Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.members import Identity, Member
 from stampcard.storage import loading, rows, saving
@@ -35,6 +36,7 @@ def send_out(
         for change in changes
         for row in known.get(change.member, ())
         for kind in setting.targets.get(row.connection, ())
+        if kind != TAGS or MARKED in change.kinds
     ]  # fmt: skip
     saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
     if setting.hooks.implements("outbound_commands"):

@@ -10,19 +10,15 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import (
     CommandSettled,
-    ConsentChanged,
     CustomerErased,
     CustomerSeen,
     CustomEvent,
     DataRequested,
-    DayCame,
     Event,
-    HoldChanged,
     OrderSeen,
     RefundSeen,
-    SegmentChanged,
 )
-from stampcard.domain.tiers import TierMoved
+from stampcard.domain.happenings import Happened
 from stampcard.domain.value import replace
 from stampcard.storage import rows
 from stampcard.storage.packing import pack_reasons
@@ -32,7 +28,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved,
+    event: Event | Happened,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -53,7 +49,7 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved) -> datetime:
+def occurred_at(event: Event | Happened) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

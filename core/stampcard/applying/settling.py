@@ -11,6 +11,7 @@ from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle
+from stampcard.storage.entitling import due_perks, rest_perks
 from stampcard.storage.tables import balance
 from stampcard.storage.tiering import due_tiers, rest_tiers
 
@@ -52,4 +53,17 @@ def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: i
         unit.absorb(decide_settle(unit.world, due))
     changes = unit.save()
     rest_tiers(connection, setting.merchant, members, [live.name for live in unit.tiering.live], now)
+    return len(members), changes
+
+
+def end_perks(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
+    """Let time pass for up to `limit` members one of whose perks is due; answers how many there were and what changed."""
+    check_revision(connection, setting)
+    members = due_perks(connection, setting.merchant, now, limit)
+    if not members:
+        return 0, []
+    unit = Unit(connection, setting, now)
+    unit.lock(members, attributes=False)
+    changes = unit.save()
+    rest_perks(connection, setting.merchant, members, now)
     return len(members), changes

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from stampcard.applying.entitling import Entitling, Grants
 from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.rewarding import Rewarding
 from stampcard.applying.segmenting import Crossings, Segmenting
@@ -20,11 +21,11 @@ from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
+from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged
+from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
 from stampcard.domain.rewards import Fulfiller, Redemption
-from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
@@ -54,7 +55,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "touched",
+    "redemptions", "tiers", "crossings", "grants", "touched",
 )  # fmt: skip
 
 
@@ -85,12 +86,15 @@ class Unit:
     tiers: Moves = field(default_factory=Moves)
     segmenting: Segmenting = field(init=False)
     crossings: Crossings = field(default_factory=Crossings)
+    entitling: Entitling = field(init=False)
+    grants: Grants = field(default_factory=Grants)
     touched: Touched = field(default_factory=Touched)
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
         self.tiering = Tiering(self)
         self.segmenting = Segmenting(self)
+        self.entitling = Entitling(self)
 
     @property
     def world(self) -> World:
@@ -116,6 +120,11 @@ class Unit:
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
 
+    @property
+    def follows(self) -> bool:
+        """Whether anything follows from what members do, beside points."""
+        return bool(self.tiering.live or self.segmenting.live or self.entitling.live)
+
     def lock(
         self,
         members: Collection[str],
@@ -137,7 +146,7 @@ class Unit:
         attributes = (
             attributes
             or automatic
-            or "member.attributes" in self.segmenting.reads
+            or "member.attributes" in self.segmenting.reads | self.entitling.reads
             or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
         )
         self.members = loading.load_members(
@@ -162,9 +171,11 @@ class Unit:
             self.fulfillers = self.rewarding.fulfillers(list(self.members))
         self.tiering.load()
         self.segmenting.load()
-        if automatic or ((self.tiering.live or self.segmenting.live) and self.setting.programs.counts):
+        self.entitling.load()
+        if automatic or (self.follows and self.setting.programs.counts):
             self.count(())
         self.tiering.settle()
+        self.entitling.settle()
 
     def look(self, *members: str, also: LiveProgram | None = None) -> None:
         """Load members to look at, with wallets and past and what could be theirs, without locking anything.
@@ -178,6 +189,7 @@ class Unit:
         self._recall(recall=True, reads=also.reads if also is not None else frozenset())
         self.tiering.load()
         self.segmenting.load()
+        self.entitling.load()
         self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -250,7 +262,7 @@ class Unit:
             for charge in one.charges
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
-        own = self.tiering.keys() | self.segmenting.keys()
+        own = self.tiering.keys() | self.segmenting.keys() | self.entitling.keys()
         loaded = loading.load_counters(
             self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
@@ -280,7 +292,8 @@ class Unit:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         values = (getattr(self, name) for name in _DECIDED)
         return tuple(
-            value.copied() if isinstance(value, Moves | Crossings | Touched) else copy.copy(value) for value in values
+            value.copied() if isinstance(value, Moves | Crossings | Grants | Touched) else copy.copy(value)
+            for value in values
         )
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
@@ -311,8 +324,10 @@ class Unit:
             self.record(sourced, decision.reasons, decision.order, member)
         for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
             self.tiering.assess(id_, days.get(id_, ()))
-        for id_ in sorted(self.segmenting.touched(decision, former)) if self.segmenting.live else ():
-            self.segmenting.assess(id_)
+        for id_ in (
+            sorted(self.segmenting.touched(decision, former)) if self.segmenting.live or self.entitling.live else ()
+        ):
+            self.judge_again(id_)
 
     def _count(self, decision: Decision) -> dict[str, set[date]]:
         """Move what counts towards tiers, by the order and the awards as they were before."""
@@ -394,9 +409,11 @@ class Unit:
         self.touched.events.append(self._row(changed, f"member:{member}", member, ()))
 
     def judge_again(self, member: str) -> None:
-        """Let a member's segments follow what changed beside decisions."""
+        """Let a member's segments, and perks behind them, follow what changed."""
         if self.segmenting.live:
             self.segmenting.assess(member)
+        if self.entitling.live:
+            self.entitling.assess(member)
 
     def set_consents(self, member: str, consents: frozenset[str], said: Consent) -> None:
         """Let conditions see what a member agrees to now, and others know that something was said."""
@@ -407,13 +424,13 @@ class Unit:
         self.touched.events.append(self._row(told, f"member:{member}", member, ()))
         self.judge_again(member)
 
-    def record_own(self, happened: TierMoved | SegmentChanged, member: str, reasons: Sequence[Reason]) -> None:
+    def record_own(self, happened: Happened, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what no source told, and what was paid for it."""
         self.touched.events.append(self._row(happened, f"member:{member}", member, reasons))
 
     def _row(
         self,
-        event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved,
+        event: Event | Happened,
         subject: str,
         member: str | None,
         reasons: Sequence[Reason],

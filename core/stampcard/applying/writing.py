@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, tuple_
 
-from stampcard.applying.changing import change_of, kinds_of
+from stampcard.applying.changing import MARKED, change_of, kinds_of, perk_kind
 from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import save_redemptions
@@ -25,6 +25,7 @@ from stampcard.engine.counting import CounterKey
 from stampcard.engine.world import AwardKey
 from stampcard.storage import rows, saving
 from stampcard.storage.alerting import alert_row
+from stampcard.storage.entitling import save_perks, save_uses
 from stampcard.storage.segmenting import save_segments
 from stampcard.storage.tables import order_state
 from stampcard.storage.tiering import save_progress, save_tiers
@@ -76,6 +77,8 @@ def write(unit: Unit) -> list[Change]:
     save_redemptions(connection, unit.setting, unit.touched.redemptions.values())
     save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(unit.tiers.tiers.items())])
     save_progress(connection, merchant, unit.tiers.touched)
+    save_perks(connection, merchant, unit.grants.perks)
+    save_uses(connection, merchant, [(key[0], one) for key, one in unit.grants.uses.items()])
     save_segments(connection, merchant, *unit.crossings.places(), unit.now)
     queue(connection, unit.setting, unit.now, unit.touched.commands)
     counted = [{"merchant": merchant, **key._asdict(), "value": value} for key, value in unit.touched.counters.items()]
@@ -129,6 +132,10 @@ def _changes(unit: Unit) -> list[Change]:
         kinds.setdefault(member, set()).add("consent")
     for member, changed in unit.crossings.happened:
         kinds.setdefault(member, set()).add("segment_entered" if changed.entered else "segment_left")
+    for member, happened in unit.grants.happened:
+        kinds.setdefault(member, set()).add(perk_kind(happened))
+    for member in unit.grants.marked:
+        kinds.setdefault(member, set()).add(MARKED)
     for member in sorted(kinds):
         person = unit.members[member]
         unit.touched.before.setdefault(member, person)
@@ -143,6 +150,7 @@ def _changes(unit: Unit) -> list[Change]:
             scales,
             unit.touched.redemptions.values(),
             unit.tiers.happened,
+            unit.grants.happened,
             unit.now,
         )
         for member in sorted(kinds)

@@ -21,6 +21,7 @@ from stampcard.cli import (
     member,
     order,
     outbox,
+    perk,
     plugin,
     program,
     quarantine,
@@ -107,6 +108,7 @@ app.add_typer(campaign.app, name="campaign")
 app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
+app.add_typer(perk.app, name="perk")
 app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")

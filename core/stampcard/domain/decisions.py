@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
@@ -53,7 +54,7 @@ class Change(Value, frozen=True):
     """What one unit of work changed for one member: handed to observers after the commit.
 
     `redemptions`: those that changed, without their vouchers, which hold the codes. `tiers`: what happened to the member's
-    tiers.
+    tiers, and `perks` to their perks.
     """
 
     member: str
@@ -64,3 +65,4 @@ class Change(Value, frozen=True):
     delta: Mapping[str, int] = {}
     redemptions: tuple[Redemption, ...] = ()
     tiers: tuple[TierMoved, ...] = ()
+    perks: tuple[PerkChanged | PerkUsed, ...] = ()

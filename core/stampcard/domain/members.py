@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from stampcard.domain.perks import Entitlement
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 
@@ -24,7 +25,7 @@ class Member(Value, frozen=True):
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
-    `segments`: by program.
+    `segments` and `perks`: by program.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Member(Value, frozen=True):
     held: Held | None = None
     consents: frozenset[str] = frozenset()
     segments: Mapping[str, frozenset[str]] = {}
+    perks: Mapping[str, Mapping[str, Entitlement]] = {}
 
 
 class Identity(Value, frozen=True):

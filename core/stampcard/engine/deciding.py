@@ -11,6 +11,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen, SegmentChanged
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot, is_tied, merge, state_of
+from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down, pay, warm, watch, withdraw
@@ -29,7 +30,7 @@ from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import NO_FACTS, Decision, Draft, Facts, Order, World
 from stampcard.errors import EventRefused
 from stampcard.program.agreeing import ORDER
-from stampcard.program.events import SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
+from stampcard.program.events import PERK_GAINED, PERK_LOST, PERK_USED, SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
 
 #: How far ahead of our clock a source's clock may be.
 AHEAD = timedelta(minutes=5)
@@ -278,14 +279,36 @@ def tier_subject(on: str, moved: TierMoved, member: str) -> str:
     return f"{on}:{moved.program}:{member}:{moved.number}{end}"
 
 
-def decide_tier_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:
-    """Take back what was paid for reaching a tier, because what it took was refunded."""
+def decide_perk(world: World, happened: PerkChanged | PerkUsed, member: Member, number: str) -> Decision:
+    """What rules pay for getting, losing or using a perk; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(happened.program, world.now)
+    if live is None:
+        return UNCHANGED
+    if isinstance(happened, PerkChanged):
+        on, data = PERK_GAINED if happened.gained else PERK_LOST, {"perk": happened.perk, "why": happened.why}
+        pay_at_once(draft, live, on, f"{on}:{number}", member, world.now, data)
+    elif not happened.cancelled:
+        left = {"left": happened.left} if happened.left is not None else {}
+        pay_at_once(
+            draft, live, PERK_USED, use_subject(happened, member.id), member, world.now, {"perk": happened.perk, **left}
+        )
+    return draft.decision()
+
+
+def use_subject(used: PerkUsed, member: str) -> str:
+    """What awards for using a perk are keyed by."""
+    return f"{PERK_USED}:{used.program}:{member}:{used.perk}:{used.key}"
+
+
+def decide_undone(world: World, awards: Iterable[Award], at: datetime, code: str) -> Decision:
+    """Take back what was paid for something that does not stand any more; `code` says why."""
     draft = Draft(world)
     for award in awards:
         live = world.programs.valid_at(award.program, at)
         if live is not None and award.rule in live.offers:
             draft.moments[award.program, award.subject] = at
-            withdraw(draft, live, award, at, code="tier_refunded")
+            withdraw(draft, live, award, at, code=code)
     return draft.decision()
 
 

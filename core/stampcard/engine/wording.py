@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from stampcard.domain.awards import Charge
 from stampcard.domain.decisions import Alert, Reason
+from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import FINE
@@ -40,6 +41,7 @@ WORDS: Mapping[str, str] = {
     "stopped_by_rule": "a rule before it lets no later one pay (stack: stop)",
     "not_the_best": "another rule pays more, and only the best of them pays (stack: best)",
     "tier_refunded": "what the tier took was refunded",
+    "use_cancelled": "the use was cancelled",
     "cooldown": "it had paid this member too short a time before",
     "limit": "a limit leaves less than it would pay",
     "not_theirs_any_more": "the order does not justify it any more, or belongs to somebody else now",
@@ -253,6 +255,17 @@ def tier_words(moved: TierMoved) -> str:
             return f"Was told that {moved.tier} in {moved.program} ends{end.replace(' until', ' on')}."
     fallen = f"Fell from {moved.before} to {moved.tier}{end}" if moved.tier else f"Lost {moved.before}"
     return f"{fallen} in {moved.program} ({_WHY_TIER.get(moved.why, moved.why)})."
+
+
+def perk_change_words(happened: PerkChanged | PerkUsed) -> str:
+    """What happened to a perk, as a sentence."""
+    what = f"the perk {happened.perk!r} of {happened.program}"
+    if isinstance(happened, PerkUsed):
+        left = f"; {happened.left} left" if happened.left is not None else ""
+        return f"{'Did not use after all' if happened.cancelled else 'Used'} {what} ({happened.key}{left})."
+    end = f" until {happened.until:%Y-%m-%d %H:%M}Z" if happened.until is not None else ""
+    why = {"hand": " (by hand)", "ended": " (its time was over)", "program": " (the program changed)"}
+    return f"{'Got' if happened.gained else 'Lost'} {what}{end}{why.get(happened.why, '')}."
 
 
 _WHY_TIER = {

@@ -12,6 +12,7 @@ from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDER
 from stampcard.program.faults import Fault, fault_of_name, faults_of_limits_list
 from stampcard.program.lifetimes import Sliding, UntilEvent
 from stampcard.program.limits import Limit
+from stampcard.program.perks import faults_of_perks
 from stampcard.program.rules import Base
 from stampcard.program.tiers import faults_of_tiers
 
@@ -37,6 +38,7 @@ def faults_of(program: Program) -> list[Fault]:
         *(fault for index in range(len(program.rules)) for fault in _faults_of_rule(program, index)),
         *faults_of_rewards(program),
         *faults_of_tiers(program),
+        *faults_of_perks(program),
     ]
 
 

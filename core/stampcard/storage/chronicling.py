@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tup
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, SegmentChanged
+from stampcard.domain.events import Event
+from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.rewards import Redemption
-from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
 from stampcard.engine.world import Order
 from stampcard.storage import rows
@@ -26,7 +26,7 @@ JOINED, ORDERED, HEARD, BOOKED, REDEEMED = range(5)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
-_EVENT = msgspec.json.Decoder(Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved)
+_EVENT = msgspec.json.Decoder(Event | Happened)
 
 
 class Place(NamedTuple):
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 class Heard(Value, frozen=True):
     """An event as it was applied, without personal data."""
 
-    event: Event | DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved
+    event: Event | Happened
     subject: str
     connection: str | None
     reasons: tuple[Reason, ...]

@@ -28,6 +28,8 @@ from stampcard.storage.tables import (
     metadata,
     order_state,
     outbox,
+    perk,
+    perk_use,
     progress,
     push,
     redemption,
@@ -56,7 +58,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, membership, consent, tier, segment_member, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, membership, consent, tier, segment_member, perk, perk_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
@@ -75,6 +77,10 @@ def export_member(
     if for_shopper:
         for row in found["member"]:
             row.pop("held_for", None)
+        for row in found["perk"]:
+            row["state"].pop("reason", None)
+        for row in found["perk_use"]:
+            row.pop("note")
         for row in found["consent"]:
             (row["evidence"] or {}).pop("author", None)
     return {name: rows for name, rows in found.items() if rows}

@@ -52,3 +52,8 @@ def new_code(prefix: str = "") -> str:
 def new_member_id() -> str:
     """A member's id: unguessable, safe in addresses."""
     return "m_" + base64.b32encode(os.urandom(15)).decode().lower()
+
+
+def new_use_key() -> str:
+    """The name of a use of a perk for which nobody has one."""
+    return "u_" + base64.b32encode(os.urandom(15)).decode().lower()

@@ -121,6 +121,30 @@ segment_member = table(
     Index("ix_segment_member_segment", "merchant", "program", "segment", "member"),
 )
 
+perk = table(
+    "perk",
+    key("member"),
+    key("program"),
+    key("name"),
+    col("has", BIG, default=0),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_perk_next_at", "next_at"),
+    Index("ix_perk_name", "merchant", "program", "name", "has", "member"),
+)
+
+perk_use = table(
+    "perk_use",
+    key("member"),
+    key("program"),
+    key("name"),
+    key("key"),
+    col("used_at", BIG),
+    maybe("cancelled_at", BIG),
+    col("source", default=""),
+    col("note", default=""),
+)
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(

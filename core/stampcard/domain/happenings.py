@@ -1,0 +1,9 @@
+"""What happens to members here, which no source tells."""
+
+from __future__ import annotations
+
+from stampcard.domain.events import ConsentChanged, DayCame, HoldChanged, SegmentChanged
+from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.tiers import TierMoved
+
+Happened = DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved | PerkChanged | PerkUsed
