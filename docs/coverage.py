@@ -25,6 +25,7 @@ from stampcard.program.lifetimes import ENDS
 from stampcard.program.model import Program
 from stampcard.program.paying import PayTerms
 from stampcard.program.perks import Perk
+from stampcard.program.plans import Plan
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.segments import Segment
@@ -54,6 +55,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("tiers.levels", Level),
     ("segments", Segment),
     ("perks", Perk),
+    ("plans", Plan),
     ("stacking", Stacking),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
@@ -186,6 +188,18 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "perks.segments": {"segments": r"segments: \[loyal"},
     "perks.valid": {"none": r"Without|tiers: \[silver", "a time": r"valid: 30 days"},
     "perks.uses": {"a number per period": r"uses: \d per month", "ever": r"uses: \d ever"},
+    "perks.plans": {"plans": r"\{plans: \["},
+    "plans.skus": {"products": r"skus: \["},
+    "plans.on": {"events": r"on: \[subscription_started"},
+    "plans.lasts": {"a time": r"lasts: \d+ days", "for good": r"lasts: for good"},
+    "plans.price": {"money": r"price: \d+ EUR"},
+    "plans.price_kept": {"until renewal": r"skus: \[PLUS, PLUS-NEW\]", "until lapse": r"price_kept: until lapse"},
+    "plans.trial": {"days": r"trial: \d+ days"},
+    "plans.refund": {
+        "ends": r"refund_ends|returns\(\"A\", 49\)",
+        "unless used": r"refund: unless used",
+        "keeps": r"refund: keeps",
+    },
     "perks.tag": {"a tag": r"tag: \S"},
     "grace": {"days": r"grace: \d+ days"},
     "notice": {"days": r"notice: \d+ days"},
@@ -203,6 +217,7 @@ _STRUCTURE = frozenset(
         "levels",
         "segments",
         "perks",
+        "plans",
         "stacking",
         "rewards",
         "refunds",

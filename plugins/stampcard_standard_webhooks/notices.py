@@ -32,9 +32,11 @@ NAMES: Mapping[str, str] = {
     "on_hold": "member.held",
     "hold_ended": "member.released",
 }
-REDEMPTION, TIER, PERK = "redemption", "tier", "perk"
+REDEMPTION, TIER, PERK, PLAN = "redemption", "tier", "perk", "plan"
 #: What happens to perks.
 PERKS = ("gained", "lost", "used", "returned")
+#: And to plans.
+PLANS = ("started", "renewed", "ended")
 #: What happened to a tier, as it is called outside.
 WAYS: Mapping[str, str] = {
     "joined": "tier.joined",
@@ -49,6 +51,7 @@ EVENTS = (
     *(f"{REDEMPTION}.{status}" for status in ("held", "issued", "used", "released", "expired", "revoked")),
     *WAYS.values(),
     *(f"{PERK}.{what}" for what in PERKS),
+    *(f"{PLAN}.{way}" for way in PLANS),
 )
 
 
@@ -91,6 +94,9 @@ def notices(change: Change) -> Iterator[Notice]:
         }
         yield Notice(name=WAYS[moved.way], about=f"{moved.program} {moved.number}", more={TIER: told})
     yield from _of_perks(change)
+    for plan in change.plans:
+        told = {"program": plan.program, "plan": plan.plan, "why": plan.why, "trial": plan.trial, "until": plan.until}
+        yield Notice(name=f"{PLAN}.{plan.way}", about=f"{plan.program} {plan.plan} {plan.term}", more={PLAN: told})
 
 
 def _of_perks(change: Change) -> Iterator[Notice]:

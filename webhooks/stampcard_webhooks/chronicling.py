@@ -15,11 +15,9 @@ from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, HoldCh
 from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
-from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.rewards import Redemption
-from stampcard.domain.tiers import TierMoved
 from stampcard.engine.versions import Programs
-from stampcard.engine.wording import perk_change_words, points_words, tier_words
+from stampcard.engine.wording import change_words, points_words
 from stampcard.engine.world import Order
 from stampcard.program.events import BIRTHDAY
 from stampcard.storage.chronicling import Happening, Heard, Place, timeline
@@ -211,10 +209,7 @@ def _own_words(event: Happened) -> str:
             return "Was put on hold." if held else "The hold ended."
         case SegmentChanged(segment=segment, program=program, entered=entered):
             return f"{'Came into' if entered else 'Left'} the segment {segment!r} of {program}."
-        case PerkChanged() | PerkUsed():
-            return perk_change_words(event)
-        case TierMoved():
-            return tier_words(event)
+    return change_words(event)
 
 
 ROUTES = (

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from stampcard.applying.joining import PlanStanding, plan_standings
 from stampcard.applying.promoting import outlooks
 from stampcard.applying.redeeming import standings
 from stampcard.applying.setting import Setting
@@ -23,6 +24,7 @@ from stampcard.storage.portraying import LimitTold, Resting, WalletTold, portray
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.members import LotView, lot_view
 from stampcard_webhooks.perks import PerkView, perk_view
+from stampcard_webhooks.plans import PlanView, plan_view
 from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import BalanceView, balance_view, check_member, member_views
@@ -91,6 +93,7 @@ class MemberExplanationView(BaseModel):
     resting: list[RestingView]
     rewards: list[StandingView] = Field(description="What can be had for points, what not and why.")
     tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
+    plans: list[PlanView] = Field(description="Every paid membership, and what it is made of.")
     perks: list[PerkView] = Field(description="Every perk: who has it, and why it cannot be used.")
 
 
@@ -112,6 +115,8 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
     words += _reward_words(offered)
     tiers = outlooks(Unit(connection, setting, now), [member]).get(member, [])
     words += [line for told in tiers for line in _tier_words(told)]
+    plans = plan_standings(Unit(connection, setting, now), member)
+    words += [_plan_words(one) for one in plans if one.one.active]
     perks = perk_standings(Unit(connection, setting, now), member)
     words += [_perk_words(one) for one in perks if one.has]
     (person,) = member_views(connection, setting, [member], now)
@@ -124,6 +129,7 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
         resting=resting,
         rewards=standing_views(offered, now),
         tiers=[tier_view(told) for told in tiers],
+        plans=list(map(plan_view, plans)),
         perks=list(map(perk_view, perks)),
     )
 
@@ -141,6 +147,14 @@ def _tier_words(told: Outlook) -> Iterator[str]:
     if told.missing:
         by = f" by {last_day(told.by, ladder.zone)}" if told.by is not None else ""
         yield f"{amount_text(ladder, told.missing)} {what} are missing for {told.next}{by}."
+
+
+def _plan_words(told: PlanStanding) -> str:
+    """What a member has, and up to which day it is paid."""
+    one, end = told.one, ""
+    if one.paid_until is not None:
+        end = f", {'free' if one.trial else 'paid'} up to {last_day(one.paid_until, told.live.program.zone)}"
+    return f"{'Tries' if one.trial else 'Has'} the plan {told.name!r}{end}."
 
 
 def _perk_words(one: PerkStanding) -> str:

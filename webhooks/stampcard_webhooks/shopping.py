@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from stampcard.applying import redeeming
+from stampcard.applying import joining, redeeming
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.locking import lock_member
@@ -34,6 +34,7 @@ from stampcard_webhooks.identifying import Identifying, Shopper, new_link
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
 from stampcard_webhooks.perks import MyPerkView, my_perk_views
+from stampcard_webhooks.plans import MyPlanView, Trying, my_plan_view, my_plan_views
 from stampcard_webhooks.problems import Handler, Refused, told
 from stampcard_webhooks.redemptions import Place, RedemptionView, view_of, waited
 from stampcard_webhooks.rewards import StandingPage, StandingView, standing_views
@@ -70,6 +71,8 @@ class MeView(BaseModel):
     expiring: list[ExpiringView] = Field(description="Within sixty days, the soonest first.")
     tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
     perks: list[MyPerkView] = Field(description="What the shopper is entitled to, and how often it can still be used.")
+
+    plans: list[MyPlanView] = Field(description="Paid memberships that the shopper has, had or can try.")
 
 
 class HappenedView(BaseModel):
@@ -172,6 +175,7 @@ def _me(connection: Connection, call: Call[Any, Any], member: str) -> MeView:
         ],
         tiers=tier_views(connection, call.setting, [member], call.now)[0],
         perks=my_perk_views(connection, call.setting, member, call.now),
+        plans=my_plan_views(connection, call.setting, member, call.now),
     )
 
 
@@ -259,6 +263,14 @@ async def choose_mine(call: Call[Query, Choosing], member: str) -> Answer:
     return await picked(call, call.path["id"], call.body.reward, at=call.path["connection"], member=member, wait=WAIT)
 
 
+async def try_mine(call: Call[Query, Trying], member: str) -> Answer:
+    """Try a plan, once and without paying."""
+    plan, program = call.path["plan"], call.body.program
+    return await call.write(
+        lambda unit: given(my_plan_view(joining.try_plan(unit, member, program, plan)), member, 201)
+    )
+
+
 async def show_my_consents(call: Call[Query, Nothing], member: str) -> ConsentPage:
     """What the shopper agreed to, with the history."""
     return await call.read(lambda connection: consent_page(connection, call, member, for_shopper=True))
@@ -323,6 +335,7 @@ SHOPPER_ROUTES = (
         handler=choose_mine,
         takes=Choosing,
     ),
+    ShopperRoute(method="POST", path="/plans/{plan}/trial", summary="try a plan, once", handler=try_mine, takes=Trying),
     ShopperRoute(
         method="GET", path="/consents", summary="what the shopper agreed to, with history", handler=show_my_consents
     ),

@@ -9,6 +9,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
@@ -57,6 +58,7 @@ def change_of(
     redemptions: Iterable[Redemption],
     tiers: Iterable[tuple[str, TierMoved]],
     perks: Iterable[tuple[str, PerkChanged | PerkUsed]],
+    plans: Iterable[tuple[str, PlanChanged]],
     now: datetime,
 ) -> Change:
     """The change of one member; `loaded`: the wallets as they were."""
@@ -73,4 +75,5 @@ def change_of(
         redemptions=tuple(replace(one, voucher=None) for one in redemptions if one.member == person.id),
         tiers=tuple(moved for member, moved in tiers if member == person.id),
         perks=tuple(happened for member, happened in perks if member == person.id),
+        plans=tuple(changed for member, changed in plans if member == person.id),
     )

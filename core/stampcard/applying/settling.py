@@ -12,6 +12,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle
 from stampcard.storage.entitling import due_perks, rest_perks
+from stampcard.storage.subscribing import due_plans, rest_plans
 from stampcard.storage.tables import balance
 from stampcard.storage.tiering import due_tiers, rest_tiers
 
@@ -56,14 +57,16 @@ def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: i
     return len(members), changes
 
 
-def end_perks(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
-    """Let time pass for up to `limit` members one of whose perks is due; answers how many there were and what changed."""
+def end_lasting(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
+    """Let time pass for up to `limit` members one of whose perks or plans is due; answers how many and what changed."""
     check_revision(connection, setting)
-    members = due_perks(connection, setting.merchant, now, limit)
+    of = (due_plans, due_perks)
+    members = sorted({member for due in of for member in due(connection, setting.merchant, now, limit)})[:limit]
     if not members:
         return 0, []
     unit = Unit(connection, setting, now)
     unit.lock(members, attributes=False)
     changes = unit.save()
     rest_perks(connection, setting.merchant, members, now)
+    rest_plans(connection, setting.merchant, members, now)
     return len(members), changes

@@ -15,13 +15,14 @@ from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.rewarding import Rewarding
 from stampcard.applying.segmenting import Crossings, Segmenting
 from stampcard.applying.setting import Setting
+from stampcard.applying.subscribing import Subscribing, Terms
 from stampcard.applying.tiering import Moves, Tiering
 from stampcard.applying.writing import Touched, write
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged
+from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, Event, HoldChanged
 from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
@@ -55,7 +56,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "grants", "touched",
+    "redemptions", "tiers", "crossings", "grants", "terms", "touched",
 )  # fmt: skip
 
 
@@ -88,6 +89,8 @@ class Unit:
     crossings: Crossings = field(default_factory=Crossings)
     entitling: Entitling = field(init=False)
     grants: Grants = field(default_factory=Grants)
+    subscribing: Subscribing = field(init=False)
+    terms: Terms = field(default_factory=Terms)
     touched: Touched = field(default_factory=Touched)
 
     def __post_init__(self) -> None:
@@ -95,6 +98,7 @@ class Unit:
         self.tiering = Tiering(self)
         self.segmenting = Segmenting(self)
         self.entitling = Entitling(self)
+        self.subscribing = Subscribing(self)
 
     @property
     def world(self) -> World:
@@ -123,7 +127,12 @@ class Unit:
     @property
     def follows(self) -> bool:
         """Whether anything follows from what members do, beside points."""
-        return bool(self.tiering.live or self.segmenting.live or self.entitling.live)
+        return bool(self.tiering.live or self._is_judged)
+
+    @property
+    def _is_judged(self) -> bool:
+        """Whether members have plans, segments or perks."""
+        return bool(self.subscribing.live or self.segmenting.live or self.entitling.live)
 
     def lock(
         self,
@@ -172,9 +181,11 @@ class Unit:
         self.tiering.load()
         self.segmenting.load()
         self.entitling.load()
+        self.subscribing.load()
         if automatic or (self.follows and self.setting.programs.counts):
             self.count(())
         self.tiering.settle()
+        self.subscribing.settle()
         self.entitling.settle()
 
     def look(self, *members: str, also: LiveProgram | None = None) -> None:
@@ -190,6 +201,7 @@ class Unit:
         self.tiering.load()
         self.segmenting.load()
         self.entitling.load()
+        self.subscribing.load()
         self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -263,6 +275,7 @@ class Unit:
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
         own = self.tiering.keys() | self.segmenting.keys() | self.entitling.keys()
+        own |= self.subscribing.keys()
         loaded = loading.load_counters(
             self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
@@ -292,7 +305,7 @@ class Unit:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         values = (getattr(self, name) for name in _DECIDED)
         return tuple(
-            value.copied() if isinstance(value, Moves | Crossings | Grants | Touched) else copy.copy(value)
+            value.copied() if isinstance(value, Moves | Crossings | Grants | Terms | Touched) else copy.copy(value)
             for value in values
         )
 
@@ -322,12 +335,31 @@ class Unit:
             if decision.refetch is not None and sourced.source in self.setting.fetching:
                 self.touched.fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
             self.record(sourced, decision.reasons, decision.order, member)
+        self._follow(decision, sourced, member, former, days)
+
+    def _follow(
+        self,
+        decision: Decision,
+        sourced: Sourced | None,
+        member: str | None,
+        former: str | None,
+        days: dict[str, set[date]],
+    ) -> None:
+        """Let tiers, plans, segments and perks follow a decision."""
         for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
             self.tiering.assess(id_, days.get(id_, ()))
-        for id_ in (
-            sorted(self.segmenting.touched(decision, former)) if self.segmenting.live or self.entitling.live else ()
-        ):
-            self.judge_again(id_)
+        if self.subscribing.live:
+            self._subscribe(decision, sourced, member)
+        if self._is_judged:
+            for id_ in sorted({*self.segmenting.touched(decision, former), *self.terms.moved} & self.members.keys()):
+                self.judge_again(id_)
+
+    def _subscribe(self, decision: Decision, sourced: Sourced | None, member: str | None) -> None:
+        """Let paid memberships be what an order or an event says."""
+        if decision.order is not None:
+            self.subscribing.take(decision.order)
+        if sourced is not None and isinstance(sourced.event, CustomEvent) and member is not None:
+            self.subscribing.hear(sourced.event, member)
 
     def _count(self, decision: Decision) -> dict[str, set[date]]:
         """Move what counts towards tiers, by the order and the awards as they were before."""
@@ -409,7 +441,9 @@ class Unit:
         self.touched.events.append(self._row(changed, f"member:{member}", member, ()))
 
     def judge_again(self, member: str) -> None:
-        """Let a member's segments, and perks behind them, follow what changed."""
+        """Let a member's plans, segments and perks follow what changed, each behind what it may hang on."""
+        if self.subscribing.live:
+            self.subscribing.assess(member)
         if self.segmenting.live:
             self.segmenting.assess(member)
         if self.entitling.live:

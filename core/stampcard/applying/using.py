@@ -113,6 +113,7 @@ def cancel_use(unit: Unit, member: str, program: str, perk: str, key: str) -> Pe
         happened = PerkUsed(program=live.name, perk=perk, key=key, occurred_at=unit.now, left=left, cancelled=True)
         unit.entitling.tell(member, happened, key)
         take_back(unit, member, use_subject(happened, member), "use_cancelled")
+        unit.judge_again(member)  # what was refunded may have been kept for this use
     return _one(unit, live, member, perk, uses)
 
 

@@ -27,6 +27,7 @@ from stampcard.storage import rows, saving
 from stampcard.storage.alerting import alert_row
 from stampcard.storage.entitling import save_perks, save_uses
 from stampcard.storage.segmenting import save_segments
+from stampcard.storage.subscribing import save_plans, save_terms
 from stampcard.storage.tables import order_state
 from stampcard.storage.tiering import save_progress, save_tiers
 
@@ -77,6 +78,8 @@ def write(unit: Unit) -> list[Change]:
     save_redemptions(connection, unit.setting, unit.touched.redemptions.values())
     save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(unit.tiers.tiers.items())])
     save_progress(connection, merchant, unit.tiers.touched)
+    save_terms(connection, merchant, unit.terms.touched)
+    save_plans(connection, merchant, unit.terms.plans)
     save_perks(connection, merchant, unit.grants.perks)
     save_uses(connection, merchant, [(key[0], one) for key, one in unit.grants.uses.items()])
     save_segments(connection, merchant, *unit.crossings.places(), unit.now)
@@ -134,6 +137,8 @@ def _changes(unit: Unit) -> list[Change]:
         kinds.setdefault(member, set()).add("segment_entered" if changed.entered else "segment_left")
     for member, happened in unit.grants.happened:
         kinds.setdefault(member, set()).add(perk_kind(happened))
+    for member, moved in unit.terms.happened:
+        kinds.setdefault(member, set()).add(f"plan_{moved.way}")
     for member in unit.grants.marked:
         kinds.setdefault(member, set()).add(MARKED)
     for member in sorted(kinds):
@@ -151,6 +156,7 @@ def _changes(unit: Unit) -> list[Change]:
             unit.touched.redemptions.values(),
             unit.tiers.happened,
             unit.grants.happened,
+            unit.terms.happened,
             unit.now,
         )
         for member in sorted(kinds)

@@ -22,6 +22,7 @@ from stampcard.cli import (
     order,
     outbox,
     perk,
+    plan,
     plugin,
     program,
     quarantine,
@@ -109,6 +110,7 @@ app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
 app.add_typer(perk.app, name="perk")
+app.add_typer(plan.app, name="plan")
 app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
@@ -54,7 +55,7 @@ class Change(Value, frozen=True):
     """What one unit of work changed for one member: handed to observers after the commit.
 
     `redemptions`: those that changed, without their vouchers, which hold the codes. `tiers`: what happened to the member's
-    tiers, and `perks` to their perks.
+    tiers, `perks` and `plans` to these.
     """
 
     member: str
@@ -66,3 +67,4 @@ class Change(Value, frozen=True):
     redemptions: tuple[Redemption, ...] = ()
     tiers: tuple[TierMoved, ...] = ()
     perks: tuple[PerkChanged | PerkUsed, ...] = ()
+    plans: tuple[PlanChanged, ...] = ()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from stampcard.domain.perks import Entitlement
+from stampcard.domain.plans import Subscription
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 
@@ -25,7 +26,7 @@ class Member(Value, frozen=True):
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
-    `segments` and `perks`: by program.
+    `segments`, `perks` and `plans`: by program.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Member(Value, frozen=True):
     consents: frozenset[str] = frozenset()
     segments: Mapping[str, frozenset[str]] = {}
     perks: Mapping[str, Mapping[str, Entitlement]] = {}
+    plans: Mapping[str, Mapping[str, Subscription]] = {}
 
 
 class Identity(Value, frozen=True):

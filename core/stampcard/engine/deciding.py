@@ -12,6 +12,7 @@ from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetc
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot, is_tied, merge, state_of
 from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down, pay, warm, watch, withdraw
@@ -30,7 +31,7 @@ from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import NO_FACTS, Decision, Draft, Facts, Order, World
 from stampcard.errors import EventRefused
 from stampcard.program.agreeing import ORDER
-from stampcard.program.events import PERK_GAINED, PERK_LOST, PERK_USED, SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
+from stampcard.program.events import OF_PLANS, PERK_GAINED, PERK_LOST, PERK_USED, SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
 
 #: How far ahead of our clock a source's clock may be.
 AHEAD = timedelta(minutes=5)
@@ -294,6 +295,24 @@ def decide_perk(world: World, happened: PerkChanged | PerkUsed, member: Member, 
             draft, live, PERK_USED, use_subject(happened, member.id), member, world.now, {"perk": happened.perk, **left}
         )
     return draft.decision()
+
+
+def decide_plan(world: World, changed: PlanChanged, member: Member, number: str) -> Decision:
+    """What rules pay for beginning, renewing or losing a plan; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(changed.program, world.now)
+    if live is None:
+        return UNCHANGED
+    on = f"plan_{changed.way}"
+    known = {"plan": changed.plan, "trial": changed.trial, "why": changed.why}
+    data = {name: known[name] for name in OF_PLANS[on]}
+    pay_at_once(draft, live, on, plan_subject(number), member, world.now, data)
+    return draft.decision()
+
+
+def plan_subject(number: str) -> str:
+    """What awards for something that happened to a plan are keyed by."""
+    return f"plan:{number}"
 
 
 def use_subject(used: PerkUsed, member: str) -> str:

@@ -41,7 +41,7 @@ def meet(live: LiveProgram, member: Member, past: Past, now: datetime) -> list[M
     by_name = dict(zip(live.perk_conditions.ids, verdicts, strict=True))
     known, found = member.perks.get(live.name, {}), []
     for name, perk in live.program.perks.items():
-        verdict: Verdict = _is_listed(perk, member, live.name) and by_name.get(name, True)
+        verdict: Verdict = _is_listed(perk, member, live.name, now) and by_name.get(name, True)
         if isinstance(verdict, ConditionError):
             found.append(Met(name, name in known and known[name].met_since is not None, verdict.message))
         else:
@@ -49,10 +49,13 @@ def meet(live: LiveProgram, member: Member, past: Past, now: datetime) -> list[M
     return found
 
 
-def _is_listed(perk: Perk, member: Member, program: str) -> bool:
-    """Whether the member is in one of the tiers or segments; where none are named the condition alone decides."""
-    if not (perk.tiers or perk.segments):
+def _is_listed(perk: Perk, member: Member, program: str, now: datetime) -> bool:
+    """Whether the member is in one of the tiers, segments or plans; where none is named the condition alone decides."""
+    if not (perk.tiers or perk.segments or perk.plans):
         return perk.when is not None
+    plans = member.plans.get(program, {})
+    if any(name in plans and plans[name].active_at(now) for name in perk.plans):
+        return True
     inside = member.segments.get(program, frozenset())
     return tier_name(member, program) in perk.tiers or not inside.isdisjoint(perk.segments)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from stampcard.domain.awards import Charge
 from stampcard.domain.decisions import Alert, Reason
 from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import FINE
@@ -42,6 +43,7 @@ WORDS: Mapping[str, str] = {
     "not_the_best": "another rule pays more, and only the best of them pays (stack: best)",
     "tier_refunded": "what the tier took was refunded",
     "use_cancelled": "the use was cancelled",
+    "plan_refunded": "the purchase of the plan was refunded, or belongs to somebody else now",
     "cooldown": "it had paid this member too short a time before",
     "limit": "a limit leaves less than it would pay",
     "not_theirs_any_more": "the order does not justify it any more, or belongs to somebody else now",
@@ -241,6 +243,16 @@ def _points(amount: int, offer: Offer | None) -> str:
     return f"{points} {offer.rule.wallet}" if offer else points
 
 
+def change_words(happened: TierMoved | PerkChanged | PerkUsed | PlanChanged) -> str:
+    """What happened to something that a member has, as a sentence."""
+    match happened:
+        case PlanChanged():
+            return plan_words(happened)
+        case TierMoved():
+            return tier_words(happened)
+    return perk_change_words(happened)
+
+
 def tier_words(moved: TierMoved) -> str:
     """What happened to a tier, as a sentence."""
     end = f" until {moved.until:%Y-%m-%d %H:%M}Z" if moved.until is not None else ""
@@ -255,6 +267,19 @@ def tier_words(moved: TierMoved) -> str:
             return f"Was told that {moved.tier} in {moved.program} ends{end.replace(' until', ' on')}."
     fallen = f"Fell from {moved.before} to {moved.tier}{end}" if moved.tier else f"Lost {moved.before}"
     return f"{fallen} in {moved.program} ({_WHY_TIER.get(moved.why, moved.why)})."
+
+
+def plan_words(changed: PlanChanged) -> str:
+    """What happened to a plan, as a sentence."""
+    what, until = f"the plan {changed.plan!r} of {changed.program}", changed.until
+    end = f" until {until:%Y-%m-%d %H:%M}Z" if until is not None else ""
+    match changed.way:
+        case "started":
+            return f"Began {'to try ' if changed.trial else ''}{what}{end}."
+        case "renewed":
+            return f"Renewed {what}{end}."
+    why = {"lapsed": "it was not renewed", "refund": "it was refunded", "hand": "by hand"}
+    return f"Lost {what} ({why.get(changed.why, 'the program changed')})."
 
 
 def perk_change_words(happened: PerkChanged | PerkUsed) -> str:

@@ -18,7 +18,7 @@ from stampcard.applying.judging import judge_all
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
-from stampcard.applying.settling import end_perks, move_tiers, settle_due
+from stampcard.applying.settling import end_lasting, move_tiers, settle_due
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
@@ -114,7 +114,7 @@ class Timer:
             return booked
         await self._repeat(_ending)
         await self._repeat(_tiering)
-        await self._repeat(_entitling)
+        await self._repeat(_lasting)
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -181,9 +181,11 @@ class Timer:
                 self._dated.add(name)
 
     def _follows(self, live: LiveProgram) -> bool:
-        """Whether a program has segments or perks, or had perks that are to be taken."""
+        """Whether a program has segments, or has or had perks or plans."""
         versions = self._around.setting.programs.versions[live.name]
-        return bool(live.program.segments) or any(version.program.perks for version in versions)
+        return bool(live.program.segments) or any(
+            version.program.perks or version.program.plans for version in versions
+        )
 
     async def _celebrate(self, live: LiveProgram, on: str, today: date) -> None:
         """Catch up day by day; a program that just began has its first day today."""
@@ -269,9 +271,9 @@ def _tiering(connection: Connection, setting: Setting, now: datetime) -> tuple[i
     return count, "", changes
 
 
-def _entitling(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
-    """Let perks end."""
-    count, changes = end_perks(connection, setting, now, BATCH)
+def _lasting(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+    """Let perks and plans end."""
+    count, changes = end_lasting(connection, setting, now, BATCH)
     return count, "", changes
 
 

@@ -45,6 +45,7 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         "member.joined_at": Type.TIMESTAMP,
         "member.days": Type.INT,
         "member.tier": Type.STRING,
+        "member.plan": Type.STRING,
         "member.consents": Type.List(Type.STRING),
         "member.segments": Type.List(Type.STRING),
         "member.perks": Type.List(Type.STRING),

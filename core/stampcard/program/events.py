@@ -31,8 +31,14 @@ OF_PERKS: Mapping[str, Mapping[str, FieldType]] = {
     PERK_LOST: {"perk": "string", "why": "string"},
     PERK_USED: {"perk": "string", "left": "integer"},
 }
+PLAN_STARTED, PLAN_RENEWED, PLAN_ENDED = "plan_started", "plan_renewed", "plan_ended"
+OF_PLANS: Mapping[str, Mapping[str, FieldType]] = {
+    PLAN_STARTED: {"plan": "string", "trial": "boolean"},
+    PLAN_RENEWED: {"plan": "string"},
+    PLAN_ENDED: {"plan": "string", "why": "string"},
+}
 #: What happens to members here, with what it tells.
-OWN_EVENTS: Mapping[str, Mapping[str, FieldType]] = {**OF_TIERS, **OF_SEGMENTS, **OF_PERKS}
+OWN_EVENTS: Mapping[str, Mapping[str, FieldType]] = {**OF_TIERS, **OF_SEGMENTS, **OF_PERKS, **OF_PLANS}
 #: Events that follow from what we know ourselves: orders, joining, the calendar, and the above.
 BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OWN_EVENTS)
 #: What the conditions of segments are asked about; no rule is on it.

@@ -30,6 +30,7 @@ from stampcard.program.events import BUILT_IN_EVENTS, OWN_EVENTS, REPORTED, Fiel
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
 from stampcard.program.perks import Perk
+from stampcard.program.plans import Plan
 from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
 from stampcard.program.segments import Segment
@@ -114,6 +115,9 @@ class Program(Part):
     rewards: Mapping[Name, Reward] = Field(default={}, description="what members get for their points, by name")
     tiers: Tiers | None = Field(default=None, description="levels that members rise to; without it there are none")
     segments: Mapping[Name, Segment] = Field(default={}, description="groups of members, by a condition or by hand")
+    plans: Mapping[Name, Plan] = Field(
+        default={}, description="paid memberships, by name; the first that is had counts"
+    )
     perks: Mapping[Name, Perk] = Field(default={}, description="what members are entitled to, by name")
     stacking: Stacking = Field(default=Stacking(), description="how rewards go together in one cart")
 

@@ -57,10 +57,11 @@ class Perk(Part):
     name: str = Field(default="", max_length=200, description="the name that people see")
     tiers: Texts = Field(default=(), description="members of one of these tiers have it: gold, silver")
     segments: Texts = Field(default=(), description="so have members of one of these segments")
+    plans: Texts = Field(default=(), description="and those who have one of these plans")
     when: str | None = Field(
         default=None,
         description="a condition in CEL over the member, the history and `now`, which they must fulfil as well; without any "
-        "of the three people say who has it",
+        "of the four people say who has it",
     )
     uses: UsesField = Field(
         default=None, description="how often a member can use it: 4 per year; without it as often as they like"
@@ -75,11 +76,6 @@ class Perk(Part):
         pattern=r"^(?:[a-z0-9][a-z0-9_.:-]{0,59})?$",
         description="what whoever has it is marked with at the shop: early-access",
     )
-
-    @property
-    def is_by_hand(self) -> bool:
-        """Whether nobody has it by the program alone."""
-        return not (self.tiers or self.segments or self.when)
 
 
 def faults_of_perks(program: Program) -> Iterable[Fault]:

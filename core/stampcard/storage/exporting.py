@@ -30,6 +30,8 @@ from stampcard.storage.tables import (
     outbox,
     perk,
     perk_use,
+    plan,
+    plan_term,
     progress,
     push,
     redemption,
@@ -58,7 +60,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, membership, consent, tier, segment_member, perk, perk_use, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
@@ -79,6 +81,8 @@ def export_member(
             row.pop("held_for", None)
         for row in found["perk"]:
             row["state"].pop("reason", None)
+        for row in found["plan_term"]:
+            row["state"].pop("note", None)
         for row in found["perk_use"]:
             row.pop("note")
         for row in found["consent"]:

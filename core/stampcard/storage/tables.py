@@ -145,6 +145,20 @@ perk_use = table(
     col("note", default=""),
 )
 
+plan_term = table("plan_term", key("member"), key("program"), key("plan"), key("key"), col("at", BIG), col("state"))
+
+plan = table(
+    "plan",
+    key("member"),
+    key("program"),
+    key("name"),
+    col("active", BIG, default=0),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_plan_next_at", "next_at"),
+    Index("ix_plan_name", "merchant", "program", "name", "active", "member"),
+)
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(
