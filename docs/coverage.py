@@ -26,6 +26,7 @@ from stampcard.program.model import Program
 from stampcard.program.paying import PayTerms
 from stampcard.program.perks import Perk
 from stampcard.program.plans import Plan
+from stampcard.program.proofs import ProofTerms
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.segments import Segment
@@ -55,6 +56,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("tiers.levels", Level),
     ("segments", Segment),
     ("perks", Perk),
+    ("proofs", ProofTerms),
     ("plans", Plan),
     ("stacking", Stacking),
     ("rewards", Reward),
@@ -200,6 +202,13 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "unless used": r"refund: unless used",
         "keeps": r"refund: keeps",
     },
+    "proofs.evidence": {"fields": r"evidence: \{"},
+    "proofs.valid": {
+        "none": r"expire_never|  nurse: \{",
+        "a time": r"valid: \d+ months",
+        "on a day": r"valid: on 08-31",
+    },
+    "proofs.recheck": {"days": r"recheck: \d+ days"},
     "perks.tag": {"a tag": r"tag: \S"},
     "grace": {"days": r"grace: \d+ days"},
     "notice": {"days": r"notice: \d+ days"},
@@ -218,6 +227,7 @@ _STRUCTURE = frozenset(
         "segments",
         "perks",
         "plans",
+        "proofs",
         "stacking",
         "rewards",
         "refunds",

@@ -35,6 +35,7 @@ GROUPS = {
         "domain.decisions",
         "domain.rewards",
         "domain.perks",
+        "domain.proofs",
     ),
     "Errors": ("errors",),
 }

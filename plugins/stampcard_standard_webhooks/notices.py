@@ -32,11 +32,13 @@ NAMES: Mapping[str, str] = {
     "on_hold": "member.held",
     "hold_ended": "member.released",
 }
-REDEMPTION, TIER, PERK, PLAN = "redemption", "tier", "perk", "plan"
+REDEMPTION, TIER, PERK, PLAN, PROOF = "redemption", "tier", "perk", "plan", "proof"
 #: What happens to perks.
 PERKS = ("gained", "lost", "used", "returned")
 #: And to plans.
 PLANS = ("started", "renewed", "ended")
+#: And to verifications.
+PROOFS = ("asked", "approved", "refused", "ending", "expired", "revoked")
 #: What happened to a tier, as it is called outside.
 WAYS: Mapping[str, str] = {
     "joined": "tier.joined",
@@ -52,6 +54,7 @@ EVENTS = (
     *WAYS.values(),
     *(f"{PERK}.{what}" for what in PERKS),
     *(f"{PLAN}.{way}" for way in PLANS),
+    *(f"{PROOF}.{way}" for way in PROOFS),
 )
 
 
@@ -94,6 +97,10 @@ def notices(change: Change) -> Iterator[Notice]:
         }
         yield Notice(name=WAYS[moved.way], about=f"{moved.program} {moved.number}", more={TIER: told})
     yield from _of_perks(change)
+    for proof in change.proofs:
+        told = {"program": proof.program, "proof": proof.proof, "until": proof.until}
+        about = f"{proof.program} {proof.proof} {proof.occurred_at.isoformat()}"
+        yield Notice(name=f"{PROOF}.{proof.way}", about=about, more={PROOF: told})
     for plan in change.plans:
         told = {"program": plan.program, "plan": plan.plan, "why": plan.why, "trial": plan.trial, "until": plan.until}
         yield Notice(name=f"{PLAN}.{plan.way}", about=f"{plan.program} {plan.plan} {plan.term}", more={PLAN: told})

@@ -25,6 +25,7 @@ from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.members import LotView, lot_view
 from stampcard_webhooks.perks import PerkView, perk_view
 from stampcard_webhooks.plans import PlanView, plan_view
+from stampcard_webhooks.proofs import ProofView, proof_views
 from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import BalanceView, balance_view, check_member, member_views
@@ -94,6 +95,7 @@ class MemberExplanationView(BaseModel):
     rewards: list[StandingView] = Field(description="What can be had for points, what not and why.")
     tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
     plans: list[PlanView] = Field(description="Every paid membership, and what it is made of.")
+    proofs: list[ProofView] = Field(description="What the member is verified as.")
     perks: list[PerkView] = Field(description="Every perk: who has it, and why it cannot be used.")
 
 
@@ -117,6 +119,8 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
     words += [line for told in tiers for line in _tier_words(told)]
     plans = plan_standings(Unit(connection, setting, now), member)
     words += [_plan_words(one) for one in plans if one.one.active]
+    proofs = proof_views(connection, setting, member, now)
+    words += [f"Is verified as {one.proof!r}." for one in proofs if one.verified]
     perks = perk_standings(Unit(connection, setting, now), member)
     words += [_perk_words(one) for one in perks if one.has]
     (person,) = member_views(connection, setting, [member], now)
@@ -130,6 +134,7 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
         rewards=standing_views(offered, now),
         tiers=[tier_view(told) for told in tiers],
         plans=list(map(plan_view, plans)),
+        proofs=proofs,
         perks=list(map(perk_view, perks)),
     )
 

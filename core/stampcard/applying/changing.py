@@ -10,6 +10,7 @@ from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
@@ -59,6 +60,7 @@ def change_of(
     tiers: Iterable[tuple[str, TierMoved]],
     perks: Iterable[tuple[str, PerkChanged | PerkUsed]],
     plans: Iterable[tuple[str, PlanChanged]],
+    proofs: Iterable[tuple[str, ProofChanged]],
     now: datetime,
 ) -> Change:
     """The change of one member; `loaded`: the wallets as they were."""
@@ -76,4 +78,5 @@ def change_of(
         tiers=tuple(moved for member, moved in tiers if member == person.id),
         perks=tuple(happened for member, happened in perks if member == person.id),
         plans=tuple(changed for member, changed in plans if member == person.id),
+        proofs=tuple(changed for member, changed in proofs if member == person.id),
     )

@@ -28,6 +28,8 @@ from stampcard.storage.tables import (
     plan_term,
     pool,
     progress,
+    proof,
+    proof_request,
     push,
     redemption,
     segment_member,
@@ -142,13 +144,14 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _delete(unit, pool, pool.c.redemption.in_(mine))
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
-    for table in (consent, tier, progress, segment_member, perk, perk_use, plan, plan_term):
+    for table in (consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request):
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.
     unit.tiers.forget(ids)
     unit.crossings.forget(ids)
     unit.grants.forget(ids)
     unit.terms.forget(ids)
+    unit.verdicts.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

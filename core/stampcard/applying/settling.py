@@ -12,6 +12,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle
 from stampcard.storage.entitling import due_perks, rest_perks
+from stampcard.storage.proving import due_proofs, rest_proofs
 from stampcard.storage.subscribing import due_plans, rest_plans
 from stampcard.storage.tables import balance
 from stampcard.storage.tiering import due_tiers, rest_tiers
@@ -58,9 +59,9 @@ def move_tiers(connection: Connection, setting: Setting, now: datetime, limit: i
 
 
 def end_lasting(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
-    """Let time pass for up to `limit` members one of whose perks or plans is due; answers how many and what changed."""
+    """Let time pass for up to `limit` members one of whose perks, plans or proofs is due; answers how many and what changed."""
     check_revision(connection, setting)
-    of = (due_plans, due_perks)
+    of = (due_proofs, due_plans, due_perks)
     members = sorted({member for due in of for member in due(connection, setting.merchant, now, limit)})[:limit]
     if not members:
         return 0, []
@@ -69,4 +70,5 @@ def end_lasting(connection: Connection, setting: Setting, now: datetime, limit: 
     changes = unit.save()
     rest_perks(connection, setting.merchant, members, now)
     rest_plans(connection, setting.merchant, members, now)
+    rest_proofs(connection, setting.merchant, members, now)
     return len(members), changes

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stampcard.applying.entitling import Entitling, Grants
+from stampcard.applying.proving import Proving, Verdicts
 from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.rewarding import Rewarding
 from stampcard.applying.segmenting import Crossings, Segmenting
@@ -56,7 +57,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "grants", "terms", "touched",
+    "redemptions", "tiers", "crossings", "grants", "terms", "verdicts", "touched",
 )  # fmt: skip
 
 
@@ -91,6 +92,8 @@ class Unit:
     grants: Grants = field(default_factory=Grants)
     subscribing: Subscribing = field(init=False)
     terms: Terms = field(default_factory=Terms)
+    proving: Proving = field(init=False)
+    verdicts: Verdicts = field(default_factory=Verdicts)
     touched: Touched = field(default_factory=Touched)
 
     def __post_init__(self) -> None:
@@ -99,6 +102,7 @@ class Unit:
         self.segmenting = Segmenting(self)
         self.entitling = Entitling(self)
         self.subscribing = Subscribing(self)
+        self.proving = Proving(self)
 
     @property
     def world(self) -> World:
@@ -127,7 +131,7 @@ class Unit:
     @property
     def follows(self) -> bool:
         """Whether anything follows from what members do, beside points."""
-        return bool(self.tiering.live or self._is_judged)
+        return bool(self.tiering.live or self.proving.live or self._is_judged)
 
     @property
     def _is_judged(self) -> bool:
@@ -182,9 +186,11 @@ class Unit:
         self.segmenting.load()
         self.entitling.load()
         self.subscribing.load()
+        self.proving.load()
         if automatic or (self.follows and self.setting.programs.counts):
             self.count(())
         self.tiering.settle()
+        self.proving.settle()
         self.subscribing.settle()
         self.entitling.settle()
 
@@ -202,6 +208,7 @@ class Unit:
         self.segmenting.load()
         self.entitling.load()
         self.subscribing.load()
+        self.proving.load()
         self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -275,7 +282,7 @@ class Unit:
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
         own = self.tiering.keys() | self.segmenting.keys() | self.entitling.keys()
-        own |= self.subscribing.keys()
+        own |= self.subscribing.keys() | self.proving.keys()
         loaded = loading.load_counters(
             self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
@@ -305,7 +312,9 @@ class Unit:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         values = (getattr(self, name) for name in _DECIDED)
         return tuple(
-            value.copied() if isinstance(value, Moves | Crossings | Grants | Terms | Touched) else copy.copy(value)
+            value.copied()
+            if isinstance(value, Moves | Crossings | Grants | Terms | Verdicts | Touched)
+            else copy.copy(value)
             for value in values
         )
 

@@ -26,6 +26,7 @@ from stampcard.engine.world import AwardKey
 from stampcard.storage import rows, saving
 from stampcard.storage.alerting import alert_row
 from stampcard.storage.entitling import save_perks, save_uses
+from stampcard.storage.proving import save_proofs, save_requests
 from stampcard.storage.segmenting import save_segments
 from stampcard.storage.subscribing import save_plans, save_terms
 from stampcard.storage.tables import order_state
@@ -78,6 +79,8 @@ def write(unit: Unit) -> list[Change]:
     save_redemptions(connection, unit.setting, unit.touched.redemptions.values())
     save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(unit.tiers.tiers.items())])
     save_progress(connection, merchant, unit.tiers.touched)
+    save_proofs(connection, merchant, unit.verdicts.proofs)
+    save_requests(connection, merchant, sealer, unit.verdicts.requests.values())
     save_terms(connection, merchant, unit.terms.touched)
     save_plans(connection, merchant, unit.terms.plans)
     save_perks(connection, merchant, unit.grants.perks)
@@ -137,6 +140,8 @@ def _changes(unit: Unit) -> list[Change]:
         kinds.setdefault(member, set()).add("segment_entered" if changed.entered else "segment_left")
     for member, happened in unit.grants.happened:
         kinds.setdefault(member, set()).add(perk_kind(happened))
+    for member, verdict in unit.verdicts.happened:
+        kinds.setdefault(member, set()).add(f"proof_{verdict.way}")
     for member, moved in unit.terms.happened:
         kinds.setdefault(member, set()).add(f"plan_{moved.way}")
     for member in unit.grants.marked:
@@ -157,6 +162,7 @@ def _changes(unit: Unit) -> list[Change]:
             unit.tiers.happened,
             unit.grants.happened,
             unit.terms.happened,
+            unit.verdicts.happened,
             unit.now,
         )
         for member in sorted(kinds)

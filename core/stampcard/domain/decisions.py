@@ -8,6 +8,7 @@ from typing import Literal
 
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
@@ -55,7 +56,7 @@ class Change(Value, frozen=True):
     """What one unit of work changed for one member: handed to observers after the commit.
 
     `redemptions`: those that changed, without their vouchers, which hold the codes. `tiers`: what happened to the member's
-    tiers, `perks` and `plans` to these.
+    tiers, `perks`, `plans` and `proofs` to these.
     """
 
     member: str
@@ -68,3 +69,4 @@ class Change(Value, frozen=True):
     tiers: tuple[TierMoved, ...] = ()
     perks: tuple[PerkChanged | PerkUsed, ...] = ()
     plans: tuple[PlanChanged, ...] = ()
+    proofs: tuple[ProofChanged, ...] = ()

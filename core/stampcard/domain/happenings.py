@@ -5,6 +5,17 @@ from __future__ import annotations
 from stampcard.domain.events import ConsentChanged, DayCame, HoldChanged, SegmentChanged
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.tiers import TierMoved
 
-Happened = DayCame | HoldChanged | ConsentChanged | SegmentChanged | TierMoved | PerkChanged | PerkUsed | PlanChanged
+Happened = (
+    DayCame
+    | HoldChanged
+    | ConsentChanged
+    | SegmentChanged
+    | TierMoved
+    | PerkChanged
+    | PerkUsed
+    | PlanChanged
+    | ProofChanged
+)

@@ -6,6 +6,7 @@ from typing import Any
 
 from stampcard.domain.perks import Entitlement
 from stampcard.domain.plans import Subscription
+from stampcard.domain.proofs import Proof
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 
@@ -26,7 +27,7 @@ class Member(Value, frozen=True):
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
-    `segments`, `perks` and `plans`: by program.
+    `segments`, `perks`, `plans` and `proofs`: by program.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Member(Value, frozen=True):
     segments: Mapping[str, frozenset[str]] = {}
     perks: Mapping[str, Mapping[str, Entitlement]] = {}
     plans: Mapping[str, Mapping[str, Subscription]] = {}
+    proofs: Mapping[str, Mapping[str, Proof]] = {}
 
 
 class Identity(Value, frozen=True):

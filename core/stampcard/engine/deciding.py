@@ -13,6 +13,7 @@ from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot, is_tied, merge, state_of
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down, pay, warm, watch, withdraw
@@ -307,6 +308,17 @@ def decide_plan(world: World, changed: PlanChanged, member: Member, number: str)
     known = {"plan": changed.plan, "trial": changed.trial, "why": changed.why}
     data = {name: known[name] for name in OF_PLANS[on]}
     pay_at_once(draft, live, on, plan_subject(number), member, world.now, data)
+    return draft.decision()
+
+
+def decide_proof(world: World, changed: ProofChanged, member: Member, number: int) -> Decision:
+    """What rules pay for what happened to a verification; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(changed.program, world.now)
+    if live is None:
+        return UNCHANGED
+    on = f"proof_{changed.way}"
+    pay_at_once(draft, live, on, f"{on}:{number}", member, world.now, {"proof": changed.proof})
     return draft.decision()
 
 

@@ -10,6 +10,7 @@ from stampcard.domain.awards import Charge
 from stampcard.domain.decisions import Alert, Reason
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import FINE
@@ -243,11 +244,13 @@ def _points(amount: int, offer: Offer | None) -> str:
     return f"{points} {offer.rule.wallet}" if offer else points
 
 
-def change_words(happened: TierMoved | PerkChanged | PerkUsed | PlanChanged) -> str:
+def change_words(happened: TierMoved | PerkChanged | PerkUsed | PlanChanged | ProofChanged) -> str:
     """What happened to something that a member has, as a sentence."""
     match happened:
         case PlanChanged():
             return plan_words(happened)
+        case ProofChanged():
+            return proof_words(happened)
         case TierMoved():
             return tier_words(happened)
     return perk_change_words(happened)
@@ -267,6 +270,21 @@ def tier_words(moved: TierMoved) -> str:
             return f"Was told that {moved.tier} in {moved.program} ends{end.replace(' until', ' on')}."
     fallen = f"Fell from {moved.before} to {moved.tier}{end}" if moved.tier else f"Lost {moved.before}"
     return f"{fallen} in {moved.program} ({_WHY_TIER.get(moved.why, moved.why)})."
+
+
+def proof_words(changed: ProofChanged) -> str:
+    """What happened to a verification, as a sentence."""
+    what, until = f"{changed.proof!r} in {changed.program}", changed.until
+    end = f" until {until:%Y-%m-%d %H:%M}Z" if until is not None else ""
+    said = {
+        "asked": f"Asked to be verified as {what}.",
+        "approved": f"Is verified as {what}{end}.",
+        "refused": f"Was not verified as {what}.",
+        "ending": f"Was told that being verified as {what} ends{end.replace(' until', ' on')}.",
+        "expired": f"Is verified as {what} no more: its time was over.",
+        "revoked": f"Is verified as {what} no more: it was revoked.",
+    }
+    return said[changed.way]
 
 
 def plan_words(changed: PlanChanged) -> str:

@@ -272,7 +272,7 @@ def _tiering(connection: Connection, setting: Setting, now: datetime) -> tuple[i
 
 
 def _lasting(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
-    """Let perks and plans end."""
+    """Let perks, plans and verifications end."""
     count, changes = end_lasting(connection, setting, now, BATCH)
     return count, "", changes
 

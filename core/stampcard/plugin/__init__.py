@@ -24,6 +24,7 @@ from stampcard.domain.events import (
 from stampcard.domain.members import Identity, Member
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
 from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.proofs import Eligibility
 from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
@@ -70,6 +71,7 @@ __all__ = [
     "Delivered",
     "Delivery",
     "Done",
+    "Eligibility",
     "Event",
     "FactSource",
     "Feature",

@@ -14,6 +14,7 @@ from stampcard.program.lifetimes import Sliding, UntilEvent
 from stampcard.program.limits import Limit
 from stampcard.program.perks import faults_of_perks
 from stampcard.program.plans import faults_of_plans
+from stampcard.program.proofs import faults_of_proofs
 from stampcard.program.rules import Base
 from stampcard.program.tiers import faults_of_tiers
 
@@ -41,6 +42,7 @@ def faults_of(program: Program) -> list[Fault]:
         *faults_of_tiers(program),
         *faults_of_perks(program),
         *faults_of_plans(program),
+        *faults_of_proofs(program),
     ]
 
 

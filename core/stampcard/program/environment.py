@@ -47,6 +47,7 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         "member.tier": Type.STRING,
         "member.plan": Type.STRING,
         "member.consents": Type.List(Type.STRING),
+        "member.verified": Type.List(Type.STRING),
         "member.segments": Type.List(Type.STRING),
         "member.perks": Type.List(Type.STRING),
         "member.attributes": fields,

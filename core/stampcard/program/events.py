@@ -37,8 +37,11 @@ OF_PLANS: Mapping[str, Mapping[str, FieldType]] = {
     PLAN_RENEWED: {"plan": "string"},
     PLAN_ENDED: {"plan": "string", "why": "string"},
 }
+OF_PROOFS: Mapping[str, Mapping[str, FieldType]] = {
+    f"proof_{way}": {"proof": "string"} for way in ("asked", "approved", "refused", "ending", "expired", "revoked")
+}
 #: What happens to members here, with what it tells.
-OWN_EVENTS: Mapping[str, Mapping[str, FieldType]] = {**OF_TIERS, **OF_SEGMENTS, **OF_PERKS, **OF_PLANS}
+OWN_EVENTS: Mapping[str, Mapping[str, FieldType]] = {**OF_TIERS, **OF_SEGMENTS, **OF_PERKS, **OF_PLANS, **OF_PROOFS}
 #: Events that follow from what we know ourselves: orders, joining, the calendar, and the above.
 BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OWN_EVENTS)
 #: What the conditions of segments are asked about; no rule is on it.

@@ -31,6 +31,7 @@ from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
 from stampcard.program.perks import Perk
 from stampcard.program.plans import Plan
+from stampcard.program.proofs import ProofTerms
 from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
 from stampcard.program.segments import Segment
@@ -115,6 +116,7 @@ class Program(Part):
     rewards: Mapping[Name, Reward] = Field(default={}, description="what members get for their points, by name")
     tiers: Tiers | None = Field(default=None, description="levels that members rise to; without it there are none")
     segments: Mapping[Name, Segment] = Field(default={}, description="groups of members, by a condition or by hand")
+    proofs: Mapping[Name, ProofTerms] = Field(default={}, description="what members can be verified as, by name")
     plans: Mapping[Name, Plan] = Field(
         default={}, description="paid memberships, by name; the first that is had counts"
     )

@@ -33,6 +33,8 @@ from stampcard.storage.tables import (
     plan,
     plan_term,
     progress,
+    proof,
+    proof_request,
     push,
     redemption,
     segment_member,
@@ -50,6 +52,7 @@ _About = Callable[[str, _Shown], str]
 _SEALED: Mapping[str, Mapping[str, _About]] = {
     "member": {"attributes_sealed": lambda merchant, row: f"member:{merchant}:{row['id']}"},
     "consent": {"evidence_sealed": lambda merchant, row: f"consent:{merchant}:{row['member']}:{row['id']}"},
+    "proof_request": {"evidence_sealed": lambda merchant, row: f"proof:{merchant}:{row['id']}"},
     "order_state": {
         "pinned_member_sealed": lambda merchant, row: f"order:{merchant}:{row['source']}:{row['reference']}",
     },
@@ -60,7 +63,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
@@ -81,6 +84,9 @@ def export_member(
             row.pop("held_for", None)
         for row in found["perk"]:
             row["state"].pop("reason", None)
+        for row in found["proof_request"]:
+            row.pop("decided_by")
+            row.pop("note")
         for row in found["plan_term"]:
             row["state"].pop("note", None)
         for row in found["perk_use"]:

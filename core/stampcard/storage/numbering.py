@@ -57,3 +57,8 @@ def new_member_id() -> str:
 def new_use_key() -> str:
     """The name of a use of a perk for which nobody has one."""
     return "u_" + base64.b32encode(os.urandom(15)).decode().lower()
+
+
+def new_request_id() -> str:
+    """The id of a request to be verified: unguessable, safe in addresses."""
+    return "v_" + base64.b32encode(os.urandom(15)).decode().lower()

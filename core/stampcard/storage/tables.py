@@ -159,6 +159,35 @@ plan = table(
     Index("ix_plan_name", "merchant", "program", "name", "active", "member"),
 )
 
+proof = table(
+    "proof",
+    key("member"),
+    key("program"),
+    key("name"),
+    col("verified", BIG, default=0),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_proof_next_at", "next_at"),
+    Index("ix_proof_name", "merchant", "program", "name", "verified", "member"),
+)
+
+proof_request = table(
+    "proof_request",
+    key("id"),
+    col("member"),
+    col("program"),
+    col("name"),
+    col("status", default="open"),  # open | approved | refused | withdrawn
+    col("asked_at", BIG),
+    maybe("decided_at", BIG),
+    col("decided_by", default=""),
+    col("reason", default=""),
+    col("note", default=""),
+    maybe("evidence_sealed", BLOB),
+    Index("ix_proof_request_status", "merchant", "status", "asked_at", "id"),
+    Index("ix_proof_request_member", "merchant", "member", "asked_at"),
+)
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(

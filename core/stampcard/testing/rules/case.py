@@ -110,6 +110,8 @@ class Case:
     sinks: Collection[str] = ()
     #: The names of the plugin's fact sources.
     facts: Collection[str] = ()
+    #: What the plugin verifies, each with evidence that it approves.
+    proofs: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     #: A customer's reference that the vendor refuses; empty if it cannot.
     unfit_reference: str = ""
     #: Answers that blame the item, so that sending it again is of no use.
