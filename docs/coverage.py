@@ -25,6 +25,9 @@ from stampcard.program.history import HISTORY
 from stampcard.program.lifetimes import ENDS
 from stampcard.program.model import Program
 from stampcard.program.paying import PayTerms
+from stampcard.program.perks import Perk
+from stampcard.program.plans import Plan
+from stampcard.program.proofs import ProofTerms
 from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.segments import Segment
@@ -54,6 +57,9 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("tiers", Tiers),
     ("tiers.levels", Level),
     ("segments", Segment),
+    ("perks", Perk),
+    ("proofs", ProofTerms),
+    ("plans", Plan),
     ("stacking", Stacking),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
@@ -186,6 +192,30 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "while reached": r"held: while reached",
         "for life": r"held: for life",
     },
+    "perks.tiers": {"tiers": r"tiers: \[silver"},
+    "perks.segments": {"segments": r"segments: \[loyal"},
+    "perks.valid": {"none": r"Without|tiers: \[silver", "a time": r"valid: 30 days"},
+    "perks.uses": {"a number per period": r"uses: \d per month", "ever": r"uses: \d ever"},
+    "perks.plans": {"plans": r"\{plans: \["},
+    "plans.skus": {"products": r"skus: \["},
+    "plans.on": {"events": r"on: \[subscription_started"},
+    "plans.lasts": {"a time": r"lasts: \d+ days", "for good": r"lasts: for good"},
+    "plans.price": {"money": r"price: \d+ EUR"},
+    "plans.price_kept": {"until renewal": r"skus: \[PLUS, PLUS-NEW\]", "until lapse": r"price_kept: until lapse"},
+    "plans.trial": {"days": r"trial: \d+ days"},
+    "plans.refund": {
+        "ends": r"refund_ends|returns\(\"A\", 49\)",
+        "unless used": r"refund: unless used",
+        "keeps": r"refund: keeps",
+    },
+    "proofs.evidence": {"fields": r"evidence: \{"},
+    "proofs.valid": {
+        "none": r"expire_never|  nurse: \{",
+        "a time": r"valid: \d+ months",
+        "on a day": r"valid: on 08-31",
+    },
+    "proofs.recheck": {"days": r"recheck: \d+ days"},
+    "perks.tag": {"a tag": r"tag: \S"},
     "grace": {"days": r"grace: \d+ days"},
     "notice": {"days": r"notice: \d+ days"},
     "tiers.levels.least": {"a number": r"\{silver: 100|from: \d"},
@@ -202,6 +232,9 @@ _STRUCTURE = frozenset(
         "levels",
         "segments",
         "enrolment",
+        "perks",
+        "plans",
+        "proofs",
         "stacking",
         "rewards",
         "refunds",

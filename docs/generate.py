@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
 SECTIONS = (
     "Program", "Ending", "Enrolment", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
-    "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking", "Tiers", "Level", "Segment",
+    "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking", "Tiers", "Level", "Segment", "ProofTerms", "Plan", "Perk",
 )  # fmt: skip
 
 #: What conditions may read, in the words of somebody who writes one.
@@ -48,7 +48,10 @@ VARIABLES = {
     "member.joined_at": "when this installation first saw the member",
     "member.days": "for how many days the member has been one",
     "member.tier": "the member's tier; empty without one",
+    "member.plan": "the plan that the member has, the first of several; empty without one",
+    "member.verified": "what the member is verified as",
     "member.segments": "the names of the segments that the member is in",
+    "member.perks": "the names of the perks that the member has",
     "member.consents": "what the member agrees to, such as `email.marketing`",
     "member.attributes": "what is known of the member; ask `has()` first",
     "order.total": "what the customer owes for the order",

@@ -34,6 +34,8 @@ GROUPS = {
         "domain.awards",
         "domain.decisions",
         "domain.rewards",
+        "domain.perks",
+        "domain.proofs",
     ),
     "Errors": ("errors",),
 }

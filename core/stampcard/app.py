@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.setting import Setting
 from stampcard.clock import EPOCH, Clock, SystemClock
+from stampcard.domain.commands import STATES
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.rewards import ACTIONS
@@ -360,5 +361,5 @@ def _migrate(database: Database) -> None:
 def _kinds(connection: Connection) -> tuple[str, ...]:
     """The kinds of state that a connection wants to be pushed; one that could not connect is told later what it missed."""
     if connection.capabilities is None:
-        return ("balance",)
-    return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind == "balance")
+        return STATES
+    return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind in STATES)

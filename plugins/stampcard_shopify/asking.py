@@ -48,7 +48,7 @@ def written(steps: Mapping[str, Step]) -> tuple[str, dict[str, Any]]:
     )
     fields = "\n".join(_field(alias, step.field) for alias, step in steps.items())
     values = {f"{alias}_{name}": value for alias, step in steps.items() for name, value in step.values.items()}
-    return f"{kind} Rewards({declared}) {{\n{fields}\n}}", values
+    return f"{kind} Stampcard({declared}) {{\n{fields}\n}}", values
 
 
 def _field(alias: str, field: Field) -> str:

@@ -11,6 +11,7 @@ from stampcard_shopify.fetching import OrderFetch
 from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.posting import CallFailed
 from stampcard_shopify.shoppers import ShopifyShoppers
+from stampcard_shopify.tagging import TagSink
 from stampcard_shopify.webhooks import ShopifyWebhooks
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -58,6 +59,11 @@ class ShopifySettings(PluginSettings):
     metafield_key: str = Field(
         default="balance", pattern=r"^[A-Za-z0-9_-]{2,64}$", description="the key of that metafield"
     )
+    tag_prefix: str = Field(
+        default="stampcard-",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}$",
+        description="what the tags of perks begin with at the shop; tags that begin otherwise are never touched",
+    )
     origins: Annotated[tuple[Origin, ...], BeforeValidator(_as_list)] = Field(
         default=(),
         description="the origins, such as `https://shop.example`, from which shoppers' browsers may ask directly",
@@ -89,7 +95,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
 
     return Capabilities(
         webhook=ShopifyWebhooks(context.settings),
-        sinks=(BalanceSink(client, context.settings),),
+        sinks=(BalanceSink(client, context.settings), TagSink(client, context.settings)),
         fetch=OrderFetch(client, context),
         fulfil=ShopifyFulfilment(client, context.clock),
         shopper=ShopifyShoppers(context.settings, context.clock),

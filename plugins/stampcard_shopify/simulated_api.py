@@ -25,6 +25,7 @@ from stampcard_shopify.simulated_losing import Losses
 from stampcard_shopify.simulated_nodes import order_node
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
+from stampcard_shopify.simulated_tags import Tags
 
 TOKEN_LIFE = 86_399
 SCOPES = "read_orders,write_customers,write_discounts,write_gift_cards,write_store_credit_account_transactions"
@@ -102,6 +103,7 @@ class Counters:
     discounts: Discounts
     cards: Cards
     credits: Credits
+    tags: Tags
     losses: Losses = field(default_factory=Losses)
     bulk: BulkCreations = field(init=False)
 
@@ -136,6 +138,8 @@ class AdminApi:
             "node": (2.0, self._node),
             "order": (2.0, self._node),
             "metafieldsSet": (10.0, self._metafields_set),
+            "tagsAdd": (10.0, counters.tags.add),
+            "tagsRemove": (10.0, counters.tags.remove),
             "discountCodeBasicCreate": (10.0, counters.discounts.create),
             "discountCodeFreeShippingCreate": (10.0, counters.discounts.create),
             "discountCodeBasicUpdate": (10.0, counters.discounts.update),

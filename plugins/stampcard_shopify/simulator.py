@@ -29,6 +29,7 @@ from stampcard_shopify.simulated_purchasing import PLAIN, Purchasing
 from stampcard_shopify.simulated_sampling import DRASTIC, SAMPLES, Sampling
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
+from stampcard_shopify.simulated_tags import Tags
 from stampcard_shopify.simulated_trade import Step, Trade
 
 API_VERSION = "2026-10"
@@ -64,7 +65,8 @@ class ShopifySimulator(Simulator):
         self.discounts = Discounts(self.book)
         self.cards = Cards(self.book, random.Random(f"cards {seed}"))
         self.credits = Credits(self.book)
-        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits)
+        self.tags = Tags(self.book)
+        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits, self.tags)
         purchases = Trade(self.book, self.tally, PLAIN, random.Random(f"purchases {seed}"))
         self._purchasing = Purchasing(self.book, self.discounts, purchases)
 

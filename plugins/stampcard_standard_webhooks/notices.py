@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from stampcard.plugin import Change, Command
+from stampcard.plugin import Change, Command, PerkChanged
 
 #: The kind of the commands that tell.
 KIND = "webhook"
@@ -35,7 +35,13 @@ NAMES: Mapping[str, str] = {
     "on_hold": "member.held",
     "hold_ended": "member.released",
 }
-REDEMPTION, TIER = "redemption", "tier"
+REDEMPTION, TIER, PERK, PLAN, PROOF = "redemption", "tier", "perk", "plan", "proof"
+#: What happens to perks.
+PERKS = ("gained", "lost", "used", "returned")
+#: And to plans.
+PLANS = ("started", "renewed", "ended")
+#: And to verifications.
+PROOFS = ("asked", "approved", "refused", "ending", "expired", "revoked")
 #: What happened to a tier, as it is called outside.
 WAYS: Mapping[str, str] = {
     "joined": "tier.joined",
@@ -49,6 +55,9 @@ EVENTS = (
     *NAMES.values(),
     *(f"{REDEMPTION}.{status}" for status in ("held", "issued", "used", "released", "expired", "revoked")),
     *WAYS.values(),
+    *(f"{PERK}.{what}" for what in PERKS),
+    *(f"{PLAN}.{way}" for way in PLANS),
+    *(f"{PROOF}.{way}" for way in PROOFS),
 )
 
 
@@ -90,6 +99,27 @@ def notices(change: Change) -> Iterator[Notice]:
             "next_missing": moved.next_missing,
         }
         yield Notice(name=WAYS[moved.way], about=f"{moved.program} {moved.number}", more={TIER: told})
+    yield from _of_perks(change)
+    for proof in change.proofs:
+        told = {"program": proof.program, "proof": proof.proof, "until": proof.until}
+        about = f"{proof.program} {proof.proof} {proof.occurred_at.isoformat()}"
+        yield Notice(name=f"{PROOF}.{proof.way}", about=about, more={PROOF: told})
+    for plan in change.plans:
+        told = {"program": plan.program, "plan": plan.plan, "why": plan.why, "trial": plan.trial, "until": plan.until}
+        yield Notice(name=f"{PLAN}.{plan.way}", about=f"{plan.program} {plan.plan} {plan.term}", more={PLAN: told})
+
+
+def _of_perks(change: Change) -> Iterator[Notice]:
+    """What happened to the member's perks."""
+    for one in change.perks:
+        told: dict[str, Any] = {"program": one.program, "perk": one.perk}
+        if isinstance(one, PerkChanged):
+            name, about = "gained" if one.gained else "lost", one.occurred_at.isoformat()
+            told |= {"why": one.why, "until": one.until}
+        else:
+            name, about = "returned" if one.cancelled else "used", one.key
+            told |= {"key": one.key, "left": one.left}
+        yield Notice(name=f"{PERK}.{name}", about=f"{one.program} {one.perk} {about}", more={PERK: told})
 
 
 def command(change: Change, notice: Notice) -> Command:

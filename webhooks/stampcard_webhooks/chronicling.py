@@ -18,17 +18,16 @@ from stampcard.domain.events import (
     HoldChanged,
     MembershipChanged,
     MembersMerged,
-    OwnEvent,
     RefundSeen,
     SegmentChanged,
 )
+from stampcard.domain.happenings import Happened
 from stampcard.domain.imports import Before
 from stampcard.domain.ledger import Entry
 from stampcard.domain.orders import standing_refunds
 from stampcard.domain.rewards import Redemption
-from stampcard.domain.tiers import TierMoved
 from stampcard.engine.versions import Programs
-from stampcard.engine.wording import points_words, tier_words
+from stampcard.engine.wording import change_words, points_words
 from stampcard.engine.world import Order
 from stampcard.program.events import BIRTHDAY
 from stampcard.storage.chronicling import IMPORTED, Happening, Heard, Place, timeline
@@ -241,21 +240,13 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
-        case (
-            DayCame()
-            | ConsentChanged()
-            | HoldChanged()
-            | SegmentChanged()
-            | MembersMerged()
-            | MembershipChanged()
-            | TierMoved() as event
-        ):
+        case event if isinstance(event, Happened):
             return _own_words(event)
         case event:
             return f"{heard.connection!r} told: {str(event.__struct_config__.tag).replace('_', ' ')}."
 
 
-def _own_words(event: OwnEvent) -> str:
+def _own_words(event: Happened) -> str:
     """What no source tells, but the calendar, the member, people, and what members did."""
     match event:
         case DayCame(name=name):
@@ -270,8 +261,8 @@ def _own_words(event: OwnEvent) -> str:
             words = _STATES[state].format(program=program)
         case MembersMerged(other=other, merged=merged):
             words = f"{other} was merged into this member." if merged else f"The merge with {other} was undone."
-        case TierMoved():
-            words = tier_words(event)
+        case _:
+            words = change_words(event)
     return words
 
 

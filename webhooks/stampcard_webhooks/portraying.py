@@ -8,11 +8,14 @@ from datetime import datetime, tzinfo
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from stampcard.applying.joining import PlanStanding, plan_standings
 from stampcard.applying.promoting import outlooks
 from stampcard.applying.redeeming import standings
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
+from stampcard.applying.using import perk_standings
 from stampcard.domain.wallets import balance_of
+from stampcard.engine.entitling import PerkStanding
 from stampcard.engine.rewarding import Asking, Standing
 from stampcard.engine.tiering import Outlook
 from stampcard.engine.versions import Programs
@@ -20,6 +23,9 @@ from stampcard.engine.wording import amount_words, day_words, holder_words, last
 from stampcard.storage.portraying import LimitTold, Resting, WalletTold, portray
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.members import LotView, lot_view
+from stampcard_webhooks.perks import PerkView, perk_view
+from stampcard_webhooks.plans import PlanView, plan_view
+from stampcard_webhooks.proofs import ProofView, proof_views
 from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import BalanceView, balance_view, check_member, member_views
@@ -88,6 +94,9 @@ class MemberExplanationView(BaseModel):
     resting: list[RestingView]
     rewards: list[StandingView] = Field(description="What can be had for points, what not and why.")
     tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
+    plans: list[PlanView] = Field(description="Every paid membership, and what it is made of.")
+    proofs: list[ProofView] = Field(description="What the member is verified as.")
+    perks: list[PerkView] = Field(description="Every perk: who has it, and why it cannot be used.")
 
 
 async def explain_member(call: Call[Query, Nothing]) -> MemberExplanationView:
@@ -108,6 +117,12 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
     words += _reward_words(offered)
     tiers = outlooks(Unit(connection, setting, now), [member]).get(member, [])
     words += [line for told in tiers for line in _tier_words(told)]
+    plans = plan_standings(Unit(connection, setting, now), member)
+    words += [_plan_words(one) for one in plans if one.one.active]
+    proofs = proof_views(connection, setting, member, now)
+    words += [f"Is verified as {one.proof!r}." for one in proofs if one.verified]
+    perks = perk_standings(Unit(connection, setting, now), member)
+    words += [_perk_words(one) for one in perks if one.has]
     (person,) = member_views(connection, setting, [member], now)
     words += [f"Is on hold: {person.held}. Earns and redeems nothing."] if person.held is not None else []
     return MemberExplanationView(
@@ -118,6 +133,9 @@ def portrait_view(connection: Connection, setting: Setting, member: str, now: da
         resting=resting,
         rewards=standing_views(offered, now),
         tiers=[tier_view(told) for told in tiers],
+        plans=list(map(plan_view, plans)),
+        proofs=proofs,
+        perks=list(map(perk_view, perks)),
     )
 
 
@@ -134,6 +152,21 @@ def _tier_words(told: Outlook) -> Iterator[str]:
     if told.missing:
         by = f" by {last_day(told.by, ladder.zone)}" if told.by is not None else ""
         yield f"{amount_text(ladder, told.missing)} {what} are missing for {told.next}{by}."
+
+
+def _plan_words(told: PlanStanding) -> str:
+    """What a member has, and up to which day it is paid."""
+    one, end = told.one, ""
+    if one.paid_until is not None:
+        end = f", {'free' if one.trial else 'paid'} up to {last_day(one.paid_until, told.live.program.zone)}"
+    return f"{'Tries' if one.trial else 'Has'} the plan {told.name!r}{end}."
+
+
+def _perk_words(one: PerkStanding) -> str:
+    """What a member is entitled to, until when, and what is left."""
+    end = f" up to {last_day(one.one.until, one.live.program.zone)}" if one.one.until is not None else ""
+    left = f", {one.left} of {one.perk.uses} left" if one.left is not None else ""
+    return f"Has the perk {one.name!r}{end}{left}."
 
 
 def _reward_words(offered: Sequence[Standing]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from stampcard.applying import redeeming
+from stampcard.applying import joining, redeeming, verifying
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.locking import lock_member
@@ -33,7 +33,10 @@ from stampcard_webhooks.consents import ConsentName, ConsentPage, ExportView, co
 from stampcard_webhooks.identifying import Identifying, Shopper, new_link
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
+from stampcard_webhooks.perks import MyPerkView, my_perk_views
+from stampcard_webhooks.plans import MyPlanView, Trying, my_plan_view, my_plan_views
 from stampcard_webhooks.problems import Handler, Refused, told
+from stampcard_webhooks.proofs import NewRequest, ProofPage, ProofView, proof_view, proof_views
 from stampcard_webhooks.redemptions import Place, RedemptionView, view_of, waited
 from stampcard_webhooks.rewards import StandingPage, StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route, given, response_of
@@ -68,6 +71,11 @@ class MeView(BaseModel):
     balances: dict[str, BalanceView] = Field(description="By wallet.")
     expiring: list[ExpiringView] = Field(description="Within sixty days, the soonest first.")
     tiers: list[TierView] = Field(description="The tier in each program, and what is missing for the next.")
+    perks: list[MyPerkView] = Field(description="What the shopper is entitled to, and how often it can still be used.")
+
+    plans: list[MyPlanView] = Field(description="Paid memberships that the shopper has, had or can try.")
+
+    proofs: list[ProofView] = Field(description="What the shopper is verified as, and what can be asked for.")
 
 
 class HappenedView(BaseModel):
@@ -169,6 +177,9 @@ def _me(connection: Connection, call: Call[Any, Any], member: str) -> MeView:
             for (name, at), points in sorted(soon.items(), key=lambda one: (one[0][1], one[0][0]))
         ],
         tiers=tier_views(connection, call.setting, [member], call.now)[0],
+        perks=my_perk_views(connection, call.setting, member, call.now),
+        plans=my_plan_views(connection, call.setting, member, call.now),
+        proofs=proof_views(connection, call.setting, member, call.now),
     )
 
 
@@ -256,6 +267,30 @@ async def choose_mine(call: Call[Query, Choosing], member: str) -> Answer:
     return await picked(call, call.path["id"], call.body.reward, at=call.path["connection"], member=member, wait=WAIT)
 
 
+async def try_mine(call: Call[Query, Trying], member: str) -> Answer:
+    """Try a plan, once and without paying."""
+    plan, program = call.path["plan"], call.body.program
+    return await call.write(
+        lambda unit: given(my_plan_view(joining.try_plan(unit, member, program, plan)), member, 201)
+    )
+
+
+async def show_my_proofs(call: Call[Query, Nothing], member: str) -> ProofPage:
+    """What the shopper is verified as."""
+    return await call.read(lambda c: ProofPage(items=proof_views(c, call.setting, member, call.now)))
+
+
+async def ask_for_mine(call: Call[Query, NewRequest], member: str) -> Answer:
+    """Ask to be verified."""
+    proof, wanted, now = call.path["proof"], call.body, call.now
+
+    def work(unit: Unit) -> Answer:
+        told = verifying.ask(unit, member, wanted.program, proof, wanted.evidence, by_member=True)
+        return given(proof_view(told, now), member, 201)
+
+    return await call.write(work)
+
+
 async def show_my_consents(call: Call[Query, Nothing], member: str) -> ConsentPage:
     """What the shopper agreed to, with the history."""
     return await call.read(lambda connection: consent_page(connection, call, member, for_shopper=True))
@@ -319,6 +354,13 @@ SHOPPER_ROUTES = (
         summary="pick one of a choice",
         handler=choose_mine,
         takes=Choosing,
+    ),
+    ShopperRoute(method="POST", path="/plans/{plan}/trial", summary="try a plan, once", handler=try_mine, takes=Trying),
+    ShopperRoute(
+        method="GET", path="/proofs", summary="what the shopper is verified as, and can ask for", handler=show_my_proofs
+    ),
+    ShopperRoute(
+        method="POST", path="/proofs/{proof}", summary="ask to be verified", handler=ask_for_mine, takes=NewRequest
     ),
     ShopperRoute(
         method="GET", path="/consents", summary="what the shopper agreed to, with history", handler=show_my_consents

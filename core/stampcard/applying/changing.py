@@ -8,10 +8,16 @@ from datetime import datetime
 from stampcard.domain.decisions import Change
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Member
+from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet, balance_of
+
+#: What is to be marked at the shop has changed.
+MARKED = "marked"
 
 
 def kinds_of(
@@ -43,6 +49,13 @@ def kinds_of(
     return kinds
 
 
+def perk_kind(happened: PerkChanged | PerkUsed) -> str:
+    """The kind of what happened to a perk: ``perk_gained``, ``perk_lost``, ``perk_used``, ``perk_returned``."""
+    if isinstance(happened, PerkChanged):
+        return "perk_gained" if happened.gained else "perk_lost"
+    return "perk_returned" if happened.cancelled else "perk_used"
+
+
 def change_of(
     person: Member,
     kinds: Collection[str],
@@ -51,6 +64,9 @@ def change_of(
     scales: Mapping[str, int],
     redemptions: Iterable[Redemption],
     tiers: Iterable[tuple[str, TierMoved]],
+    perks: Iterable[tuple[str, PerkChanged | PerkUsed]],
+    plans: Iterable[tuple[str, PlanChanged]],
+    proofs: Iterable[tuple[str, ProofChanged]],
     now: datetime,
 ) -> Change:
     """The change of one member; `loaded`: the wallets as they were."""
@@ -67,4 +83,7 @@ def change_of(
         redemptions=tuple(replace(one, voucher=None) for one in redemptions if one.member == person.id),
         merged_into=person.merged_into,
         tiers=tuple(moved for member, moved in tiers if member == person.id),
+        perks=tuple(happened for member, happened in perks if member == person.id),
+        plans=tuple(changed for member, changed in plans if member == person.id),
+        proofs=tuple(changed for member, changed in proofs if member == person.id),
     )

@@ -193,7 +193,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     if not all(_is_locked(unit, sourced, identities) for sourced in prepared.events):
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     # What one event leads to is decided step by step, too: a tier, a segment, and what rules pay for it.
-    steps = len(prepared.events) > 1 or unit.tiering.live or unit.segmenting.live
+    steps = len(prepared.events) > 1 or unit.follows
     checkpoint = unit.checkpoint() if steps else None
     member: str | None = None
     try:

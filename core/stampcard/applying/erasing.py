@@ -24,8 +24,14 @@ from stampcard.storage.tables import (
     merge,
     order_state,
     outbox,
+    perk,
+    perk_use,
+    plan,
+    plan_term,
     pool,
     progress,
+    proof,
+    proof_request,
     push,
     redemption,
     segment_member,
@@ -140,12 +146,17 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
     _update(unit, merge, or_(merge.c.source.in_(ids), merge.c.target.in_(ids)), data_sealed=None, note="")
     addressing.forget_duplicates(unit.connection, unit.setting.merchant, ids)
-    for table in (address, consent, tier, progress, segment_member):
+    for table in (
+        address, consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request,
+    ):  # fmt: skip
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.
     unit.tiers.forget(ids)
     unit.crossings.forget(ids)
     _update(unit, imported, imported.c.member.in_(ids), note="", referral_sealed=None)
+    unit.grants.forget(ids)
+    unit.terms.forget(ids)
+    unit.verdicts.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

@@ -41,7 +41,7 @@ def judge_all(
     unit.lock(found, attributes=False)
     for member in found:
         if member in unit.members:
-            unit.segmenting.assess(member)
+            unit.judge_again(member)
     return len(found), found[-1], unit.save()
 
 
@@ -70,6 +70,7 @@ def put(unit: Unit, program: str, segment: str, add: Collection[str], remove: Co
         if live.name not in unit.members[member].programs and live.program.enrolment.segment != segment:
             raise RequestRefused("not_a_member", f"{member} does not take part in {live.name}")
         unit.segmenting.cross(member, live.name, segment, entered=member in add)
+        unit.judge_again(member)
     return len({member for member, _ in unit.crossings.happened[before:]})
 
 

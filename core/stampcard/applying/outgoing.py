@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from stampcard.applying.changing import MARKED
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
-from stampcard.domain.commands import Command
+from stampcard.domain.commands import TAGS, Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.members import Identity, Member
 from stampcard.storage import loading, rows, saving
@@ -26,7 +27,8 @@ def send_out(
     """Mark the state that must be pushed, and queue what plugins want to be done once."""
     if not changes:
         return
-    known = mark(connection, setting, now, {change.member: change.version for change in changes})
+    marked = {change.member for change in changes if MARKED in change.kinds}
+    known = mark(connection, setting, now, {change.member: change.version for change in changes}, marked)
     if setting.hooks.implements("outbound_commands"):
         commands: list[tuple[str, Command]] = []
         for change in changes:
@@ -36,9 +38,16 @@ def send_out(
 
 
 def mark(
-    connection: Connection, setting: Setting, now: datetime, versions: Mapping[str, int]
+    connection: Connection,
+    setting: Setting,
+    now: datetime,
+    versions: Mapping[str, int],
+    marked: Collection[str] | None = None,
 ) -> dict[str, list[Row[Any]]]:
-    """Ask for these members' state to be pushed, to everybody who takes it; answers how each source calls them."""
+    """Ask for these members' state to be pushed, to everybody who takes it; answers how each source calls them.
+
+    `marked`: whose tags changed; without it those of all are pushed.
+    """
     merchant = setting.merchant
     known = loading.load_identities_of(connection, merchant, list(versions))
     since, due = to_micros(now), to_micros(now + min(setting.coalesce, setting.longest))
@@ -48,6 +57,7 @@ def mark(
         for member, version in versions.items()
         for row in known.get(member, ())
         for kind in setting.targets.get(row.connection, ())
+        if kind != TAGS or marked is None or member in marked
     ]  # fmt: skip
     saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
     return known

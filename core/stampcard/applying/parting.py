@@ -51,6 +51,9 @@ class Parting(Pair):
         since = self._since()
         for table in merging.MOVED:
             merging.move(self.connection, table, self.merchant, record.moved.get(table.name, ()), target, source)
+        for table in merging.NAMED:
+            keys, rows_ = record.named.get(table.name, ()), record.put_aside.get(table.name, ())
+            merging.move_back(self.connection, table, self.merchant, keys, rows_, source, target)
         self._memberships()
         self._counters()
         self._awards()

@@ -17,9 +17,9 @@ from stampcard.domain.events import (
     DataRequested,
     Event,
     OrderSeen,
-    OwnEvent,
     RefundSeen,
 )
+from stampcard.domain.happenings import Happened
 from stampcard.domain.value import replace
 from stampcard.storage import rows
 from stampcard.storage.packing import pack_reasons
@@ -29,7 +29,7 @@ def event_row(
     merchant: str,
     number: int,
     now: datetime,
-    event: Event | OwnEvent,
+    event: Event | Happened,
     subject: str,
     member: str | None,
     reasons: Sequence[Reason],
@@ -50,7 +50,7 @@ def event_row(
     }
 
 
-def occurred_at(event: Event | OwnEvent) -> datetime:
+def occurred_at(event: Event | Happened) -> datetime:
     """When the source says it happened."""
     if isinstance(event, OrderSeen):
         return event.snapshot.occurred_at

@@ -12,6 +12,9 @@ from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.engine.requesting import decide_settle
+from stampcard.storage.entitling import due_perks, rest_perks
+from stampcard.storage.proving import due_proofs, rest_proofs
+from stampcard.storage.subscribing import due_plans, rest_plans
 from stampcard.storage.tables import balance
 from stampcard.storage.tiering import due_tiers, rest_tiers
 
@@ -65,3 +68,19 @@ def settle_members(connection: Connection, setting: Setting, now: datetime, memb
     due = [wallet for wallet in unit.wallets.values() if wallet.next_change_at and wallet.next_change_at <= now]
     unit.absorb(decide_settle(unit.world, due))
     return unit.save()
+
+
+def end_lasting(connection: Connection, setting: Setting, now: datetime, limit: int) -> tuple[int, list[Change]]:
+    """Let time pass for up to `limit` members one of whose perks, plans or proofs is due; answers how many and what changed."""
+    check_revision(connection, setting)
+    of = (due_proofs, due_plans, due_perks)
+    members = sorted({member for due in of for member in due(connection, setting.merchant, now, limit)})[:limit]
+    if not members:
+        return 0, []
+    unit = Unit(connection, setting, now)
+    unit.lock(members, attributes=False)
+    changes = unit.save()
+    rest_perks(connection, setting.merchant, members, now)
+    rest_plans(connection, setting.merchant, members, now)
+    rest_proofs(connection, setting.merchant, members, now)
+    return len(members), changes

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from stampcard.applying.withdrawing import take_back
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
 from stampcard.domain.tiers import Holding, Tier, TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
-from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
+from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, tier_subject
 from stampcard.engine.gauging import Counted, Ladder, measure_of, place_by_segments
 from stampcard.engine.importing import brought_tier
 from stampcard.engine.progressing import Progress, ProgressKey, moved
@@ -29,7 +30,7 @@ from stampcard.engine.waiting import follow_tier
 from stampcard.engine.world import AwardKey, Decision, Order
 from stampcard.errors import told
 from stampcard.program.events import OF_TIERS, TIER_UP
-from stampcard.storage import loading, tiering
+from stampcard.storage import tiering
 
 if TYPE_CHECKING:
     from stampcard.applying.unit import Unit
@@ -284,18 +285,7 @@ class Tiering:
 
     def _undo(self, member: str, rise: TierMoved) -> None:
         """Take back what rules paid for a tier that a refund takes away."""
-        unit, subject = self._unit, tier_subject(TIER_UP, rise, member)
-        stored = loading.load_awards(unit.connection, unit.setting.merchant, [subject]).get(subject, {})
-        mine = {**stored, **unit.awards.get(subject, {})}
-        if not mine:
-            return
-        unit.awards[subject] = mine
-        if unit.setting.programs.gives:
-            unit.know_rewards(subjects=[subject])
-        unit.count(())
-        at = next((one.occurred_at for one in unit.entries if one.subject == subject), None)
-        at = at or tiering.paid_at(unit.connection, unit.setting.merchant, member, subject) or unit.now
-        unit.absorb(decide_tier_undone(unit.world, mine.values(), at))
+        take_back(self._unit, member, tier_subject(TIER_UP, rise, member), "tier_refunded")
 
     def _assessed(
         self, live: LiveProgram, person: Member, days: Collection[date]

@@ -10,17 +10,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from stampcard.applying.entitling import Entitling, Grants
+from stampcard.applying.proving import Proving, Verdicts
 from stampcard.applying.recording import event_row, impersonal
 from stampcard.applying.rewarding import Rewarding
 from stampcard.applying.segmenting import Crossings, Segmenting
 from stampcard.applying.setting import Setting
+from stampcard.applying.subscribing import Subscribing, Terms
 from stampcard.applying.tiering import Moves, Tiering
 from stampcard.applying.writing import Touched, write
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.consents import Consent, given
 from stampcard.domain.decisions import Alert, Change, Reason
-from stampcard.domain.events import ConsentChanged, DayCame, Event, HoldChanged, MembershipChanged, OwnEvent
+from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, Event, HoldChanged, MembershipChanged
+from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
 from stampcard.domain.rewards import Fulfiller, Redemption
@@ -53,7 +57,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "touched",
+    "redemptions", "tiers", "crossings", "grants", "terms", "verdicts", "touched",
 )  # fmt: skip
 
 
@@ -89,6 +93,12 @@ class Unit:
     tiers: Moves = field(default_factory=Moves)
     segmenting: Segmenting = field(init=False)
     crossings: Crossings = field(default_factory=Crossings)
+    entitling: Entitling = field(init=False)
+    grants: Grants = field(default_factory=Grants)
+    subscribing: Subscribing = field(init=False)
+    terms: Terms = field(default_factory=Terms)
+    proving: Proving = field(init=False)
+    verdicts: Verdicts = field(default_factory=Verdicts)
     touched: Touched = field(default_factory=Touched)
     silent: bool = False
 
@@ -96,6 +106,9 @@ class Unit:
         self.rewarding = Rewarding(self.connection, self.setting)
         self.tiering = Tiering(self)
         self.segmenting = Segmenting(self)
+        self.entitling = Entitling(self)
+        self.subscribing = Subscribing(self)
+        self.proving = Proving(self)
 
     @property
     def world(self) -> World:
@@ -121,6 +134,16 @@ class Unit:
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
 
+    @property
+    def follows(self) -> bool:
+        """Whether anything follows from what members do, beside points."""
+        return bool(self.tiering.live or self.proving.live or self._is_judged)
+
+    @property
+    def _is_judged(self) -> bool:
+        """Whether members have plans, segments or perks."""
+        return bool(self.subscribing.live or self.segmenting.live or self.entitling.live)
+
     def lock(
         self,
         members: Collection[str],
@@ -142,7 +165,7 @@ class Unit:
         attributes = (
             attributes
             or automatic
-            or "member.attributes" in self.segmenting.reads
+            or "member.attributes" in self.segmenting.reads | self.entitling.reads
             or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
         )
         self.members = loading.load_members(
@@ -168,9 +191,15 @@ class Unit:
             self.fulfillers = self.rewarding.fulfillers(list(self.members))
         self.tiering.load()
         self.segmenting.load()
-        if automatic or ((self.tiering.live or self.segmenting.live) and self.setting.programs.counts):
+        self.entitling.load()
+        self.subscribing.load()
+        self.proving.load()
+        if automatic or (self.follows and self.setting.programs.counts):
             self.count(())
         self.tiering.settle()
+        self.proving.settle()
+        self.subscribing.settle()
+        self.entitling.settle()
 
     def look(self, *members: str, also: LiveProgram | None = None) -> None:
         """Load members to look at, with wallets and past and what could be theirs, without locking anything.
@@ -184,6 +213,9 @@ class Unit:
         self._recall(recall=True, reads=also.reads if also is not None else frozenset())
         self.tiering.load()
         self.segmenting.load()
+        self.entitling.load()
+        self.subscribing.load()
+        self.proving.load()
         self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -256,7 +288,8 @@ class Unit:
             for charge in one.charges
         }
         together = {key._replace(member="") for key in charged if f":{MEMBERS}" in key.scope}
-        own = self.tiering.keys() | self.segmenting.keys()
+        own = self.tiering.keys() | self.segmenting.keys() | self.entitling.keys()
+        own |= self.subscribing.keys() | self.proving.keys()
         loaded = loading.load_counters(
             self.connection, self.setting.merchant, {*keys, *charged, *together, *automatic, *own}, lock=lock
         )
@@ -286,7 +319,10 @@ class Unit:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         values = (getattr(self, name) for name in _DECIDED)
         return tuple(
-            value.copied() if isinstance(value, Moves | Crossings | Touched) else copy.copy(value) for value in values
+            value.copied()
+            if isinstance(value, Moves | Crossings | Grants | Terms | Verdicts | Touched)
+            else copy.copy(value)
+            for value in values
         )
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
@@ -318,10 +354,31 @@ class Unit:
             if decision.refetch is not None and sourced.source in self.setting.fetching:
                 self.touched.fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
             self.record(sourced, decision.reasons, decision.order, member)
+        self._follow(decision, sourced, member, former, days)
+
+    def _follow(
+        self,
+        decision: Decision,
+        sourced: Sourced | None,
+        member: str | None,
+        former: str | None,
+        days: dict[str, set[date]],
+    ) -> None:
+        """Let tiers, plans, segments and perks follow a decision."""
         for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
             self.tiering.assess(id_, days.get(id_, ()))
-        for id_ in sorted(self.segmenting.touched(decision, former)) if self.segmenting.live else ():
-            self.segmenting.assess(id_)
+        if self.subscribing.live:
+            self._subscribe(decision, sourced, member)
+        if self._is_judged:
+            for id_ in sorted({*self.segmenting.touched(decision, former), *self.terms.moved} & self.members.keys()):
+                self.judge_again(id_)
+
+    def _subscribe(self, decision: Decision, sourced: Sourced | None, member: str | None) -> None:
+        """Let paid memberships be what an order or an event says."""
+        if decision.order is not None:
+            self.subscribing.take(decision.order)
+        if sourced is not None and isinstance(sourced.event, CustomEvent) and member is not None:
+            self.subscribing.hear(sourced.event, member)
 
     def _count(self, decision: Decision) -> dict[str, set[date]]:
         """Move what counts towards tiers, by the order and the awards as they were before."""
@@ -409,9 +466,13 @@ class Unit:
             self.record_own(changed, member.id, ())
 
     def judge_again(self, member: str) -> None:
-        """Let a member's segments follow what changed beside decisions."""
+        """Let a member's plans, segments and perks follow what changed, each behind what it may hang on."""
+        if self.subscribing.live:
+            self.subscribing.assess(member)
         if self.segmenting.live:
             self.segmenting.assess(member)
+        if self.entitling.live:
+            self.entitling.assess(member)
 
     def set_consents(self, member: str, consents: frozenset[str], said: Consent) -> None:
         """Let conditions see what a member agrees to now, and others know that something was said."""
@@ -422,13 +483,13 @@ class Unit:
         self.touched.events.append(self._row(told, f"member:{member}", member, ()))
         self.judge_again(member)
 
-    def record_own(self, happened: OwnEvent, member: str, reasons: Sequence[Reason]) -> None:
+    def record_own(self, happened: Happened, member: str, reasons: Sequence[Reason]) -> None:
         """Keep what no source told, and what was paid for it."""
         self.touched.events.append(self._row(happened, f"member:{member}", member, reasons))
 
     def _row(
         self,
-        event: Event | OwnEvent,
+        event: Event | Happened,
         subject: str,
         member: str | None,
         reasons: Sequence[Reason],

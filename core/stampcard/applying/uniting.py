@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import Table
 
@@ -37,6 +38,7 @@ class Uniting(Pair):
         connection, merchant, source, target = self.connection, self.merchant, self.source, self.target
         lots = merging.lots_of(connection, merchant, source)
         moved = {table.name: self._move(table) for table in merging.MOVED}
+        named = {table.name: self._move_named(table) for table in merging.NAMED}
         joined, before = self._memberships()
         counted = self._counters()
         awards, twice = self._awards()
@@ -77,7 +79,8 @@ class Uniting(Pair):
         record = Record(
             parts=parts, moved=moved, awards=awards, doubled=twice, debits=debits, counted=counted, joined=joined,
             before=before, tiers=tiers, segments=segments, entered=entered, filled=filled, joined_at=joined_at,
-            followers=followers,
+            followers=followers, named={name: keys for name, (keys, _) in named.items()},
+            put_aside={name: rows_ for name, (_, rows_) in named.items() if rows_},
         )  # fmt: skip
         merging.save_merge(connection, merchant, unit.setting.sealer, done, record)
         return done
@@ -86,6 +89,9 @@ class Uniting(Pair):
         keys = merging.keys_of(self.connection, table, self.merchant, self.source)
         merging.move(self.connection, table, self.merchant, keys, self.source, self.target)
         return keys
+
+    def _move_named(self, table: Table) -> tuple[list[merging.Key], list[dict[str, Any]]]:
+        return merging.move_named(self.connection, table, self.merchant, self.source, self.target)
 
     def _point(self, followers: Collection[str]) -> None:
         for id_ in followers:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, tuple_
 
-from stampcard.applying.changing import change_of, kinds_of
+from stampcard.applying.changing import MARKED, change_of, kinds_of, perk_kind
 from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import save_redemptions
@@ -26,7 +26,10 @@ from stampcard.engine.world import AwardKey
 from stampcard.storage import rows, saving
 from stampcard.storage.addressing import AddressKey, save_addresses
 from stampcard.storage.alerting import alert_row
+from stampcard.storage.entitling import save_perks, save_uses
+from stampcard.storage.proving import save_proofs, save_requests
 from stampcard.storage.segmenting import save_segments
+from stampcard.storage.subscribing import save_plans, save_terms
 from stampcard.storage.tables import order_state
 from stampcard.storage.tiering import save_progress, save_tiers
 
@@ -79,6 +82,12 @@ def write(unit: Unit) -> list[Change]:
     save_redemptions(connection, unit.setting, unit.touched.redemptions.values())
     save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(unit.tiers.tiers.items())])
     save_progress(connection, merchant, unit.tiers.touched)
+    save_proofs(connection, merchant, unit.verdicts.proofs)
+    save_requests(connection, merchant, sealer, unit.verdicts.requests.values())
+    save_terms(connection, merchant, unit.terms.touched)
+    save_plans(connection, merchant, unit.terms.plans)
+    save_perks(connection, merchant, unit.grants.perks)
+    save_uses(connection, merchant, [(key[0], one) for key, one in unit.grants.uses.items()])
     save_segments(connection, merchant, *unit.crossings.places(), unit.now)
     queue(connection, unit.setting, unit.now, unit.touched.commands)
     counted = [{"merchant": merchant, **key._asdict(), "value": value} for key, value in unit.touched.counters.items()]
@@ -134,6 +143,14 @@ def _changes(unit: Unit) -> list[Change]:
         kinds.setdefault(member, set()).add("consent")
     for member, changed in unit.crossings.happened:
         kinds.setdefault(member, set()).add("segment_entered" if changed.entered else "segment_left")
+    for member, happened in unit.grants.happened:
+        kinds.setdefault(member, set()).add(perk_kind(happened))
+    for member, verdict in unit.verdicts.happened:
+        kinds.setdefault(member, set()).add(f"proof_{verdict.way}")
+    for member, moved in unit.terms.happened:
+        kinds.setdefault(member, set()).add(f"plan_{moved.way}")
+    for member in unit.grants.marked:
+        kinds.setdefault(member, set()).add(MARKED)
     for member in sorted(kinds):
         person = unit.members[member]
         unit.touched.before.setdefault(member, person)
@@ -148,6 +165,9 @@ def _changes(unit: Unit) -> list[Change]:
             scales,
             unit.touched.redemptions.values(),
             unit.tiers.happened,
+            unit.grants.happened,
+            unit.terms.happened,
+            unit.verdicts.happened,
             unit.now,
         )
         for member in sorted(kinds)

@@ -22,8 +22,11 @@ from stampcard.cli import (
     member,
     order,
     outbox,
+    perk,
+    plan,
     plugin,
     program,
+    proof,
     quarantine,
     redemption,
     replay,
@@ -109,6 +112,9 @@ app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
 app.add_typer(importing.app, name="import")
+app.add_typer(perk.app, name="perk")
+app.add_typer(plan.app, name="plan")
+app.add_typer(proof.app, name="proof")
 app.add_typer(redemption.app, name="redemption")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -107,13 +106,14 @@ def set_tier(
     from stampcard.applying.promoting import give_tier
     from stampcard.applying.requests import Answer
     from stampcard.cli.acting import act
+    from stampcard.cli.spans import last_moment
 
     settings = settings_of(context)
 
     def work(unit: Unit) -> Answer:
         live = _with_tiers(unit.tiering.live, program)
         id_ = find_member(unit.connection, settings, member)
-        given = give_tier(unit, id_, live.name, "" if tier == "none" else tier, _end(live, until))
+        given = give_tier(unit, id_, live.name, "" if tier == "none" else tier, last_moment(until, live.program.zone))
         return Answer(status=200, body={"member": id_, "tier": given.name, "until": given.until}, member=id_)
 
     body = act(settings, work).body
@@ -188,18 +188,3 @@ def _with_tiers(lives: tuple[LiveProgram, ...], name: str) -> LiveProgram:
     if len(found) > 1:
         raise Conflict("several_programs", f"say which: --program {' or '.join(live.name for live in found)}")
     return found[0]
-
-
-def _end(live: LiveProgram, day: str) -> datetime | None:
-    """The midnight behind the last day, in the program's zone."""
-    from datetime import date
-
-    from stampcard.engine.dating import midnight
-    from stampcard.errors import RequestRefused
-
-    if not day:
-        return None
-    try:
-        return midnight(date.fromisoformat(day) + timedelta(days=1), live.program.zone)
-    except (ValueError, OverflowError):
-        raise RequestRefused("day", f"{day!r} is no day: write it as 2027-12-31") from None

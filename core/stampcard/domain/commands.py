@@ -12,6 +12,11 @@ from stampcard.domain.wallets import Balance
 OWN = "stampcard"
 
 
+#: The kinds of state that is pushed: figures, and marks at the shop.
+BALANCE, TAGS = "balance", "tags"
+STATES = (BALANCE, TAGS)
+
+
 class BalancePush(Value, frozen=True):
     """A member's newest figures for one connection; sending it twice, late or never in between does no harm."""
 
@@ -19,6 +24,19 @@ class BalancePush(Value, frozen=True):
     reference: str
     version: int
     balances: Mapping[str, Balance]
+
+
+class TagPush(Value, frozen=True):
+    """What a member is to be marked with at one connection, and which marks of ours are to be gone; no others are touched.
+
+    Sending it twice, late or never in between does no harm.
+    """
+
+    member: str
+    reference: str
+    version: int
+    tags: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 class Command(Value, frozen=True):

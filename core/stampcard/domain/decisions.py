@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
@@ -53,7 +56,7 @@ class Change(Value, frozen=True):
     """What one unit of work changed for one member: handed to observers after the commit.
 
     `redemptions`: those that changed, without their vouchers, which hold the codes. `tiers`: what happened to the member's
-    tiers. `merged_into`: another member, who has all of this one's from now on.
+    tiers, `perks`, `plans` and `proofs` to these. `merged_into`: another member, who has all of this one's from now on.
     """
 
     member: str
@@ -65,3 +68,6 @@ class Change(Value, frozen=True):
     redemptions: tuple[Redemption, ...] = ()
     tiers: tuple[TierMoved, ...] = ()
     merged_into: str | None = None
+    perks: tuple[PerkChanged | PerkUsed, ...] = ()
+    plans: tuple[PlanChanged, ...] = ()
+    proofs: tuple[ProofChanged, ...] = ()

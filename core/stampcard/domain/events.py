@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from stampcard.domain.orders import OrderSnapshot, Refund
-from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import Value
 
 
@@ -170,10 +169,6 @@ class MembershipChanged(Value, frozen=True, tag="membership_changed"):
     program: str
     state: str
     occurred_at: datetime
-
-
-#: What no source tells: the calendar, people, and what members did.
-OwnEvent = DayCame | HoldChanged | ConsentChanged | SegmentChanged | MembersMerged | MembershipChanged | TierMoved
 
 
 class Refetch(Value, frozen=True, tag="refetch"):

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+from stampcard.domain.perks import Entitlement
+from stampcard.domain.plans import Subscription
+from stampcard.domain.proofs import Proof
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 
@@ -28,7 +31,7 @@ class Member(Value, frozen=True):
     `version` rises once per unit of work in which anything that is pushed changed. `programs` are the memberships.
     `names`: how sources call them, as CONNECTION:REFERENCE, where a program names members. `tiers`: by program. `held`: where
     somebody put the member on hold. `consents`: what the member agrees to, as ``email.marketing``, where a program asks.
-    `segments`: by program. `merged_into`: another member, who has all of this one's.
+    `segments`, `perks`, `plans` and `proofs`: by program. `merged_into`: another member, who has all of this one's.
     `states`: of memberships that are not active. `joined`: since when the member takes part, by program.
     """
 
@@ -43,6 +46,9 @@ class Member(Value, frozen=True):
     held: Held | None = None
     consents: frozenset[str] = frozenset()
     segments: Mapping[str, frozenset[str]] = {}
+    perks: Mapping[str, Mapping[str, Entitlement]] = {}
+    plans: Mapping[str, Mapping[str, Subscription]] = {}
+    proofs: Mapping[str, Mapping[str, Proof]] = {}
     merged_into: str | None = None
     states: Mapping[str, MembershipState] = {}
     joined: Mapping[str, datetime] = {}

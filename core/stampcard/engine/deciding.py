@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen, SegmentChanged
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot, is_tied, merge, state_of
+from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.awarding import PROGRAM_REFUSALS, award_order, cools_down, pay, warm, watch, withdraw
@@ -29,11 +32,13 @@ from stampcard.engine.waiting import free, slide
 from stampcard.engine.world import NO_FACTS, Decision, Draft, Facts, Order, World
 from stampcard.errors import EventRefused
 from stampcard.program.agreeing import ORDER
-from stampcard.program.events import SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
+from stampcard.program.events import OF_PLANS, PERK_GAINED, PERK_LOST, PERK_USED, SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
 
 #: How far ahead of our clock a source's clock may be.
 AHEAD = timedelta(minutes=5)
 UNCHANGED = Decision(changed=False)
+#: Why something that rules had paid for does not stand any more.
+Undone = Literal["tier_refunded", "plan_refunded", "use_cancelled"]
 
 
 def decide_order(
@@ -297,14 +302,65 @@ def tier_subject(on: str, moved: TierMoved, member: str) -> str:
     return f"{on}:{moved.program}:{member}:{moved.number}{end}"
 
 
-def decide_tier_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:
-    """Take back what was paid for reaching a tier, because what it took was refunded."""
+def decide_perk(world: World, happened: PerkChanged | PerkUsed, member: Member, number: str) -> Decision:
+    """What rules pay for getting, losing or using a perk; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(happened.program, world.now)
+    if live is None:
+        return UNCHANGED
+    if isinstance(happened, PerkChanged):
+        on, data = PERK_GAINED if happened.gained else PERK_LOST, {"perk": happened.perk, "why": happened.why}
+        pay_at_once(draft, live, on, f"{on}:{number}", member, world.now, data)
+    elif not happened.cancelled:
+        left = {"left": happened.left} if happened.left is not None else {}
+        pay_at_once(
+            draft, live, PERK_USED, use_subject(happened, member.id), member, world.now, {"perk": happened.perk, **left}
+        )
+    return draft.decision()
+
+
+def decide_plan(world: World, changed: PlanChanged, member: Member, number: str) -> Decision:
+    """What rules pay for beginning, renewing or losing a plan; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(changed.program, world.now)
+    if live is None:
+        return UNCHANGED
+    on = f"plan_{changed.way}"
+    known = {"plan": changed.plan, "trial": changed.trial, "why": changed.why}
+    data = {name: known[name] for name in OF_PLANS[on]}
+    pay_at_once(draft, live, on, plan_subject(number), member, world.now, data)
+    return draft.decision()
+
+
+def decide_proof(world: World, changed: ProofChanged, member: Member, number: int) -> Decision:
+    """What rules pay for what happened to a verification; `number` makes each time its own."""
+    draft = Draft(world)
+    live = world.programs.valid_at(changed.program, world.now)
+    if live is None:
+        return UNCHANGED
+    on = f"proof_{changed.way}"
+    pay_at_once(draft, live, on, f"{on}:{number}", member, world.now, {"proof": changed.proof})
+    return draft.decision()
+
+
+def plan_subject(number: str) -> str:
+    """What awards for something that happened to a plan are keyed by."""
+    return f"plan:{number}"
+
+
+def use_subject(used: PerkUsed, member: str) -> str:
+    """What awards for using a perk are keyed by."""
+    return f"{PERK_USED}:{used.program}:{member}:{used.perk}:{used.key}"
+
+
+def decide_undone(world: World, awards: Iterable[Award], at: datetime, code: Undone) -> Decision:
+    """Take back what was paid for something that does not stand any more; `code` says why."""
     draft = Draft(world)
     for award in awards:
         live = world.programs.valid_at(award.program, at)
         if live is not None and award.rule in live.offers:
             draft.moments[award.program, award.subject] = at
-            withdraw(draft, live, award, at, code="tier_refunded")
+            withdraw(draft, live, award, at, code=code)
     return draft.decision()
 
 

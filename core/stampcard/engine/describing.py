@@ -89,6 +89,15 @@ def member_variables(member: Member, reads: frozenset[str], at: datetime, progra
         variables["member.days"] = max(0, (at - member.joined_at).days)
     if "member.segments" in reads:
         variables["member.segments"] = sorted(member.segments.get(program, ()))
+    if "member.verified" in reads:
+        proofs = member.proofs.get(program, {})
+        variables["member.verified"] = sorted(name for name, one in proofs.items() if one.verified_at(at))
+    if "member.plan" in reads:
+        plans = member.plans.get(program, {})
+        variables["member.plan"] = next((name for name, one in plans.items() if one.active_at(at)), "")
+    if "member.perks" in reads:
+        held = member.perks.get(program, {})
+        variables["member.perks"] = sorted(name for name, one in held.items() if one.has_at(at))
     if "member.consents" in reads:
         variables["member.consents"] = sorted(member.consents)
     if "member.tier" in reads:

@@ -14,6 +14,7 @@ from stampcard.program.campaigns import Campaign
 from stampcard.program.conditions import (
     ConditionSet,
     compile_conditions,
+    compile_perk_conditions,
     compile_reward_conditions,
     compile_segment_conditions,
 )
@@ -86,6 +87,7 @@ class LiveProgram(Value, frozen=True):
     conditions: Mapping[str, ConditionSet]
     reward_conditions: ConditionSet
     segment_conditions: ConditionSet
+    perk_conditions: ConditionSet
     #: For each rule of an event type, by priority: what it comes to when its condition is true, and when it is not.
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
     #: Every rule by its id.
@@ -132,7 +134,8 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
     }
     reward_conditions = compile_reward_conditions(program)
     segment_conditions = compile_segment_conditions(program)
-    reads = segment_conditions.reads.union(*(of.reads for of in conditions.values()))
+    perk_conditions = compile_perk_conditions(program)
+    reads = segment_conditions.reads.union(perk_conditions.reads, *(of.reads for of in conditions.values()))
     rewards = {name: _catalogued(program, name) for name in program.rewards}
     return LiveProgram(
         number=number,
@@ -141,6 +144,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         conditions=conditions,
         reward_conditions=reward_conditions,
         segment_conditions=segment_conditions,
+        perk_conditions=perk_conditions,
         verdicts=verdicts,
         offers=offers,
         rewards=rewards,
@@ -297,6 +301,17 @@ class Programs(Value, frozen=True):
     def names_members(self) -> bool:
         """Whether any program is for members whom it names."""
         return any(live.names_members for versions in self.versions.values() for live in versions)
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Everything that any version of any program marks members with at the shop."""
+        return frozenset(
+            perk.tag
+            for versions in self.versions.values()
+            for live in versions
+            for perk in live.program.perks.values()
+            if perk.tag
+        )
 
     def valid_at(self, program: str, moment: datetime) -> LiveProgram | None:
         """The version that was valid at that moment, or None before the first."""

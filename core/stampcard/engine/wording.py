@@ -8,6 +8,9 @@ from decimal import Decimal
 
 from stampcard.domain.awards import Charge
 from stampcard.domain.decisions import Alert, Reason
+from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.plans import PlanChanged
+from stampcard.domain.proofs import ProofChanged
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import FINE
@@ -44,6 +47,8 @@ WORDS: Mapping[str, str] = {
     "stopped_by_rule": "a rule before it lets no later one pay (stack: stop)",
     "not_the_best": "another rule pays more, and only the best of them pays (stack: best)",
     "tier_refunded": "what the tier took was refunded",
+    "use_cancelled": "the use was cancelled",
+    "plan_refunded": "the purchase of the plan was refunded, or belongs to somebody else now",
     "cooldown": "it had paid this member too short a time before",
     "limit": "a limit leaves less than it would pay",
     "not_theirs_any_more": "the order does not justify it any more, or belongs to somebody else now",
@@ -247,6 +252,18 @@ def _points(amount: int, offer: Offer | None) -> str:
     return f"{points} {offer.rule.wallet}" if offer else points
 
 
+def change_words(happened: TierMoved | PerkChanged | PerkUsed | PlanChanged | ProofChanged) -> str:
+    """What happened to something that a member has, as a sentence."""
+    match happened:
+        case PlanChanged():
+            return plan_words(happened)
+        case ProofChanged():
+            return proof_words(happened)
+        case TierMoved():
+            return tier_words(happened)
+    return perk_change_words(happened)
+
+
 def tier_words(moved: TierMoved) -> str:
     """What happened to a tier, as a sentence."""
     end = f" until {moved.until:%Y-%m-%d %H:%M}Z" if moved.until is not None else ""
@@ -261,6 +278,45 @@ def tier_words(moved: TierMoved) -> str:
             return f"Was told that {moved.tier} in {moved.program} ends{end.replace(' until', ' on')}."
     fallen = f"Fell from {moved.before} to {moved.tier}{end}" if moved.tier else f"Lost {moved.before}"
     return f"{fallen} in {moved.program} ({_WHY_TIER.get(moved.why, moved.why)})."
+
+
+def proof_words(changed: ProofChanged) -> str:
+    """What happened to a verification, as a sentence."""
+    what, until = f"{changed.proof!r} in {changed.program}", changed.until
+    end = f" until {until:%Y-%m-%d %H:%M}Z" if until is not None else ""
+    said = {
+        "asked": f"Asked to be verified as {what}.",
+        "approved": f"Is verified as {what}{end}.",
+        "refused": f"Was not verified as {what}.",
+        "ending": f"Was told that being verified as {what} ends{end.replace(' until', ' on')}.",
+        "expired": f"Is verified as {what} no more: its time was over.",
+        "revoked": f"Is verified as {what} no more: it was revoked.",
+    }
+    return said[changed.way]
+
+
+def plan_words(changed: PlanChanged) -> str:
+    """What happened to a plan, as a sentence."""
+    what, until = f"the plan {changed.plan!r} of {changed.program}", changed.until
+    end = f" until {until:%Y-%m-%d %H:%M}Z" if until is not None else ""
+    match changed.way:
+        case "started":
+            return f"Began {'to try ' if changed.trial else ''}{what}{end}."
+        case "renewed":
+            return f"Renewed {what}{end}."
+    why = {"lapsed": "it was not renewed", "refund": "it was refunded", "hand": "by hand"}
+    return f"Lost {what} ({why.get(changed.why, 'the program changed')})."
+
+
+def perk_change_words(happened: PerkChanged | PerkUsed) -> str:
+    """What happened to a perk, as a sentence."""
+    what = f"the perk {happened.perk!r} of {happened.program}"
+    if isinstance(happened, PerkUsed):
+        left = f"; {happened.left} left" if happened.left is not None else ""
+        return f"{'Did not use after all' if happened.cancelled else 'Used'} {what} ({happened.key}{left})."
+    end = f" until {happened.until:%Y-%m-%d %H:%M}Z" if happened.until is not None else ""
+    why = {"hand": " (by hand)", "ended": " (its time was over)", "program": " (the program changed)"}
+    return f"{'Got' if happened.gained else 'Lost'} {what}{end}{why.get(happened.why, '')}."
 
 
 _WHY_TIER = {

@@ -19,6 +19,7 @@ from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import Event
 from stampcard.domain.members import Identity, Member
+from stampcard.domain.proofs import Eligibility
 from stampcard.domain.rewards import Veto
 from stampcard.errors import PluginError, PluginSuspended, RequestRefused, place_of
 from stampcard.host.discovering import HookFunction, PluginTable
@@ -146,6 +147,27 @@ class Hooks:
             if veto is not None:
                 return f"{plugin}: {veto.reason}"
         return ""
+
+    def verify_eligibility(
+        self, proof: str, program: str, evidence: Mapping[str, str], member: Member
+    ) -> tuple[Eligibility | None, str, str]:
+        """What the first plugin that knows says to a request, and its name; else why somebody could not be asked."""
+        note = ""
+        for plugin, function in self._hooks.get("verify_eligibility", ()):
+            if self._is_silent(plugin):
+                self._skip(plugin, "verify_eligibility")
+                note = f"the plugin {plugin} is suspended or stopped"
+                continue
+            try:
+                with self._watched(plugin, "verify_eligibility"):
+                    said = function(proof=proof, program=program, evidence=dict(evidence), member=member)
+                    _check_eligibility(said)
+            except Exception:  # noqa: BLE001 - counted and logged by _watched
+                note = f"the plugin {plugin} failed"
+                continue
+            if said is not None:
+                return said, plugin, ""
+        return None, "", note
 
     def reward_kind(self, name: str) -> str | None:
         """What the first plugin that knows a custom kind of reward says of it."""
@@ -275,6 +297,12 @@ def _check_veto(veto: object) -> None:
 
 
 _SOUND: Mapping[str, Callable[[object], None]] = {"reward_price": _check_points, "redemption_veto": _check_veto}
+
+
+def _check_eligibility(said: object) -> None:
+    sound = said is None or (isinstance(said, Eligibility) and (said.until is None or said.until.tzinfo is not None))
+    if not sound:
+        raise TypeError(type(said).__name__)
 
 
 def _sound_adjustment(adjustment: Adjustment) -> bool:

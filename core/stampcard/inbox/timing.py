@@ -19,7 +19,7 @@ from stampcard.applying.matching import STEP, match
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
 from stampcard.applying.setting import Setting, Stale
-from stampcard.applying.settling import move_tiers, settle_due
+from stampcard.applying.settling import end_lasting, move_tiers, settle_due
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
@@ -116,6 +116,7 @@ class Timer:
         await self._repeat(_ending)
         await self._repeat(_tiering)
         await self._repeat(_matching, STEP)
+        await self._repeat(_lasting)
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -170,9 +171,9 @@ class Timer:
                 self._dated.add(name)
         for live in self._around.setting.programs.current(now):
             # Without a condition, time changes nothing: a new version alone may have given up a segment.
-            timed = any(segment.when is not None for segment in live.program.segments.values())
+            timed = live.segment_conditions.ids or live.perk_conditions.ids
             today = now.astimezone(live.program.zone).date() if timed else live.valid_from.date()
-            if live.program.segments and self._judged.get(live.name) != (live.number, today):
+            if self._follows(live) and self._judged.get(live.name) != (live.number, today):
                 await self._judge(live, today)
                 self._judged[live.name] = (live.number, today)
         for live in changed_tiers(self._around.setting.programs, now):
@@ -180,6 +181,13 @@ class Timer:
             if name not in self._dated:
                 await self._recount(live, name)
                 self._dated.add(name)
+
+    def _follows(self, live: LiveProgram) -> bool:
+        """Whether a program has segments, or has or had perks or plans."""
+        versions = self._around.setting.programs.versions[live.name]
+        return bool(live.program.segments) or any(
+            version.program.perks or version.program.plans for version in versions
+        )
 
     async def _celebrate(self, live: LiveProgram, on: str, today: date) -> None:
         """Catch up day by day; a program that just began has its first day today."""
@@ -212,7 +220,7 @@ class Timer:
         await self._long_job(name, total, partial(recount, live=live))
 
     async def _judge(self, live: LiveProgram, today: date) -> None:
-        """Once a day, and once for each version: who is in which segment by now."""
+        """Once a day, and once for each version: who is in which segment, and has which perk, by now."""
         merchant, name = self._around.setting.merchant, f"segments:{live.name}:{live.number}:{today}"
         total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
         await self._long_job(name, total, partial(judge_all, live=live))
@@ -268,6 +276,12 @@ def _tiering(connection: Connection, setting: Setting, now: datetime) -> tuple[i
 def _matching(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
     """Find out who are one person."""
     count, changes = match(connection, setting, now)
+    return count, "", changes
+
+
+def _lasting(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
+    """Let perks, plans and verifications end."""
+    count, changes = end_lasting(connection, setting, now, BATCH)
     return count, "", changes
 
 

@@ -13,6 +13,7 @@ from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
 from stampcard.clock import Clock
+from stampcard.domain.commands import STATES
 from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection
 from stampcard.outbox.commanding import Commanding
@@ -49,7 +50,7 @@ class Dispatcher:
         lines = [Line(connection.name, sink) for sink in connection.sinks]
         self.jobs: list[Pushing | Commanding] = [
             Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
-            if line.sink.kind == "balance"
+            if line.sink.kind in STATES
             else Commanding(database, clock, now.merchant, now.sealer, line, now.numbering)
             for line in lines
         ]

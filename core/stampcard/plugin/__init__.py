@@ -5,7 +5,7 @@ A plugin is a module behind an entry point of the group ``stampcard.plugins``; i
 
 from stampcard.clock import Clock
 from stampcard.domain.awards import Adjustment, Award
-from stampcard.domain.commands import BalancePush, Command
+from stampcard.domain.commands import BalancePush, Command, TagPush
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import (
@@ -24,6 +24,8 @@ from stampcard.domain.events import (
 )
 from stampcard.domain.members import Identity, Member
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
+from stampcard.domain.perks import PerkChanged, PerkUsed
+from stampcard.domain.proofs import Eligibility
 from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
@@ -71,6 +73,7 @@ __all__ = [
     "Delivered",
     "Delivery",
     "Done",
+    "Eligibility",
     "Event",
     "FactSource",
     "Feature",
@@ -86,6 +89,8 @@ __all__ = [
     "OrderSeen",
     "OrderSnapshot",
     "Outcome",
+    "PerkChanged",
+    "PerkUsed",
     "PluginError",
     "PluginManifest",
     "PluginSettings",
@@ -107,6 +112,7 @@ __all__ = [
     "Stamp",
     "Store",
     "Support",
+    "TagPush",
     "Unknown",
     "UnverifiedRequest",
     "VerifiedRequest",

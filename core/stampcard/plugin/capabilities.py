@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from stampcard.domain.commands import BalancePush, Command
+from stampcard.domain.commands import BalancePush, Command, TagPush
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
@@ -16,7 +16,7 @@ from stampcard.domain.value import Value
 from stampcard.plugin.outcomes import Lookup, Outcome, Rejected, Unknown
 from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
 
-Item = TypeVar("Item", BalancePush, Command)
+Item = TypeVar("Item", BalancePush, TagPush, Command)
 
 
 class WebhookSource(ABC):
@@ -70,7 +70,7 @@ class RetryPolicy(Value, frozen=True):
 class Sink(ABC, Generic[Item]):
     """Takes items of one kind to the vendor, `batch_size` at a time."""
 
-    #: "balance" for state that is pushed, else the kind of the commands it takes.
+    #: "balance" or "tags" for state that is pushed, else the kind of the commands it takes.
     kind: str
     batch_size: int = 1
     rate: Rate | None = None
@@ -229,7 +229,7 @@ class Capabilities(Value, frozen=True):
     """What one connection can do."""
 
     webhook: WebhookSource | None = None
-    sinks: tuple[Sink[BalancePush] | Sink[Command], ...] = ()
+    sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stampcard.domain.decisions import Change
     from stampcard.domain.events import Event
     from stampcard.domain.members import Identity, Member
+    from stampcard.domain.proofs import Eligibility
     from stampcard.domain.rewards import Veto
     from stampcard.plugin.capabilities import Capabilities
     from stampcard.plugin.connections import ConnectionContext
@@ -86,6 +87,14 @@ def reward_kind(name: str) -> str | None:
     """Say in a sentence what a reward with ``gives: custom NAME`` is, or None for a name that is not yours; pure.
 
     Making it real is the fulfilment's work, whose `kinds` name ``custom``.
+    """
+
+
+@hookspec
+def verify_eligibility(proof: str, program: str, evidence: Mapping[str, str], member: Member) -> Eligibility | None:
+    """Say whether a member is what a request with this evidence says, or None to leave it to others; pure.
+
+    A failure leaves the request to people, with a note.
     """
 
 

@@ -14,7 +14,14 @@ _NOTHING, _AS_WALLET, _AS_REWARD = "(none)", "(as its wallet)", "(as its reward)
 #: What a rule may say for itself, "none" too.
 _LIFETIMES = frozenset({"expire", "pending"})
 #: Parts by name; what else a program says is told as its own settings.
-_SECTIONS = {"wallets": "wallet", "groups": "group", "campaigns": "campaign"}
+_SECTIONS = {
+    "wallets": "wallet",
+    "groups": "group",
+    "campaigns": "campaign",
+    "proofs": "proof",
+    "plans": "plan",
+    "perks": "perk",
+}
 
 
 def changes(before: Program | None, after: Program) -> list[str]:

@@ -17,7 +17,7 @@ from cel_expr_python.cel import Activation, Env, Expression, Type
 
 from stampcard.domain.value import Value
 from stampcard.program.environment import environment, variables
-from stampcard.program.events import REWARD, SEGMENT
+from stampcard.program.events import PERK, REWARD, SEGMENT
 from stampcard.program.model import Program
 from stampcard.program.rewards import Reward
 from stampcard.program.rules import Rule
@@ -191,6 +191,11 @@ def compile_segment_conditions(program: Program) -> ConditionSet:
     return ConditionSet(program, SEGMENT, asked)
 
 
+def compile_perk_conditions(program: Program) -> ConditionSet:
+    """The conditions of all perks that have one."""
+    return ConditionSet(program, PERK, [Asked(id=name, when=of.when) for name, of in program.perks.items() if of.when])
+
+
 def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
     """Everything that is wrong with the program's conditions, with the path of each."""
     conditions = [
@@ -205,6 +210,9 @@ def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
     ]
     conditions += [
         (SEGMENT, ("segments", name, "when"), of.when) for name, of in program.segments.items() if of.when is not None
+    ]
+    conditions += [
+        (PERK, ("perks", name, "when"), of.when) for name, of in program.perks.items() if of.when is not None
     ]
     environments = {on: environment(program, on) for on in {on for on, _, _ in conditions}}
     return [(path, flaw) for on, path, text in conditions for flaw in _flaws(program, on, text, environments)]

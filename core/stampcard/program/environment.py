@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cel_expr_python.cel import Env, NewEnv, NewEnvConfigFromYaml, Type
 
-from stampcard.program.events import OF_ORDERS, REWARD, SEGMENT
+from stampcard.program.events import OF_ORDERS, PERK, REWARD, SEGMENT
 from stampcard.program.history import HISTORY
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ stdlib:
     - {name: _+_, overloads: [{id: add_string}, {id: add_bytes}]}
 """
 
+_UNSEEN = {SEGMENT: ("member.segments", "member.perks", "facts"), PERK: ("member.perks", "facts")}
 #: How much was bought of what: order.by_sku['A1'] is money.
 BY = ("sku", "product", "vendor", "collection", "tag")
 
@@ -44,8 +45,11 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         "member.joined_at": Type.TIMESTAMP,
         "member.days": Type.INT,
         "member.tier": Type.STRING,
+        "member.plan": Type.STRING,
         "member.consents": Type.List(Type.STRING),
+        "member.verified": Type.List(Type.STRING),
         "member.segments": Type.List(Type.STRING),
+        "member.perks": Type.List(Type.STRING),
         "member.attributes": fields,
     }
     seen |= {name: Type.DOUBLE if of.is_amount else Type.INT for name, of in HISTORY.items()}
@@ -56,8 +60,9 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         seen |= {f"order.by_{what}": amounts for what in BY}
     elif program.event_fields(on) is not None:
         seen["event.data"] = fields
-    if on == SEGMENT:  # who is in a segment cannot hang on segments, nor on what plugins know of one event
-        del seen["member.segments"], seen["facts"]
+    # What somebody is cannot hang on itself, on what follows from it, nor on what plugins know of one event.
+    for name in _UNSEEN.get(on, ()):
+        del seen[name]
     return seen
 
 

@@ -25,10 +25,29 @@ OF_SEGMENTS: Mapping[str, Mapping[str, FieldType]] = {
     SEGMENT_ENTERED: {"segment": "string"},
     SEGMENT_LEFT: {"segment": "string"},
 }
-#: Events that follow from what we know ourselves: orders, joining, the calendar, tiers, segments.
-BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OF_TIERS, *OF_SEGMENTS)
+PERK_GAINED, PERK_LOST, PERK_USED = "perk_gained", "perk_lost", "perk_used"
+OF_PERKS: Mapping[str, Mapping[str, FieldType]] = {
+    PERK_GAINED: {"perk": "string", "why": "string"},
+    PERK_LOST: {"perk": "string", "why": "string"},
+    PERK_USED: {"perk": "string", "left": "integer"},
+}
+PLAN_STARTED, PLAN_RENEWED, PLAN_ENDED = "plan_started", "plan_renewed", "plan_ended"
+OF_PLANS: Mapping[str, Mapping[str, FieldType]] = {
+    PLAN_STARTED: {"plan": "string", "trial": "boolean"},
+    PLAN_RENEWED: {"plan": "string"},
+    PLAN_ENDED: {"plan": "string", "why": "string"},
+}
+OF_PROOFS: Mapping[str, Mapping[str, FieldType]] = {
+    f"proof_{way}": {"proof": "string"} for way in ("asked", "approved", "refused", "ending", "expired", "revoked")
+}
+#: What happens to members here, with what it tells.
+OWN_EVENTS: Mapping[str, Mapping[str, FieldType]] = {**OF_TIERS, **OF_SEGMENTS, **OF_PERKS, **OF_PLANS, **OF_PROOFS}
+#: Events that follow from what we know ourselves: orders, joining, the calendar, and the above.
+BUILT_IN_EVENTS = (PURCHASE, REFUND, SIGN_UP, BIRTHDAY, ANNIVERSARY, *OWN_EVENTS)
 #: What the conditions of segments are asked about; no rule is on it.
 SEGMENT = "segment"
+#: The same of perks.
+PERK = "perk"
 #: What the conditions of rewards are asked about; no rule is on it. Its `order` is the cart.
 REWARD = "reward"
 #: The two that are about an order.

@@ -10,7 +10,7 @@ from stampcard.program.bounding import remarks_on_limits
 from stampcard.program.costing import awards_of, back_with, percent, usual_of
 from stampcard.program.deducing import always, is_constant, never
 from stampcard.program.environment import environment
-from stampcard.program.events import PURCHASE
+from stampcard.program.events import PERK, PURCHASE
 from stampcard.program.model import Program
 from stampcard.program.overlapping import remarks_on_rules
 from stampcard.program.parsing import Document, Path, parse
@@ -132,19 +132,26 @@ def _on_conditions(program: Program) -> Iterator[Remark]:
         for inside, condition in written:
             if condition is None or not rule.enabled:
                 continue
-            constant = _constant(program, rule, condition)
-            reason = "it reads nothing of the event" if constant is False else never(condition, fixed)
-            if reason:
-                yield Remark("never_true", ("rules", index, *inside), f"is never true: {reason}")
-            elif constant or always(condition, fixed):
-                yield Remark("always_true", ("rules", index, *inside), "is always true: leave it out")
+            yield from _on_condition(program, rule.on, condition, ("rules", index, *inside), fixed)
+    for name, perk in program.perks.items():
+        if perk.when is not None:
+            yield from _on_condition(program, PERK, perk.when, ("perks", name, "when"), fixed)
 
 
-def _constant(program: Program, rule: Rule, condition: str) -> bool | None:
+def _on_condition(program: Program, on: str, condition: str, place: Path, fixed: Mapping[str, str]) -> Iterator[Remark]:
+    constant = _constant(program, on, condition)
+    reason = "it reads nothing of the event" if constant is False else never(condition, fixed)
+    if reason:
+        yield Remark("never_true", place, f"is never true: {reason}")
+    elif constant or always(condition, fixed):
+        yield Remark("always_true", place, "is always true: leave it out")
+
+
+def _constant(program: Program, on: str, condition: str) -> bool | None:
     """What a condition says that reads nothing; None for any other, or where it fails."""
     if not is_constant(condition):
         return None
     try:
-        return environment(program, rule.on).compile(condition).eval(data={}).plain_value() is True
+        return environment(program, on).compile(condition).eval(data={}).plain_value() is True
     except RuntimeError:
         return None

@@ -27,9 +27,12 @@ from stampcard.program.agreeing import faults_of
 from stampcard.program.campaigns import Campaign, Ending, Group, State
 from stampcard.program.combinations import Stacking
 from stampcard.program.enrolment import Enrolment, EnrolmentField
-from stampcard.program.events import BUILT_IN_EVENTS, OF_SEGMENTS, OF_TIERS, REPORTED, FieldType
+from stampcard.program.events import BUILT_IN_EVENTS, OWN_EVENTS, REPORTED, FieldType
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
+from stampcard.program.perks import Perk
+from stampcard.program.plans import Plan
+from stampcard.program.proofs import ProofTerms
 from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
 from stampcard.program.segments import Segment
@@ -117,6 +120,11 @@ class Program(Part):
     rewards: Mapping[Name, Reward] = Field(default={}, description="what members get for their points, by name")
     tiers: Tiers | None = Field(default=None, description="levels that members rise to; without it there are none")
     segments: Mapping[Name, Segment] = Field(default={}, description="groups of members, by a condition or by hand")
+    proofs: Mapping[Name, ProofTerms] = Field(default={}, description="what members can be verified as, by name")
+    plans: Mapping[Name, Plan] = Field(
+        default={}, description="paid memberships, by name; the first that is had counts"
+    )
+    perks: Mapping[Name, Perk] = Field(default={}, description="what members are entitled to, by name")
     stacking: Stacking = Field(default=Stacking(), description="how rewards go together in one cart")
 
     @cached_property
@@ -130,10 +138,9 @@ class Program(Part):
         return {**dict.fromkeys(BUILT_IN_ATTRIBUTES, "string"), **self.attributes}
 
     def event_fields(self, event: str) -> Mapping[str, FieldType] | None:
-        """The fields of an event that carries any: reported by somebody, declared, or of tiers; None for any other."""
-        known = {**OF_TIERS, **OF_SEGMENTS}
-        if event in known:
-            return known[event]
+        """The fields of an event that carries any: reported by somebody, declared, or our own; None for any other."""
+        if event in OWN_EVENTS:
+            return OWN_EVENTS[event]
         if event not in self.events and event not in REPORTED:
             return None
         return {**REPORTED.get(event, {}), **self.events.get(event, {})}
@@ -153,7 +160,8 @@ class Program(Part):
     @property
     def asks_for_zones(self) -> bool:
         """Whether anything in it goes by the member's clock."""
-        holders: list[Campaign | Rule | Reward | ForSome] = [*self.campaigns.values(), *self.rules]
+        holders: list[Campaign | Rule | Reward | ForSome | Perk] = [*self.campaigns.values(), *self.rules]
+        holders += self.perks.values()
         for reward in self.rewards.values():
             holders += [reward, *reward.prices, *reward.values]
         return any(of.during is not None and of.during.zone == "member" for of in holders)

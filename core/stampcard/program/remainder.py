@@ -90,7 +90,7 @@ def _is_optional(path: tuple[str | int, ...]) -> bool:
             return setting not in _LEANED_ON and setting != "[key]"
         case ("name" | "accept_late" | "state" | "audience" | "ending",):
             return True
-        case ("rates", str()) | ("groups" | "campaigns" | "rewards", str(), str(), *_):
+        case ("rates", str()) | ("groups" | "campaigns" | "rewards" | "perks" | "plans" | "proofs", str(), str(), *_):
             return path[-1] != "[key]"
     return False
 
@@ -98,7 +98,12 @@ def _is_optional(path: tuple[str | int, ...]) -> bool:
 def _cut(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """What is taken out as a whole where something in it was refused."""
     match path:
-        case ("groups" | "campaigns" | "rewards" as section, str(name), str(setting), *_):
+        case (
+            "groups" | "campaigns" | "rewards" | "perks" | "plans" | "proofs" as section,
+            str(name),
+            str(setting),
+            *_,
+        ):
             return section, name, setting
         case ("audience" | "ending" | "state" as section, *_):
             return (section,)

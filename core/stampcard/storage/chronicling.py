@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, or_, select
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
-from stampcard.domain.events import Event, OwnEvent
+from stampcard.domain.events import Event
+from stampcard.domain.happenings import Happened
 from stampcard.domain.imports import Before
 from stampcard.domain.ledger import Entry
 from stampcard.domain.rewards import Redemption
@@ -27,7 +28,7 @@ JOINED, ORDERED, HEARD, BOOKED, REDEEMED, IMPORTED = range(6)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
-_EVENT = msgspec.json.Decoder(Event | OwnEvent)
+_EVENT = msgspec.json.Decoder(Event | Happened)
 
 
 class Place(NamedTuple):
@@ -43,7 +44,7 @@ class Place(NamedTuple):
 class Heard(Value, frozen=True):
     """An event as it was applied, without personal data."""
 
-    event: Event | OwnEvent
+    event: Event | Happened
     subject: str
     connection: str | None
     reasons: tuple[Reason, ...]

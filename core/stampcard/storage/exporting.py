@@ -31,7 +31,13 @@ from stampcard.storage.tables import (
     metadata,
     order_state,
     outbox,
+    perk,
+    perk_use,
+    plan,
+    plan_term,
     progress,
+    proof,
+    proof_request,
     push,
     redemption,
     segment_member,
@@ -49,6 +55,7 @@ _About = Callable[[str, _Shown], str]
 _SEALED: Mapping[str, Mapping[str, _About]] = {
     "member": {"attributes_sealed": lambda merchant, row: f"member:{merchant}:{row['id']}"},
     "consent": {"evidence_sealed": lambda merchant, row: f"consent:{merchant}:{row['member']}:{row['id']}"},
+    "proof_request": {"evidence_sealed": lambda merchant, row: f"proof:{merchant}:{row['id']}"},
     "order_state": {
         "pinned_member_sealed": lambda merchant, row: f"order:{merchant}:{row['source']}:{row['reference']}",
     },
@@ -60,7 +67,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, address, membership, consent, tier, segment_member, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, imported, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
@@ -79,6 +86,15 @@ def export_member(
     if for_shopper:
         for row in found["member"]:
             row.pop("held_for", None)
+        for row in found["perk"]:
+            row["state"].pop("reason", None)
+        for row in found["proof_request"]:
+            row.pop("decided_by")
+            row.pop("note")
+        for row in found["plan_term"]:
+            row["state"].pop("note", None)
+        for row in found["perk_use"]:
+            row.pop("note")
         for row in found["consent"]:
             (row["evidence"] or {}).pop("author", None)
     return {name: rows for name, rows in found.items() if rows}

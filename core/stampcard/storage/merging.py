@@ -34,7 +34,13 @@ from stampcard.storage.tables import (
     merge,
     order_state,
     outbox,
+    perk,
+    perk_use,
+    plan,
+    plan_term,
     progress,
+    proof,
+    proof_request,
     push,
     redemption,
     segment_member,
@@ -54,9 +60,12 @@ MOVED: tuple[Table, ...] = (
     outbox,
     idempotency,
     imported,
+    proof_request,
 )
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (award, debit, lot, counter, membership, tier, progress, segment_member, push)
+#: Rows that both may have by the same name: then the target's count, and the source's wait for the undoing.
+NAMED: tuple[Table, ...] = (perk, perk_use, plan, plan_term, proof)
 #: Tables whose rows stay: what was booked was booked for whom it was.
 STAYING = frozenset({"entry", "balance"})
 #: A row's key, without the merchant.
@@ -72,7 +81,7 @@ class Record(Value, frozen=True):
 
     `counted`: (program, scope, period, value, whether both had something). `joined`: what the programs knew of the source,
     and of the target where both were in. `filled`: attributes that the target had not. `followers`: members who had been
-    merged into the source before.
+    merged into the source before. `named`: what went over by its name, and of what the target had one already.
     """
 
     parts: Mapping[str, Part]
@@ -89,6 +98,8 @@ class Record(Value, frozen=True):
     filled: Sequence[str]
     joined_at: int
     followers: Sequence[str] = ()
+    named: Mapping[str, Sequence[Key]] = {}
+    put_aside: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 
 
 _RECORD = msgspec.json.Decoder(Record)
@@ -187,6 +198,51 @@ def move(connection: Connection, table: Table, merchant: str, keys: Sequence[Key
             statement = statement.where(tuple_(*columns).in_(chunk))
         count += connection.execute(statement.values(values)).rowcount
     return count
+
+
+def move_named(
+    connection: Connection, table: Table, merchant: str, source: str, target: str
+) -> tuple[list[Key], list[dict[str, Any]]]:
+    """Let a member have another's rows, as far as there is none by the same name; answers the names, and the rows put aside."""
+    theirs = _rows_of(connection, table, merchant, source)
+    mine = {_name_of(table, row) for row in _rows_of(connection, table, merchant, target)}
+    moved = [_name_of(table, row) for row in theirs if _name_of(table, row) not in mine]
+    put_aside = [row for row in theirs if _name_of(table, row) in mine]
+    for row in put_aside:
+        connection.execute(_named(delete(table), table, merchant, source, _name_of(table, row)))
+    for name in moved:
+        connection.execute(_named(update(table).values(member=target), table, merchant, source, name))
+    return moved, put_aside
+
+
+def move_back(
+    connection: Connection,
+    table: Table,
+    merchant: str,
+    names: Sequence[Key],
+    put_aside: Sequence[Mapping[str, Any]],
+    source: str,
+    target: str,
+) -> None:
+    """Undo `move_named`, with rows as they are by now."""
+    for name in names:
+        connection.execute(_named(update(table).values(member=source), table, merchant, target, tuple(name)))
+    saving.upsert(connection, table.name, put_aside)
+
+
+def _rows_of(connection: Connection, table: Table, merchant: str, of: str) -> list[dict[str, Any]]:
+    found = connection.execute(select(table).where(table.c.merchant == merchant, table.c.member == of)).mappings()
+    return [{str(name): value for name, value in row.items()} for row in found]
+
+
+def _name_of(table: Table, row: Mapping[Any, Any]) -> Key:
+    return tuple(row[column.name] for column in table.primary_key.columns if column.name not in {"merchant", "member"})
+
+
+def _named(statement: Any, table: Table, merchant: str, of: str, name: Key) -> Any:
+    columns = [column for column in table.primary_key.columns if column.name not in {"merchant", "member"}]
+    where = (column == value for column, value in zip(columns, name, strict=True))
+    return statement.where(table.c.merchant == merchant, table.c.member == of, *where)
 
 
 def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -57,3 +57,13 @@ def new_member_id() -> str:
 def new_intake_id() -> str:
     """An import's id: short enough to be typed."""
     return "i_" + base64.b32encode(os.urandom(5)).decode().lower()
+
+
+def new_use_key() -> str:
+    """The name of a use of a perk for which nobody has one."""
+    return "u_" + base64.b32encode(os.urandom(15)).decode().lower()
+
+
+def new_request_id() -> str:
+    """The id of a request to be verified: unguessable, safe in addresses."""
+    return "v_" + base64.b32encode(os.urandom(15)).decode().lower()

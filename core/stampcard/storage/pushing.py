@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Select, bindparam, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, ScalarSelect, Select, bindparam, func, select, update
 
 from stampcard.clock import to_micros
-from stampcard.domain.commands import BalancePush
+from stampcard.domain.commands import TAGS, BalancePush, TagPush
 from stampcard.domain.value import Value
 from stampcard.engine.versions import Programs
+from stampcard.storage.entitling import load_tags
 from stampcard.storage.reading import balances
 from stampcard.storage.tables import identity, member, push
 
@@ -53,7 +54,7 @@ _PUSHED = _pushed()
 class DuePush(Value, frozen=True):
     """One push to send: the figures as loaded now, and how often it was tried."""
 
-    item: BalancePush
+    item: BalancePush | TagPush
     attempts: int
     sent: int
 
@@ -106,17 +107,30 @@ def due_pushes(
     )
     # A member with two references at one connection is pushed under each, in the same call.
     rows = [row for row in connection.execute(statement) if row.member not in flying][:limit]
-    figures = balances(connection, merchant, {row.member for row in rows}, programs, now)
-    return [
-        DuePush(
-            item=BalancePush(
-                member=row.member, reference=row.reference, version=row.version, balances=figures[row.member]
-            ),
-            attempts=row.attempts,
-            sent=row.sent,
-        )
-        for row in rows
-    ]
+    item = (_tags if kind == TAGS else _figures)(connection, merchant, {row.member for row in rows}, programs, now)
+    return [DuePush(item=item(row), attempts=row.attempts, sent=row.sent) for row in rows]
+
+
+def _figures(
+    connection: Connection, merchant: str, members: Collection[str], programs: Programs, now: datetime
+) -> Callable[[Row[Any]], BalancePush]:
+    figures = balances(connection, merchant, members, programs, now)
+    return lambda row: BalancePush(
+        member=row.member, reference=row.reference, version=row.version, balances=figures[row.member]
+    )
+
+
+def _tags(
+    connection: Connection, merchant: str, members: Collection[str], programs: Programs, now: datetime
+) -> Callable[[Row[Any]], TagPush]:
+    tags = load_tags(connection, merchant, members, now)
+    return lambda row: TagPush(
+        member=row.member,
+        reference=row.reference,
+        version=row.version,
+        tags=tuple(sorted(tags[row.member])),
+        stale=tuple(sorted(programs.tags - tags[row.member])),
+    )
 
 
 def pushed_kinds(connection: Connection, merchant: str, name: str) -> tuple[str, ...]:

@@ -168,6 +168,73 @@ merge = table(
     Index("ix_merge_target", "merchant", "target"),
 )
 
+perk = table(
+    "perk",
+    key("member"),
+    key("program"),
+    key("name"),
+    col("has", BIG, default=0),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_perk_next_at", "next_at"),
+    Index("ix_perk_name", "merchant", "program", "name", "has", "member"),
+)
+
+perk_use = table(
+    "perk_use",
+    key("member"),
+    key("program"),
+    key("name"),
+    key("key"),
+    col("used_at", BIG),
+    maybe("cancelled_at", BIG),
+    col("source", default=""),
+    col("note", default=""),
+)
+
+plan_term = table("plan_term", key("member"), key("program"), key("plan"), key("key"), col("at", BIG), col("state"))
+
+plan = table(
+    "plan",
+    key("member"),
+    key("program"),
+    key("name"),
+    col("active", BIG, default=0),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_plan_next_at", "next_at"),
+    Index("ix_plan_name", "merchant", "program", "name", "active", "member"),
+)
+
+proof = table(
+    "proof",
+    key("member"),
+    key("program"),
+    key("name"),
+    col("verified", BIG, default=0),
+    maybe("next_at", BIG),
+    col("state"),
+    where_known("ix_proof_next_at", "next_at"),
+    Index("ix_proof_name", "merchant", "program", "name", "verified", "member"),
+)
+
+proof_request = table(
+    "proof_request",
+    key("id"),
+    col("member"),
+    col("program"),
+    col("name"),
+    col("status", default="open"),  # open | approved | refused | withdrawn
+    col("asked_at", BIG),
+    maybe("decided_at", BIG),
+    col("decided_by", default=""),
+    col("reason", default=""),
+    col("note", default=""),
+    maybe("evidence_sealed", BLOB),
+    Index("ix_proof_request_status", "merchant", "status", "asked_at", "id"),
+    Index("ix_proof_request_member", "merchant", "member", "asked_at"),
+)
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(

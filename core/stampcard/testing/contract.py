@@ -16,6 +16,7 @@ from __future__ import annotations
 from stampcard.testing.rules.decoding import DecodingRules
 from stampcard.testing.rules.delivering import DeliveringRules
 from stampcard.testing.rules.fulfilling import FulfillingRules
+from stampcard.testing.rules.judging import JudgingRules
 from stampcard.testing.rules.keeping import KeepingRules
 from stampcard.testing.rules.knowing import KnowingRules
 from stampcard.testing.rules.naming import NamingRules
@@ -32,5 +33,6 @@ class PluginContract(
     KnowingRules,
     ShoppingRules,
     FulfillingRules,
+    JudgingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

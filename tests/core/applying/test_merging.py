@@ -327,7 +327,7 @@ async def test_who_is_erased_is_erased_with_whoever_was_merged(shop: Shop) -> No
 
 
 def test_a_merge_knows_every_table_that_knows_members() -> None:
-    known = {table.name for table in (*stored.MOVED, *stored.JOINED)} | stored.STAYING
+    known = {table.name for table in (*stored.MOVED, *stored.NAMED, *stored.JOINED)} | stored.STAYING
     assert {name for name, table in metadata.tables.items() if "member" in table.c} == known
 
 

@@ -45,6 +45,7 @@ async def test_ten_changes_within_a_second_leave_as_one_push(database: Database,
 
     (one,) = await pushing.due(setting.programs)
 
+    assert isinstance(one.item, BalancePush)
     assert one.item.balances["points"].active == 10
 
 

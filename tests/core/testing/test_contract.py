@@ -85,6 +85,27 @@ def knowing(old: str, new: str) -> dict[str, str]:
     return {key: text.replace(old, new) for key, text in FACTS.items()}
 
 
+#: A word in requests to be verified: a licence that ends with the till's letter.
+JUDGE = {
+    CONNECT: """@plugin.hookimpl
+def verify_eligibility(proof, evidence):
+    if proof != "cashier": return None
+    if evidence.get("licence", "").endswith("T"): return plugin.Eligibility(approved=True)
+    return plugin.Eligibility(approved=False, reason="not a licence of ours")
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance",)\n    proofs = {"cashier": {"licence": "1T"}}',
+}
+
+
+def judging(old: str, new: str) -> dict[str, str]:
+    """The sample with a word in requests that is changed."""
+    assert old in JUDGE[CONNECT]
+    return JUDGE | {CONNECT: JUDGE[CONNECT].replace(old, new)}
+
+
 #: A source of shoppers, who show a card that the till has signed.
 SHOPPERS = {
     "sinks=(display,), ": "sinks=(display,), shopper=Cards(webhook), ",
@@ -270,6 +291,20 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         knowing('{"length": 3}', '{"length": [3]}'), knowing('{"length": 3}', "{}"), knowing('{"length": 3}', "{3: 3}"),
     ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
+    "test_a_proof_that_is_not_its_own_is_left_to_others": [judging('if proof != "cashier": return None', "")],
+    "test_whatever_evidence_is_given_gets_an_answer": [
+        judging('evidence.get("licence", "")', 'evidence["licence"]'),
+        judging('return plugin.Eligibility(approved=False, reason="not a licence of ours")', "return False"),
+    ],
+    "test_the_same_request_gets_the_same_answer": [
+        judging('endswith("T")', 'endswith("X")'),
+        judging("approved=True", "approved=True, reason=uuid.uuid4().hex"),
+        judging('if proof != "cashier": return None', "return None"),
+    ],
+    "test_a_refusal_says_why_and_repeats_no_evidence": [
+        judging('reason="not a licence of ours"', 'reason=""'),
+        judging('reason="not a licence of ours"', "reason=str(evidence)"),
+    ],
     "test_an_unsigned_request_names_nobody": [
         shopping("signed = ", "if not card: return None\n        signed = "),
         shopping("signed = ", "if 'customer=1' in request.url: return '1'\n        signed = "),

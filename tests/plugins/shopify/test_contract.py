@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class TestShopify(PluginContract):
     expected = EXPECTED
     unknown_topic = "products/create"
     signature_header = "x-shopify-hmac-sha256"
-    sinks = ("balance",)
+    sinks = ("balance", "tags")
     unfit_reference = "nobody"
 
     def sign(self, topic: str, body: bytes, secret: str) -> Mapping[str, str]:
@@ -82,5 +83,6 @@ class TestShopify(PluginContract):
         if request.headers["x-shopify-access-token"] != TOKEN:
             return httpx.Response(401)
         query = msgspec.json.decode(request.content)["query"]
-        kind = "metafieldsSet" if "metafieldsSet" in query else "shop"
-        return httpx.Response(200, json={"data": {kind: {"userErrors": []}}})
+        tagged = re.findall(r"(c\d+_\w+): tags", query)
+        kinds = tagged or ["metafieldsSet" if "metafieldsSet" in query else "shop"]
+        return httpx.Response(200, json={"data": {kind: {"userErrors": []} for kind in kinds}})

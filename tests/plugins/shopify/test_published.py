@@ -18,7 +18,7 @@ from graphql.execution.values import get_variable_values
 from graphql.validation import NoDeprecatedCustomRule
 
 from stampcard.plugin import Balance, BalancePush, OrderSeen, Voucher
-from stampcard_shopify import discounts, gift_cards, store_credits
+from stampcard_shopify import discounts, gift_cards, store_credits, tagging
 from stampcard_shopify.asking import Field, Step, written
 from stampcard_shopify.balances import SET_METAFIELDS, BalanceSink
 from stampcard_shopify.client import PING, Client
@@ -33,7 +33,7 @@ WEBHOOKS = [name for name in FIXTURES if not name.startswith("fetched_")]
 OFFICIAL = sorted(topic for topic in TOPICS if not topic.startswith("fetched/"))
 FIELDS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": field
-    for module in (discounts, gift_cards, store_credits)
+    for module in (discounts, gift_cards, store_credits, tagging)
     for name, field in vars(module).items()
     if isinstance(field, Field)
 }

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from hypothesis import settings as trial
 
+from stampcard.domain.commands import BALANCE, TAGS
 from stampcard.domain.value import Value
 from stampcard.host.connecting import ConnectionSpec, Resources, connect_one
 from stampcard.host.discovering import PluginTable, discover
@@ -29,6 +30,7 @@ from stampcard.plugin import (
     PluginManifest,
     Reply,
     Sink,
+    TagPush,
     UnverifiedRequest,
     VerifiedRequest,
     WebhookSource,
@@ -108,6 +110,8 @@ class Case:
     sinks: Collection[str] = ()
     #: The names of the plugin's fact sources.
     facts: Collection[str] = ()
+    #: What the plugin verifies, each with evidence that it approves.
+    proofs: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     #: A customer's reference that the vendor refuses; empty if it cannot.
     unfit_reference: str = ""
     #: Answers that blame the item, so that sending it again is of no use.
@@ -123,9 +127,13 @@ class Case:
         """The vendor's API when all is well."""
         raise NotImplementedError(f"play the vendor: {type(self).__name__}.vendor")
 
-    def item(self, kind: str, number: int) -> BalancePush | Command:
+    def item(self, kind: str, number: int) -> BalancePush | TagPush | Command:
         """One of many different items for a sink of that kind."""
-        if kind != "balance":
+        if kind == TAGS:
+            return TagPush(
+                member=f"m{number}", reference=str(7001 + number), version=3, tags=("vip",), stale=("guest",)
+            )
+        if kind != BALANCE:
             raise NotImplementedError(f"make a command of kind {kind!r}: {type(self).__name__}.item")
         balances = {"points": Balance(active=100 + number, lifetime=100 + number)}
         return BalancePush(member=f"m{number}", reference=str(7001 + number), version=3, balances=balances)

@@ -1,0 +1,136 @@
+"""Perks as they are asked about, used, and given or taken by people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from difflib import get_close_matches
+
+from stampcard.applying.locking import lock_member, present
+from stampcard.applying.unit import Unit
+from stampcard.applying.withdrawing import take_back
+from stampcard.domain.perks import Entitlement, Hand, PerkUse, PerkUsed
+from stampcard.domain.value import replace
+from stampcard.engine.deciding import use_subject
+from stampcard.engine.describing import Past
+from stampcard.engine.entitling import PerkStanding, meet, stand, used
+from stampcard.engine.versions import LiveProgram
+from stampcard.errors import Conflict, NotFound, RequestRefused
+from stampcard.storage.entitling import load_uses
+
+
+def perk_standings(unit: Unit, member: str) -> list[PerkStanding]:
+    """Every perk of the member's programs as it stands now; nothing is locked or written. Raises NotFound."""
+    unit.look(member)
+    person = present(unit, member)
+    uses = load_uses(unit.connection, unit.setting.merchant, member) if unit.entitling.live else []
+    return [
+        standing
+        for live in unit.entitling.live
+        if live.name in person.programs
+        for standing in _standings(unit, live, member, uses)
+    ]
+
+
+def _standings(unit: Unit, live: LiveProgram, member: str, uses: Collection[PerkUse]) -> list[PerkStanding]:
+    person, stopped = unit.members[member], unit.setting.programs.stopped
+    errors = {one.perk: one.error for one in meet(live, person, unit.pasts.get(member, Past()), unit.now)}
+    known = person.perks.get(live.name, {})
+    return [
+        stand(
+            live,
+            person,
+            known.get(name) or Entitlement(program=live.name, name=name),
+            [use for use in uses if (use.program, use.name) == (live.name, name)],
+            unit.now,
+            stopped,
+            errors[name],
+        )
+        for name in live.program.perks
+    ]
+
+
+def named_perk(current: Collection[LiveProgram], program: str, perk: str) -> LiveProgram:
+    """The program of a perk, also where only one has it and none is named; raises NotFound or Conflict."""
+    found = [live for live in current if perk in live.program.perks and program in {"", live.name}]
+    if not found:
+        known = [name for live in current if program in {"", live.name} for name in live.program.perks]
+        raise NotFound("perk", perk, "".join(get_close_matches(perk, known, n=1)))
+    if len(found) > 1:
+        there = ", ".join(live.name for live in found)
+        raise Conflict("several_programs", f"several programs have a perk {perk!r}: say which: {there}")
+    return found[0]
+
+
+def _locked(unit: Unit, member: str, program: str, perk: str) -> LiveProgram:
+    """The perk's program, with the member locked and looked at as of now."""
+    live = named_perk(unit.setting.programs.current(unit.now), program, perk)
+    lock_member(unit, member, attributes=True)
+    unit.count(())
+    if live.name not in unit.members[member].programs:
+        raise RequestRefused("not_a_member", f"the member does not take part in {live.name}")
+    unit.judge_again(member)
+    return live
+
+
+def use_perk(unit: Unit, member: str, program: str, perk: str, key: str, source: str, note: str) -> PerkStanding:
+    """Count one use, once for each key; answers how the perk stands then.
+
+    Raises NotFound, Conflict for a key whose use was cancelled or noted otherwise, RequestRefused with why it cannot be used.
+    """
+    live = _locked(unit, member, program, perk)
+    uses = load_uses(unit.connection, unit.setting.merchant, member, live.name, perk)
+    standing = _one(unit, live, member, perk, uses)
+    known = next((one for one in uses if one.key == key), None)
+    if known is not None:
+        if known.cancelled_at is not None:
+            raise Conflict("use_cancelled", f"the use {key!r} was cancelled: a new one needs another key")
+        return standing
+    if standing.code:
+        raise RequestRefused(standing.code, standing.detail)
+    one = used(standing, key, unit.now, source, note)
+    after = _one(unit, live, member, perk, [*uses, one])
+    unit.entitling.use(member, one)
+    happened = PerkUsed(program=live.name, perk=perk, key=key, occurred_at=unit.now, left=after.left)
+    unit.entitling.tell(member, happened, key)
+    return after
+
+
+def cancel_use(unit: Unit, member: str, program: str, perk: str, key: str) -> PerkStanding:
+    """Let a use count no more, with what rules paid for it; one that is cancelled already stays so. Raises NotFound."""
+    live = _locked(unit, member, program, perk)
+    uses = load_uses(unit.connection, unit.setting.merchant, member, live.name, perk)
+    known = next((one for one in uses if one.key == key), None)
+    if known is None:
+        raise NotFound("use", key)
+    if known.cancelled_at is None:
+        gone = replace(known, cancelled_at=unit.now)
+        uses = [gone if one is known else one for one in uses]
+        unit.entitling.use(member, gone)
+        left = _one(unit, live, member, perk, uses).left
+        happened = PerkUsed(program=live.name, perk=perk, key=key, occurred_at=unit.now, left=left, cancelled=True)
+        unit.entitling.tell(member, happened, key)
+        take_back(unit, member, use_subject(happened, member), "use_cancelled")
+        unit.judge_again(member)  # what was refunded may have been kept for this use
+    return _one(unit, live, member, perk, uses)
+
+
+def give_perk(
+    unit: Unit, member: str, program: str, perk: str, hand: Hand, until: datetime | None, reason: str
+) -> PerkStanding:
+    """Give a perk by hand or take it, up to a moment or for good, or (nothing) leave it to the program again.
+
+    Raises NotFound, RequestRefused without a reason and for an end that is past.
+    """
+    if hand and not reason.strip():
+        raise RequestRefused("reason_missing", f"say why the perk is {hand}")
+    if until is not None and until <= unit.now:
+        raise RequestRefused("in_the_past", f"{until:%Y-%m-%d %H:%M}Z is past: name a later end")
+    live = _locked(unit, member, program, perk)
+    unit.entitling.give(live, member, perk, hand, until, reason)
+    uses = load_uses(unit.connection, unit.setting.merchant, member, live.name, perk)
+    return _one(unit, live, member, perk, uses)
+
+
+def _one(unit: Unit, live: LiveProgram, member: str, perk: str, uses: Collection[PerkUse]) -> PerkStanding:
+    return next(one for one in _standings(unit, live, member, uses) if one.name == perk)

@@ -1,0 +1,182 @@
+"""Paid membership, from the set of a member's terms alone: whatever order they come in, it comes to the same; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from stampcard.domain.events import CustomEvent
+from stampcard.domain.orders import ZERO, OrderLine, OrderState, Refund, exceeds, standing_refunds
+from stampcard.domain.plans import Subscription, Term
+from stampcard.domain.value import replace
+from stampcard.engine.dating import midnight
+from stampcard.engine.versions import LiveProgram, Programs
+from stampcard.engine.world import Order
+from stampcard.program.events import AMOUNT
+from stampcard.program.periods import read_period
+from stampcard.program.plans import Plan
+
+_DAY, _MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
+#: The field of an event that says which product it was about.
+PRODUCT = "product"
+
+
+def terms_of(programs: Programs, program: str, order: Order) -> Iterator[Term]:
+    """The plans that an order buys, by the version that decides it for good."""
+    pin, snapshot = order.pins.get(program), order.state.snapshot
+    live = programs.numbered(program, pin.version) if pin is not None and pin.version else None
+    if live is None or snapshot is None or not snapshot.paid or order.member is None:
+        return
+    for name, plan in live.program.plans.items():
+        lines = [line for line in snapshot.lines if line.sku in plan.skus and line.quantity > 0]
+        bought = sum(line.quantity for line in lines)
+        if not bought:
+            continue
+        back, at = _returned(order.state, lines)
+        yield Term(
+            program=program,
+            plan=name,
+            key=order.subject,
+            kind="bought",
+            at=snapshot.occurred_at,
+            lasts=_lasts(plan),
+            bought=bought,
+            kept=max(0, bought - back),
+            refund=plan.refund,
+            refunded_at=at if back else None,
+            price=sum((line.gross - line.discount for line in lines), ZERO) / bought,
+            currency=snapshot.currency,
+        )
+
+
+def _returned(state: OrderState, lines: Collection[OrderLine]) -> tuple[int, datetime | None]:
+    """How many units of these lines came back, and when the last did."""
+    snapshot = state.snapshot
+    assert snapshot is not None
+    whole = sum(line.quantity for line in lines)
+    if snapshot.cancelled:
+        return whole, snapshot.stamp.at
+    refunds = [one for one in standing_refunds(state) if not exceeds(one, snapshot)]
+    back = sum(min(line.quantity, _units(line, refunds)) for line in lines)
+    if not back and snapshot.total and sum((one.money for one in refunds), ZERO) >= snapshot.total:
+        back = whole
+    return back, max((one.occurred_at for one in refunds), default=None)
+
+
+def _units(line: OrderLine, refunds: Iterable[Refund]) -> int:
+    """Units of a line that came back; one whose whole price came back did, whatever the count says."""
+    parts = [part for one in refunds for part in one.lines if part.line == line.reference]
+    money, net = sum((part.subtotal for part in parts), ZERO), line.gross - line.discount
+    return line.quantity if net and money >= net else sum(part.quantity for part in parts)
+
+
+def _lasts(plan: Plan) -> str:
+    return "" if plan.lasts is None else str(plan.lasts)
+
+
+def term_of_event(live: LiveProgram, event: CustomEvent, now: datetime) -> Term | None:
+    """The plan that an event begins or renews, if any."""
+    if now - event.occurred_at > live.program.accept_late:
+        return None
+    product, amount = event.data.get(PRODUCT), event.data.get(AMOUNT)
+    for name, plan in live.program.plans.items():
+        if event.name not in plan.on or (plan.skus and product is not None and product not in plan.skus):
+            continue
+        price = plan.price.amount if plan.price is not None else None
+        return Term(
+            program=live.name,
+            plan=name,
+            key=f"event:{event.name}:{event.key}",
+            kind="event",
+            at=event.occurred_at,
+            lasts=_lasts(plan),
+            price=Decimal(str(amount)) if isinstance(amount, int | float) else price,
+            currency=live.program.currency,
+        )
+    return None
+
+
+def trial_of(live: LiveProgram, plan: str, now: datetime) -> Term:
+    """A try of a plan that has one."""
+    trial = live.program.plans[plan].trial
+    return Term(program=live.name, plan=plan, key="trial", kind="trial", at=now, lasts=str(trial))
+
+
+def counting(term: Term, uses: Collection[datetime]) -> int:
+    """How many units of a term count; `uses`: when the plan's perks were used."""
+    back = term.refunded_at
+    if back is None or term.refund == "keeps":
+        return term.bought
+    if term.refund == "unless used" and any(term.at <= used <= back for used in uses):
+        return term.bought
+    return term.kept
+
+
+def place_of(term: Term) -> tuple[datetime, bool, str]:
+    """Where a term stands among the others; an end comes behind what began at the same moment."""
+    return term.at, term.kind == "ended", term.key
+
+
+def fold(
+    live: LiveProgram, plan: str, terms: Iterable[Term], uses: Collection[datetime], now: datetime
+) -> Subscription:
+    """What a member's terms of a plan come to."""
+    said, zone = live.program.plans[plan], live.program.zone
+    run = Subscription(program=live.name, plan=plan)
+    for term in sorted(terms, key=place_of):
+        if term.kind == "ended":
+            run = replace(run, paid_until=term.at, until=term.at) if run.active_at(term.at) else run
+        elif units := counting(term, uses):
+            run = _extended(run, term, units, said, zone)
+    return replace(run, active=run.active_at(now))
+
+
+def _extended(run: Subscription, term: Term, units: int, plan: Plan, zone: ZoneInfo) -> Subscription:
+    """The membership with one term more: it goes on from the end, or begins anew where there is a gap."""
+    goes_on = run.active_at(term.at)
+    before = run if goes_on else Subscription(program=run.program, plan=run.plan)
+    paid_until: datetime | None
+    if goes_on and run.paid_until is None:
+        paid_until = None
+    elif term.until is not None:
+        paid_until = max(term.until, before.paid_until) if before.paid_until is not None else term.until
+    elif not term.lasts:
+        paid_until = None
+    else:
+        start = before.paid_until
+        day = term.at.astimezone(zone).date() if start is None else (start - _MICROSECOND).astimezone(zone).date()
+        paid_until = midnight(_after(day, term.lasts, units) + _DAY, zone)
+    first = plan.price_kept == "until lapse" and before.price is not None
+    price, currency = (before.price, before.currency) if first else (term.price, term.currency)
+    return replace(
+        before,
+        since=before.since or term.at,
+        paid_until=paid_until,
+        until=_with_grace(paid_until, plan, zone),
+        price=price if term.kind != "hand" else before.price,
+        currency=currency if term.kind != "hand" else before.currency,
+        trial=term.kind == "trial" or (before.trial and term.kind == "hand"),
+        by_hand=term.kind == "hand",
+    )
+
+
+def _after(day: date, lasts: str, units: int) -> date:
+    for _ in range(units):
+        day = read_period(lasts).after(day)
+    return day
+
+
+def _with_grace(paid_until: datetime | None, plan: Plan, zone: ZoneInfo) -> datetime | None:
+    if paid_until is None or plan.grace is None:
+        return paid_until
+    return midnight(plan.grace.after(paid_until.astimezone(zone).date()), zone)
+
+
+def renewal_price(live: LiveProgram, one: Subscription) -> tuple[Decimal | None, str]:
+    """What the next renewal costs a member."""
+    plan = live.program.plans[one.plan]
+    if plan.price_kept == "until lapse" and one.price is not None:
+        return one.price, one.currency
+    return (plan.price.amount, plan.price.currency) if plan.price is not None else (None, "")
