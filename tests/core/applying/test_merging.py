@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.core.shops import Shop
 
-from stampcard.applying import merging, redeeming, requests, spending
+from stampcard.applying import joining, merging, redeeming, requests, spending, using, verifying
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.holding import hold
 from stampcard.applying.requests import Answer
@@ -48,6 +48,14 @@ rules:
   - {id: up, on: tier_up, award: 7}
 rewards:
   mug: {gives: merchandise, price: 20}
+plans:
+  plus: {skus: [PLUS], lasts: 1 year}
+perks:
+  early: {tiers: silver}
+  dinner: {uses: 2 ever}
+  shipping: {plans: [plus], uses: 4 per year}
+proofs:
+  nurse: {ask: false}
 """
 
 
@@ -133,14 +141,17 @@ _IGNORED = frozenset(
 )
 
 
+_ONCE = frozenset({"counter", "perk", "plan"})
+
+
 def state(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
     """All that is known now, table by table."""
     found = {}
     for name, table in metadata.tables.items():
         if name not in _RUNNING:
             statement = select(*(column for column in table.c if column.name not in _IGNORED))
-            if name == "counter":
-                statement = statement.where(table.c.value != 0)
+            for column in {"value", "has", "active"} & set(table.c.keys()) if name in _ONCE else ():
+                statement = statement.where(table.c[column] != 0)  # what was had meanwhile leaves a row
             found[name] = sorted(map(str, rows(shop.database, statement)))
     return found  # type: ignore[return-value]
 
@@ -219,6 +230,34 @@ async def test_what_was_merged_and_parted_at_once_is_as_it_was(shop: Shop) -> No
     releases(shop, held)
     cancels(shop, "s")
     assert shop.points("bob") == 10 + 90 + 5 + 2
+    shop.proves()
+
+
+async def test_perks_plans_and_proofs_of_both_are_those_of_one_and_part_again(shop: Shop) -> None:
+    shop.buys("A", 60)
+    shop.buys("B", 70, customer="bob")
+    ann, bob = shop.member("ann"), shop.member("bob")
+    act(shop, lambda unit: using.give_perk(unit, bob, "", "dinner", "given", None, "a good guest"))
+    act(shop, lambda unit: using.use_perk(unit, bob, "", "dinner", "monday", "till", ""))
+    act(shop, lambda unit: joining.give_plan(unit, bob, "", "plus", None, "1", ""))
+    act(shop, lambda unit: verifying.verify(unit, bob, "", "nurse", None))
+    before = state(shop)
+
+    id_ = merge(shop)
+
+    def looked(unit: Unit) -> Answer:
+        perks = {one.name: one.left for one in using.perk_standings(unit, ann) if one.has}
+        plans = {one.name for one in joining.plan_standings(unit, ann) if one.one.active}
+        proofs = {one.one.name for one in verifying.proof_standings(unit, ann) if one.one.verified_at(unit.now)}
+        return Answer(status=200, body={"perks": perks, "plans": plans, "proofs": proofs})
+
+    assert shop.act(looked) == {
+        "perks": {"early": None, "dinner": 1, "shipping": 4}, "plans": {"plus"}, "proofs": {"nurse"},
+    }  # fmt: skip
+    undo(shop, id_)
+    after = state(shop)
+    for name, known in before.items():
+        assert after[name] == known, name
     shop.proves()
 
 
