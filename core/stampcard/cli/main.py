@@ -26,6 +26,7 @@ from stampcard.cli import (
     quarantine,
     redemption,
     replay,
+    report,
     resync,
     reward,
     segment,
@@ -108,6 +109,7 @@ app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
 app.add_typer(redemption.app, name="redemption")
+app.add_typer(report.app, name="report")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")
