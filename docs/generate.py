@@ -24,8 +24,8 @@ from pydantic_core import PydanticUndefined
 from stampcard import errors
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.domain.scopes import SCOPES
+from stampcard.engine.columns import Column, Identity, Report
 from stampcard.engine.describing import order_variables
-from stampcard.engine.reporting import Column, Identity, Report
 from stampcard.engine.reports import REPORTS
 from stampcard.observing import Metrics
 from stampcard.program.environment import variables

@@ -11,7 +11,8 @@ from stampcard.cli.printing import say, show, show_json, show_table
 from stampcard.engine.reports import REPORTS
 
 if TYPE_CHECKING:
-    from stampcard.engine.reporting import Column, Report, Told
+    from stampcard.engine.columns import Column, Report
+    from stampcard.engine.reporting import Told
 
 app = typer.Typer(
     no_args_is_help=True,

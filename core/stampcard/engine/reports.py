@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stampcard.engine.columns import Column, Identity, Kind, Report
 from stampcard.engine.formulas import CENT, Formula, Money, Ratio, Sum
-from stampcard.engine.reporting import Column, Identity, Kind, Report
 
 
 def _column(name: str, kind: Kind, means: str, formula: Formula | None = None) -> Column:

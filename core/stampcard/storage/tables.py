@@ -137,7 +137,7 @@ order_state = table(
     col("occurred_at", BIG, default=0),
     col("spend", BIG, default=0),  # in ten-thousandths of `currency`
     col("currency", default=""),
-    Index("ix_order_state_member", "merchant", "member", "occurred_at", "spend", "currency"),
+    Index("ix_order_state_member", "merchant", "member", "occurred_at", "spend", "currency", "source", "reference"),
     Index(
         "ix_order_state_undecided",
         "merchant",

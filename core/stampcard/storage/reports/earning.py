@@ -101,53 +101,54 @@ def _paid(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
 
 
 def _orders(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
-    """Each order once, with what is left of it: an award's first entry stands for it."""
+    """Each order that was paid for, once, with what is left of it; both sides are read in indexes alone.
+
+    The outer join lets databases begin with the orders of the days; those that nothing was paid for stand under no wallet.
+    """
     subject = literal("order:").concat(order_state.c.source).concat(":").concat(order_state.c.reference)
     own = order_state.c.currency == asked.live.program.currency
-    inner = (
-        select(
-            of.label("of"),
-            entry.c.wallet,
-            order_state.c.source,
-            order_state.c.reference,
-            case((own, order_state.c.spend), else_=0).label("spend"),
-        )
-        .join(
-            order_state,
+    spend = case((own, order_state.c.spend), else_=0).label("spend")
+    found = (
+        select(of.label("of"), entry.c.wallet, order_state.c.source, order_state.c.reference, spend)
+        .select_from(order_state)
+        .outerjoin(
+            entry,
             and_(
-                order_state.c.merchant == entry.c.merchant,
-                order_state.c.member == entry.c.member,
-                # Found by their moment: to be found by its subject, an order would have to be looked for.
-                order_state.c.occurred_at == entry.c.occurred_at,
-                subject == entry.c.subject,
+                entry.c.merchant == order_state.c.merchant,
+                entry.c.member == order_state.c.member,
+                entry.c.wallet.in_(asked.wallets),
+                entry.c.subject == subject,
+                # An award's first entry stands for it.
+                entry.c.revision == 1,
             ),
         )
-        .where(*_paid_in_span(asked), entry.c.revision == 1, order_state.c.spend > 0)
-        .distinct()
-        .subquery()
+        .where(order_state.c.merchant == asked.merchant, order_state.c.spend > 0)
+        .where(*within(order_state.c.occurred_at, asked.span))
     )
+    # A rule pays for an order once, but several rules of a campaign may.
+    inner = (found if of is entry.c.rule else found.distinct()).subquery()
     key = (inner.c.of, inner.c.wallet)
     return select(*key, func.count().label("orders"), func.sum(inner.c.spend).label("spend")).group_by(*key)
 
 
 def _written_off(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
+    """Of awards for what happened in the days; an outer join lets databases begin with the few that lost anything."""
+    first = and_(
+        entry.c.merchant == award.c.merchant,
+        entry.c.member == award.c.member,
+        entry.c.wallet == award.c.wallet,
+        entry.c.subject == award.c.subject,
+        entry.c.rule == award.c.rule,
+        entry.c.revision == 1,
+        *within(entry.c.occurred_at, asked.span),
+    )
     inner = (
-        select(of.label("of"), entry.c.wallet, award.c.written_off)
+        select(of.label("of"), award.c.wallet, award.c.written_off, entry.c.number)
         .select_from(award)
-        .join(
-            entry,
-            and_(
-                entry.c.merchant == award.c.merchant,
-                entry.c.member == award.c.member,
-                entry.c.wallet == award.c.wallet,
-                entry.c.subject == award.c.subject,
-                entry.c.rule == award.c.rule,
-                entry.c.revision == 1,
-            ),
-        )
-        .where(everything(award, asked.merchant), award.c.written_off > 0, award.c.program == asked.live.name)
-        .where(entry.c.wallet.in_(asked.wallets), *within(entry.c.occurred_at, asked.span))
+        .outerjoin(entry, first)
+        .where(everything(award, asked.merchant), award.c.written_off > 0, award.c.wallet.in_(asked.wallets))
         .subquery()
     )
     key = (inner.c.of, inner.c.wallet)
-    return select(*key, func.sum(inner.c.written_off).label("written_off")).group_by(*key)
+    lost = func.sum(case((inner.c.number.is_not(None), inner.c.written_off), else_=0)).label("written_off")
+    return select(*key, lost).group_by(*key)

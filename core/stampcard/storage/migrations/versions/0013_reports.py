@@ -11,5 +11,5 @@ depends_on = None
 def upgrade() -> None:
     op.create_index("ix_entry_posted_at", "entry", ["merchant", "posted_at"])
     op.drop_index("ix_order_state_member", "order_state")
-    bought = ["merchant", "member", "occurred_at", "spend", "currency"]
+    bought = ["merchant", "member", "occurred_at", "spend", "currency", "source", "reference"]
     op.create_index("ix_order_state_member", "order_state", bought)
