@@ -14,17 +14,18 @@ from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.paging import Page
 from stampcard_webhooks.routing import CSV, Call, Route, Sheet
 
-_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-
 
 class ReportQuery(Query):
     """Which program and days."""
 
     program: str = Field(default="", max_length=100, description="Without it the only one.")
     first: str = Field(
-        default="", alias="from", pattern=_DAY, description="The first day; without it the first of the month."
+        default="",
+        alias="from",
+        max_length=20,
+        description="The first day, as 2026-10-01; without it the first of the month.",
     )
-    last: str = Field(default="", alias="to", pattern=_DAY, description="The last day; without it today.")
+    last: str = Field(default="", alias="to", max_length=20, description="The last day; without it today.")
     by: Literal["", "day", "week", "month"] = Field(default="", description="A row for each of these.")
     wallet: str = Field(default="", max_length=100, description="Only this wallet.")
     format: Literal["", "json", "csv"] = Field(default="", description="Without it what Accept asks for.")

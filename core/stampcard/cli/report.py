@@ -107,7 +107,7 @@ def _tell(
 
 
 def _show(told: Told) -> None:
-    """A table; where it has but one row, a line for each figure."""
+    """A table without the columns that hold no figure; where it has but one row, a line for each."""
     head, columns = told.head, [one for one in told.report.columns if one.name != "scale"]
     say(f"{told.report.name} of {head['program']}, {head['from']} to {head['to']}, days of {head['timezone']}")
     if not told.rows:
@@ -115,8 +115,9 @@ def _show(told: Told) -> None:
     elif len(told.rows) == 1:
         show_table([(one.name.replace("_", " "), _written(one, told.rows[0])) for one in columns])
     else:
-        title = tuple(one.name.upper().replace("_", " ") for one in columns)
-        show_table([title, *(tuple(_written(one, row) for one in columns) for row in told.rows)])
+        told_of = [one for one in columns if one.kind in {"text", "day"} or any(row[one.name] for row in told.rows)]
+        title = tuple(one.name.upper().replace("_", " ") for one in told_of)
+        show_table([title, *(tuple(_written(one, row) for one in told_of) for row in told.rows)])
 
 
 def _written(column: Column, row: dict[str, Any]) -> str:

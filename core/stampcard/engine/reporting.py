@@ -75,7 +75,7 @@ def program_of(programs: Programs, name: str, now: datetime) -> LiveProgram:
     if not programs.versions:
         raise Conflict("no_program", "there is no program yet, so there is nothing to report: stampcard program apply")
     if not found:
-        raise NotFound("program", name, _close(name, programs.versions))
+        raise NotFound("program", name, close_to(name, programs.versions))
     if len(found) > 1:
         raise Conflict("several_programs", f"there are several programs, say which: {', '.join(found)}")
     ((one, versions),) = found.items()
@@ -95,10 +95,11 @@ def check(report: Report, programs: Programs, live: LiveProgram, wallet: str, by
         raise RequestRefused("no_wallets", f"the report {report.name} is not about one wallet: leave `wallet` out")
     known = wallets_of(programs, live.name)
     if wallet and wallet not in known:
-        raise NotFound("wallet", wallet, _close(wallet, known))
+        raise NotFound("wallet", wallet, close_to(wallet, known))
 
 
-def _close(name: str, known: Iterable[str]) -> str:
+def close_to(name: str, known: Iterable[str]) -> str:
+    """The name that may have been meant, if any is like it."""
     return next(iter(get_close_matches(name, list(known), 1)), "")
 
 

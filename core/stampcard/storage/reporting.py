@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection
 
 from stampcard.domain.value import Value
-from stampcard.engine.reporting import Asked, Told, check, program_of
+from stampcard.engine.reporting import Asked, Told, check, close_to, program_of
 from stampcard.engine.reports import REPORTS
 from stampcard.engine.spanning import By, span_of
 from stampcard.engine.versions import Programs
@@ -52,7 +52,7 @@ def tell(connection: Connection, merchant: str, programs: Programs, question: Qu
     """The report; raises RequestRefused for what cannot be asked, NotFound for what there is not."""
     report = REPORTS.get(question.report)
     if report is None:
-        raise NotFound("report", question.report)
+        raise NotFound("report", question.report, close_to(question.report, REPORTS))
     live = program_of(programs, question.program, now)
     check(report, programs, live, question.wallet, question.by)
     span = span_of(question.first, question.last, question.by, live.program.zone, now)
