@@ -45,6 +45,11 @@ MOVES = {
     "expire": {"active": -30, "expired": 30},
     "activate": {"pending": -10, "active": 10},
 }
+_WHO, _BEGAN = "printf('m_%024d', i * 2654435761 % 4294967291)", to_micros(BEGIN)
+_RISEN = (
+    """'{"type":"tier_moved","program":"main","way":"up","tier":"gold","before":"green","""
+    """"occurred_at":"2025-06-01T00:00:00Z"}'"""
+)
 _BARE = text("SELECT count(*), sum(issued), sum(redeemed), sum(expired) FROM entry WHERE merchant || '' = 'main'")
 
 
@@ -88,70 +93,57 @@ def _seconds(database: Database, work: object) -> float:
 
 def _fill(database: Database, members: int) -> None:
     """Members in a scattered order, as ids are, and what happened to them in the order in which it did."""
-    who, began = "printf('m_%024d', i * 2654435761 % 4294967291)", to_micros(BEGIN)
     numbers = f"WITH RECURSIVE m(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM m WHERE i < {members - 1}) "  # noqa: S608 - our own
-    state, moved = "x" * 900, '{"type":"tier_moved","program":"main","way":"up","tier":"gold","before":"green",'
-    moved += '"occurred_at":"2025-06-01T00:00:00Z"}'
     with closing(database.engine.raw_connection()) as connection:
         run = connection.cursor().execute
         run("PRAGMA synchronous=OFF")
-
-        def put(table: str, values: str) -> None:
+        for table, values in (*_people(), *(row for number, kind in enumerate(KINDS) for row in _moved(number, kind))):
             run("BEGIN")
-            run(f"{numbers}INSERT INTO {table} SELECT 'main', {values} FROM m")  # noqa: S608 - our own
+            columns = ", ".join(values)
+            run(f"{numbers}INSERT INTO {table} ({columns}) SELECT {', '.join(map(str, values.values()))} FROM m")  # noqa: S608 - our own
             run("COMMIT")
-
-        put("member (merchant, id, joined_at)", f"{who}, {began}")
-        put("membership (merchant, member, program, joined_at)", f"{who}, 'main', {began} + i % 300 * {_DAY}")
-        put("tier (merchant, member, program, name, since, state)", f"{who}, 'main', 'gold', 0, '{{}}'")
-        columns = f"merchant, member, wallet, {', '.join(ACCOUNTS)}, entries, opened, booked_to"
-        held = {account: sum(MOVES[kind].get(account, 0) for kind in KINDS) for account in ACCOUNTS} | {"pending": 0}
-        held["active"] = -sum(amount for account, amount in held.items() if account != "active")
-        amounts = ", ".join(str(held[account]) for account in ACCOUNTS)
-        put(f"balance ({columns})", f"{who}, 'points', {amounts}, {len(KINDS)}, 6, {began}")
-        for number, kind in enumerate(KINDS):
-            at = f"{began} + {number} * 36 * {_DAY} + i * 7919 % 36 * {_DAY} + i * 104729 % 86400 * 1000000"
-            subject = f"'order:shop:' || (i * 10 + {number})"
-            amounts = ", ".join(str(MOVES[kind].get(account, 0)) for account in ACCOUNTS)
-            rule = "CASE WHEN i % 3 THEN 'buy' ELSE 'more' END" if "issued" in MOVES[kind] else "''"
-            put(
-                f"entry (merchant, member, wallet, number, kind, occurred_at, posted_at, {', '.join(ACCOUNTS)}, moves, "
-                "subject, rule, revision)",
-                f"{who}, 'points', {number} + 1, '{kind}', {at}, {at}, {amounts}, '[[1,\"active\",100]]', {subject}, {rule}, 1",
-            )
-            if kind == "earn":
-                put(
-                    "order_state (merchant, source, reference, member, first_seen_at, updated_at, state, occurred_at, spend, "
-                    "currency)",
-                    f"'shop', i * 10 + {number}, {who}, 0, 0, '{state}', {at}, 1000000, 'EUR'",
-                )
-                put(
-                    "lot (merchant, member, wallet, number, amount, remaining, active, available_from, occurred_at, subject)",
-                    f"{who}, 'points', {number} + 1, 100, 60, 1, {at}, {at}, {subject}",
-                )
-                put(
-                    "award (merchant, subject, member, program, rule, wallet, granted, written_off)",
-                    f"{subject}, {who}, 'main', {rule}, 'points', 100, i % 50 = 0",
-                )
-            if kind == "spend":
-                put(
-                    "redemption (merchant, id, member, program, version, reward, kind, gives, by, status, wallet, price, "
-                    "worth, created_at, issued_at, ended_at)",
-                    f"'r_' || i, {who}, 'main', 1, 'off', 'amount_off', '', 'own', 'used', 'points', 50, 50000, {at}, {at}, "
-                    f"{at} + {_DAY}",
-                )
-                put(
-                    "debit (merchant, key, member, wallet, amount, draws, created_at)",
-                    f"'redemption:r_' || i, {who}, 'points', 50, '[]', {at}",
-                )
-            if kind == "expire":
-                put(
-                    "event (merchant, id, kind, subject, member, occurred_at, applied_at, body)",
-                    f"(({at}) / 1000 << 22) + i % 4194304, 'tier_moved', 'member:' || {who}, {who}, {at}, {at}, '{moved}'",
-                )
-            else:
-                put(
-                    "event (merchant, id, kind, subject, member, occurred_at, applied_at, body)",
-                    f"(({at}) / 1000 << 22) + i % 4194304 + 1, 'order_seen', {subject}, {who}, {at}, {at}, '{state}'",
-                )
         run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _people() -> Iterator[tuple[str, dict[str, object]]]:
+    """Tables and their columns, as SQL, of what each member has."""
+    mine = {"merchant": "'main'", "member": _WHO}
+    yield "member", {"merchant": "'main'", "id": _WHO, "joined_at": _BEGAN}
+    yield "membership", {**mine, "program": "'main'", "joined_at": f"{_BEGAN} + i % 300 * {_DAY}"}
+    yield "tier", {**mine, "program": "'main'", "name": "'gold'", "since": 0, "state": "'{}'"}
+    sums = {str(account): sum(MOVES[kind].get(account, 0) for kind in KINDS) for account in ACCOUNTS} | {"pending": 0}
+    sums["active"] = -sum(amount for account, amount in sums.items() if account != "active")
+    yield "balance", {**mine, "wallet": "'points'", **sums, "entries": len(KINDS), "opened": 6, "booked_to": _BEGAN}
+
+
+def _moved(number: int, kind: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """The same of one entry of each, and of what led to it."""
+    at = f"({_BEGAN} + {number} * 36 * {_DAY} + i * 7919 % 36 * {_DAY} + i * 104729 % 86400 * 1000000)"
+    mine, points = {"merchant": "'main'", "member": _WHO}, {"wallet": "'points'"}
+    subject, many = f"'order:shop:' || (i * 10 + {number})", "'" + "x" * 900 + "'"
+    rule = "CASE WHEN i % 3 THEN 'buy' ELSE 'more' END" if "issued" in MOVES[kind] else "''"
+    moments = {"occurred_at": at, "posted_at": at}
+    moves: dict[str, object] = {str(account): MOVES[kind].get(account, 0) for account in ACCOUNTS}
+    about = {"moves": "'[[1,\"active\",100]]'", "subject": subject, "rule": rule, "revision": 1}
+    yield "entry", {**mine, **points, "number": number + 1, "kind": f"'{kind}'", **moments, **moves, **about}
+    moved = kind == "expire"
+    event = {"kind": "'tier_moved'" if moved else "'order_seen'", "body": _RISEN if moved else many}
+    id_ = f"({at} / 1000 << 22) + i % 4194304"
+    yield "event", {**mine, **event, "id": id_, "subject": subject, "occurred_at": at, "applied_at": at}
+    if kind == "earn":
+        placed = {"source": "'shop'", "reference": f"i * 10 + {number}", "occurred_at": at, "state": many}
+        seen = {"first_seen_at": 0, "updated_at": 0, "spend": 1_000_000, "currency": "'EUR'"}
+        yield "order_state", {**mine, **placed, **seen}
+        dates = {"available_from": at, "occurred_at": at, "subject": subject}
+        yield "lot", {**mine, **points, "number": number + 1, "amount": 100, "remaining": 60, "active": 1, **dates}
+        award = {"subject": subject, "program": "'main'", "rule": rule, "granted": 100, "written_off": "i % 50 = 0"}
+        yield "award", {**mine, **points, **award}
+    if kind == "spend":
+        reward = {"program": "'main'", "version": 1, "reward": "'off'", "kind": "'amount_off'", "gives": "''"}
+        times = {"created_at": at, "issued_at": at, "ended_at": f"{at} + {_DAY}"}
+        used = {"by": "'own'", "status": "'used'", "price": 50, "worth": 50_000, **times}
+        yield "redemption", {**mine, **points, "id": "'r_' || i", **reward, **{f'"{k}"': v for k, v in used.items()}}
+        yield (
+            "debit",
+            {**mine, **points, "key": "'redemption:r_' || i", "amount": 50, "draws": "'[]'", "created_at": at},
+        )

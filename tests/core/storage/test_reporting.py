@@ -387,6 +387,37 @@ def test_every_report_is_what_a_recount_comes_to_whatever_happened_and_however_l
         assert shop.ask(name, first=first, **asked[name]).rows == told[name].rows
 
 
+def test_a_year_of_days_has_a_row_for_each_whose_figures_go_on_from_one_another(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, TEXT % ("none", "expire", "unlimited"))
+    for step in (("order", 1), ("wait", 11), ("order", 2), ("wait", 11), ("refund", 0)):
+        shop.step(*step)
+    first = str((shop.now - timedelta(days=364)).date())
+    rows = shop.ask("points", first=first, by="day", wallet="points").rows
+    assert len(rows) == 365
+    assert rows[0]["before"] == 0 < rows[-1]["outstanding"]
+    assert [row["before"] for row in rows[1:]] == [row["outstanding"] for row in rows[:-1]]
+    members = shop.ask("members", first=first, by="day").rows
+    assert (len(members), sum(row["active"] for row in members)) == (365, 2)
+
+
+def test_what_had_expired_before_a_late_timer_was_owed_only_until_its_midnight(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, TEXT % ("none", "expire", "unlimited"))
+    shop.now += timedelta(days=6)  # nothing ran for six days
+    days = {
+        str(row["day"]): row["owed"]
+        for row in shop.ask("liability", first="2026-03-27", by="day", wallet="points").rows
+    }
+    # Joined on the 27th, valid for two days: the last is the 29th, on which the clock goes forward.
+    assert [days[f"2026-03-{day}"] for day in (27, 28, 29, 30)] == [30, 30, 30, 0]
+    shop.settle()
+    again = shop.ask("points", first="2026-03-30", last="2026-03-30", wallet="points").rows
+    assert (again[0]["expired"], again[0]["outstanding"]) == (30, 0)
+
+
 def test_every_kind_of_entry_and_every_account_has_its_place_in_the_report_on_points() -> None:
     sorted_in = {kind for _, _, kinds in FLOWS.values() for kind in kinds}
     moves_nothing_of_the_program = {"activate", "hold"}
