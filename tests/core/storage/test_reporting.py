@@ -61,7 +61,7 @@ wallets:
 tiers: {by: spend, within: calendar year, held: 1 days, levels: {green: 0, gold: 60}}
 campaigns: {spring: {}, empty: {}}
 rules:
-  - {id: buy, on: purchase, award: 1 per 1 EUR, wallet: points}
+  - {id: buy, on: purchase, award: 1 per 1 EUR, wallet: points, campaign: spring}
   - {id: more, on: purchase, award: 0.5 per 1 EUR, wallet: points, campaign: spring}
   - {id: fly, on: purchase, award: 0.25 per 1 EUR, wallet: miles, campaign: spring}
   - {id: hello, on: sign_up, award: 15, wallet: points}
@@ -330,7 +330,7 @@ def check_people(told: dict[str, Told], recount: Recount) -> None:
 
 def check_marketing(told: dict[str, Told], recount: Recount, shop: Shop) -> None:
     first, last = recount.span.first, recount.span.last
-    campaigns = {"buy": "", "more": "spring", "fly": "spring", "hello": ""}
+    campaigns = {"buy": "spring", "more": "spring", "fly": "spring", "hello": ""}
     for row in told["rules"].rows:
         expected = recount.earned(lambda one, row=row: one.rule == row["rule"], first, last)  # type: ignore[misc]
         same(row, {"granted": 0, "taken_back": 0, "written_off": 0, **expected})
@@ -362,8 +362,8 @@ def check_marketing(told: dict[str, Told], recount: Recount, shop: Shop) -> None
         assert (row["fallen"], row["left_up"], row["left_down"]) == (into["down"], out["up"], out["down"])
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(text=texts, plan=steps, by=st.sampled_from(["", "day", "week", "month"]), back=st.integers(0, 4))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(text=texts, plan=steps, by=st.sampled_from(["", "day", "week", "month"]), back=st.integers(0, 6))
 def test_every_report_is_what_a_recount_comes_to_whatever_happened_and_however_late_timers_are(
     database: Database, setting: Setting, text: tuple[str, str, str], plan: list[tuple[str, int]], by: str, back: int
 ) -> None:
@@ -373,6 +373,7 @@ def test_every_report_is_what_a_recount_comes_to_whatever_happened_and_however_l
             shop.step(kind, number)
         except RequestRefused:
             continue
+    shop.now += timedelta(days=back // 2)
     first = str((shop.now - timedelta(days=back)).date())
     asked = {name: {"by": by} if report.splits else {} for name, report in REPORTS.items()}
 
@@ -416,6 +417,53 @@ def test_what_had_expired_before_a_late_timer_was_owed_only_until_its_midnight(
     shop.settle()
     again = shop.ask("points", first="2026-03-30", last="2026-03-30", wallet="points").rows
     assert (again[0]["expired"], again[0]["outstanding"]) == (30, 0)
+
+
+def test_points_that_were_dead_when_they_were_heard_of_expire_when_they_are_booked(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, TEXT % ("none", "expire", "unlimited"))
+    shop.now += timedelta(days=5)
+    shop.step("order", 9)  # of four days before
+    for _ in range(2):
+        rows = shop.ask("points", first="2026-03-27", by="day", wallet="points").rows
+        # 30 for joining at their midnight; 72 and 36 for the order, on the day on which they came.
+        assert {str(row["from"]): row["expired"] for row in rows if row["expired"]} == {
+            "2026-03-30": 30,
+            "2026-04-01": 108,
+        }
+        assert all(row["outstanding"] >= 0 for row in rows)
+        shop.settle()
+
+
+def test_points_that_got_another_life_stay_with_what_had_been_credited(database: Database, setting: Setting) -> None:
+    shop = Shop(database, setting, TEXT % ("none", "renew", "unlimited"))
+    day = {"first": "2026-03-27", "last": "2026-03-27", "wallet": "points"}
+    shop.step("spend", 8)  # nine of the thirty for joining
+    shop.now += timedelta(days=4)
+    shop.step("cancel", 0)
+    (row,) = shop.ask("breakage", **day).rows
+    assert [row[name] for name in ("credited", "expired", "open", "used")] == [30, 21, 9, 0]
+    shop.now += timedelta(days=4)  # nobody has booked the end of their other life
+    for _ in range(2):
+        (row,) = shop.ask("breakage", **day).rows
+        assert (row["expired"], row["open"], row["breakage"]) == (30, 0, Decimal(1))
+        shop.settle()
+    assert shop.ask("breakage", first="2026-03-28", wallet="points").rows[0]["credited"] == 0
+
+
+def test_an_order_that_got_another_customer_counts_once_and_for_the_new_one(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, TEXT % ("none", "expire", "unlimited"))
+    for age, customer in enumerate(("ann", "ben")):
+        snapshot = order(40, at=shop.now - HOUR, age=age, customer=customer)
+        shop.hear(OrderSeen(reference="moved", snapshot=snapshot))
+    (rule,) = [row for row in shop.ask("rules", first="2026-03-27").rows if row["rule"] == "buy"]
+    assert (rule["orders"], rule["spend"], rule["points"]) == (1, Decimal("40.00"), 40)
+    (spring,) = [row for row in shop.ask("campaigns", first="2026-03-27").rows if row["wallet"] == "points"]
+    # Two rules of the campaign paid for it.
+    assert (spring["orders"], spring["spend"], spring["points"]) == (1, Decimal("40.00"), 60)
 
 
 def test_every_kind_of_entry_and_every_account_has_its_place_in_the_report_on_points() -> None:
