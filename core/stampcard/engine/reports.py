@@ -230,6 +230,7 @@ CAMPAIGNS = Report(
         _PLACED,
         _KEPT,
         _ATTRIBUTED.replace("every rule", "every campaign with a rule", 1).replace("rules that", "campaigns that"),
+        "The cost is that of points; rewards that a campaign's rules give stand in the report on rewards with their worth.",
     ),
     by_wallet=True,
 )

@@ -63,25 +63,22 @@ def test_points_without_a_value_are_no_liability(gifts: None, run: Run, installe
     assert re.search(r"owed +17\.34\nvalue +-\nliability +-\ncurrency +-", run("report", "liability").stdout)
 
 
-@pytest.mark.parametrize("name", REPORTS)
-def test_every_report_is_a_command_that_tells_something_of_nothing(run: Run, name: str) -> None:
-    told = run("report", name)
-    assert told.exit_code == 0, told.output
-    assert told.stdout or "There is nothing to report." in told.stderr
+def test_every_report_is_a_command_that_tells_something_of_nothing(run: Run) -> None:
+    for name in REPORTS:
+        told = run("report", name)
+        assert told.exit_code == 0, told.output
+        assert told.stdout or "There is nothing to report." in told.stderr
 
 
-@pytest.mark.parametrize(
-    ("typed", "words"),
-    [
-        (("points", "--from", "tomorrow"), "from: 'tomorrow' is no day: write it as 2026-10-31"),
-        (("points", "--from", "2026-02-01", "--to", "2026-01-01"), "from 2026-02-01 is after to 2026-01-01"),
-        (("points", "--program", "mane"), "there is no program 'mane'. Did you mean 'main'?"),
-        (("points", "--wallet", "point"), "there is no wallet 'point'. Did you mean 'points'?"),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_with_what_to_change(run: Run, typed: tuple[str, ...], words: str) -> None:
-    refused = run("report", *typed)
-    assert (refused.exit_code, words in refused.stderr) == (1, True), refused.stderr
+def test_what_cannot_be_asked_is_refused_with_what_to_change(run: Run) -> None:
+    for typed, words in (
+        (("--from", "tomorrow"), "from: 'tomorrow' is no day: write it as 2026-10-31"),
+        (("--from", "2026-02-01", "--to", "2026-01-01"), "from 2026-02-01 is after to 2026-01-01"),
+        (("--program", "mane"), "there is no program 'mane'. Did you mean 'main'?"),
+        (("--wallet", "point"), "there is no wallet 'point'. Did you mean 'points'?"),
+    ):
+        refused = run("report", "points", *typed)
+        assert (refused.exit_code, words in refused.stderr) == (1, True), refused.stderr
 
 
 def test_without_a_program_there_is_nothing_to_report(run: Run, database: Database) -> None:
