@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from prometheus_client import Counter
@@ -23,7 +24,9 @@ from pydantic_core import PydanticUndefined
 from stampcard import errors
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.domain.scopes import SCOPES
+from stampcard.engine.columns import Column, Identity, Report
 from stampcard.engine.describing import order_variables
+from stampcard.engine.reports import REPORTS
 from stampcard.observing import Metrics
 from stampcard.program.environment import variables
 from stampcard.program.events import PURCHASE, REPORTED, SIGN_UP
@@ -253,6 +256,36 @@ def scopes() -> str:
     return table(("Scope", "What a key with it may do"), ((code(name), text) for name, text in SCOPES.items()))
 
 
+def reports() -> str:
+    return "\n\n".join(map(_report, REPORTS.values()))
+
+
+def _report(report: Report) -> str:
+    options = ["--from", "--to", "--program", *["--by"] * report.splits, *["--wallet"] * report.by_wallet]
+    lines = [
+        f"## {report.name}",
+        report.about,
+        f"`stampcard report {report.name}` with {', '.join(map(code, options))}; `GET /api/v1/reports/{report.name}`.",
+        table(("Column", "In", "What it is"), ((code(one.name), one.kind, _meaning(one)) for one in report.columns)),
+        "\n".join(
+            fill(f"* {note}", 120, subsequent_indent="  ") for note in (*report.notes, *map(_always, report.identities))
+        ),
+    ]
+    return "\n\n".join(lines)
+
+
+def _always(identity: Identity) -> str:
+    return f"Always: {code(identity.of)} = {_formula(str(identity.formula))}."
+
+
+def _meaning(column: Column) -> str:
+    return f"{column.means}: {_formula(str(column.formula))}" if column.formula is not None else column.means
+
+
+def _formula(text: str) -> str:
+    return re.sub(r"\w+", lambda name: code(name[0]), text)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "shopify-settings": shopify_settings,
@@ -267,6 +300,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "metrics": metrics,
     "error-tree": error_tree,
     "scopes": scopes,
+    "reports": reports,
 }
 
 

@@ -52,6 +52,7 @@ class Row(Value, frozen=True):
 
 
 _BARE = "bare aiohttp + uvloop answering 200"
+_ADDED = "the bare entries counted and added up"
 _WRITTEN = "the same rows by hand-written SQL"
 
 ROWS: Mapping[str, Row] = {
@@ -83,6 +84,22 @@ ROWS: Mapping[str, Row] = {
     "midnight-memory": Row(what="memory at that midnight", against="before it", unit="MB", aim=ratio_of_at_most(1.5)),
     "ending": Row(what="end of a tier, many members", against="few of them", unit="µs", aim=ratio_of_at_most(1.5)),
     "ending-memory": Row(what="memory at that end", against="after a tenth", unit="MB", aim=ratio_of_at_most(1.5)),
+    **{
+        f"report-{name}": Row(what=f"report {name}, a year{how}", against=_ADDED, unit="s", aim=ratio_of_at_most(25))
+        for name, how in (
+            ("points", " of days"),
+            ("liability", " of days"),
+            ("breakage", " of days"),
+            ("rules", ""),
+            ("campaigns", ""),
+            ("rewards", ""),
+            ("tiers", ""),
+            ("members", " of days"),
+            ("orders", " of days"),
+            ("cohorts", " of months"),
+        )
+    },
+    "report-month": Row(what="report points, the last month", against=_ADDED, unit="s", aim=ratio_of_at_most(3)),
     "growth": Row(what="apply, many members", against="few of them", unit="µs", aim=ratio_of_at_most(1.3)),
 }
 

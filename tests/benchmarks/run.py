@@ -26,6 +26,7 @@ import growing
 import midnight
 import receiving
 import starting
+import summing
 import travelling
 from measuring import FULL, QUICK, Scale
 from postgresql import Server, postgresql
@@ -46,6 +47,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Open], Iterator[Figure]]] = {
     "midnight": lambda scale, _: midnight.measure(scale),
     "growth": lambda scale, _: growing.measure(scale),
     "ending": lambda scale, _: ending.measure(scale),
+    "reports": lambda scale, _: summing.measure(scale),
 }
 
 
@@ -82,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this; may be given several times")
     parser.add_argument("--rounds", type=int, help=f"how often everything is measured in turn (default {FULL.rounds})")
     parser.add_argument(
-        "--members", type=int, help=f"members of midnight, growth and ending (default {FULL.members:,})"
+        "--members", type=int, help=f"members of midnight, growth, ending and reports (default {FULL.members:,})"
     )
     parser.add_argument("--quick", action="store_true", help="a small look: one round of little")
     return parser.parse_args()

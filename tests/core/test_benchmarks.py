@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from stampcard.engine.reports import REPORTS
+
 PROMISED = {
     "receive-sqlite",
     "receive-postgresql",
@@ -31,6 +33,7 @@ PROMISED = {
     "apply-sqlite-ranked",
     "ending",
     "ending-memory",
+    *(f"report-{name}" for name in (*REPORTS, "month")),
 }
 
 

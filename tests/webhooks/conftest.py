@@ -245,7 +245,10 @@ class Served:
             options["json"] = body
         url = path if path.startswith(("/livez", "/readyz", "/metrics")) else f"/api/v1{path}"
         async with self.session.request(method, self.address + url, headers=headers, **options) as response:
-            read = await response.json(content_type=None) if response.content_length else None
+            read_as = (
+                response.text if response.content_type == "text/csv" else partial(response.json, content_type=None)
+            )
+            read = await read_as() if response.content_length else None
             return Reply(response.status, read, {name.lower(): value for name, value in response.headers.items()})
 
     async def read(self, statement: Select[Any]) -> Sequence[Any]:

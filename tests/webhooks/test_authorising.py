@@ -86,11 +86,11 @@ async def test_only_the_digest_of_the_secret_is_stored_and_the_use_is_noted_now_
     assert row.last_used_at - row.created_at == USED.total_seconds() * 1_000_000
 
 
-async def test_a_marketers_key_reaches_programs_switches_and_alerts_and_nothing_else(api: Any) -> None:
+async def test_a_marketers_key_reaches_programs_switches_alerts_and_reports_and_nothing_else(api: Any) -> None:
     for route in ROUTES:
         path = route.path.replace("{", "").replace("}", "")
         reply = await api.call(route.method, path, scopes=["marketer"])
 
-        is_theirs = route.scope.startswith(("programs:", "rewards:", "switches:", "alerts:"))
+        is_theirs = route.scope.startswith(("programs:", "rewards:", "switches:", "alerts:", "reports:"))
         assert (reply.status == 403) is not is_theirs, route.path
     assert (await api.call("GET", "/readyz?verbose", scopes=["marketer"])).status == 403

@@ -92,7 +92,7 @@ def query_of(request: web.Request, model: type[M]) -> M:
     except ValidationError as error:
         unknown = [".".join(map(str, one["loc"])) for one in error.errors() if one["type"] == _UNKNOWN]
         if unknown:
-            known = ", ".join(model.model_fields) or "none"
+            known = ", ".join(field.alias or name for name, field in model.model_fields.items()) or "none"
             errors = [{"path": name, "message": f"is unknown; known: {known}"} for name in unknown]
             detail = f"there is no parameter {unknown[0]!r}"
             raise Refused(400, detail, code="unknown_parameter", errors=errors) from None

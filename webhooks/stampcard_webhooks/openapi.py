@@ -18,7 +18,7 @@ from stampcard.domain.scopes import SCOPES
 from stampcard.program.schema import untitled
 from stampcard_webhooks.asking import Nothing
 from stampcard_webhooks.problems import ProblemView
-from stampcard_webhooks.routing import PREFIX, Route
+from stampcard_webhooks.routing import CSV, PREFIX, Route
 
 #: Of the API; rises with it, not with every release.
 VERSION = "1.0.0"
@@ -137,7 +137,9 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _success(route: Route, refs: Mapping[Any, Any]) -> dict[str, Any]:
     if route.gives is None:
         return {"description": "Done."}
-    content = {"application/json": {"schema": refs[route.gives, "serialization"]}}
+    content: dict[str, Any] = {"application/json": {"schema": refs[route.gives, "serialization"]}}
+    if route.as_csv:
+        content[CSV] = {"schema": {"type": "string"}}
     return {"description": (route.gives.__doc__ or "").strip(), "content": content}
 
 

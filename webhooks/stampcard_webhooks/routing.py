@@ -23,6 +23,7 @@ from stampcard_webhooks.keys import APPLICATION, AUTHORISING
 from stampcard_webhooks.problems import Refused, told
 
 PREFIX = "/api/v1"
+CSV = "text/csv"
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=BaseModel)
@@ -45,6 +46,7 @@ class Call(Generic[Q, B]):
     query: Q
     body: B
     once: Once | None
+    accepts: str = ""
 
     @property
     def merchant(self) -> str:
@@ -109,12 +111,20 @@ class Call(Generic[Q, B]):
         return await self.write(lambda _: Answer(status=200, body={"count": total}))
 
 
-Handler = Callable[[Any], Awaitable[BaseModel | Answer]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """An answer for a spreadsheet, and the name of its file."""
+
+    text: str
+    name: str
+
+
+Handler = Callable[[Any], Awaitable[BaseModel | Answer | Sheet]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation; `gives` None means an answer without a body."""
+    """One operation; `gives` None means an answer without a body, `as_csv` that it can be a spreadsheet too."""
 
     method: str
     path: str
@@ -125,6 +135,7 @@ class Route:
     query: type[BaseModel] = Query
     takes: type[BaseModel] = Nothing
     status: int = 200
+    as_csv: bool = False
 
     @property
     def writes(self) -> bool:
@@ -166,13 +177,17 @@ async def _call(request: web.Request, route: Route, key: ApiKey) -> Call[Any, An
         query=query_of(request, route.query),
         body=body,
         once=once_of(request, key, raw) if route.writes else None,
+        accepts=request.headers.get("Accept", ""),
     )
 
 
-def response_of(given: BaseModel | Answer) -> web.Response:
-    """What a handler gave, as JSON."""
+def response_of(given: BaseModel | Answer | Sheet) -> web.Response:
+    """What a handler gave, as JSON or CSV."""
+    if isinstance(given, Sheet):
+        headers = {"Content-Disposition": f'attachment; filename="{given.name}"'}
+        return web.Response(text=given.text, content_type=CSV, charset="utf-8", headers=headers)
     if isinstance(given, BaseModel):
-        return web.Response(text=given.model_dump_json(), content_type="application/json")
+        return web.Response(text=given.model_dump_json(by_alias=True), content_type="application/json")
     if given.status == web.HTTPNoContent.status_code:
         return web.Response(status=given.status)
     body = msgspec.json.encode(given.body)

@@ -30,6 +30,7 @@ from stampcard.cli import (
     quarantine,
     redemption,
     replay,
+    report,
     resync,
     reward,
     segment,
@@ -116,6 +117,7 @@ app.add_typer(perk.app, name="perk")
 app.add_typer(plan.app, name="plan")
 app.add_typer(proof.app, name="proof")
 app.add_typer(redemption.app, name="redemption")
+app.add_typer(report.app, name="report")
 app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")

@@ -29,14 +29,23 @@ SCOPES: Mapping[str, str] = {
     "switches:read": "see what is stopped",
     "switches:write": "stop and start programs, campaigns, rules, rewards, plugins and connections",
     "alerts:read": "see alerts: budgets that run low, unusual days, silent connections",
+    "reports:read": "see the reports: figures of all members together, nothing of one",
     "health:read": "see the health of the installation in detail",
-    MARKETER: "see and change programs, see alerts, stop and start; no member, no order, no body of what came in",
+    MARKETER: "see and change programs, see alerts and reports, stop and start; no member, no order, no body of what came in",
     ADMIN: "everything",
 }
 
 #: Scope → the others that it stands for.
 _STANDS_FOR: Mapping[str, Collection[str]] = {
-    MARKETER: ("rewards:read", "programs:read", "programs:write", "switches:read", "switches:write", "alerts:read"),
+    MARKETER: (
+        "rewards:read",
+        "programs:read",
+        "programs:write",
+        "switches:read",
+        "switches:write",
+        "alerts:read",
+        "reports:read",
+    ),
     ADMIN: SCOPES.keys(),
 }
 

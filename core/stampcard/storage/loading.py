@@ -57,7 +57,8 @@ _orders = (
     .where(order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS))
     .order_by(order_state.c.reference)
 )
-_owners = select(order_state.c.member).where(
+# Asks for what no index holds: SQLite would go through one that holds all the rest instead of using the key.
+_owners = select(order_state.c.member, order_state.c.updated_at).where(
     order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
 )
 _awarded = select(award.c.member).where(award.c.merchant == _M, award.c.subject.in_(_IDS))

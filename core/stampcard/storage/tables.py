@@ -251,7 +251,7 @@ order_state = table(
     col("occurred_at", BIG, default=0),
     col("spend", BIG, default=0),  # in ten-thousandths of `currency`
     col("currency", default=""),
-    Index("ix_order_state_member", "merchant", "member", "occurred_at"),
+    Index("ix_order_state_member", "merchant", "member", "occurred_at", "spend", "currency", "source", "reference"),
     Index(
         "ix_order_state_undecided",
         "merchant",
@@ -297,6 +297,7 @@ entry = table(
     col("note", default=""),
     CheckConstraint(ACCOUNT_SUM, name="balanced"),
     Index("uq_entry_award_revision", "merchant", "member", "wallet", "subject", "rule", "revision", unique=True),
+    Index("ix_entry_posted_at", "merchant", "posted_at"),
 )
 
 lot = table(

@@ -7,6 +7,7 @@ MARKETING = {
     "switches:read",
     "switches:write",
     "alerts:read",
+    "reports:read",
     "marketer",
 }
 
@@ -17,6 +18,6 @@ def test_a_scope_allows_itself_and_admin_everything() -> None:
     assert not allows([], "members:read")
 
 
-def test_a_marketer_may_change_programs_switch_and_see_alerts_and_nothing_else() -> None:
+def test_a_marketer_may_change_programs_switch_and_see_alerts_and_reports_and_nothing_else() -> None:
     assert {scope for scope in SCOPES if allows(["marketer"], scope)} == MARKETING
     assert not any(allows([scope], "marketer") for scope in MARKETING - {"marketer"})

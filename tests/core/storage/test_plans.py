@@ -15,6 +15,7 @@ from stampcard.applying.erasing import erase_members
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.clock import SystemClock, to_micros
+from stampcard.engine.reports import REPORTS
 from stampcard.sealing import Sealer
 from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving, tiering
 from stampcard.storage.chronicling import BOOKED, Place, timeline
@@ -22,6 +23,7 @@ from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.redemptions import Wanted, list_redemptions
+from stampcard.storage.reporting import Question, tell
 from stampcard.testing.importing import Desk
 
 KEYS = [(source, str(number)) for source in ("shop", "till") for number in range(100)]
@@ -208,6 +210,25 @@ def test_what_is_asked_of_the_inbox_is_not_looked_for_among_all_of_its_rows(sqli
     sqlite.close()
     assert len(plans) >= 10
     assert [plan for plan in plans if plan.startswith("SCAN") or plan.endswith(BY_MERCHANT)] == []
+
+
+def test_reports_read_entries_since_their_first_day_and_orders_in_their_index_alone(
+    sqlite: Database, setting: Setting
+) -> None:
+    now = SystemClock().now()
+
+    def ask(connection: Connection) -> None:
+        for name in REPORTS:
+            tell(connection, "main", setting.programs, Question(report=name), now)
+
+    plans = plans_of(sqlite, ask)
+    sqlite.close()
+    entries = [plan for plan in plans if " entry " in plan and "merchant=? AND member=?" not in plan]
+    assert entries
+    assert [plan for plan in entries if "ix_entry_posted_at (merchant=? AND posted_at>?)" not in plan] == []
+    orders = [plan for plan in plans if " order_state " in plan]
+    assert orders
+    assert [plan for plan in orders if "COVERING INDEX ix_order_state_member" not in plan] == []
 
 
 def test_an_erasure_finds_the_deliveries_of_a_person_by_themselves(sqlite: Database, setting: Setting) -> None:
