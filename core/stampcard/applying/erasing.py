@@ -14,6 +14,7 @@ from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErase
 from stampcard.storage import loading, saving
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
+    base_use,
     consent,
     entry,
     idempotency,
@@ -144,7 +145,19 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _delete(unit, pool, pool.c.redemption.in_(mine))
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
-    for table in (consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request):
+    for table in (
+        consent,
+        tier,
+        progress,
+        segment_member,
+        perk,
+        perk_use,
+        plan,
+        plan_term,
+        proof,
+        proof_request,
+        base_use,
+    ):
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.
     unit.tiers.forget(ids)
@@ -152,6 +165,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     unit.grants.forget(ids)
     unit.terms.forget(ids)
     unit.verdicts.forget(ids)
+    unit.bases.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

@@ -14,7 +14,7 @@ from stampcard.domain.events import CustomEvent
 from stampcard.domain.plans import PlanChanged, Subscription, Term
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
-from stampcard.engine.deciding import decide_plan, plan_subject
+from stampcard.engine.deciding import decide_plan, decide_plan_undone, plan_subject
 from stampcard.engine.subscribing import counting, fold, place_of, term_of_event, terms_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
@@ -246,7 +246,7 @@ class Subscribing:
     def _undo(self, member: str, term: Term) -> None:
         """Take back what rules paid for a term."""
         if term.told:
-            take_back(self._unit, member, plan_subject(term.told), "plan_refunded")
+            take_back(self._unit, member, plan_subject(term.told), decide_plan_undone)
 
     def _tell(self, member: str, changed: PlanChanged, number: str) -> None:
         unit = self._unit

@@ -19,7 +19,7 @@ from stampcard.domain.tiers import Tier, TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
-from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, tier_subject
+from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
 from stampcard.engine.gauging import Counted, Ladder, measure_of
 from stampcard.engine.progressing import Progress, ProgressKey, moved
 from stampcard.engine.settling import settle
@@ -240,7 +240,7 @@ class Tiering:
 
     def _undo(self, member: str, rise: TierMoved) -> None:
         """Take back what rules paid for a tier that a refund takes away."""
-        take_back(self._unit, member, tier_subject(TIER_UP, rise, member), "tier_refunded")
+        take_back(self._unit, member, tier_subject(TIER_UP, rise, member), decide_tier_undone)
 
     def _assessed(
         self, live: LiveProgram, person: Member, days: Collection[date]

@@ -55,6 +55,7 @@ WORDS: Mapping[str, str] = {
     "not_at_shop": "the member is not known at a shop that could make it real",
     "shop_cannot": "the shop cannot make it real",
     "sold_out": "there are none left",
+    "base_used_up": "its percentage counted for as much as it may in this period",
     "not_for_points": "it is given by rules alone",
     "insufficient_points": "there are not enough points for it",
     "reward_used": "its code was used on this order",

@@ -16,6 +16,7 @@ from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
     award,
     balance,
+    base_use,
     consent,
     debit,
     entry,
@@ -63,7 +64,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
