@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stampcard.applying.guarding import guarded
 from stampcard.applying.undoing import take_back
 from stampcard.domain.events import CustomEvent
 from stampcard.domain.plans import PlanChanged, Subscription, Term
@@ -97,7 +98,7 @@ class Subscribing:
         now = self._unit.now
         for id_, person in list(self._unit.members.items()):
             if any(one.active and not one.active_at(now) for of in person.plans.values() for one in of.values()):
-                self._unit.judge_again(id_)
+                guarded(self._unit, id_, "plan_failed", self._unit.judge_again)
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to plans."""

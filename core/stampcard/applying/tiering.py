@@ -9,9 +9,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
+from stampcard.applying.guarding import guarded
 from stampcard.applying.undoing import take_back
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
@@ -26,14 +24,11 @@ from stampcard.engine.settling import settle
 from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import AwardKey, Decision, Order
-from stampcard.errors import told
 from stampcard.program.events import OF_TIERS, TIER_UP
 from stampcard.storage import tiering
 
 if TYPE_CHECKING:
     from stampcard.applying.unit import Unit
-
-log = structlog.get_logger()
 
 #: Which event a rule is on that pays for what happens to a tier.
 EVENTS: Mapping[str, str] = {way: f"tier_{way}" for way in ("up", "down", "kept", "ending")}
@@ -126,15 +121,11 @@ class Tiering:
         for id_, person in list(unit.members.items()):
             due = any(one.next_at is not None and one.next_at <= unit.now for one in person.tiers.values())
             if due and person.erased_at is None:
-                checkpoint = unit.checkpoint()
-                try:
-                    self.assess(id_)
-                    unit.judge_again(id_)
-                except SQLAlchemyError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - one member's trouble is not that of the others
-                    unit.restore(checkpoint)
-                    log.error("tier_failed", member=id_, error=told(error))
+                guarded(unit, id_, "tier_failed", self._settle)
+
+    def _settle(self, member: str) -> None:
+        self.assess(member)
+        self._unit.judge_again(member)
 
     def recount(self, live: LiveProgram, progress: Progress, members: Collection[str]) -> None:
         """Put what was counted anew in the place of what was known, and give members what they have reached by it."""
