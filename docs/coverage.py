@@ -215,6 +215,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "on a day": r"valid: on 08-31",
     },
     "proofs.recheck": {"days": r"recheck: \d+ days"},
+    "rewards.base_cap": {"money per period": r"base_cap: \d+ EUR per", "ever": r"base_cap: \d+ EUR ever"},
     "perks.tag": {"a tag": r"tag: \S"},
     "grace": {"days": r"grace: \d+ days"},
     "notice": {"days": r"notice: \d+ days"},

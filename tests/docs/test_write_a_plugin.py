@@ -20,6 +20,7 @@ SAMPLE = "sample/stampcard-sample"
         (SAMPLE, "fixtures/sale__paid.json"),
         ("weather/stampcard-weather", "stampcard_weather.py"),
         ("perks/stampcard-perks", "stampcard_perks.py"),
+        ("campus/stampcard-campus", "stampcard_campus.py"),
     ],
 )
 def test_the_guide_shows_each_file_of_the_samples_as_it_is(folder: str, name: str) -> None:

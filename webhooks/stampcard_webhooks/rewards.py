@@ -80,6 +80,9 @@ class StandingView(BaseModel):
     usable: bool
     refusals: list[RefusalView]
     left: int | None = Field(description="What is left of its stock; null: no end of it.")
+    base_left: str | None = Field(
+        description="For goods of how much its percentage still counts for the member: decimal text; null: nothing caps it."
+    )
     valid_until: datetime | None = Field(description="Until when it could be used if it were issued now.")
 
 
@@ -169,6 +172,7 @@ def _standing(one: Standing, now: datetime) -> StandingView:
         usable=not one.refusals,
         refusals=[RefusalView(code=refusal.code, detail=refusal.detail) for refusal in one.refusals],
         left=one.left,
+        base_left=None if one.base_left is None else f"{one.base_left:.2f}",
         valid_until=one.valid_until(now),
     )
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stampcard.applying.guarding import guarded
 from stampcard.domain.perks import Entitlement, Hand, PerkChanged, PerkUse, PerkUsed
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
@@ -90,7 +91,7 @@ class Entitling:
         for id_, person in list(self._unit.members.items()):
             ends = (one.next_at for of in person.perks.values() for one in of.values())
             if any(end is not None and end <= now for end in ends):
-                self.assess(id_)
+                guarded(self._unit, id_, "perk_failed", self.assess)
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to perks."""

@@ -14,6 +14,7 @@ from stampcard.storage import addressing, loading, saving
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
     address,
+    base_use,
     consent,
     entry,
     idempotency,
@@ -147,7 +148,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _update(unit, merge, or_(merge.c.source.in_(ids), merge.c.target.in_(ids)), data_sealed=None, note="")
     addressing.forget_duplicates(unit.connection, unit.setting.merchant, ids)
     for table in (
-        address, consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request,
+        address, consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use,
     ):  # fmt: skip
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.
@@ -157,6 +158,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     unit.grants.forget(ids)
     unit.terms.forget(ids)
     unit.verdicts.forget(ids)
+    unit.bases.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 

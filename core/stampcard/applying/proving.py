@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stampcard.applying.guarding import guarded
 from stampcard.domain.proofs import Proof, ProofChanged, ProofRequest
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
@@ -63,16 +64,20 @@ class Proving:
 
     def settle(self) -> None:
         """What time alone has changed comes before anything is decided."""
+        now = self._unit.now
         for id_, person in list(self._unit.members.items()):
-            for of in person.proofs.values():
-                for known in of.values():
-                    self._pass(id_, known)
+            ends = (one.next_at for of in person.proofs.values() for one in of.values())
+            if any(end is not None and end <= now for end in ends):
+                guarded(self._unit, id_, "proof_failed", self._pass)
 
-    def _pass(self, member: str, known: Proof) -> None:
-        one, happened = passed(known, self._unit.now)
-        while happened is not None:
-            self.have(member, one, happened)
-            one, happened = passed(one, self._unit.now)
+    def _pass(self, member: str) -> None:
+        """Tell a member of what ends soon, and let end what has ended."""
+        for of in self._unit.members[member].proofs.values():
+            for known in of.values():
+                one, happened = passed(known, self._unit.now)
+                while happened is not None:
+                    self.have(member, one, happened)
+                    one, happened = passed(one, self._unit.now)
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to verifications."""

@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stampcard.applying.guarding import guarded
 from stampcard.applying.withdrawing import take_back
 from stampcard.domain.events import CustomEvent
 from stampcard.domain.plans import PlanChanged, Subscription, Term
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
-from stampcard.engine.deciding import decide_plan, plan_subject
+from stampcard.engine.deciding import decide_plan, decide_plan_undone, plan_subject
 from stampcard.engine.subscribing import counting, fold, place_of, term_of_event, terms_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
@@ -97,7 +98,7 @@ class Subscribing:
         now = self._unit.now
         for id_, person in list(self._unit.members.items()):
             if any(one.active and not one.active_at(now) for of in person.plans.values() for one in of.values()):
-                self._unit.judge_again(id_)
+                guarded(self._unit, id_, "plan_failed", self._unit.judge_again)
 
     def keys(self) -> set[CounterKey]:
         """Counters of the rules that pay for what happens to plans."""
@@ -246,7 +247,7 @@ class Subscribing:
     def _undo(self, member: str, term: Term) -> None:
         """Take back what rules paid for a term."""
         if term.told:
-            take_back(self._unit, member, plan_subject(term.told), "plan_refunded")
+            take_back(self._unit, member, plan_subject(term.told), decide_plan_undone)
 
     def _tell(self, member: str, changed: PlanChanged, number: str) -> None:
         unit = self._unit

@@ -9,9 +9,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
-
+from stampcard.applying.guarding import guarded
 from stampcard.applying.withdrawing import take_back
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
@@ -19,7 +17,7 @@ from stampcard.domain.tiers import Holding, Tier, TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.dating import midnight
-from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, tier_subject
+from stampcard.engine.deciding import UNCHANGED, decide_tier_moved, decide_tier_undone, tier_subject
 from stampcard.engine.gauging import Counted, Ladder, measure_of, place_by_segments
 from stampcard.engine.importing import brought_tier
 from stampcard.engine.progressing import Progress, ProgressKey, moved
@@ -28,14 +26,11 @@ from stampcard.engine.tiering import Outlook, assess, given_by_hand, outlook, pa
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.waiting import follow_tier
 from stampcard.engine.world import AwardKey, Decision, Order
-from stampcard.errors import told
 from stampcard.program.events import OF_TIERS, TIER_UP
 from stampcard.storage import tiering
 
 if TYPE_CHECKING:
     from stampcard.applying.unit import Unit
-
-log = structlog.get_logger()
 
 #: Which event a rule is on that pays for what happens to a tier.
 EVENTS: Mapping[str, str] = {way: f"tier_{way}" for way in ("up", "down", "kept", "ending")}
@@ -130,15 +125,11 @@ class Tiering:
         for id_, person in list(unit.members.items()):
             due = any(one.next_at is not None and one.next_at <= unit.now for one in person.tiers.values())
             if due and person.is_there:
-                checkpoint = unit.checkpoint()
-                try:
-                    self.assess(id_)
-                    unit.judge_again(id_)
-                except SQLAlchemyError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - one member's trouble is not that of the others
-                    unit.restore(checkpoint)
-                    log.error("tier_failed", member=id_, error=told(error))
+                guarded(unit, id_, "tier_failed", self._settle)
+
+    def _settle(self, member: str) -> None:
+        self.assess(member)
+        self._unit.judge_again(member)
 
     def recount(self, live: LiveProgram, progress: Progress, members: Collection[str], *, why: str = "program") -> None:
         """Put what was counted anew in the place of what was known, and give members what they have reached by it."""
@@ -285,7 +276,7 @@ class Tiering:
 
     def _undo(self, member: str, rise: TierMoved) -> None:
         """Take back what rules paid for a tier that a refund takes away."""
-        take_back(self._unit, member, tier_subject(TIER_UP, rise, member), "tier_refunded")
+        take_back(self._unit, member, tier_subject(TIER_UP, rise, member), decide_tier_undone)
 
     def _assessed(
         self, live: LiveProgram, person: Member, days: Collection[date]

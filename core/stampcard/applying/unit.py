@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from stampcard.applying.capping import Bases, Capping
 from stampcard.applying.entitling import Entitling, Grants
 from stampcard.applying.proving import Proving, Verdicts
 from stampcard.applying.recording import event_row, impersonal
@@ -57,7 +58,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "grants", "terms", "verdicts", "touched",
+    "redemptions", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "touched",
 )  # fmt: skip
 
 
@@ -99,6 +100,8 @@ class Unit:
     terms: Terms = field(default_factory=Terms)
     proving: Proving = field(init=False)
     verdicts: Verdicts = field(default_factory=Verdicts)
+    capping: Capping = field(init=False)
+    bases: Bases = field(default_factory=Bases)
     touched: Touched = field(default_factory=Touched)
     silent: bool = False
 
@@ -109,6 +112,7 @@ class Unit:
         self.entitling = Entitling(self)
         self.subscribing = Subscribing(self)
         self.proving = Proving(self)
+        self.capping = Capping(self)
 
     @property
     def world(self) -> World:
@@ -124,6 +128,7 @@ class Unit:
             debits=self.debits,
             counters=self.counters,
             pasts=self.pasts,
+            bases={id_: self.bases.of(id_) for id_ in self.members} if self.bases.known else {},
             redemptions=self.redemptions,
             fulfillers=self.fulfillers,
             mint=self.rewarding.mint,
@@ -194,6 +199,7 @@ class Unit:
         self.entitling.load()
         self.subscribing.load()
         self.proving.load()
+        self.capping.load()
         if automatic or (self.follows and self.setting.programs.counts):
             self.count(())
         self.tiering.settle()
@@ -216,6 +222,7 @@ class Unit:
         self.entitling.load()
         self.subscribing.load()
         self.proving.load()
+        self.capping.load()
         self.tiering.fold()
 
     def _load_drawn(self, debit: Debit) -> None:
@@ -320,7 +327,7 @@ class Unit:
         values = (getattr(self, name) for name in _DECIDED)
         return tuple(
             value.copied()
-            if isinstance(value, Moves | Crossings | Grants | Terms | Verdicts | Touched)
+            if isinstance(value, Moves | Crossings | Grants | Terms | Verdicts | Bases | Touched)
             else copy.copy(value)
             for value in values
         )
@@ -367,6 +374,8 @@ class Unit:
         """Let tiers, plans, segments and perks follow a decision."""
         for id_ in sorted(self.tiering.touched(decision, days)) if self.tiering.live else ():
             self.tiering.assess(id_, days.get(id_, ()))
+        if decision.order is not None and self.capping.live:
+            self.capping.take(decision.order)
         if self.subscribing.live:
             self._subscribe(decision, sourced, member)
         if self._is_judged:

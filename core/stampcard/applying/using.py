@@ -11,7 +11,7 @@ from stampcard.applying.unit import Unit
 from stampcard.applying.withdrawing import take_back
 from stampcard.domain.perks import Entitlement, Hand, PerkUse, PerkUsed
 from stampcard.domain.value import replace
-from stampcard.engine.deciding import use_subject
+from stampcard.engine.deciding import decide_use_undone, use_subject
 from stampcard.engine.describing import Past
 from stampcard.engine.entitling import PerkStanding, meet, stand, used
 from stampcard.engine.versions import LiveProgram
@@ -110,7 +110,7 @@ def cancel_use(unit: Unit, member: str, program: str, perk: str, key: str) -> Pe
         left = _one(unit, live, member, perk, uses).left
         happened = PerkUsed(program=live.name, perk=perk, key=key, occurred_at=unit.now, left=left, cancelled=True)
         unit.entitling.tell(member, happened, key)
-        take_back(unit, member, use_subject(happened, member), "use_cancelled")
+        take_back(unit, member, use_subject(happened, member), decide_use_undone)
         unit.judge_again(member)  # what was refunded may have been kept for this use
     return _one(unit, live, member, perk, uses)
 

@@ -26,6 +26,7 @@ from stampcard.engine.world import AwardKey
 from stampcard.storage import rows, saving
 from stampcard.storage.addressing import AddressKey, save_addresses
 from stampcard.storage.alerting import alert_row
+from stampcard.storage.capping import save_bases
 from stampcard.storage.entitling import save_perks, save_uses
 from stampcard.storage.proving import save_proofs, save_requests
 from stampcard.storage.segmenting import save_segments
@@ -82,6 +83,7 @@ def write(unit: Unit) -> list[Change]:
     save_redemptions(connection, unit.setting, unit.touched.redemptions.values())
     save_tiers(connection, merchant, [(id_, tier) for (id_, _), tier in sorted(unit.tiers.tiers.items())])
     save_progress(connection, merchant, unit.tiers.touched)
+    save_bases(connection, merchant, unit.bases.touched)
     save_proofs(connection, merchant, unit.verdicts.proofs)
     save_requests(connection, merchant, sealer, unit.verdicts.requests.values())
     save_terms(connection, merchant, unit.terms.touched)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
@@ -37,8 +37,6 @@ from stampcard.program.events import OF_PLANS, PERK_GAINED, PERK_LOST, PERK_USED
 #: How far ahead of our clock a source's clock may be.
 AHEAD = timedelta(minutes=5)
 UNCHANGED = Decision(changed=False)
-#: Why something that rules had paid for does not stand any more.
-Undone = Literal["tier_refunded", "plan_refunded", "use_cancelled"]
 
 
 def decide_order(
@@ -353,8 +351,22 @@ def use_subject(used: PerkUsed, member: str) -> str:
     return f"{PERK_USED}:{used.program}:{member}:{used.perk}:{used.key}"
 
 
-def decide_undone(world: World, awards: Iterable[Award], at: datetime, code: Undone) -> Decision:
-    """Take back what was paid for something that does not stand any more; `code` says why."""
+def decide_tier_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:
+    """Take back what was paid for reaching a tier, because what it took was refunded."""
+    return _undone(world, awards, at, code="tier_refunded")
+
+
+def decide_use_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:
+    """Take back what was paid for using a perk."""
+    return _undone(world, awards, at, code="use_cancelled")
+
+
+def decide_plan_undone(world: World, awards: Iterable[Award], at: datetime) -> Decision:
+    """Take back what was paid for beginning or renewing a plan."""
+    return _undone(world, awards, at, code="plan_refunded")
+
+
+def _undone(world: World, awards: Iterable[Award], at: datetime, *, code: str) -> Decision:
     draft = Draft(world)
     for award in awards:
         live = world.programs.valid_at(award.program, at)

@@ -119,7 +119,15 @@ def _candidate(standing: Standing, voucher: Voucher | None, rate: Decimal) -> Ca
         wallet=reward.wallet,
         price=standing.price or 0,
     )
-    return _exchanged(one if voucher is None else _issued(one, voucher), rate)
+    return _exchanged(_capped(one if voucher is None else _issued(one, voucher), standing.base_left), rate)
+
+
+def _capped(one: Candidate, left: Decimal | None) -> Candidate:
+    """The same where its percentage counts only for goods of what is left of its cap."""
+    if left is None or one.percent is None:
+        return one
+    most = left * one.percent / 100
+    return replace(one, at_most=most if one.at_most is None else min(most, one.at_most))
 
 
 def _issued(one: Candidate, voucher: Voucher) -> Candidate:

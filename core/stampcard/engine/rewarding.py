@@ -11,6 +11,7 @@ from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot
 from stampcard.domain.rewards import Fulfiller
 from stampcard.domain.value import Value
+from stampcard.engine.capping import base_left
 from stampcard.engine.counting import FINE, CounterKey, Counters, key_of
 from stampcard.engine.dating import expiry_of
 from stampcard.engine.describing import Past, history_variables, member_variables, order_variables, rate_of
@@ -60,7 +61,8 @@ class Standing(Value, frozen=True):
     """A reward as it stands for one member.
 
     `price` and `missing` in the smallest unit of its wallet; without a price nobody can ask for it. `by`: who would make
-    it real, as in Redemption. `left`: what is left of its stock, where that ends.
+    it real, as in Redemption. `left`: what is left of its stock, where that ends. `base_left`: for goods of how much its
+    percentage still counts, where that is capped.
     """
 
     live: LiveProgram
@@ -72,6 +74,7 @@ class Standing(Value, frozen=True):
     by: str = ""
     reference: str = ""
     left: int | None = None
+    base_left: Decimal | None = None
     refusals: tuple[Refusal, ...] = ()
 
     def valid_until(self, now: datetime) -> datetime | None:
@@ -116,6 +119,9 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
         *unreachable,
         *over_limits(found, member.id, asking.counted_at or world.now, counters, asking.counted),
     ]
+    room = base_left(live, of.name, world.bases.get(member.id, ()), world.now)
+    if room is not None and not room:
+        refusals.append(Refusal(code="base_used_up", detail=f"it counted for {of.reward.base_cap} already"))
     missing = max(0, (price or 0) - active)
     if price is None and not untold:
         refusals.append(Refusal(code="not_for_points", detail="it is given by rules, and cannot be asked for"))
@@ -123,7 +129,7 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
         refusals.append(Refusal(code="insufficient_points", detail=f"it costs {price}, there are {active}"))
     return Standing(
         live=live, of=of, gift=gift, valid=valid, price=price, missing=missing, by=by, reference=reference,
-        left=_left(live, of, counters), refusals=tuple(refusals),
+        left=_left(live, of, counters), base_left=room, refusals=tuple(refusals),
     )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ WORDS: Mapping[str, str] = {
     "not_at_shop": "the member is not known at a shop that could make it real",
     "shop_cannot": "the shop cannot make it real",
     "sold_out": "there are none left",
+    "base_used_up": "its percentage counted for as much as it may in this period",
     "not_for_points": "it is given by rules alone",
     "no_price": "no plugin knows the formula of its price",
     "insufficient_points": "there are not enough points for it",

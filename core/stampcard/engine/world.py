@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from stampcard.domain.awards import Adjustment, Award
+from stampcard.domain.bases import BaseUse
 from stampcard.domain.commands import Command
 from stampcard.domain.decisions import Alert, Reason
 from stampcard.domain.events import Event, Refetch
@@ -104,6 +105,7 @@ class World(Value, frozen=True):
     debits: Mapping[str, tuple[Debit, ...]] = {}
     counters: Mapping[CounterKey, int] = {}
     pasts: Mapping[str, Past] = {}
+    bases: Mapping[str, tuple[BaseUse, ...]] = {}
     adjust: Adjuster | None = None
     work_out: FormulaWorker | None = None
     redemptions: Mapping[str, Redemption] = {}

@@ -31,6 +31,7 @@ def _faults_of_reward(program: Program, name: str) -> Iterable[Fault]:
         "campaign": fault_of_name("campaign", reward.campaign, ("", *program.campaigns)),
         "valid": _fault_of_validity(reward.valid),
         "by": _fault_of_source(reward),
+        "base_cap": _fault_of_cap(program, reward),
         "automatic": _fault_of_automatic(reward),
         "uses": "only a code can be used several times" if reward.uses > 1 and reward.source == "" else "",
     }
@@ -93,6 +94,14 @@ def _fault_of_gift(program: Program, name: str, gift: Gift) -> str:
 
 def _fault_of_currency(program: Program, currency: str) -> str:
     return "" if currency in {"", program.currency} else f"the program's currency is {program.currency}, not {currency}"
+
+
+def _fault_of_cap(program: Program, reward: Reward) -> str:
+    if reward.base_cap is None:
+        return ""
+    if any(gift.percent is None for gift in reward.gifts):
+        return "a cap on what a discount counts for needs a percentage: gives 10 % off"
+    return _fault_of_currency(program, reward.base_cap.currency)
 
 
 def _fault_of_validity(valid: object) -> str:

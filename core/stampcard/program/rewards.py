@@ -11,6 +11,7 @@ from pydantic import Field, PlainSerializer, PlainValidator
 
 from stampcard.domain.rewards import StackGroup
 from stampcard.program.amounts import MOST_POINTS, NUMBER, Formula, Short, schema
+from stampcard.program.caps import CapField
 from stampcard.program.gifts import Gift, GiftField
 from stampcard.program.lifetimes import ExpiryField
 from stampcard.program.parts import Name, Part
@@ -164,6 +165,9 @@ class Reward(Part):
         description="what happens to the points when it was not used in time",
     )
     uses: int = Field(default=1, ge=1, le=1000, strict=True, description="how often its code works")
+    base_cap: CapField = Field(
+        default=None, description="for goods of how much a percentage counts, of each member: 5000 EUR per year"
+    )
     minimum: MoneyField = Field(default=None, description="what the cart must come to for its code: 20 EUR")
     only: Filter | None = Field(default=None, description="what it counts for; without it everything")
     stack: StackGroup = Field(

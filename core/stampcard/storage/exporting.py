@@ -18,6 +18,7 @@ from stampcard.storage.tables import (
     address,
     award,
     balance,
+    base_use,
     consent,
     debit,
     entry,
@@ -67,7 +68,7 @@ _SEALED: Mapping[str, Mapping[str, _About]] = {
     },
 }
 _TABLES = (
-    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, imported, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.

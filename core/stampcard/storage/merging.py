@@ -21,6 +21,7 @@ from stampcard.storage.rows import moment
 from stampcard.storage.tables import (
     address,
     award,
+    base_use,
     consent,
     counter,
     debit,
@@ -65,7 +66,7 @@ MOVED: tuple[Table, ...] = (
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (award, debit, lot, counter, membership, tier, progress, segment_member, push)
 #: Rows that both may have by the same name: then the target's count, and the source's wait for the undoing.
-NAMED: tuple[Table, ...] = (perk, perk_use, plan, plan_term, proof)
+NAMED: tuple[Table, ...] = (perk, perk_use, plan, plan_term, proof, base_use)
 #: Tables whose rows stay: what was booked was booked for whom it was.
 STAYING = frozenset({"entry", "balance"})
 #: A row's key, without the merchant.

@@ -235,6 +235,18 @@ proof_request = table(
     Index("ix_proof_request_member", "merchant", "member", "asked_at"),
 )
 
+#: In ten-thousandths of the program's currency.
+base_use = table(
+    "base_use",
+    key("member"),
+    key("program"),
+    key("reward"),
+    key("subject"),
+    col("at", BIG),
+    col("allowed", BIG),
+    col("kept", BIG),
+)
+
 tombstone = table("tombstone", key("print"), col("erased_at", BIG))
 
 order_state = table(

@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import select
 from tests.core.shops import Shop
 
-from stampcard.applying import judging, using
+from stampcard.applying import entitling, judging, using
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.holding import hold
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
+from stampcard.applying.settling import end_lasting
 from stampcard.applying.unit import Unit
+from stampcard.engine.deciding import decide_perk
 from stampcard.engine.entitling import PerkStanding
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage.database import Database
@@ -275,3 +277,24 @@ async def test_a_condition_that_fails_changes_nothing_and_says_why(database: Dat
     shop.buys("A", 60)
     assert "month" in having(shop)
     assert "country" in standings(shop)["fresh"].error
+
+
+async def test_the_trouble_of_one_member_is_not_that_of_the_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for customer in ("ann", "ben"):
+        shop.buys(f"A-{customer}", 60, customer=customer)
+    unlucky, real = shop.member("ann"), decide_perk
+
+    def stumbles(world: Any, happened: Any, member: Any, number: str) -> Any:
+        if member.id == unlucky:
+            raise ZeroDivisionError
+        return real(world, happened, member, number)
+
+    shop.clock.advance(timedelta(days=40))
+    with monkeypatch.context() as patched:
+        patched.setattr(entitling, "decide_perk", stumbles)
+        assert shop.database.write_now(lambda c: end_lasting(c, shop.setting, shop.clock.now(), 9))[0] == 2
+    assert "month" not in having(shop, "ben")
+    assert not standings(shop)["month"].has
+    await jump(shop, "2026-04-22")  # it is looked at again the day after
+    assert "month" not in having(shop)
+    shop.proves()

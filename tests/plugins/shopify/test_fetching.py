@@ -116,7 +116,7 @@ async def test_a_fetch_waits_for_points(router: respx.Router, fetch: OrderFetch,
 async def test_a_connection_can_all_that_the_plugin_promises(connection: Connection, router: respx.Router) -> None:
     capabilities = await connect(connection())
     assert capabilities.webhook is not None
-    assert [sink.kind for sink in capabilities.sinks] == ["balance"]
+    assert [sink.kind for sink in capabilities.sinks] == ["balance", "tags"]
     assert capabilities.fetch is not None
     assert capabilities.check_health is not None
     route = router.post(API).mock(return_value=httpx.Response(200, json={"data": {"shop": {"name": "Acme"}}}))
