@@ -293,6 +293,15 @@ class Programs(Value, frozen=True):
         return any(live.slides for versions in self.versions.values() for live in versions)
 
     @property
+    def lasting(self) -> bool:
+        """Whether any version has perks, plans or verifications, which end by themselves."""
+        return any(
+            live.program.perks or live.program.plans or live.program.proofs
+            for of in self.versions.values()
+            for live in of
+        )
+
+    @property
     def closes(self) -> bool:
         """Whether leaving a segment closes anybody's part in a program, whose points expire then."""
         return any(live.program.enrolment.leaving == "close" for of in self.versions.values() for live in of)

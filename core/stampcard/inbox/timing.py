@@ -115,8 +115,10 @@ class Timer:
             return booked
         await self._repeat(_ending)
         await self._repeat(_tiering)
-        await self._repeat(_matching, STEP)
-        await self._repeat(_lasting)
+        if setting.matching:
+            await self._repeat(_matching, STEP)
+        if setting.programs.lasting:
+            await self._repeat(_lasting)
         await self._keep_calendar(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
@@ -146,8 +148,9 @@ class Timer:
         while count and not self._stop.is_set():
             count = await self._database.write(lambda connection: forget_commands(connection, merchant, before))
 
-    async def _repeat(self, step: Step, batch: int = BATCH) -> None:
+    async def _repeat(self, step: Step, batch: int = 0) -> None:
         """Batch after batch until nothing is due; those who wait for the database go in between."""
+        batch = batch or BATCH
         count = batch
         while count >= batch and not self._stop.is_set():
             started = time.monotonic()

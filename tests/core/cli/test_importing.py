@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,15 @@ def test_the_same_file_again_changes_nothing_and_says_so(file: Path, run: Run) -
     assert "0 rows imported, 2 known from earlier, 1 refused" in other.stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal: workers of a test run ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost(
     file: Path, run: Run, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
