@@ -101,9 +101,9 @@ class Story:
         decision = decide_custom(self.world, seen, self.world.members["ann"], "shop")
         return self._taken(decision, {award.subject: self.world.now for award in decision.awards})
 
-    def pays(self, sku: str, amount: Any, reference: str = "", quantity: int = 1) -> Subscription:
+    def pays(self, sku: str, amount: Any, reference: str = "") -> Subscription:
         """What a plan comes to by a product that is bought now."""
-        line = OrderLine(reference="L1", quantity=quantity, gross=Decimal(str(amount)), sku=sku)
+        line = OrderLine(reference="L1", quantity=1, gross=Decimal(str(amount)), sku=sku)
         self.buys(lines=(line,), reference=reference)
         return next(one for one in self.plans.values() if sku in self.live.program.plans[one.plan].skus)
 
@@ -111,12 +111,14 @@ class Story:
         self._terms(trial_of(self.live, plan, self.world.now))
         return self.plans[plan]
 
-    def hears(self, event: str, **data: Any) -> None:
-        """An event that begins or renews a plan."""
+    def hears(self, event: str, **data: Any) -> Decimal | None:
+        """What is paid by an event that begins or renews a plan."""
         key = f"{event}-{self.world.now.isoformat()}"
         seen = CustomEvent(name=event, customer="1", key=key, occurred_at=self.world.now, data=data)
         term = term_of_event(self.live, seen, self.world.now)
-        self._terms(*(() if term is None else (term,)))
+        assert term is not None
+        self._terms(term)
+        return term.price
 
     @property
     def plans(self) -> Mapping[str, Subscription]:
@@ -139,11 +141,10 @@ class Story:
         self._follow()
         return self
 
-    def discounts(self, reward: str, *amounts: Any, **more: Any) -> None:
+    def discounts(self, reward: str, reference: str, **more: Any) -> None:
         """An order that shows the code of a reward, and what it uses of its cap."""
-        self.buys(*amounts, reference="with-a-code", **more)
-        now = self.world.orders["shop", "with-a-code"]
-        uses = self.world.bases.get("ann", ())
+        self.buys(reference=reference, **more)
+        now, uses = self.world.orders["shop", reference], self.world.bases.get("ann", ())
         one = base_of(self.live, reward, now.subject, now.state, None, uses)
         self.world = replace(self.world, bases={"ann": (*uses, *(() if one is None else (one,)))})
 
