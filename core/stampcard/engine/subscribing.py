@@ -78,26 +78,38 @@ def _lasts(plan: Plan) -> str:
 
 
 def term_of_event(live: LiveProgram, event: CustomEvent, now: datetime) -> Term | None:
-    """The plan that an event begins or renews, if any."""
+    """The plan that an event begins or renews, if any; without a product it is about the only plan that hears it."""
     if now - event.occurred_at > live.program.accept_late:
         return None
-    product, amount = event.data.get(PRODUCT), event.data.get(AMOUNT)
-    for name, plan in live.program.plans.items():
-        if event.name not in plan.on or (plan.skus and product is not None and product not in plan.skus):
-            continue
-        said = plan.renewal if event.name == RENEWED else plan.price
-        price = said.amount if said is not None else None
-        return Term(
-            program=live.name,
-            plan=name,
-            key=f"event:{event.name}:{event.key}",
-            kind="event",
-            at=event.occurred_at,
-            lasts=_lasts(plan),
-            price=Decimal(str(amount)) if isinstance(amount, int | float) else price,
-            currency=live.program.currency,
-        )
-    return None
+    product, amount, hearing = event.data.get(PRODUCT), event.data.get(AMOUNT), _hearing(live, event)
+    is_clear = product is None and len(hearing) == 1
+    name = next((name for name, plan in hearing.items() if is_clear or not plan.skus or product in plan.skus), None)
+    if name is None:
+        return None
+    plan = hearing[name]
+    said = plan.renewal if event.name == RENEWED else plan.price
+    price = said.amount if said is not None else None
+    return Term(
+        program=live.name,
+        plan=name,
+        key=f"event:{event.name}:{event.key}",
+        kind="event",
+        at=event.occurred_at,
+        lasts=_lasts(plan),
+        price=Decimal(str(amount)) if isinstance(amount, int | float) else price,
+        currency=live.program.currency,
+    )
+
+
+def products_for(live: LiveProgram, event: CustomEvent) -> tuple[str, ...]:
+    """The products of which an event must name one, because several plans hear it; none for one that is clear."""
+    hearing = _hearing(live, event)
+    clear = event.data.get(PRODUCT) is not None or len(hearing) == 1 or any(not plan.skus for plan in hearing.values())
+    return () if clear else tuple(sku for plan in hearing.values() for sku in plan.skus)
+
+
+def _hearing(live: LiveProgram, event: CustomEvent) -> dict[str, Plan]:
+    return {name: plan for name, plan in live.program.plans.items() if event.name in plan.on}
 
 
 def trial_of(live: LiveProgram, plan: str, now: datetime) -> Term:

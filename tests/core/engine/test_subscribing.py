@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stampcard.domain.events import CustomEvent
 from stampcard.domain.plans import Subscription, Term
-from stampcard.engine.subscribing import fold, renewal_price, term_of_event
+from stampcard.engine.subscribing import fold, products_for, renewal_price, term_of_event
 from stampcard.engine.versions import LiveProgram, compiled
 from stampcard.program.periods import read_period
 from stampcard.program.reading import read_program
@@ -100,3 +100,23 @@ def test_a_renewal_may_cost_something_else_than_the_first_purchase(live: LivePro
         live, "kept", [term("2026-03-10", plan="kept", price=Decimal(5), currency="EUR")], (), noon("2026-03-10")
     )
     assert renewal_price(live, kept) == (Decimal(5), "EUR")
+
+
+@pytest.mark.parametrize(
+    ("data", "plan", "asked"),
+    [
+        ({}, "", ("YEAR", "MONTH")),
+        ({"product": "MONTH"}, "month", ()),
+        ({"product": "YEAR"}, "year", ()),
+        ({"product": "COFFEE"}, "", ()),
+    ],
+)
+def test_an_event_that_several_plans_hear_is_about_the_one_whose_product_it_names(
+    data: dict[str, Any], plan: str, asked: tuple[str, ...]
+) -> None:
+    on = "on: subscription_renewed"
+    text = TEXT.partition("plans:")[0] + f"plans: {{year: {{skus: YEAR, {on}}}, month: {{skus: MONTH, {on}}}}}\n"
+    two = compiled(read_program(text, "test"), 1, LONG_AGO)
+    event = CustomEvent(name="subscription_renewed", customer="1", key="k", occurred_at=noon("2026-03-10"), data=data)
+    found = term_of_event(two, event, event.occurred_at)
+    assert (found.plan if found is not None else "", products_for(two, event)) == (plan, asked)
