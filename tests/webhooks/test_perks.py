@@ -17,7 +17,8 @@ wallets: {points: {}}
 perks:
   shipping: {name: Free shipping, when: history.spend.ever >= 100, uses: 2 per year, tag: two-day}
   french: {when: member.attributes.country == 'FR'}
-  dinner: {during: {weekdays: [sun]}}
+  dinner: {during: {weekdays: [sun]}, plans: plus}
+plans: {plus: {}}
 rules:
   - {id: buy, on: purchase, award: 1 per 1 EUR}
 """
@@ -31,10 +32,10 @@ async def test_perks_are_listed_checked_used_and_given_back(served: Any) -> None
     await served.apply(OrderSeen(reference="A", snapshot=order(120)))
 
     listed = (await served.call("GET", "/perks")).body["items"]
-    assert [(one["perk"], one["uses"], one["tag"], one["members"]) for one in listed] == [
-        ("shipping", "2 per year", "two-day", 1),
-        ("french", None, "", 0),
-        ("dinner", None, "", 0),
+    assert [(one["perk"], one["uses"], one["tag"], one["plans"], one["members"]) for one in listed] == [
+        ("shipping", "2 per year", "two-day", [], 1),
+        ("french", None, "", [], 0),
+        ("dinner", None, "", ["plus"], 0),
     ]
     assert (await served.call("GET", "/perks/main/shipping/members")).body["items"] == [{"member": member}]
     first = await served.call("POST", f"{path}/use", {"key": "order-1", "note": "parcel"})

@@ -19,6 +19,7 @@ wallets: {points: {}}
 plans:
   plus: {name: Plus, skus: PLUS, lasts: 1 year, price: 59 EUR, price_kept: until lapse, trial: 14 days}
   life: {lasts: for good}
+  first: {skus: FIRST, lasts: 1 month, price: 1 EUR, renewal_price: 9 EUR}
 rules:
   - {id: buy, on: purchase, award: 1 per 1 EUR}
 """
@@ -31,11 +32,12 @@ async def test_plans_are_listed_bought_shown_and_told_of(served: Any) -> None:
     await served.apply(OrderSeen(reference="A", snapshot=order(lines=PLUS)))
 
     listed = (await served.call("GET", "/plans")).body["items"]
-    assert [(one["plan"], one["price"], one["lasts"], one["members"]) for one in listed] == [
-        ("plus", "59 EUR", "1 years", 1),
-        ("life", None, "for good", 0),
+    assert [(one["plan"], one["price"], one["renewal_price"], one["lasts"], one["members"]) for one in listed] == [
+        ("plus", "59 EUR", None, "1 years", 1),
+        ("life", None, None, "for good", 0),
+        ("first", "1 EUR", "9 EUR", "1 months", 0),
     ]
-    plus, life = (await served.call("GET", f"/members/{member}/plans")).body["items"]
+    plus, life, _ = (await served.call("GET", f"/members/{member}/plans")).body["items"]
     assert (plus["active"], plus["price"], plus["renewal_price"], plus["can_try"]) == (True, "49 EUR", "49 EUR", False)
     assert [term["kind"] for term in plus["terms"]] == ["bought"]
     assert life["active"] is False

@@ -34,7 +34,8 @@ class OfferedPerkView(BaseModel):
     name: str
     tiers: list[str]
     segments: list[str]
-    when: str | None = Field(description="The condition; null: tiers, segments or people say who has it.")
+    plans: list[str]
+    when: str | None = Field(description="The condition; null: tiers, segments, plans or people say who has it.")
     uses: str | None = Field(description="How often it can be used; null: without a limit.")
     tag: str
     members: int
@@ -146,6 +147,7 @@ async def list_perks(call: Call[Query, Nothing]) -> OfferedPerkPage:
                 name=perk.name or name,
                 tiers=list(perk.tiers),
                 segments=list(perk.segments),
+                plans=list(perk.plans),
                 when=perk.when,
                 uses=str(perk.uses) if perk.uses is not None else None,
                 tag=perk.tag,

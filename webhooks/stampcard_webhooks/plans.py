@@ -32,6 +32,7 @@ class OfferedPlanView(BaseModel):
     on: list[str]
     lasts: str
     price: str | None = Field(description="Decimal text with its currency: `49 EUR`; null: the program does not say.")
+    renewal_price: str | None = Field(description="What a renewal costs, where that is not the price.")
     trial: str | None
     members: int
 
@@ -170,6 +171,7 @@ async def list_plans(call: Call[Query, Nothing]) -> OfferedPlanPage:
                 on=list(plan.on),
                 lasts="for good" if plan.lasts is None else str(plan.lasts),
                 price=None if plan.price is None else str(plan.price),
+                renewal_price=None if plan.renewal_price is None else str(plan.renewal_price),
                 trial=None if plan.trial is None else str(plan.trial),
                 members=counts.get((live.name, name), 0),
             )

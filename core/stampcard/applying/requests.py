@@ -150,11 +150,12 @@ def change_pending(
 
 
 def record_event(unit: Unit, event: CustomEvent, source: str, facts: Facts = NO_FACTS) -> str:
-    """Apply an event of the merchant's own; raises NotFound for an unknown event or customer."""
+    """Apply an event of the merchant's own; raises NotFound for an unknown event or customer, RequestRefused."""
     fields = event_fields(unit.setting.programs, event.name, unit.now)
     if fields is None:
         raise NotFound("event", event.name)
     check_fields(fields, event.data, f"event {event.name}")
+    unit.subscribing.check(event)
     sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now, facts=facts)
     key = (source, event.customer)
     identities = loading.load_identities(unit.connection, unit.setting.merchant, [key])

@@ -16,9 +16,10 @@ from stampcard.domain.plans import PlanChanged, Subscription, Term
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import decide_plan, decide_plan_undone, plan_subject
-from stampcard.engine.subscribing import counting, fold, place_of, term_of_event, terms_of
+from stampcard.engine.subscribing import counting, fold, place_of, products_for, term_of_event, terms_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
+from stampcard.errors import RequestRefused
 from stampcard.program.events import OF_PLANS
 from stampcard.storage import subscribing
 from stampcard.storage.entitling import load_uses
@@ -131,6 +132,15 @@ class Subscribing:
             if now != known:
                 terms.put(place, now)
                 terms.moved.add(place[0])
+
+    def check(self, event: CustomEvent) -> None:
+        """Raise RequestRefused for an event of which nobody knows which plan it is about."""
+        for live in self.live:
+            if products := products_for(live, event):
+                detail = (
+                    f"several plans of {live.name} hear {event.name}: name its product, one of {', '.join(products)}"
+                )
+                raise RequestRefused("product_missing", detail)
 
     def hear(self, event: CustomEvent, member: str) -> None:
         """Let an event begin or renew what it does."""

@@ -52,6 +52,7 @@ def list_perks(context: typer.Context, json: Json = False) -> None:
             "tag": perk.tag,
             "tiers": list(perk.tiers),
             "segments": list(perk.segments),
+            "plans": list(perk.plans),
             "when": perk.when,
         }
         for live in programs.current(now)
@@ -70,7 +71,7 @@ def list_perks(context: typer.Context, json: Json = False) -> None:
 
 
 def _who(row: dict[str, Any]) -> str:
-    said = [*(f"tier {one}" for one in row["tiers"]), *(f"segment {one}" for one in row["segments"])]
+    said = [f"{what} {one}" for what in ("tier", "segment", "plan") for one in row[f"{what}s"]]
     listed = " or ".join(said)
     return ", and ".join(filter(None, (listed, row["when"] or ""))) or "(by hand)"
 

@@ -46,6 +46,7 @@ def list_plans(context: typer.Context, json: Json = False) -> None:
             "members": counts.get((live.name, name), 0),
             "lasts": "for good" if plan.lasts is None else str(plan.lasts),
             "price": None if plan.price is None else str(plan.price),
+            "renewal_price": None if plan.renewal_price is None else str(plan.renewal_price),
             "skus": list(plan.skus),
             "on": list(plan.on),
         }

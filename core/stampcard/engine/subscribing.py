@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.events import CustomEvent
@@ -14,8 +15,8 @@ from stampcard.domain.value import replace
 from stampcard.engine.dating import midnight
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.engine.world import Order
-from stampcard.program.events import AMOUNT
-from stampcard.program.periods import read_period
+from stampcard.program.events import AMOUNT, RENEWED
+from stampcard.program.periods import Period, read_period
 from stampcard.program.plans import Plan
 
 _DAY, _MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
@@ -77,25 +78,38 @@ def _lasts(plan: Plan) -> str:
 
 
 def term_of_event(live: LiveProgram, event: CustomEvent, now: datetime) -> Term | None:
-    """The plan that an event begins or renews, if any."""
+    """The plan that an event begins or renews, if any; without a product it is about the only plan that hears it."""
     if now - event.occurred_at > live.program.accept_late:
         return None
-    product, amount = event.data.get(PRODUCT), event.data.get(AMOUNT)
-    for name, plan in live.program.plans.items():
-        if event.name not in plan.on or (plan.skus and product is not None and product not in plan.skus):
-            continue
-        price = plan.price.amount if plan.price is not None else None
-        return Term(
-            program=live.name,
-            plan=name,
-            key=f"event:{event.name}:{event.key}",
-            kind="event",
-            at=event.occurred_at,
-            lasts=_lasts(plan),
-            price=Decimal(str(amount)) if isinstance(amount, int | float) else price,
-            currency=live.program.currency,
-        )
-    return None
+    product, amount, hearing = event.data.get(PRODUCT), event.data.get(AMOUNT), _hearing(live, event)
+    is_clear = product is None and len(hearing) == 1
+    name = next((name for name, plan in hearing.items() if is_clear or not plan.skus or product in plan.skus), None)
+    if name is None:
+        return None
+    plan = hearing[name]
+    said = plan.renewal if event.name == RENEWED else plan.price
+    price = said.amount if said is not None else None
+    return Term(
+        program=live.name,
+        plan=name,
+        key=f"event:{event.name}:{event.key}",
+        kind="event",
+        at=event.occurred_at,
+        lasts=_lasts(plan),
+        price=Decimal(str(amount)) if isinstance(amount, int | float) else price,
+        currency=live.program.currency,
+    )
+
+
+def products_for(live: LiveProgram, event: CustomEvent) -> tuple[str, ...]:
+    """The products of which an event must name one, because several plans hear it; none for one that is clear."""
+    hearing = _hearing(live, event)
+    clear = event.data.get(PRODUCT) is not None or len(hearing) == 1 or any(not plan.skus for plan in hearing.values())
+    return () if clear else tuple(sku for plan in hearing.values() for sku in plan.skus)
+
+
+def _hearing(live: LiveProgram, event: CustomEvent) -> dict[str, Plan]:
+    return {name: plan for name, plan in live.program.plans.items() if event.name in plan.on}
 
 
 def trial_of(live: LiveProgram, plan: str, now: datetime) -> Term:
@@ -124,33 +138,45 @@ def fold(
 ) -> Subscription:
     """What a member's terms of a plan come to."""
     said, zone = live.program.plans[plan], live.program.zone
-    run = Subscription(program=live.name, plan=plan)
+    run, row = Subscription(program=live.name, plan=plan), None
     for term in sorted(terms, key=place_of):
         if term.kind == "ended":
             run = replace(run, paid_until=term.at, until=term.at) if run.active_at(term.at) else run
         elif units := counting(term, uses):
-            run = _extended(run, term, units, said, zone)
+            run, row = _extended(run, row, term, units, said, zone)
     return replace(run, active=run.active_at(now))
 
 
-def _extended(run: Subscription, term: Term, units: int, plan: Plan, zone: ZoneInfo) -> Subscription:
+class _Row(NamedTuple):
+    """Equal terms without a gap; counted from their first day, so that a short month shortens no later one."""
+
+    day: date
+    lasts: str
+    units: int
+
+    @property
+    def last_day(self) -> date:
+        one = read_period(self.lasts)
+        return Period(count=one.count * self.units, unit=one.unit).after(self.day)
+
+
+def _extended(
+    run: Subscription, row: _Row | None, term: Term, units: int, plan: Plan, zone: ZoneInfo
+) -> tuple[Subscription, _Row | None]:
     """The membership with one term more: it goes on from the end, or begins anew where there is a gap."""
     goes_on = run.active_at(term.at)
     before = run if goes_on else Subscription(program=run.program, plan=run.plan)
+    row = _row(row if goes_on else None, before, term, units, zone)
     paid_until: datetime | None
     if goes_on and run.paid_until is None:
         paid_until = None
     elif term.until is not None:
         paid_until = max(term.until, before.paid_until) if before.paid_until is not None else term.until
-    elif not term.lasts:
-        paid_until = None
     else:
-        start = before.paid_until
-        day = term.at.astimezone(zone).date() if start is None else (start - _MICROSECOND).astimezone(zone).date()
-        paid_until = midnight(_after(day, term.lasts, units) + _DAY, zone)
+        paid_until = midnight(row.last_day + _DAY, zone) if row is not None else None
     first = plan.price_kept == "until lapse" and before.price is not None
     price, currency = (before.price, before.currency) if first else (term.price, term.currency)
-    return replace(
+    after = replace(
         before,
         since=before.since or term.at,
         paid_until=paid_until,
@@ -160,12 +186,17 @@ def _extended(run: Subscription, term: Term, units: int, plan: Plan, zone: ZoneI
         trial=term.kind == "trial" or (before.trial and term.kind == "hand"),
         by_hand=term.kind == "hand",
     )
+    return after, row
 
 
-def _after(day: date, lasts: str, units: int) -> date:
-    for _ in range(units):
-        day = read_period(lasts).after(day)
-    return day
+def _row(row: _Row | None, before: Subscription, term: Term, units: int, zone: ZoneInfo) -> _Row | None:
+    """The terms that a term is counted with; none for what lasts for good, or up to an end that somebody named."""
+    if not term.lasts or term.until is not None:
+        return None
+    if row is not None and row.lasts == term.lasts:
+        return row._replace(units=row.units + units)
+    start = term.at if before.paid_until is None else before.paid_until - _MICROSECOND
+    return _Row(start.astimezone(zone).date(), term.lasts, units)
 
 
 def _with_grace(paid_until: datetime | None, plan: Plan, zone: ZoneInfo) -> datetime | None:
@@ -175,8 +206,9 @@ def _with_grace(paid_until: datetime | None, plan: Plan, zone: ZoneInfo) -> date
 
 
 def renewal_price(live: LiveProgram, one: Subscription) -> tuple[Decimal | None, str]:
-    """What the next renewal costs a member."""
+    """What the next renewal costs a member; after a trial it is the first purchase."""
     plan = live.program.plans[one.plan]
     if plan.price_kept == "until lapse" and one.price is not None:
         return one.price, one.currency
-    return (plan.price.amount, plan.price.currency) if plan.price is not None else (None, "")
+    said = plan.price if one.trial else plan.renewal
+    return (said.amount, said.currency) if said is not None else (None, "")

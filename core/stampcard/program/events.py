@@ -53,6 +53,8 @@ REWARD = "reward"
 #: The two that are about an order.
 OF_ORDERS = frozenset({PURCHASE, REFUND})
 
+#: What a subscription app reports when a plan is paid once more.
+RENEWED = "subscription_renewed"
 #: Events that a shop, a plugin or a script reports, with the fields that they may carry; a program may add fields.
 REPORTED: Mapping[str, Mapping[str, FieldType]] = {
     "review": {"product": "string", "stars": "integer", "photo": "boolean"},
@@ -62,7 +64,7 @@ REPORTED: Mapping[str, Mapping[str, FieldType]] = {
     "visit": {"place": "string"},
     "reload": {"amount": "number"},
     "subscription_started": {"product": "string", "amount": "number"},
-    "subscription_renewed": {"product": "string", "amount": "number"},
+    RENEWED: {"product": "string", "amount": "number"},
     "card_saved": {},
 }
 

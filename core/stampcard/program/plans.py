@@ -13,7 +13,7 @@ from stampcard.program.events import BUILT_IN_EVENTS
 from stampcard.program.faults import Fault, fault_of_name
 from stampcard.program.parts import Part
 from stampcard.program.periods import PERIOD, Period, read_period
-from stampcard.program.rewards import MoneyField
+from stampcard.program.rewards import Money, MoneyField
 from stampcard.program.rules import Texts
 from stampcard.program.tiers import DaysField
 
@@ -47,6 +47,9 @@ class Plan(Part):
         description="how long one purchase lasts; a renewal before the end is added to it",
     )
     price: MoneyField = Field(default=None, description="what one purchase costs now: 49 EUR")
+    renewal_price: MoneyField = Field(
+        default=None, description="what a renewal costs now, where that is not the price: 39 EUR"
+    )
     price_kept: Literal["until renewal", "until lapse"] = Field(
         default="until renewal",
         description="until when the price that a member began with stays theirs: their next renewal, or until they lapse",
@@ -59,6 +62,11 @@ class Plan(Part):
         default="ends",
         description="what the refund of a purchase does: it ends; it ends unless a perk of the plan was used; the member keeps it",
     )
+
+    @property
+    def renewal(self) -> Money | None:
+        """What a renewal costs now."""
+        return self.renewal_price or self.price
 
 
 def faults_of_plans(program: Program) -> Iterable[Fault]:
@@ -74,8 +82,14 @@ def faults_of_plans(program: Program) -> Iterable[Fault]:
             fault = fault_of_name("event", event, known)
             if fault:
                 yield (*place, "on", index), fault
-        if plan.price is not None and plan.price.currency != program.currency:
-            yield (*place, "price"), f"the program's currency is {program.currency}, not {plan.price.currency}"
+        for field, money in (("price", plan.price), ("renewal_price", plan.renewal_price)):
+            if money is not None and money.currency != program.currency:
+                yield (*place, field), f"the program's currency is {program.currency}, not {money.currency}"
+        if plan.renewal_price is not None and plan.price_kept == "until lapse":
+            yield (
+                (*place, "renewal_price"),
+                "the price is kept until lapse, and that is what a renewal costs: leave it out",
+            )
         if plan.lasts is None and plan.grace is not None:
             yield (*place, "grace"), "what lasts for good has no end that a grace could follow"
     yield from _faults_of_uses(program)

@@ -22,7 +22,9 @@ segments: {staff: {}}
 perks:
   early: {when: member.days < 30, uses: 1 ever, tag: early}
   dinner: {segments: staff}
+  shipping: {plans: plus}
   gift: {}
+plans: {plus: {}}
 rules:
   - {id: buy, on: purchase, award: 1 per 1 EUR}
 """
@@ -38,9 +40,15 @@ def _perks(installed: Path, run: Run) -> None:
 
 def test_perks_are_listed_shown_checked_and_used(run: Run, data: Data, join: Join) -> None:
     join("7")
-    assert [(row["perk"], row["members"]) for row in data("perk", "list")] == [("early", 1), ("dinner", 0), ("gift", 0)]
+    assert {row["perk"]: row["members"] for row in data("perk", "list")} == {
+        "early": 1,
+        "dinner": 0,
+        "shipping": 0,
+        "gift": 0,
+    }
     listed = run("perk", "list").stdout
     assert "segment staff" in listed
+    assert "plan plus" in listed
     assert "(by hand)" in listed
     assert "1 of 1 ever" in run("perk", "show", "shop:7").stdout
     assert run("perk", "check", "shop:7", "early").stdout == "main/early: yes, 1 left of 1 ever\n"

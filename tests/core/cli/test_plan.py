@@ -19,7 +19,7 @@ currency: EUR
 timezone: Europe/Berlin
 wallets: {points: {}}
 plans:
-  plus: {skus: PLUS, price: 49 EUR, trial: 14 days}
+  plus: {skus: PLUS, price: 49 EUR, renewal_price: 39 EUR, trial: 14 days}
   life: {lasts: for good}
 rules:
   - {id: buy, on: purchase, award: 1 per 1 EUR}
@@ -36,7 +36,10 @@ def _plans(installed: Path, run: Run) -> None:
 
 def test_plans_are_listed_tried_given_shown_and_ended(run: Run, data: Data, join: Join) -> None:
     member = join("7")
-    assert [(row["plan"], row["price"]) for row in data("plan", "list")] == [("plus", "49 EUR"), ("life", None)]
+    assert [(row["plan"], row["price"], row["renewal_price"]) for row in data("plan", "list")] == [
+        ("plus", "49 EUR", "39 EUR"),
+        ("life", None, None),
+    ]
     assert "can be tried" in run("plan", "show", "shop:7").stdout
     assert f"member {member} has plus until " in run("plan", "try", "shop:7", "plus").stdout
     assert f"member {member} has life\n" in run("plan", "give", "shop:7", "life", "--note", "a friend").stdout

@@ -198,6 +198,9 @@ async def test_an_event_begins_and_renews_it_once(shop: Shop) -> None:
     tells("subscription_renewed", "2")
     assert stands(shop).paid_until == datetime(2028, 3, 10, 23, tzinfo=UTC)
     tells("gone", "3")
+    shop.applies(PROGRAM.replace("skus: GOLD,", "skus: GOLD, on: subscription_renewed,"))
+    with pytest.raises(RequestRefused, match="name its product, one of GOLD, PLUS, PLUS-NEW"):
+        tells("subscription_renewed", "4")
 
 
 async def test_a_plan_is_tried_once_and_what_is_paid_begins_behind_the_trial(shop: Shop) -> None:

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.core.inbox.test_caps import code
+from tests.core.inbox.test_perks import having, tags, use
+from tests.core.inbox.test_plans import stands
+from tests.core.inbox.test_proofs import does
 from tests.core.shops import Shop
 
+from stampcard.applying import joining, verifying
+from stampcard.applying.evaluating import Cart, evaluate_cart
 from stampcard.applying.redeeming import redeem
 from stampcard.applying.requests import Answer, answer
 from stampcard.applying.setting import Setting
@@ -22,6 +28,7 @@ from stampcard.program.reading import read_program
 from stampcard.storage.database import Database
 from stampcard.storage.reading import balances
 from stampcard.storage.tiering import load_tiers
+from stampcard.testing.building import order
 
 PUBLISHED = Path(__file__).parents[3] / "config" / "programs" / "published"
 
@@ -140,4 +147,89 @@ async def test_a_traveller_qualifies_on_the_last_day_of_a_year_and_a_ticket_is_c
     assert chain.has("miles") == 24_999 + 75_000 + 64_285  # six sevenths of what the ticket had earned
     await chain.at("2029-01-01T00:00")
     assert (chain.tier().name, chain.has("miles")) == ("", 164_284)
+    chain.proves()
+
+
+def goods(*amounts: Any, sku: str = "", collection: str = "full-price") -> dict[str, Any]:
+    """The lines of an order or a cart."""
+    lines = tuple(
+        OrderLine(reference=f"L{n}", quantity=1, gross=Decimal(str(of)), sku=sku, collections=(collection,))
+        for n, of in enumerate(amounts, start=1)
+    )
+    return {"lines": lines, "total": sum(line.gross for line in lines)}
+
+
+def off(chain: Chain, amount: Any) -> tuple[Decimal | None, list[str]]:
+    """What the discount of professionals takes off a cart, and why it does not count."""
+    cart = Cart(
+        order=order(currency="USD", **goods(amount)), source="shop", now=chain.clock.now(), member=chain.member()
+    )
+    (found,) = chain.database.read_now(lambda c: evaluate_cart(c, chain.setting, cart)).rewards
+    return found.alone, [refusal.code for refusal in found.refusals]
+
+
+async def test_a_coach_is_verified_buys_for_five_thousand_dollars_a_year_and_is_revoked(
+    database: Database, setting: Setting
+) -> None:
+    chain = Chain(database, setting, "training-professionals")
+    await chain.at("2026-02-02T09:00")
+    chain.tell(CustomerSeen(reference="ann", attributes={"country": "US"}, occurred_at=chain.clock.now()))
+    assert off(chain, 200)[1] == ["condition"]
+    member, paper = chain.member(), {"document": "licence A-123"}
+    request = does(chain, verifying.ask, member, "", "coach", paper, by_member=True).request
+    assert having(chain) == set()
+    does(chain, verifying.decide, request, "Eve", approve=True)
+    assert (having(chain), tags(chain), off(chain, 200)) == ({"professional"}, {"professional"}, (Decimal("50.00"), []))
+    chain.pays("A", codes=(code(chain, "quarter-off"),), **goods(4900))
+    assert off(chain, 200) == (Decimal("25.00"), [])
+    await chain.at("2026-12-30T09:00")
+    its = code(chain, "quarter-off")
+    chain.pays("B", codes=(its,), **goods(200))
+    chain.pays("C", codes=("another-promotion",), **goods(80, collection="we-have-too-much"))
+    assert "base_used_up" in off(chain, 200)[1]
+    chain.returns("B", 200)
+    assert off(chain, 200) == (Decimal("25.00"), [])
+    await chain.at("2027-01-03T12:00")  # of another year; in a month it ends
+    again = does(chain, verifying.ask, member, "", "coach", paper, by_member=True).request
+    assert off(chain, 200)[0] == 50
+    does(chain, verifying.decide, again, "Eve", approve=False, reason="the club does not know her")
+    does(chain, verifying.revoke, member, "", "coach", "the club does not know her")
+    assert (having(chain), tags(chain), off(chain, 200)[1]) == (set(), set(), ["condition"])
+    chain.proves()
+
+
+async def test_a_club_is_tried_paid_by_the_month_and_refunded_unless_it_was_used(
+    database: Database, setting: Setting
+) -> None:
+    chain = Chain(database, setting, "shipping-club")
+    club = {"two-day", "one-day", "same-day"}
+    await chain.at("2026-01-10T12:00")
+    chain.pays("goods", 20)
+    chain.act(lambda unit: Answer(status=201, body={"one": joining.try_plan(unit, chain.member(), "", "monthly").one}))
+    assert (having(chain), tags(chain), use(chain, "two-day", "goods")) == (club, club, None)
+
+    def charged(name: str) -> None:
+        data = {"product": "CLUB-MONTH", "amount": 14.99}
+        chain.tell(CustomEvent(name=name, customer="ann", key=name, occurred_at=chain.clock.now(), data=data))
+
+    await chain.at("2026-02-09T12:00")
+    charged("subscription_started")
+    await chain.at("2026-03-09T12:00")
+    charged("subscription_renewed")
+    one = stands(chain, "monthly")
+    assert (one.price, one.paid_until) == (Decimal("14.99"), datetime(2026, 4, 10, 7, tzinfo=UTC))
+    await chain.at("2026-04-10T00:00")
+    assert (stands(chain, "monthly").active, having(chain), tags(chain)) == (False, set(), set())
+    chain.pays("year", **goods(139, sku="CLUB-YEAR"))
+    await chain.at("2026-04-12T12:00")
+    chain.returns("year", 139)
+    assert (stands(chain, "yearly").active, having(chain)) == (False, set())
+    await chain.at("2026-04-12T18:00")
+    chain.pays("again", **goods(139, sku="CLUB-YEAR"))
+    use(chain, "one-day", "goods-2")
+    await chain.at("2026-04-13T12:00")
+    chain.returns("again", 139)
+    assert (stands(chain, "yearly").active, having(chain)) == (True, club)
+    await chain.at("2027-04-13T00:00")
+    assert (stands(chain, "yearly").active, having(chain)) == (False, set())
     chain.proves()

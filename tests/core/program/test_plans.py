@@ -19,6 +19,12 @@ rules: [{id: buy, on: purchase, award: 1 per 1 EUR, when: member.plan != 'plus'}
     [
         ("plans: {a: {lasts: long}}", "plans.a.lasts", "write a number with days, months or years"),
         ("plans: {a: {price: 49 USD}}", "plans.a.price", "the program's currency is EUR, not USD"),
+        ("plans: {a: {renewal_price: 39 USD}}", "plans.a.renewal_price", "the program's currency is EUR, not USD"),
+        (
+            "plans: {a: {renewal_price: 9 EUR, price_kept: until lapse}}",
+            "plans.a.renewal_price",
+            "that is what a renewal",
+        ),
         ("plans: {a: {on: [subscription_start]}}", "plans.a.on[0]", "did you mean 'subscription_started'?"),
         ("plans: {a: {on: [purchase]}}", "plans.a.on[0]", "unknown event 'purchase'"),
         ("plans: {a: {skus: X}, b: {skus: [Y, X]}}", "plans.b.skus[1]", "another plan is bought as 'X' already: a"),
