@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from stampcard.domain.bases import BaseUse
-from stampcard.domain.orders import ZERO, OrderLine, OrderState, exceeds, standing_refunds
+from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot, OrderState, exceeds, standing_refunds
 from stampcard.engine.counting import FINE, period_of
 from stampcard.engine.describing import rate_of
 from stampcard.engine.versions import LiveProgram
@@ -47,7 +47,7 @@ def base_of(
     rate = rate_of(live.program, snapshot.currency, snapshot.occurred_at) if snapshot is not None else None
     if snapshot is None or not snapshot.paid or rate is None:
         return None
-    lines = [line for line in snapshot.lines if _fits(live.program.rewards[reward].only, line)]
+    lines = _lines(live.program.rewards[reward].only, snapshot)
     whole = sum((line.gross for line in lines), ZERO)
     left = base_left(live, reward, uses, snapshot.occurred_at, without=subject)
     if left is None or not whole:
@@ -83,7 +83,14 @@ def _kept(state: OrderState, lines: Iterable[OrderLine]) -> Decimal:
     return kept
 
 
-def _fits(only: Filter | None, line: OrderLine) -> bool:
-    if line.gift_card:
-        return False
-    return only is None or line.product in only.product or not set(line.collections).isdisjoint(only.collection)
+def _lines(only: Filter | None, snapshot: OrderSnapshot) -> list[OrderLine]:
+    """The goods that a discount was for; where the shop tells no collections, those that it took anything off."""
+    goods = [line for line in snapshot.lines if not line.gift_card]
+    if only is None:
+        return goods
+    is_told = not only.collection or any(line.collections for line in goods)
+    return [line for line in goods if _fits(only, line) or (not is_told and line.discount)]
+
+
+def _fits(only: Filter, line: OrderLine) -> bool:
+    return line.product in only.product or not set(line.collections).isdisjoint(only.collection)

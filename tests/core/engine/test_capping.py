@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stampcard.domain.bases import BaseUse
-from stampcard.domain.orders import OrderState, Refund, state_of
+from stampcard.domain.orders import OrderLine, OrderState, Refund, state_of
 from stampcard.engine.capping import base_left, base_of
 from stampcard.engine.versions import LiveProgram, compiled
 from stampcard.program.reading import read_program
@@ -72,6 +72,24 @@ def test_what_was_allowed_once_stays_allowed(live: LiveProgram) -> None:
     edited = base_of(live, "pro", "order:shop:B", state_of(order(60, age=1), ()), first, [use(4900)])
     assert edited is not None
     assert edited.kept == 600_000
+
+
+@pytest.mark.parametrize(("told", "counted"), [(True, 300), (False, 200)])
+def test_goods_of_a_collection_count_and_without_collections_those_that_the_shop_took_something_off(
+    told: bool, counted: int
+) -> None:
+    text = TEXT.replace("price: 0, base_cap: 5000", "price: 0, only: {collection: full}, base_cap: 5000")
+    narrow = compiled(read_program(text, "test"), 2, LONG_AGO)
+    amounts = {"L1": (200, 80, "full"), "L2": (100, 0, "full"), "L3": (50, 0, "sale")}
+    bought = tuple(
+        OrderLine(
+            reference=name, quantity=1, gross=Decimal(gross), discount=Decimal(off), collections=(of,) if told else ()
+        )
+        for name, (gross, off, of) in amounts.items()
+    )
+    assert kept(narrow, state_of(order(lines=bought), ())) == (counted, counted)
+    card = OrderLine(reference="L1", quantity=1, gross=Decimal(50), discount=Decimal(9), gift_card=True)
+    assert kept(narrow, state_of(order(lines=(card,)), ())) == (0, 0)
 
 
 @settings(max_examples=40)
