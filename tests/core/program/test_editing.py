@@ -59,7 +59,10 @@ rules:
 # the end
 """
 FOLDER = Path(__file__).parents[3] / "config" / "programs"
-SHIPPED = [TEXT, *(path.read_text() for path in sorted(FOLDER.rglob("*.yaml")))]
+#: Programs with rules.
+SHIPPED = [
+    text for text in (TEXT, *(path.read_text() for path in sorted(FOLDER.rglob("*.yaml")))) if "\nrules:" in text
+]
 #: The same as a file that somebody's program wrote.
 FLOW = (
     '{"program": "main", "currency": "EUR", "timezone": "Europe/Berlin", "wallets": {"points": {}},\n'
