@@ -476,7 +476,7 @@ def played(text: str, steps: list[tuple[int, int, int]], *, ticks: bool) -> Any:
     return member
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
 def test_there_is_never_a_gap_and_never_two(text: str, steps: list[tuple[int, int, int]]) -> None:
     member = played(text, steps, ticks=False)
@@ -493,7 +493,7 @@ def test_there_is_never_a_gap_and_never_two(text: str, steps: list[tuple[int, in
     assert member.tier.next_at is None or member.tier.next_at > member.now
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
 def test_looking_again_changes_nothing(text: str, steps: list[tuple[int, int, int]]) -> None:
     member = played(text, steps, ticks=False)
@@ -525,7 +525,7 @@ def test_a_second_look_finds_nothing_new_where_refunds_cross_what_is_held(
     assert (member.tier, len(member.moved)) == (tier, count)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(PROGRAMS), st.lists(STEP, max_size=12))
 def test_a_timer_that_runs_late_comes_to_the_same(text: str, steps: list[tuple[int, int, int]]) -> None:
     steps = [(pause, points, 0) for pause, points, _ in steps]
@@ -533,7 +533,7 @@ def test_a_timer_that_runs_late_comes_to_the_same(text: str, steps: list[tuple[i
     assert (late.tier.name, late.tier.until) == (punctual.tier.name, punctual.tier.until)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(PROGRAMS[:3]), st.integers(1, 600), st.integers(0, 90))
 def test_a_refund_of_everything_leaves_what_was_before(text: str, points: int, days: int) -> None:
     member = Member(text).on("2026-02-03", points)
