@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -71,17 +72,25 @@ def new_postgresql(postgresql: str) -> Callable[[], str]:
     return make
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated SQLite file: to migrate one for each test takes a tenth of a second."""
+    file = tmp_path_factory.mktemp("template") / "stampcard.db"
+    database = Database(f"sqlite:///{file}")
+    migrating.upgrade(database)
+    database.close()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty, migrated database of each kind."""
     if request.param == "postgresql":
         make: Callable[[], str] = request.getfixturevalue("new_postgresql")
         return make()
-    url = f"sqlite:///{tmp_path / 'stampcard.db'}"
-    database = Database(url)
-    migrating.upgrade(database)
-    database.close()
-    return url
+    file = tmp_path / "stampcard.db"
+    shutil.copy(request.getfixturevalue("sqlite_template"), file)
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ from stampcard.plugin import (
 from stampcard.program.reading import read_program
 from stampcard.sealing import new_key_text
 from stampcard.settings import HttpSettings, Settings
-from stampcard.storage import migrating, saving
+from stampcard.storage import saving
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import take_in
 from stampcard.storage.keys import create_key
@@ -382,20 +382,10 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serving]:
         yield start
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file in the newest shape, to be copied."""
-    path = tmp_path_factory.mktemp("empty") / "stampcard.db"
-    database = Database(f"sqlite:///{path}")
-    migrating.upgrade(database)
-    database.close()
-    return path
-
-
 @pytest.fixture
-def sqlite_url(tmp_path: Path, empty_file: Path) -> str:
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
     """The URL of a new SQLite file, in the newest shape."""
-    shutil.copy(empty_file, tmp_path / "api.db")
+    shutil.copy(sqlite_template, tmp_path / "api.db")
     return f"sqlite:///{tmp_path / 'api.db'}"
 
 
