@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from stampcard.applying.guarding import guarded
 from stampcard.applying.locking import present
 from stampcard.applying.recounting import members_of
 from stampcard.applying.setting import Setting, check_revision
@@ -41,7 +42,7 @@ def judge_all(
     unit.lock(found, attributes=False)
     for member in found:
         if member in unit.members:
-            unit.judge_again(member)
+            guarded(unit, member, "segments_failed", unit.judge_again)
     return len(found), found[-1], unit.save()
 
 

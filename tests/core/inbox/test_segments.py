@@ -101,6 +101,26 @@ async def test_attributes_tiers_and_consent_let_members_in(shop: Shop) -> None:
     assert segments(shop) == {"germans", "friends"}
 
 
+async def test_over_night_the_trouble_of_one_member_is_not_that_of_the_others(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for customer in ("ann", "bob"):
+        shop.buys(f"A-{customer}", 20, customer=customer)
+        shop.buys(f"B-{customer}", 20, customer=customer)
+    ann, real = shop.member("ann"), Unit.judge_again
+
+    def fails(unit: Unit, member: str) -> None:
+        if member == ann:
+            message = "out of order"
+            raise RuntimeError(message)
+        real(unit, member)
+
+    monkeypatch.setattr(Unit, "judge_again", fails)
+    await shop.on("2026-04-10")
+    assert (segments(shop, "ann"), segments(shop, "bob")) == ({"regulars"}, set())
+    shop.proves()
+
+
 async def test_time_lets_members_out_over_night_and_rules_pay_once_each_time(shop: Shop) -> None:
     shop.buys("A", 20)
     shop.buys("B", 20)
