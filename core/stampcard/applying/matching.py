@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -43,23 +44,26 @@ def heard(setting: Setting, source: str, event: CustomerSeen, member: str) -> di
 
 
 def match(connection: Connection, setting: Setting, now: datetime) -> tuple[int, list[Change]]:
-    """Compare addresses that are new with those of others; answers how many, and what merging changed for whom."""
+    """Compare addresses that are new with those of others; answers how many, and what merging changed for whom.
+
+    A step ends behind the first that somebody else has: members are locked in the order of their ids, once in a transaction.
+    """
     check_revision(connection, setting)
-    found, changes = addressing.unchecked(connection, setting.merchant, STEP), list[Change]()
+    found = addressing.unchecked(connection, setting.merchant, STEP)
     for one in found:
         addressing.checked(connection, setting.merchant, one)
-        changes += _compare(connection, setting, now, one)
-    return len(found), changes
+        same = addressing.others(connection, setting.merchant, one)
+        if same:
+            return STEP, _compare(connection, setting, now, one, same)
+    return len(found), []
 
 
-def _compare(connection: Connection, setting: Setting, now: datetime, one: Same) -> list[Change]:
-    merchant = setting.merchant
-    same = addressing.others(connection, merchant, one)
-    changes: list[Change] = []
+def _compare(connection: Connection, setting: Setting, now: datetime, one: Same, same: Sequence[str]) -> list[Change]:
+    merchant, changes = setting.merchant, list[Change]()
+    found = loading.load_members(connection, merchant, [one.member, *same], setting.sealer, attributes=False, lock=True)
     for other in same:
-        pair = [one.member, other]
-        people = loading.load_members(connection, merchant, pair, setting.sealer, attributes=False, lock=True)
-        if len(people) < len(pair) or not all(person.is_there for person in people.values()):
+        people = {id_: found[id_] for id_ in (one.member, other) if id_ in found and found[id_].is_there}
+        if len(people) < 2:  # noqa: PLR2004 - one of them was erased or merged meanwhile
             continue
         verdict = _judge(connection, setting, people, several=len(same) > 1)
         if verdict == "merge":
