@@ -13,7 +13,7 @@ from stampcard.applying.promoting import give_tier, outlooks
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
-from stampcard.engine.gauging import FINE, Ladder
+from stampcard.engine.gauging import FINE, Ladder, Rung
 from stampcard.engine.tiering import Outlook
 from stampcard.storage.tiering import count_tiers
 from stampcard_webhooks.asking import Asked, Moment, Name, Nothing, Query
@@ -50,7 +50,7 @@ class LevelView(BaseModel):
     program: str
     tier: str
     name: str
-    least: str = Field(description="What it takes, in what the program counts.")
+    least: str = Field(description="What it takes, in what the program counts; by segment, whose members have it.")
     members: int
 
 
@@ -75,7 +75,7 @@ async def list_levels(call: Call[Query, Nothing]) -> LevelPage:
                 program=ladder.program,
                 tier=rung.name,
                 name=ladder.tiers.levels[rung.name].name or rung.name,
-                least=amount_text(ladder, rung.least),
+                least=least_text(ladder, rung),
                 members=counts.get((ladder.program, rung.name), 0),
             )
             for ladder in call.setting.programs.ladders(call.now)
@@ -116,6 +116,13 @@ def tier_view(told: Outlook) -> TierView:
         coming=tier.coming,
         by_hand=tier.by_hand,
     )
+
+
+def least_text(ladder: Ladder, rung: Rung) -> str:
+    """What a tier takes: so much of what counts, or the segment whose members have it; nothing for everybody's."""
+    if ladder.tiers.by == "segment":
+        return ladder.tiers.levels[rung.name].segment or ""
+    return amount_text(ladder, rung.least)
 
 
 def amount_text(ladder: Ladder, amount: int) -> str:

@@ -35,7 +35,7 @@ def list_tiers(context: typer.Context, json: Json = False) -> None:
     from stampcard.clock import SystemClock
     from stampcard.storage.programming import load_programs
     from stampcard.storage.tiering import count_tiers
-    from stampcard_webhooks.tiers import amount_text
+    from stampcard_webhooks.tiers import least_text
 
     merchant, now = settings_of(context).merchant, SystemClock().now()
     with opened(settings_of(context)) as database:
@@ -45,7 +45,7 @@ def list_tiers(context: typer.Context, json: Json = False) -> None:
             "program": ladder.program,
             "tier": rung.name,
             "by": ladder.tiers.by,
-            "from": amount_text(ladder, rung.least),
+            "from": least_text(ladder, rung),
             "held": str(rung.held),
             "members": counts.get((ladder.program, rung.name), 0),
         }

@@ -9,10 +9,12 @@ from stampcard.applying import judging, redeeming
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
+from stampcard.engine.gauging import ladder_of
 from stampcard.engine.rewarding import Asking
 from stampcard.errors import ProgramError, RequestRefused
 from stampcard.program.reading import read_program
 from stampcard.storage.database import Database
+from stampcard_webhooks.tiers import least_text
 
 PROGRAM = """
 program: main
@@ -66,6 +68,12 @@ async def test_a_tier_by_segment_comes_and_goes_with_the_segment(shop: Shop) -> 
     assert shop.tier().name == "green"
     assert shop.ways() == ["joined green", "up silver", "up gold", "down silver", "down green"]
     shop.proves()
+
+
+def test_what_a_tier_by_segment_takes_is_the_segment() -> None:
+    ladder = ladder_of(read_program(PROGRAM, "test"))
+    assert ladder is not None
+    assert [least_text(ladder, rung) for rung in ladder.rungs] == ["", "spenders", "staff"]
 
 
 async def test_rules_campaigns_and_rewards_are_for_those_of_a_tier_or_a_segment(shop: Shop) -> None:
