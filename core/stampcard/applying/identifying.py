@@ -127,6 +127,8 @@ class Identifying:
         """Let the next rows of this step find the same member."""
         if print_:
             self._by_email.setdefault(print_, set()).add(id_)
+        elif id_ in self.made:
+            self._unaddressed.add(id_)
         if row.reference:
             self._references[row.reference] = id_
             self._here.setdefault(id_, set()).add(row.reference)

@@ -151,8 +151,12 @@ def _make(
 ) -> None:
     """Rows for those who are new, and for what is new of others."""
     merchant, members, joined = setting.merchant, dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
+    since: dict[str, datetime] = {}
     for one in taken:
-        at = one.row.joined_at or now
+        if one.row.joined_at is not None:
+            since[one.member] = min(one.row.joined_at, since.get(one.member, one.row.joined_at))
+    for one in taken:
+        at = since.get(one.member, now)
         if one.made:
             person = Member(id=one.member, joined_at=at, attributes=described(one.row))
             members[one.member] = {"merchant": merchant, "id": one.member, "joined_at": to_micros(at), "version": 0}

@@ -89,7 +89,13 @@ def undo(connection: Connection, setting: Setting, now: datetime, intake: Intake
         )
         if not quiet:
             mark(connection, setting, now, {id_: n for id_, n in versions.items() if id_ not in gone and n})
-    moved = replace(stored, place=found[-1]) if found else replace(stored, state="undone", place="", undone_at=now)
+    if found:
+        moved = replace(stored, place=found[-1])
+    elif importing.is_left(connection, setting.merchant, intake.id):
+        # Somebody behind the place was merged into somebody before it.
+        moved = replace(stored, place="")
+    else:
+        moved = replace(stored, state="undone", place="", undone_at=now)
     importing.save_intake(connection, setting.merchant, moved)
     return Undone(moved, len(gone), changes)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stampcard.domain.imports import Row
 from stampcard.domain.tiers import Holding, Tier, TierMoved
 from stampcard.domain.value import replace
+from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.dating import Lifetime, expiry_of
 from stampcard.engine.gauging import Counted, Gauge, Ladder
 from stampcard.engine.posting import About, post
@@ -61,18 +62,25 @@ class Returned(NamedTuple):
 def decide_undo(
     world: World, member: str, lots: Collection[tuple[str, int]], subject: str
 ) -> tuple[Decision, list[Returned]]:
-    """Take back what is left of these lots (wallet, number); what was spent stays spent."""
+    """Take back what is left of these lots (wallet, number), and of what came of them; what was spent stays spent."""
     draft, returned = Draft(world), list[Returned]()
     about = About(occurred_at=world.now, now=world.now, subject=subject)
     for name in sorted({name for name, _ in lots}):
         wallet = draft.wallet(member, name)
-        left = [lot for lot in wallet.lots.values() if (name, lot.number) in lots and lot.remaining]
+        left = [lot for lot in wallet.lots.values() if lot.subject == subject and lot.remaining]
         if not left:
             continue
-        returned += [Returned(name, lot.number, lot.remaining) for lot in left]
+        returned += [Returned(name, _root(wallet, lot).number, lot.remaining) for lot in left]
         taken = [replace(lot, remaining=0, taken=lot.taken + lot.remaining) for lot in left]
         draft.keep(*post(wallet, "import", taken, {"imported": sum(lot.remaining for lot in left)}, about))
     return draft.decision(), returned
+
+
+def _root(wallet: Wallet, lot: Lot) -> Lot:
+    """The lot that an import brought, of one that was renewed, maybe several times."""
+    while lot.parent is not None and lot.parent in wallet.lots:
+        lot = wallet.lots[lot.parent]
+    return lot
 
 
 def brought_tier(

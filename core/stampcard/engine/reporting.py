@@ -26,6 +26,8 @@ class Asked(Value, frozen=True):
     span: Span
     now: datetime
     wallet: str = ""
+    #: Members were merged, whose entries stand with who they were.
+    merged: bool = False
 
     @property
     def wallets(self) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ from stampcard.importing.presets import ATTRIBUTES, DateOrder
 from stampcard.program.faults import fault_of_name
 
 _LONGEST = 500
+#: How exports write that there is nothing.
+_NOTHING = frozenset({"none", "-"})
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -102,7 +104,7 @@ def row_of(manner: Manner, record: Record) -> Row:
         expires_at=None if expires in NEVER else cells.read("expires", until),
         forever=expires in NEVER,
         tier=cells.read("tier", lambda text: _tier(manner.live, text)) or "",
-        tier_until=None if cells.text("tier_until").lower() in NEVER else cells.read("tier_until", until),
+        tier_until=None if cells.text("tier_until").lower() in _NOTHING else cells.read("tier_until", until),
         at=cells.read("at", lambda text: moment_of(text, zone, dates)),
         note=cells.read("note", str) or "",
         code=cells.read("code", str) or "",

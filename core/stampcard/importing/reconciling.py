@@ -16,6 +16,7 @@ from stampcard.importing.files import Record, Sheet, read
 from stampcard.importing.options import options_of
 from stampcard.importing.presets import PRESETS
 from stampcard.storage.importing import booked_of, members_of, refused_lines
+from stampcard.storage.loading import sources_of
 
 _PAGE = 5_000
 _MEMBERS = 500
@@ -51,7 +52,9 @@ def reconcile(
     _add_file(connection, merchant, live, intake, sheet, totals)
     after = ""
     while found := members_of(connection, merchant, intake.id, after, _MEMBERS):
-        for wallet, credited, returned in booked_of(connection, merchant, intake.subject, found):
+        for wallet, credited, returned in booked_of(
+            connection, merchant, intake.subject, [*found, *sources_of(connection, merchant, found)]
+        ):
             total = totals.setdefault(wallet, Total())
             total.credited += credited
             total.returned += returned
@@ -70,7 +73,7 @@ def _add_file(
     lines = _unimported(connection, merchant, intake.id)
     line, code = next(lines, (0, ""))
     fallback = options.wallet or next(iter(live.program.wallets))
-    limit = int(intake.place) if intake.state == "reading" else sheet.total
+    limit = intake.done  # also of one that was undone before its end was read
     for number, record in enumerate(read(sheet)):
         if number >= limit:
             break

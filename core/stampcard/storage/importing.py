@@ -154,6 +154,14 @@ def members_of(connection: Connection, merchant: str, id_: str, after: str, limi
     return list(connection.execute(statement.distinct().order_by(imported.c.member).limit(limit)).scalars())
 
 
+def is_left(connection: Connection, merchant: str, id_: str) -> bool:
+    """Whether anything of an import is still to be undone."""
+    statement = select(imported.c.nth).where(
+        imported.c.merchant == merchant, imported.c.intake == id_, imported.c.state == "applied"
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
 def rows_of(connection: Connection, merchant: str, id_: str, members: Collection[str]) -> dict[str, list[Row[Any]]]:
     """Member → what an import's rows came to, by line."""
     found: dict[str, list[Row[Any]]] = {}

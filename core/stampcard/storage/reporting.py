@@ -16,6 +16,7 @@ from stampcard.engine.versions import Programs
 from stampcard.errors import NotFound
 from stampcard.storage.reports.breakage import read_breakage
 from stampcard.storage.reports.earning import read_campaigns, read_rules
+from stampcard.storage.reports.owners import were_merged
 from stampcard.storage.reports.people import read_cohorts, read_members, read_orders
 from stampcard.storage.reports.points import read_liability, read_points
 from stampcard.storage.reports.rewards import read_rewards
@@ -56,5 +57,8 @@ def tell(connection: Connection, merchant: str, programs: Programs, question: Qu
     live = program_of(programs, question.program, now)
     check(report, programs, live, question.wallet, question.by)
     span = span_of(question.first, question.last, question.by, live.program.zone, now)
-    asked = Asked(merchant=merchant, programs=programs, live=live, span=span, now=now, wallet=question.wallet)
+    asked = Asked(
+        merchant=merchant, programs=programs, live=live, span=span, now=now, wallet=question.wallet,
+        merged=were_merged(connection, merchant),
+    )  # fmt: skip
     return Told(report=report, asked=asked, rows=report.completed(READERS[report.name](connection, asked)))

@@ -480,10 +480,21 @@ def test_a_merge_and_its_undoing_change_no_figure_of_the_ledgers(database: Datab
         shop.step(*step)
     first = str(shop.now.date())
     asked = ("points", "liability", "breakage")
+    earned = ("rules", "campaigns", "cohorts")
+    shop.hear(RefundSeen(order=shop.orders[-1], refund=refund("R", [("L1", 9)], at=shop.now)))
     before = [shop.ask(name, first=first).rows for name in asked]
+    paid = [shop.ask(name, first=first).rows for name in earned]
+    assert any(row["members"] == 2 for row in paid[0])
     ann, ben = shop.members
     done = shop.work(lambda unit: merging.merge(unit, ben, ann, by="me"))
     assert [shop.ask(name, first=first).rows for name in asked] == before
+    for rows, known in zip([shop.ask(name, first=first).rows for name in earned], paid, strict=True):
+        # Whoever is one person counts once; every other figure stays.
+        people = {"members", "buyers"}
+        assert [{k: v for k, v in row.items() if k not in people} for row in rows] == [
+            {k: v for k, v in row.items() if k not in people} for row in known
+        ]
+        assert all(row["members"] == min(1, was["members"]) for row, was in zip(rows, known, strict=True))
     shop.work(lambda unit: spending.spend(unit, ann, "points", 9, "late", ""))
     after = [shop.ask(name, first=first).rows for name in asked]
     shop.work(lambda unit: merging.unmerge(unit, done.id, by="me"))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, literal, select
 
 from stampcard.engine.reporting import Asked
+from stampcard.storage.reports.owners import is_of, owner
 from stampcard.storage.reports.people import money_of
 from stampcard.storage.reports.periods import everything, may_concern, within
 from stampcard.storage.tables import award, entry, order_state
@@ -91,7 +92,9 @@ def _paid_in_span(asked: Asked) -> tuple[ColumnElement[bool], ...]:
 
 def _paid(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
     inner = (
-        select(of.label("of"), entry.c.wallet, entry.c.member, entry.c.issued).where(*_paid_in_span(asked)).subquery()
+        select(of.label("of"), entry.c.wallet, owner(asked).label("member"), entry.c.issued)
+        .where(*_paid_in_span(asked))
+        .subquery()
     )
     granted = func.sum(case((inner.c.issued < 0, -inner.c.issued), else_=0)).label("granted")
     taken_back = func.sum(case((inner.c.issued > 0, inner.c.issued), else_=0)).label("taken_back")
@@ -115,7 +118,7 @@ def _orders(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
             entry,
             and_(
                 entry.c.merchant == order_state.c.merchant,
-                entry.c.member == order_state.c.member,
+                is_of(asked, order_state),
                 entry.c.wallet.in_(asked.wallets),
                 entry.c.subject == subject,
                 # An award's first entry stands for it.
@@ -125,8 +128,9 @@ def _orders(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
         .where(order_state.c.merchant == asked.merchant, order_state.c.spend > 0)
         .where(*within(order_state.c.occurred_at, asked.span))
     )
-    # A rule pays for an order once, but several rules of a campaign may.
-    inner = (found if of is entry.c.rule else found.distinct()).subquery()
+    # A rule pays for an order once, but several rules of a campaign may, and both of two who are one.
+    once = of is entry.c.rule and not asked.merged
+    inner = (found if once else found.distinct()).subquery()
     key = (inner.c.of, inner.c.wallet)
     return select(*key, func.count().label("orders"), func.sum(inner.c.spend).label("spend")).group_by(*key)
 
@@ -135,7 +139,7 @@ def _written_off(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
     """Of awards for what happened in the days; an outer join lets databases begin with the few that lost anything."""
     first = and_(
         entry.c.merchant == award.c.merchant,
-        entry.c.member == award.c.member,
+        is_of(asked, award),
         entry.c.wallet == award.c.wallet,
         entry.c.subject == award.c.subject,
         entry.c.rule == award.c.rule,
@@ -143,7 +147,7 @@ def _written_off(asked: Asked, of: ColumnElement[Any]) -> Select[Any]:
         *within(entry.c.occurred_at, asked.span),
     )
     inner = (
-        select(of.label("of"), award.c.wallet, award.c.written_off, entry.c.number)
+        select(of.label("of"), award.c.wallet, award.c.written_off, entry.c.number, award.c.subject, award.c.rule)
         .select_from(award)
         .outerjoin(entry, first)
         .where(everything(award, asked.merchant), award.c.written_off > 0, award.c.wallet.in_(asked.wallets))

@@ -14,6 +14,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import FINE
 from stampcard.engine.reporting import Asked
 from stampcard.engine.spanning import whole_months
+from stampcard.storage.reports.owners import owner
 from stampcard.storage.reports.periods import may_concern, period_of, within
 from stampcard.storage.tables import entry, membership, order_state
 
@@ -175,12 +176,12 @@ def _points_since(asked: Asked) -> Select[Any]:
     """Month of joining, month, wallet → points that rules granted and nobody took back."""
     inner = (
         select(
-            entry.c.member,
+            owner(asked).label("member"),
             entry.c.wallet,
             period_of(entry.c.occurred_at, asked.span).label("period"),
             entry.c.issued,
         )
-        .where(entry.c.merchant == asked.merchant, may_concern(asked.span), entry.c.issued != 0)
+        .where(entry.c.merchant == asked.merchant, may_concern(asked.span), entry.c.issued != 0, entry.c.rule != "")
         .where(entry.c.wallet.in_(asked.wallets), *within(entry.c.occurred_at, asked.span))
         .subquery()
     )
