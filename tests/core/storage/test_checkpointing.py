@@ -31,7 +31,7 @@ def copied(database: Database) -> list[int]:
     with closing(sqlite3.connect(f"file:{database.path}?immutable=1", uri=True)) as connection:
         try:
             return [value for (value,) in connection.execute("SELECT value FROM point ORDER BY value")]
-        except sqlite3.OperationalError:  # not even the table yet
+        except sqlite3.DatabaseError:  # not even the table yet, or only some of the pages
             return []
 
 
