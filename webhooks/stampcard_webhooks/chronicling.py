@@ -60,7 +60,8 @@ _STATES = {
     "active": "Takes part in {program}, confirmed or back again.",
     "unconfirmed": "Takes part in {program}, unconfirmed.",
     "frozen": "Their part in {program} is frozen.",
-    "closed": "Left {program}.",
+    "closed": "Takes part in {program} no more: left its segment.",
+    "left": "Left {program}.",
 }
 #: The account on which the points of an entry are found, and which way.
 _Shown = Literal["pending", "held", "issued", "redeemed", "expired", "adjusted", "imported"]

@@ -24,7 +24,8 @@ class MembershipView(BaseModel):
     program: str
     joined_at: datetime
     state: MembershipState = Field(
-        description="unconfirmed: points wait, nothing is redeemed; frozen: nothing is earned or redeemed; closed: left."
+        description="unconfirmed: points wait, nothing is redeemed; frozen: nothing is earned or redeemed; "
+        "closed: by leaving the segment; left: by leaving the program."
     )
 
 

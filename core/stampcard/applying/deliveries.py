@@ -173,13 +173,21 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
         if (order_key(e) in often or freed_order(e) is not None) and (row := identities.of(e)) is not None
     }
     unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
-    if any(one.merged_into is not None for one in unit.members.values()):
-        # Two members became one between our look and the lock: all of it is looked up again.
+    if any(one.merged_into is not None for one in unit.members.values()) or _have_parted(unit, identities):
+        # Two members became one, or two again, between our look and the lock: all of it is looked up again.
         return [Settled(delivery=one.delivery, status="later", code="changed_meanwhile") for one in batch]
     if asked.is_needed:
         unit.know_rewards(ids=asked.ids, codes=asked.codes, subjects=asked.subjects)
     unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
     return [_decide(unit, prepared, identities) for prepared in batch]
+
+
+def _have_parted(unit: Unit, identities: Resolved) -> bool:
+    """Whether somebody is another member's by now; in SQLite nobody else writes meanwhile."""
+    if unit.connection.dialect.name == "sqlite":
+        return False
+    now = loading.load_identities(unit.connection, unit.setting.merchant, identities.rows)
+    return any(key not in now or now[key].member != row.member for key, row in identities.rows.items())
 
 
 def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:

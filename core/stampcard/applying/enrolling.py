@@ -28,9 +28,9 @@ def leave(unit: Unit, member: str, program: str) -> None:
     """End a member's part in a program: the points expire. Raises NotFound, Conflict for who has none."""
     live = _ready(unit, member, program)
     person = unit.members[member]
-    if program not in person.programs or person.states.get(program) == "closed":
+    if program not in person.programs or person.states.get(program) == "left":
         raise Conflict("takes_no_part", f"the member takes no part in {program!r}")
-    unit.absorb(decide_leave(unit.world, live, person, "closed"))
+    unit.absorb(decide_leave(unit.world, live, person, "left"))
 
 
 def join_by_request(unit: Unit, member: str) -> None:

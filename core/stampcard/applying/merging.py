@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import select
 
+from stampcard.applying.locking import lock_member
 from stampcard.applying.parting import Apart, Parting
 from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.resolving import fingerprint_of
@@ -22,6 +23,9 @@ from stampcard.storage.merging import Record
 from stampcard.storage.tables import (
     order_state,
 )
+
+#: (source, reference)
+OrderKey = tuple[str, str]
 
 
 def merge(unit: Unit, source: str, target: str, *, by: str, note: str = "") -> Merge:
@@ -60,10 +64,11 @@ def unmerge(unit: Unit, id_: str, *, by: str) -> Apart:
     pair = (known.source, known.target)
     addressing.note_duplicate(connection, setting.merchant, pair, "", "apart", "a merge was undone", unit.now)
     # Whatever the one bought under their own name since then is theirs.
-    orders = _bought_since(unit, known, record)
-    lock_orders(unit, [known.source, known.target], orders)
-    decide_again(unit, orders, known.source)
-    return replace(apart, orders=len(orders))
+    owners, went = _bought_since(unit, known, record)
+    lock_orders(unit, [known.source, known.target], owners)
+    for owner in (known.source, known.target):
+        decide_again(unit, [key for key, of in owners.items() if of == owner], owner)
+    return replace(apart, orders=len(went))
 
 
 def merge_customers(unit: Unit, sourced: Sourced, event: CustomersMerged) -> str | None:
@@ -76,6 +81,7 @@ def merge_customers(unit: Unit, sourced: Sourced, event: CustomersMerged) -> str
     elif len(known) == 1:
         # Whichever of them is still heard of is the one whom we know.
         ((key, member_),) = known.items()
+        lock_member(unit, member_)
         _, reference = gone if key == kept else kept
         row = {"merchant": merchant, "connection": of, "reference": reference, "member": member_}
         prints = [fingerprint_of(unit, (of, reference))]
@@ -111,14 +117,25 @@ def _settle(unit: Unit, members: Collection[str]) -> None:
     unit.former += own.save()
 
 
-def _bought_since(unit: Unit, known: Merge, record: Record) -> list[tuple[str, str]]:
-    """Orders of the target whose customer, at the shop, is the source."""
+def _bought_since(unit: Unit, known: Merge, record: Record) -> tuple[dict[OrderKey, str], list[OrderKey]]:
+    """Orders that were told of since, by whose they are: their customer's at the shop, or else who had them before; and those
+    that were the target's until now and go to the source.
+    """
     merchant = unit.setting.merchant
-    names = {fingerprint_of(unit, (str(key[0]), str(key[1]))) for key in record.moved.get("identity", ())}
+    theirs = {fingerprint_of(unit, (str(key[0]), str(key[1]))) for key in record.moved.get("identity", ())}
+    identities = loading.load_identities_of(unit.connection, merchant, [known.target]).get(known.target, [])
+    ours = {fingerprint_of(unit, (row.connection, row.reference)) for row in identities}
     statement = select(order_state).where(
         order_state.c.merchant == merchant,
-        order_state.c.member == known.target,
+        order_state.c.member.in_((known.source, known.target)),
         order_state.c.updated_at >= to_micros(known.at),
     )
-    found = (rows.order_of(row, {}) for row in unit.connection.execute(statement))
-    return [one.key for one in found if one.state.snapshot is not None and one.state.snapshot.customer in names]
+    owners, went = dict[OrderKey, str](), list[OrderKey]()
+    for one in (rows.order_of(row, {}) for row in unit.connection.execute(statement)):
+        customer = one.state.snapshot.customer if one.state.snapshot is not None else None
+        if customer in theirs or (one.member == known.source and customer not in ours):
+            owners[one.key] = known.source
+            went += [one.key] if one.member == known.target else []
+        elif one.member == known.source:
+            owners[one.key] = known.target
+    return owners, went

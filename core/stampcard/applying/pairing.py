@@ -10,7 +10,7 @@ from sqlalchemy import Row, Table, delete, select, update
 from stampcard.applying.recounting import counted_anew
 from stampcard.applying.registering import attribute_columns
 from stampcard.applying.unit import Unit
-from stampcard.domain.members import Member
+from stampcard.domain.members import MEMBERSHIP_STATES, Member
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.posting import About
@@ -23,6 +23,12 @@ from stampcard.storage.tables import (
     debit,
     member,
 )
+
+
+def together(one: Joined, other: Joined) -> Joined:
+    """Since when somebody takes part who is both; whatever either has confirmed or not left is so."""
+    first = min(one, other, key=lambda membership: membership[1])
+    return (*first[:3], min(one[3], other[3], key=MEMBERSHIP_STATES.index))
 
 
 class Pair:

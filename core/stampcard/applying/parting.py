@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, select
 
-from stampcard.applying.pairing import Pair
+from stampcard.applying.pairing import Pair, together
 from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.events import MembersMerged
+from stampcard.domain.members import MembershipState
 from stampcard.domain.merges import Merge
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Lot
 from stampcard.engine.counting import COOLDOWN, MEMBERS
-from stampcard.engine.merging import Since, halved, kept_of, owned, part_again, shifted
+from stampcard.engine.merging import Since, halved, kept_of, owned, part_again, returning, shifted
 from stampcard.storage import merging, rows, saving, tiering
-from stampcard.storage.merging import Record
+from stampcard.storage.merging import Joined, Record
 from stampcard.storage.tables import (
     counter,
     debit,
@@ -48,7 +49,7 @@ class Parting(Pair):
         """Do it; answers what came of it."""
         unit, record, source, target = self.unit, self.record, self.source, self.target
         lots = merging.lots_of(self.connection, self.merchant, target)
-        since = self._since()
+        since = self._since(lots)
         for table in merging.MOVED:
             merging.move(self.connection, table, self.merchant, record.moved.get(table.name, ()), target, source)
         for table in merging.NAMED:
@@ -80,16 +81,17 @@ class Parting(Pair):
         merging.end_merge(self.connection, self.merchant, undone)
         return Apart(merge=undone, spent=spent)
 
-    def _since(self) -> dict[str, Since]:
+    def _since(self, lots: Mapping[str, Mapping[int, Lot]]) -> dict[str, Since]:
         """What happened to what goes back, by wallet, before any of it went."""
         record, target = self.record, self.target
-        subjects = {subject for subject, _, _ in record.awards}
+        awards = {(subject, rule) for subject, _, rule in record.awards}
         ours = set(record.debits) | {f"spend:{key}" for key in record.debits}
         debits = [rows.debit_of(row) for row in self.rows(debit, target)]
         held = self._held()
         found = {}
         for name, part in record.parts.items():
             issued = redeemed = 0
+            numbers = returning(lots.get(name, {}), part, awards)
             later = select(entry.c.subject, entry.c.rule, entry.c.issued, entry.c.redeemed).where(
                 entry.c.merchant == self.merchant,
                 entry.c.member == target,
@@ -97,11 +99,12 @@ class Parting(Pair):
                 entry.c.number > part.entry,
             )
             for row in self.connection.execute(later):
-                issued += row.issued if row.subject in subjects else 0
+                issued += row.issued if (row.subject, row.rule) in awards else 0
                 redeemed += row.redeemed if row.subject in ours else 0
             issued += self._issued_twice(name)
             own = [one for one in debits if one.wallet == name and one.key not in record.debits]
-            found[name] = Since(issued=issued, redeemed=redeemed, held=held.get(name, 0), kept=kept_of(own, part))
+            kept = kept_of(own, numbers)
+            found[name] = Since(lots=numbers, issued=issued, redeemed=redeemed, held=held.get(name, 0), kept=kept)
         return found
 
     def _issued_twice(self, wallet: str) -> int:
@@ -124,13 +127,23 @@ class Parting(Pair):
         return held
 
     def _memberships(self) -> None:
-        """Both take part in what each took part in before."""
-        both = {name for name, *_ in self.record.before}
-        theirs = [name for name, *_ in self.record.joined if name not in both]
+        """Both take part in what each took part in before; who left meanwhile, or came back, did so."""
+        states = {row.program: row.state for row in self.rows(membership, self.target)}
+        before = {one[0]: one for one in self.record.before}
+        joined = {one[0]: one for one in self.record.joined}
+        both = before.keys() & joined.keys()
+        theirs = [name for name in joined if name not in both]
         where = (membership.c.merchant == self.merchant, membership.c.member == self.target)
         self.connection.execute(delete(membership).where(*where, membership.c.program.in_(theirs)))
-        self.join(self.target, self.record.before)
-        self.join(self.source, self.record.joined)
+        stays = [self._since_then(one, together(joined[name], one), states) for name, one in before.items()]
+        goes = [one if name in both else self._since_then(one, one, states) for name, one in joined.items()]
+        self.join(self.target, stays)
+        self.join(self.source, goes)
+
+    def _since_then(self, was: Joined, merged: Joined, states: Mapping[str, MembershipState]) -> Joined:
+        """A membership as it was, with the state that it got since the merge, if it got another."""
+        now = states.get(was[0], merged[3])
+        return was if now == merged[3] else (*was[:3], now)
 
     def _counters(self) -> None:
         mine = {(row.program, row.scope, row.period): row.value for row in self.rows(counter, self.target)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Table
 
-from stampcard.applying.pairing import Pair
+from stampcard.applying.pairing import Pair, together
 from stampcard.clock import to_micros
 from stampcard.domain.events import MembersMerged
 from stampcard.domain.merges import Merge
@@ -16,6 +16,7 @@ from stampcard.domain.tiers import Tier
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import COOLDOWN, MEMBERS
+from stampcard.engine.enrolling import decide_release
 from stampcard.engine.merging import Doubled, Part, combine, doubled, owned, shifted
 from stampcard.storage import addressing, loading, merging, rows, saving, tiering
 from stampcard.storage.merging import Joined, Record
@@ -62,6 +63,7 @@ class Uniting(Pair):
         )
         self.person(source, merged_into=target, programs=frozenset())
         parts = self._wallets(lots)
+        self._release(joined, before)
         debits = self._debits(parts)
         shifts = {name: part.shift for name, part in parts.items()}
         merging.shift_imported(connection, merchant, moved["imported"], target, shifts)
@@ -104,7 +106,7 @@ class Uniting(Pair):
             for of in (self.source, self.target)
         )
         self.delete(membership, self.source)
-        both = [_first(one, mine.get(name, one)) for name, one in theirs.items()]
+        both = [together(one, mine.get(name, one)) for name, one in theirs.items()]
         self.join(self.target, both)
         return list(theirs.values()), [one for name, one in mine.items() if name in theirs]
 
@@ -157,6 +159,15 @@ class Uniting(Pair):
             merging.drop_lots(self.connection, self.merchant, left)
         return parts
 
+    def _release(self, joined: Sequence[Joined], before: Sequence[Joined]) -> None:
+        """Whoever has confirmed as one of both has confirmed as the other."""
+        sides = (*joined, *before)
+        waited = {name for name, _, _, state in sides if state == "unconfirmed"}
+        person = self.unit.members[self.target]
+        for live in self.unit.setting.programs.current(self.unit.now):
+            if live.name in waited and person.states.get(live.name, "active") == "active":
+                self.unit.absorb(decide_release(self.unit.world, live, person))
+
     def _debits(self, parts: Mapping[str, Part]) -> list[str]:
         keys = []
         for row in self.rows(debit, self.source):
@@ -175,10 +186,3 @@ class Uniting(Pair):
 def new_merge_id() -> str:
     """A merge's id."""
     return "x_" + secrets.token_hex(10)
-
-
-def _first(one: Joined, other: Joined) -> Joined:
-    """Since when somebody takes part who is both; whatever either has confirmed or not left is so."""
-    state = "active" if "active" in {one[3], other[3]} else other[3]
-    first = min(one, other, key=lambda membership: membership[1])
-    return (*first[:3], state)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from stampcard.domain.perks import Entitlement
 from stampcard.domain.plans import Subscription
@@ -14,8 +14,10 @@ from stampcard.domain.value import Value
 BUILT_IN_ATTRIBUTES = ("email", "phone", "first_name", "last_name", "language", "country", "timezone")
 
 
-#: Unconfirmed: the member has not said yet that they want it. Frozen: nothing is earned or redeemed. Closed: left.
-MembershipState = Literal["active", "unconfirmed", "frozen", "closed"]
+#: Unconfirmed: the member has not said yet that they want it. Frozen: nothing is earned or redeemed. Closed: by leaving the
+#: segment whose members take part. Left: by leaving the program. Each is further away than the one before.
+MembershipState = Literal["active", "unconfirmed", "frozen", "closed", "left"]
+MEMBERSHIP_STATES: tuple[MembershipState, ...] = get_args(MembershipState)
 
 
 class Held(Value, frozen=True):

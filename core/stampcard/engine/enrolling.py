@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stampcard.domain.members import Member, MembershipState
+from stampcard.domain.ledger import Account
+from stampcard.domain.members import MEMBERSHIP_STATES, Member, MembershipState
 from stampcard.domain.value import replace
-from stampcard.domain.wallets import Lot
+from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.dating import expiry_of, lifetime
 from stampcard.engine.deciding import admit
 from stampcard.engine.matching import closed_to
@@ -19,6 +20,9 @@ from stampcard.errors import Conflict, RequestRefused
 from stampcard.program.enrolment import CONFIRMED
 from stampcard.program.lifetimes import ForDays, Pending, UntilDay
 
+#: Accounts on which there is something once points could be used.
+_USABLE: tuple[Account, ...] = ("active", "held", "redeemed")
+
 
 def decide_join(world: World, live: LiveProgram, member: Member) -> Decision:
     """Let a member take part, or take part again; raises RequestRefused where the program is not open, Conflict for who does."""
@@ -30,7 +34,8 @@ def decide_join(world: World, live: LiveProgram, member: Member) -> Decision:
         raise Conflict("takes_part", f"the member takes part in {live.name!r} already")
     draft = Draft(world)
     if live.name in member.programs:
-        draft.member = moved(member, live, "active")
+        asked = live.program.enrolment.confirm is not None and not _has_confirmed(draft, live, member)
+        draft.member = moved(member, live, "unconfirmed" if asked else "active")
     else:
         admit(draft, live, member, world.now)
     return draft.decision()
@@ -42,11 +47,38 @@ def decide_confirm(world: World, live: LiveProgram, member: Member) -> Decision:
         raise Conflict("nothing_to_confirm", f"there is nothing to be confirmed in {live.name!r}")
     draft = Draft(world)
     draft.member = moved(member, live, "active")
+    _release(draft, live, member)
+    return draft.decision()
+
+
+def decide_release(world: World, live: LiveProgram, member: Member) -> Decision:
+    """Points of a member who has confirmed need not wait for that any more."""
+    draft = Draft(world)
+    _release(draft, live, member)
+    return draft.decision()
+
+
+def _has_confirmed(draft: Draft, live: LiveProgram, member: Member) -> bool:
+    """Whether a frozen member had confirmed before, as far as their points tell; whoever left says so again."""
+    wallets = [
+        draft.wallet(member.id, name) for name in live.program.wallets if (member.id, name) in draft.world.wallets
+    ]
+    if member.states.get(live.name) != "frozen" or any(_unconfirmed(wallet) for wallet in wallets):
+        return False
+    return any(wallet.sums.get(account) for wallet in wallets for account in _USABLE)
+
+
+def _unconfirmed(wallet: Wallet) -> list[Lot]:
+    return [lot for lot in wallet.lots.values() if lot.waits_for == CONFIRMED and lot.remaining]
+
+
+def _release(draft: Draft, live: LiveProgram, member: Member) -> None:
+    world = draft.world
     for name in live.program.wallets:
         if (member.id, name) not in world.wallets:
             continue
         wallet = draft.wallet(member.id, name)
-        waiting = [lot for lot in wallet.lots.values() if lot.waits_for == CONFIRMED and lot.remaining]
+        waiting = _unconfirmed(wallet)
         tier = draft.tier(live, member.id)
         dated = [_dated(live, name, lot, tier, world.now) for lot in waiting]
         later = [lot for lot in dated if lot.available_from > world.now]
@@ -56,7 +88,6 @@ def decide_confirm(world: World, live: LiveProgram, member: Member) -> Decision:
             draft.keep(wallet)
         if ready:
             draft.keep(*activate(wallet, ready, About(occurred_at=world.now, now=world.now)))
-    return draft.decision()
 
 
 def _dated(live: LiveProgram, wallet: str, lot: Lot, tier: str, now: datetime) -> Lot:
@@ -79,12 +110,15 @@ def _pending_of(live: LiveProgram, wallet: str, lot: Lot) -> Pending | None:
 
 
 def decide_leave(world: World, live: LiveProgram, member: Member, state: MembershipState) -> Decision:
-    """A member stops taking part: frozen, until they come back, or closed, and then their points expire."""
-    draft = Draft(world)
-    if live.name not in member.programs or member.states.get(live.name, "active") == state:
+    """A member stops taking part: frozen, until they come back, or closed or left, and then their points expire.
+
+    Nothing changes for who is that far away already.
+    """
+    draft, now = Draft(world), member.states.get(live.name, "active")
+    if live.name not in member.programs or MEMBERSHIP_STATES.index(now) >= MEMBERSHIP_STATES.index(state):
         return draft.decision()
     draft.member = moved(member, live, state)
-    for name in live.program.wallets if state == "closed" else ():
+    for name in live.program.wallets if state != "frozen" else ():
         if (member.id, name) in world.wallets:
             wallet = draft.wallet(member.id, name)
             if any(lot.remaining for lot in wallet.lots.values()):

@@ -191,7 +191,7 @@ def not_taking_part(live: LiveProgram, member: Member, at: datetime | None = Non
     state, how = member.states.get(live.name), live.program.enrolment.how
     if state == "frozen":
         return "membership_frozen"
-    if state == "closed":
+    if state in {"closed", "left"}:
         return "membership_closed"
     if how == "automatic":
         return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from stampcard.domain.awards import Award
-from stampcard.domain.ledger import Account, Entry
+from stampcard.domain.ledger import Account, Entry, EntryKind
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.posting import About, post
@@ -16,8 +16,8 @@ _BY_LOT: tuple[Account, ...] = ("pending", "active")
 
 
 class Part(Value, frozen=True):
-    """What one wallet brought into another: lots whose numbers moved by `shift` and reach up to `last`; its sums; and the entry
-    of the other wallet that took them in.
+    """What one wallet brought into another: lots whose numbers moved by `shift` and reach up to `last`; its sums; the entry
+    of the other wallet that took them in; and what of which lots paid what one of both owed.
     """
 
     shift: int
@@ -25,6 +25,7 @@ class Part(Value, frozen=True):
     sums: Mapping[Account, int]
     entry: int
     expired: int = 0
+    paid: tuple[Draw, ...] = ()
 
 
 class Doubled(Value, frozen=True):
@@ -58,11 +59,24 @@ def combine(source: Wallet, target: Wallet, about: About) -> tuple[Wallet, Walle
     )
     part = Part(shift=shift, last=filled.opened, sums=sums, entry=came.number, expired=expired)
     entries = [left, came]
-    payment = min(-filled.sums.get("debt", 0), filled.sums.get("active", 0))
-    if payment > 0:
-        filled, paid, _ = draw(filled, payment, about, kind="merge", target="debt")
-        entries.append(paid)
-    return replace(emptied, lots={}, next_change_at=None), filled, tuple(entries), part
+    filled, entry, paid = _pay(filled, "merge", about)
+    if entry is not None:
+        entries.append(entry)
+    return replace(emptied, lots={}, next_change_at=None), filled, tuple(entries), replace(part, paid=paid)
+
+
+def _pay(wallet: Wallet, kind: EntryKind, about: About) -> tuple[Wallet, Entry | None, tuple[Draw, ...]]:
+    """What can be spent pays what is owed."""
+    payment = min(-wallet.sums.get("debt", 0), wallet.sums.get("active", 0))
+    return draw(wallet, payment, about, kind=kind, target="debt") if payment > 0 else (wallet, None, ())
+
+
+def _unpay(wallet: Wallet, paid: Iterable[Draw], about: About) -> tuple[Wallet, Entry | None]:
+    """What a merge paid is owed again, and back in its lots."""
+    lots = [replace(wallet.lots[one.lot], remaining=wallet.lots[one.lot].remaining + one.amount) for one in paid]
+    if not lots:
+        return wallet, None
+    return post(wallet, "unmerge", lots, {"debt": -sum(one.amount for one in paid)}, about)
 
 
 def _others(sums: Mapping[Account, int], expired: int, sign: int) -> dict[Account, int]:
@@ -73,10 +87,11 @@ def _others(sums: Mapping[Account, int], expired: int, sign: int) -> dict[Accoun
 
 
 class Since(Value, frozen=True):
-    """What happened since a merge to what goes back: postings on issued and redeemed, what redemptions still hold, and what
-    spends of the other member still have of each lot (by its number in `target`).
+    """What happened since a merge to what goes back: its lots, by their numbers in `target`; postings on issued and redeemed;
+    what redemptions still hold; and what spends of the other member still have of each lot.
     """
 
+    lots: frozenset[int] = frozenset()
     issued: int = 0
     redeemed: int = 0
     held: int = 0
@@ -90,7 +105,8 @@ def part_again(
 
     Both are settled, and `target` has all of its lots.
     """
-    mine = {n: lot for n, lot in target.lots.items() if part.shift < n <= part.last}
+    target, reopened = _unpay(target, part.paid, replace(about, subject=f"merge:{source.member}"))
+    mine = {n: lot for n, lot in target.lots.items() if n in since.lots}
     back = [_returned(lot, part.shift, since.kept.get(n, 0)) for n, lot in mine.items()]
     stays = {
         n: replace(mine[n], amount=kept, remaining=0, expired=0, taken=0) for n, kept in since.kept.items() if n in mine
@@ -115,8 +131,11 @@ def part_again(
         replace(about, subject=f"merge:{source.member}"),
     )
     filled, came = post(source, "unmerge", back, others, replace(about, subject=f"merge:{target.member}"))
-    lots = {n: lot for n, lot in parted.lots.items() if n not in mine} | stays
-    return filled, replace(parted, lots=lots), (left, came)
+    parted = replace(parted, lots={n: lot for n, lot in parted.lots.items() if n not in mine} | stays)
+    filled, theirs_paid, _ = _pay(filled, "unmerge", about)
+    parted, mine_paid, _ = _pay(parted, "unmerge", about)
+    entries = (reopened, left, came, theirs_paid, mine_paid)
+    return filled, parted, tuple(entry for entry in entries if entry is not None)
 
 
 def _returned(lot: Lot, shift: int, kept: int) -> Lot:
@@ -132,15 +151,24 @@ def shifted(debit: Debit, member: str, shift: int) -> Debit:
     return replace(debit, member=member, draws=draws)
 
 
-def kept_of(debits: Iterable[Debit], part: Part) -> dict[int, int]:
-    """What these spends still have of lots that a merge brought, by the lots' numbers."""
+def returning(lots: Mapping[int, Lot], part: Part, awards: Collection[tuple[str, str]]) -> frozenset[int]:
+    """The lots that go back when a merge is undone: those it brought, and what its awards (subject, rule) gave since."""
+    return frozenset(
+        number
+        for number, lot in lots.items()
+        if part.shift < number <= part.last or (number > part.last and (lot.subject, lot.rule) in awards)
+    )
+
+
+def kept_of(debits: Iterable[Debit], lots: Collection[int]) -> dict[int, int]:
+    """What these spends still have of lots, by the lots' numbers."""
     kept: dict[int, int] = {}
     for debit in debits:
         back = debit.returned
         for one in debit.draws:
             given = min(back, one.amount)
             back -= given
-            if part.shift < one.lot <= part.last:
+            if one.lot in lots:
                 kept[one.lot] = kept.get(one.lot, 0) + one.amount - given
     return {number: amount for number, amount in kept.items() if amount}
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, select, tuple_, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
-from stampcard.storage import saving
+from stampcard.storage import loading, saving
 from stampcard.storage.tables import address, duplicate, identity
 
 #: (source, reference, kind)
@@ -123,12 +123,15 @@ def sources_known(connection: Connection, merchant: str, member: str) -> set[str
 
 
 def are_apart(connection: Connection, merchant: str, one: str, other: str) -> bool:
-    """Whether somebody said that two members are two people."""
-    first, second = sorted((one, other))
+    """Whether somebody said that two members, or who was merged into them, are two people."""
+    ones, others_ = ({member, *loading.sources_of(connection, merchant, [member])} for member in (one, other))
+    pairs = sorted({tuple(sorted((first, second))) for first in ones for second in others_})
     statement = select(duplicate.c.state).where(
-        duplicate.c.merchant == merchant, duplicate.c.first == first, duplicate.c.second == second
+        duplicate.c.merchant == merchant,
+        duplicate.c.state == "apart",
+        tuple_(duplicate.c.first, duplicate.c.second).in_(pairs),
     )
-    return connection.execute(statement).scalar() == "apart"
+    return connection.execute(statement.limit(1)).scalar() is not None
 
 
 def note_duplicate(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Table, delete, func, or_, select, tuple_
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Award
+from stampcard.domain.members import MembershipState
 from stampcard.domain.merges import Merge
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
@@ -74,7 +75,7 @@ Key = tuple[str | int, ...]
 
 
 #: A membership: program, since when, the day of joining, state.
-Joined = tuple[str, int, str, str]
+Joined = tuple[str, int, str, MembershipState]
 
 
 class Record(Value, frozen=True):

@@ -108,7 +108,7 @@ membership = table(
     key("program"),
     col("joined_at", BIG),
     col("anniversary", default=""),  # month and day of joining, in the program's zone
-    col("state", default="active"),  # active | unconfirmed | frozen | closed
+    col("state", default="active"),  # active | unconfirmed | frozen | closed | left
     Index("ix_membership_anniversary", "merchant", "program", "anniversary", "member"),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import Connection, func, select
 
@@ -38,10 +38,12 @@ def verify(connection: Connection, merchant: str, progress: Callable[[int], None
     findings: list[Finding] = []
     together = _together(connection, merchant)
     while chunk := _next_members(connection, merchant, after):
-        count, sum_, found = _verify_chunk(connection, merchant, chunk, together)
+        count, sum_, found = _verify_chunk(connection, merchant, chunk, together.keys())
         members, entries, total, after = members + len(chunk), entries + count, total + sum_, chunk[-1]
         findings += found
         progress(members)
+    for group in sorted(set(together.values())):
+        findings += _of_one_person(connection, merchant, group)
     return Verified(members=members, entries=entries, total=total, findings=tuple(findings))
 
 
@@ -101,7 +103,7 @@ def _of_one_person(connection: Connection, merchant: str, members: Sequence[str]
 
 
 def _verify_chunk(
-    connection: Connection, merchant: str, members: Sequence[str], together: Mapping[str, tuple[str, ...]]
+    connection: Connection, merchant: str, members: Sequence[str], together: Collection[str]
 ) -> tuple[int, int, list[Finding]]:
     entries = _entries(connection, merchant, members)
     lots: dict[Key, dict[int, Lot]] = {}
@@ -120,9 +122,6 @@ def _verify_chunk(
         empty = Wallet(member=key[0], name=key[1], booked_to=EPOCH, lots=lots.get(key, {}))
         findings += verify_wallet(wallets.get(key, empty), entries.get(key, ()), held.get(key, 0))
         findings += verify_awards(key[0], key[1], entries.get(key, ()), awards.get(key, ()))
-    for member in members:
-        if together.get(member, ("",))[0] == member:
-            findings += _of_one_person(connection, merchant, together[member])
     every = [one for of in entries.values() for one in of]
     return len(every), sum(sum(one.postings.values()) for one in every), findings
 

@@ -231,7 +231,7 @@ async def test_who_left_is_not_taken_in_again_but_may_come_back(shop: Shop) -> N
     shop.buys("A", 20)
     ann = shop.member()
     act(shop, lambda unit: enrolling.leave(unit, ann, "main"))
-    assert (state(shop), figures(shop)) == ("closed", (0, 0))
+    assert (state(shop), figures(shop)) == ("left", (0, 0))
     with pytest.raises(Conflict, match="takes no part"):
         act(shop, lambda unit: enrolling.leave(unit, ann, "main"))
     shop.tell(OrderSeen(reference="B", snapshot=order(30, customer="ann", at=shop.clock.now())))
@@ -241,3 +241,31 @@ async def test_who_left_is_not_taken_in_again_but_may_come_back(shop: Shop) -> N
     assert (state(shop), figures(shop)) == ("active", (4, 2))
     assert [row.state for row in rows(shop.database, select(membership))] == ["active"]
     shop.proves()
+
+
+@enrolled("{how: segment, segment: staff, leaving: freeze, confirm: 14 days}")
+async def test_who_was_frozen_before_they_confirmed_must_still_confirm(shop: Shop) -> None:
+    shop.tell(CustomerSeen(reference="ann", occurred_at=shop.clock.now()))
+    ann = shop.member()
+    act(shop, lambda unit: judging.put(unit, "main", "staff", [ann], []))
+    act(shop, lambda unit: judging.put(unit, "main", "staff", [], [ann]))
+    assert state(shop) == "frozen"
+    act(shop, lambda unit: judging.put(unit, "main", "staff", [ann], []))
+    assert (state(shop), figures(shop)) == ("unconfirmed", (0, 10))
+    act(shop, lambda unit: enrolling.confirm(unit, ann, "main"))
+    act(shop, lambda unit: judging.put(unit, "main", "staff", [], [ann]))
+    act(shop, lambda unit: judging.put(unit, "main", "staff", [ann], []))
+    assert (state(shop), figures(shop)) == ("active", (10, 0))
+
+
+@enrolled("{how: segment, segment: staff, leaving: freeze}")
+async def test_a_segment_does_not_bring_back_who_left_the_program(shop: Shop) -> None:
+    shop.tell(CustomerSeen(reference="ann", occurred_at=shop.clock.now()))
+    ann = shop.member()
+    act(shop, lambda unit: judging.put(unit, "main", "staff", [ann], []))
+    act(shop, lambda unit: enrolling.leave(unit, ann, "main"))
+    for add, remove in (([], [ann]), ([ann], [])):
+        act(shop, lambda unit, add=add, remove=remove: judging.put(unit, "main", "staff", add, remove))
+        assert (state(shop), figures(shop)) == ("left", (0, 0))
+    act(shop, lambda unit: enrolling.join(unit, ann, "main"))
+    assert state(shop) == "active"

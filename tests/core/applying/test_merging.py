@@ -12,20 +12,23 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.core.shops import Shop
 
-from stampcard.applying import joining, merging, redeeming, requests, spending, using, verifying
+from stampcard.applying import enrolling, joining, matching, merging, redeeming, requests, spending, using, verifying
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.holding import hold
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
-from stampcard.domain.events import CustomersMerged, CustomEvent, OrderSeen
+from stampcard.domain.events import CustomerSeen, CustomersMerged, CustomEvent, OrderSeen
 from stampcard.domain.value import replace
 from stampcard.engine.rewarding import Asking
 from stampcard.errors import Conflict, Merged, NotFound, RequestRefused
+from stampcard.storage import addressing
 from stampcard.storage import merging as stored
 from stampcard.storage.database import Database
 from stampcard.storage.loading import load_pasts
+from stampcard.storage.reading import balances
 from stampcard.storage.tables import metadata
+from stampcard.storage.verifying import verify
 from stampcard.testing.applying import rows
 from stampcard.testing.building import order
 
@@ -115,6 +118,20 @@ def releases(shop: Shop, id_: str) -> None:
         return Answer(status=200, body={})
 
     shop.act(work)
+
+
+def all_points(shop: Shop, customer: str = "ann") -> tuple[int, int]:
+    """What a member can spend, and owes."""
+    member = shop.member(customer)
+    found = shop.database.read_now(lambda c: balances(c, "main", [member], shop.setting.programs, shop.clock.now()))
+    return found[member]["points"].active, found[member]["points"].negative
+
+
+def members_of(shop: Shop) -> list[Any]:
+    return sorted(
+        rows(shop.database, select(metadata.tables["membership"])),
+        key=lambda row: str(row.state) == "left" or row.state == "active",
+    )
 
 
 def reviews(shop: Shop, customer: str, key: str) -> None:
@@ -351,6 +368,123 @@ async def test_an_order_that_went_from_one_to_the_other_before_is_one_award(shop
     assert (shop.points("ann"), shop.points("bob")) == (10 + 20 + 2, 10)
 
 
+UNLIMITED = PROGRAM.replace("within_balance", "unlimited")
+
+
+@pytest.mark.parametrize("owing", ["ann", "bob"])
+async def test_what_a_merge_paid_of_a_debt_is_owed_again_when_it_is_undone(shop: Shop, owing: str) -> None:
+    shop.applies(UNLIMITED)
+    other = {"ann": "bob", "bob": "ann"}[owing]
+    shop.buys("A", 50, customer=owing)
+    shop.buys("B", 90, customer=other)
+    spends(shop, 63, "s", owing)
+    shop.returns("A", 50)
+    before = {name: all_points(shop, name) for name in ("ann", "bob")}
+    assert before[owing][1] > 0
+
+    id_ = merge(shop)
+
+    assert all_points(shop) == (before[other][0] - before[owing][1], 0)
+    shop.buys("C", 5, customer=other)
+    undo(shop, id_)
+    assert all_points(shop, owing) == before[owing]
+    assert all_points(shop, other) == (before[other][0] + 5 + 3, 0)
+    shop.proves()
+
+
+async def test_an_order_that_was_paid_or_grew_while_they_were_one_is_whose_it_was(shop: Shop) -> None:
+    shop.buys("A", 10)
+    shop.buys("B", 20, customer="bob", paid=False)
+    shop.buys("C", 30, customer="bob")
+    id_ = merge(shop)
+    shop.clock.advance(timedelta(minutes=1))
+    shop.buys("B", 20, customer="bob", age=5)
+    shop.buys("C", 36, customer="bob", age=5)
+    assert shop.points() == 10 + 10 + 20 + 36 + 10 + 3 * 3
+
+    undo(shop, id_)
+
+    assert (shop.points("ann"), shop.points("bob")) == (10 + 10 + 3, 20 + 36 + 10 + 2 * 3)
+    shop.proves()
+    assert shop.stored() == shop.anew()
+
+
+async def test_an_order_that_the_shop_gave_to_the_other_meanwhile_stays_theirs(shop: Shop) -> None:
+    shop.buys("A", 10)
+    shop.buys("B", 20, customer="bob")
+    id_ = merge(shop)
+    shop.clock.advance(timedelta(minutes=1))
+    shop.buys("B", 25, customer="ann", age=5)
+    undo(shop, id_)
+    assert (shop.points("ann"), shop.points("bob")) == (10 + 10 + 3 + 25 + 3, 10)
+    shop.proves()
+
+
+CONFIRMING = PROGRAM.replace("events:", "enrolment: {confirm: 14 days}\nevents:")
+
+
+@pytest.mark.parametrize("confirmed", ["ann", "bob"])
+async def test_who_has_confirmed_as_one_has_confirmed_as_both(shop: Shop, confirmed: str) -> None:
+    shop.applies(CONFIRMING)
+    shop.buys("A", 30)
+    shop.buys("B", 20, customer="bob")
+    id_ = shop.member(confirmed)
+    act(shop, lambda unit: enrolling.confirm(unit, id_, "main"))
+    pair = merge(shop)
+    assert shop.points() == 43 + 33
+    await shop.on("2026-04-01")
+    assert shop.points() == 76
+    undo(shop, pair)
+    assert [(row.member == id_, row.state) for row in members_of(shop)] == [(False, "unconfirmed"), (True, "active")]
+    shop.proves()
+
+
+async def test_what_somebody_confirmed_or_left_since_a_merge_stays_so(shop: Shop) -> None:
+    shop.applies(CONFIRMING)
+    shop.buys("A", 30)
+    shop.buys("B", 20, customer="bob")
+    pair = merge(shop)
+    ann = shop.member()
+    act(shop, lambda unit: enrolling.confirm(unit, ann, "main"))
+    undo(shop, pair)
+    assert [(row.member == ann, row.state) for row in members_of(shop)] == [(False, "unconfirmed"), (True, "active")]
+    pair = merge(shop)
+    act(shop, lambda unit: enrolling.leave(unit, ann, "main"))
+    undo(shop, pair)
+    assert [(row.member == ann, row.state) for row in members_of(shop)] == [(False, "unconfirmed"), (True, "left")]
+    shop.proves()
+
+
+async def test_who_was_called_another_person_stays_that_after_a_merge(shop: Shop) -> None:
+    for name in ("ann", "bob", "cid"):
+        shop.buys(name, 10, customer=name)
+    ann, bob, cid = (shop.member(name) for name in ("ann", "bob", "cid"))
+    act(shop, lambda unit: matching.keep_apart(unit, bob, cid))
+    pair = merge(shop)
+
+    def apart(one: str, other: str) -> bool:
+        return shop.database.read_now(lambda c: addressing.are_apart(c, "main", one, other))
+
+    assert apart(ann, cid)
+    assert apart(cid, ann)
+    undo(shop, pair)
+    assert not apart(ann, cid)
+
+
+async def test_an_award_that_does_not_fit_the_entries_of_one_person_is_found(shop: Shop) -> None:
+    shop.applies(PROGRAM.replace("events:", "enrolment: request\nevents:"))
+    for name in ("bob", "cid", "dan", "eve", "fay"):
+        shop.tell(CustomerSeen(reference=name, occurred_at=shop.clock.now()))
+    shop.applies(PROGRAM)
+    shop.buys("A", 30)
+    for name in ("bob", "cid", "dan", "eve", "fay"):
+        merge(shop, name)
+    award = metadata.tables["award"]
+    shop.database.write_now(lambda c: c.execute(award.update().values(granted=award.c.granted + 1)))
+    found = shop.database.read_now(lambda c: verify(c, "main"))
+    assert len(found.findings) > 0
+
+
 async def test_who_is_erased_is_erased_with_whoever_was_merged(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 20, customer="bob")
@@ -374,6 +508,7 @@ PEOPLE = st.sampled_from(["ann", "bob", "cid"])
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("buy"), PEOPLE, st.integers(1, 90)),
+        st.tuples(st.just("edit"), st.integers(0, 5), st.integers(1, 90)),
         st.tuples(st.just("return"), st.integers(0, 5), st.integers(1, 40)),
         st.tuples(st.just("spend"), PEOPLE, st.integers(1, 60)),
         st.tuples(st.just("cancel"), st.integers(0, 3), st.just(0)),
@@ -394,9 +529,11 @@ class Life:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.orders: list[str] = []
+        self.customers: list[str] = []
         self.spends: list[str] = []
         self.redemptions: list[str] = []
         self.merges: list[str] = []
+        self.edits = 0
 
     def step(self, what: str, one: Any, two: Any) -> None:
         with contextlib.suppress(RequestRefused):
@@ -404,7 +541,14 @@ class Life:
 
     def buy(self, customer: str, amount: int) -> None:
         self.orders.append(f"O{len(self.orders)}")
-        self.shop.buys(self.orders[-1], amount, customer=customer)
+        self.customers.append(customer)
+        self.shop.buys(self.orders[-1], amount, customer=customer, age=len(self.orders), paid=amount % 5 > 0)
+
+    def edit(self, which: int, amount: int) -> None:
+        """Another amount, and whoever had not paid has."""
+        if which < len(self.orders):
+            self.edits += 1
+            self.shop.buys(self.orders[which], amount, customer=self.customers[which], age=100 + self.edits)
 
     def return_(self, which: int, amount: int) -> None:
         if which < len(self.orders):
@@ -440,9 +584,9 @@ class Life:
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(steps=STEPS)
+@given(steps=STEPS, program=st.sampled_from([PROGRAM, UNLIMITED]))
 def test_whatever_is_merged_and_parted_every_balance_is_proved(
-    database: Database, setting: Setting, steps: Any
+    database: Database, setting: Setting, steps: Any, program: str
 ) -> None:
     from stampcard.storage import migrating
 
@@ -452,7 +596,7 @@ def test_whatever_is_merged_and_parted_every_balance_is_proved(
 
     database.write_now(empty)
     assert migrating.head()
-    shop = Shop(database, setting, PROGRAM)
+    shop = Shop(database, setting, program)
     life = Life(shop)
     for name in ("ann", "bob", "cid"):
         life.buy(name, 20)
