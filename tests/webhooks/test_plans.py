@@ -33,9 +33,9 @@ async def test_plans_are_listed_bought_shown_and_told_of(served: Any) -> None:
 
     listed = (await served.call("GET", "/plans")).body["items"]
     assert [(one["plan"], one["price"], one["renewal_price"], one["lasts"], one["members"]) for one in listed] == [
-        ("plus", "59 EUR", None, "1 years", 1),
+        ("plus", "59 EUR", None, "1 year", 1),
         ("life", None, None, "for good", 0),
-        ("first", "1 EUR", "9 EUR", "1 months", 0),
+        ("first", "1 EUR", "9 EUR", "1 month", 0),
     ]
     plus, life, _ = (await served.call("GET", f"/members/{member}/plans")).body["items"]
     assert (plus["active"], plus["price"], plus["renewal_price"], plus["can_try"]) == (True, "49 EUR", "49 EUR", False)

@@ -65,6 +65,7 @@ async def test_members_are_put_in_and_taken_out_by_hand(served: Any) -> None:
         ("/segments/other/staff/members", {"add": ["MEMBER"]}, 404, "not_found"),
         ("/segments/main/staff/members", {"add": ["m_nobody"]}, 404, "not_found"),
         ("/segments/main/staff/members", {"add": ["MEMBER"], "remove": ["MEMBER"]}, 422, "both"),
+        ("/segments/main/staff/members", {}, 422, "invalid"),
     ],
 )
 async def test_what_cannot_be_is_refused(api: Any, path: str, body: Any, status: int, code: str) -> None:

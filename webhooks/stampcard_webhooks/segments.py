@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
 from stampcard.applying import judging
@@ -61,6 +63,12 @@ class Moving(Asked):
 
     add: list[Name] = Field(default=[], max_length=MOST)
     remove: list[Name] = Field(default=[], max_length=MOST)
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        if not self.add and not self.remove:
+            raise ValueError("name members under add or remove")
+        return self
 
 
 async def list_segments(call: Call[Query, Nothing]) -> SegmentPage:

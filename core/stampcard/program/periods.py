@@ -39,7 +39,8 @@ class Period(Short):
         return clamped(months // 12, months % 12 + 1, day.day)
 
     def __str__(self) -> str:
-        return f"{self.count} {self.unit}"
+        unit = self.unit if self.count > 1 else self.unit.removesuffix("s")
+        return f"{self.count} {unit}"
 
 
 class YearDay(Short):

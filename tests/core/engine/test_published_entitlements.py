@@ -169,8 +169,8 @@ def last_day(one: Subscription) -> str:
 def test_it_costs_fourteen_ninety_nine_a_month_or_a_hundred_and_thirty_nine_a_year() -> None:
     plans = club().live.program.plans
     assert {str(plan.lasts): str(plan.price) for plan in plans.values()} == {
-        "1 years": "139 USD",
-        "1 months": "14.99 USD",
+        "1 year": "139 USD",
+        "1 month": "14.99 USD",
     }
 
 

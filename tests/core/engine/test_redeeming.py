@@ -48,7 +48,7 @@ rewards:
   ours: {gives: 5 EUR off, wallet: points, price: 20, by: own, uses: 2, unused: return, valid: 10 days}
   lost: {gives: 5 EUR off, wallet: points, price: 20, by: own, unused: lose, valid: 10 days}
   filled: {gives: 5 EUR off, wallet: points, price: 20, by: pool, valid: 10 days}
-  treat: {gives: 5 EUR off, by: own, valid: 1 months, stock: 2}
+  treat: {gives: 5 EUR off, by: own, valid: 1 month, stock: 2}
   fly: {gives: 200 to miles, wallet: points, price: 40}
   patient: {gives: merchandise, wallet: points, price: 5, hold: none}
 """

@@ -78,7 +78,7 @@ def test_an_end_never_lies_before_its_day_and_is_its_own_end(what: str, day: dat
         ("12 months, end of year", Rolling),
         ("end of half-year", UntilEnd),
         ("on 06-30, 12-31", Dated),
-        ("1 years after last earn, visit", Sliding),
+        ("1 year after last earn, visit", Sliding),
         ("14 days", ForDays),
         ("until 01-15, 07-15", UntilDay),
         ("until fulfilled, at most 60 days", UntilEvent),
