@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, CompoundSelect, Table, and_, delete, or_, select, union, update
+from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
 
 from stampcard.applying.resolving import fingerprint_of
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
 from stampcard.storage import addressing, loading, saving
+from stampcard.storage.inboxing import ids_about
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import (
     address,
@@ -133,7 +134,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     nothing = {"attributes_sealed": None, "email_print": None, "phone_print": None, "birthday_print": None}
     nothing |= {"held_at": None, "held_for": None}
     _update(unit, member, member.c.id.in_(ids), **nothing, erased_at=to_micros(unit.now))
-    theirs = inbox.c.id.in_(_deliveries(unit, ids, prints))
+    theirs = inbox.c.id.in_(ids_about(unit.setting.merchant, ids, prints))
     _update(unit, inbox, and_(theirs, inbox.c.status == "quarantined"), status="dropped")
     _update(unit, inbox, theirs, body_sealed=None, headers="{}", detail=None)
     waiting = and_(outbox.c.member.in_(ids), outbox.c.status.in_(("ready", "attempting", "unknown")))
@@ -165,12 +166,6 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
 def _members(unit: Unit, *conditions: ColumnElement[bool]) -> set[str]:
     statement = select(identity.c.member).where(identity.c.merchant == unit.setting.merchant, *conditions)
     return set(unit.connection.execute(statement).scalars())
-
-
-def _deliveries(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> CompoundSelect[int]:
-    """Ids of what came in about these people, one index after the other: for both at once SQLite reads every row."""
-    mine = select(inbox.c.id).where(inbox.c.merchant == unit.setting.merchant)
-    return union(mine.where(inbox.c.member.in_(ids)), mine.where(inbox.c.subject_print.in_(prints)))
 
 
 def _identity_prints(unit: Unit, condition: ColumnElement[bool]) -> list[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, select
 from stampcard.clock import from_micros
 from stampcard.sealing import Sealer
 from stampcard.storage import inboxing
-from stampcard.storage.loading import sources_of
+from stampcard.storage.loading import load_identities_of, sources_of
 from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
@@ -132,7 +132,11 @@ def _opened(table: str, row: _Shown, merchant: str, sealer: Sealer) -> dict[str,
 
 def _deliveries(connection: Connection, merchant: str, sealer: Sealer, of: str) -> list[dict[str, Any]]:
     """What sources told of the member, as far as it is still kept."""
-    statement = select(inbox).where(inbox.c.merchant == merchant, inbox.c.member == of)
+    keys = [(row.connection, row.reference) for row in load_identities_of(connection, merchant, [of]).get(of, ())]
+    prints = [sealer.fingerprint("\0".join(key)) for key in keys]
+    statement = select(inbox).where(
+        inbox.c.merchant == merchant, inbox.c.id.in_(inboxing.ids_about(merchant, [of], prints))
+    )
     found = []
     for row in connection.execute(statement.order_by(inbox.c.id)):
         told = inboxing.delivery_of(row, sealer)
