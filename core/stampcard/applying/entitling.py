@@ -13,7 +13,7 @@ from stampcard.applying.guarding import guarded
 from stampcard.domain.perks import Entitlement, Hand, PerkChanged, PerkUse, PerkUsed
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
-from stampcard.engine.deciding import decide_perk
+from stampcard.engine.deciding import UNCHANGED, decide_perk
 from stampcard.engine.describing import Past
 from stampcard.engine.entitling import Met, by_hand, entitled, meet
 from stampcard.engine.versions import LiveProgram
@@ -158,7 +158,7 @@ class Entitling:
         """Keep what happened to a perk, and let rules pay for it; `number` makes each time its own."""
         unit = self._unit
         unit.grants.happened.append((member, happened))
-        decision = decide_perk(unit.world, happened, unit.members[member], number)
+        decision = decide_perk(unit.world, happened, unit.members[member], number) if unit.pays else UNCHANGED
         unit.record_own(happened, member, decision.reasons)
         unit.absorb(decision)
 

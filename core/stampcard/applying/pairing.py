@@ -32,11 +32,12 @@ def together(one: Joined, other: Joined) -> Joined:
 
 
 class Pair:
-    """Two members at once, who become one or two again."""
+    """Two members at once, who become one or two again; rules pay nothing for it."""
 
     def __init__(self, unit: Unit, source: str, target: str) -> None:
         self.unit, self.source, self.target = unit, source, target
         self.connection, self.merchant = unit.connection, unit.setting.merchant
+        unit.quiet = True
 
     def about(self, subject: str = "") -> About:
         return About(occurred_at=self.unit.now, now=self.unit.now, subject=subject)
@@ -57,7 +58,8 @@ class Pair:
         return self.unit.members[id_]
 
     def follow(self, *members: str) -> None:
-        """Let tiers and segments be what they are by what is there now; rules pay nothing for it."""
+        """Let tiers, plans, segments and perks be what they are by what is there now, and the shop mark members so."""
+        self.unit.grants.marked |= set(members)
         tiering_ = self.unit.tiering
         for live in tiering_.live:
             counted = counted_anew(self.connection, self.merchant, live, members)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, select
 
+from stampcard.applying.namesakes import Namesakes
 from stampcard.applying.pairing import Pair, together
 from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros
@@ -64,6 +65,7 @@ class Parting(Pair):
         self._restore_tiers()
         self.lock()
         spent = self._wallets(lots, since)
+        Namesakes(unit, source, target).restore(record)
         self._attributes()
         for live in unit.tiering.live:
             if live.name in record.tiers:

@@ -142,7 +142,7 @@ class Segmenting:
         unit.crossings.times[member] += 1
         self._pass_gate(member, program, segment, entered=entered)
         decision = UNCHANGED
-        if not unit.silent:
+        if unit.pays:
             number = unit.setting.numbering.next(unit.now)
             decision = decide_segment_changed(unit.world, changed, unit.members[member], number)
         unit.record_own(changed, member, decision.reasons)

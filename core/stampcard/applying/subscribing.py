@@ -15,7 +15,7 @@ from stampcard.domain.events import CustomEvent
 from stampcard.domain.plans import PlanChanged, Subscription, Term
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
-from stampcard.engine.deciding import decide_plan, decide_plan_undone, plan_subject
+from stampcard.engine.deciding import UNCHANGED, decide_plan, decide_plan_undone, plan_subject
 from stampcard.engine.subscribing import counting, fold, place_of, products_for, term_of_event, terms_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
@@ -128,7 +128,7 @@ class Subscribing:
             self._undo(place[0], gone)
         for place, term in wanted.items():
             known = terms.known.get(place)
-            now = term if known is None else replace(term, told=known.told)
+            now = term if known is None else replace(term, told=known.told, over=known.over)
             if now != known:
                 terms.put(place, now)
                 terms.moved.add(place[0])
@@ -180,7 +180,10 @@ class Subscribing:
         gone = [
             place
             for place, term in unit.terms.known.items()
-            if place[:3] == (member, live.name, name) and term.told and not self._counts(live, place, term)
+            if place[:3] == (member, live.name, name)
+            and term.told
+            and not term.over
+            and not self._counts(live, place, term)
         ]
         for place in gone:
             term = unit.terms.known[place]
@@ -199,7 +202,7 @@ class Subscribing:
         for key in [term.key for term in self.of(member, live.name, name)]:
             place = (member, live.name, name, key)
             term = unit.terms.known[place]  # what rules paid for one may have told of the next
-            if term.told or term.kind == "ended" or not self._counts(live, place, term):
+            if term.told or term.over or term.kind == "ended" or not self._counts(live, place, term):
                 continue
             number = str(unit.setting.numbering.next(unit.now))
             unit.terms.put(place, replace(term, told=number))
@@ -265,7 +268,7 @@ class Subscribing:
         unit.terms.times[member] += 1
         if unit.terms.times[member] < _MOST:
             number = number or str(unit.setting.numbering.next(unit.now))
-            decision = decide_plan(unit.world, changed, unit.members[member], number)
+            decision = decide_plan(unit.world, changed, unit.members[member], number) if unit.pays else UNCHANGED
             unit.record_own(changed, member, decision.reasons)
             unit.absorb(decision)
 

@@ -207,7 +207,7 @@ class Tiering:
             unit.tiers.happened.append((member, one))
             event = EVENTS.get(one.way)
             decision = UNCHANGED
-            quiet = unit.silent or (one.way == "up" and one.why in QUIET)
+            quiet = not unit.pays or (one.way == "up" and one.why in QUIET)
             unit.tiers.times[member] += 1
             if event is not None and not quiet and unit.tiers.times[member] < _MOST_MOVES:
                 decision = decide_tier_moved(unit.world, event, one, unit.members[member])

@@ -30,6 +30,8 @@ from stampcard.storage.tables import (
     member,
     membership,
     order_state,
+    perk,
+    plan_term,
     progress,
     push,
     redemption,
@@ -38,8 +40,8 @@ from stampcard.storage.tables import (
 )
 
 #: Events that tell of what we did ourselves, not of what a member did.
-_OWN = ("tier_moved", "segment_changed")
-_OF_MEMBERS = (identity, membership, tier, progress, segment_member)
+_OWN = ("tier_moved", "segment_changed", "perk_changed")
+_OF_MEMBERS = (identity, membership, tier, progress, segment_member, perk)
 
 
 class Undone(NamedTuple):
@@ -141,6 +143,7 @@ def _return(
     for row in rows:
         if row.tier:
             unit.tiering.take_back(live, member, row.tier, moment(row.until))
+    unit.judge_again(member)
     return {(one.wallet, one.lot): one.points for one in returned}
 
 
@@ -156,7 +159,8 @@ def _forget_idle(connection: Connection, setting: Setting, intake: Intake, made:
         (entry, [entry.c.subject.not_in(("", intake.subject))]),
         (event, [event.c.kind.not_in(_OWN)]),
         (tier, [tier.c.state.like('%"by_hand":true%')]),
-        *((table, []) for table in (order_state, redemption, consent)),
+        (perk, [perk.c.state.like('%"hand":%')]),
+        *((table, []) for table in (order_state, redemption, consent, plan_term)),
     ]
     statement = select(member.c.id).where(
         member.c.merchant == merchant,

@@ -66,7 +66,8 @@ _DECIDED = (
 class Unit:
     """What one transaction has loaded and changed. Decisions see it as a World; `absorb` takes their answers in.
 
-    `silent`: nothing is paid for what happens from now on, and nobody is told of it, as with what comes from elsewhere.
+    `silent`: nothing is paid for what happens from now on, and nobody is told of it, as with what comes from elsewhere. `quiet`:
+    nothing is paid, but everybody is told.
     """
 
     connection: Connection
@@ -104,6 +105,7 @@ class Unit:
     bases: Bases = field(default_factory=Bases)
     touched: Touched = field(default_factory=Touched)
     silent: bool = False
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         self.rewarding = Rewarding(self.connection, self.setting)
@@ -138,6 +140,11 @@ class Unit:
             work_out=hooks.award_formula if hooks.implements("award_formula") else None,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
+
+    @property
+    def pays(self) -> bool:
+        """Whether rules pay for what happens to a member's tiers, segments, perks and plans."""
+        return not (self.silent or self.quiet)
 
     @property
     def follows(self) -> bool:

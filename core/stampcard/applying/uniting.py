@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from stampcard.applying.namesakes import Namesakes
 from stampcard.applying.pairing import Pair, together
 from stampcard.clock import to_micros
 from stampcard.domain.events import MembersMerged
@@ -68,9 +69,18 @@ class Uniting(Pair):
         shifts = {name: part.shift for name, part in parts.items()}
         merging.shift_imported(connection, merchant, moved["imported"], target, shifts)
         self._tiers(tiers)
-        entered = [(name, one) for name, one, _ in segments if one in self._static(name)]
+        inside = new.segments
+        entered = [
+            (name, one)
+            for name, one, _ in segments
+            if one in self._static(name) and one not in inside.get(name, frozenset())
+        ]
         for name, one in entered:
             unit.segmenting.cross(target, name, one, entered=True)
+        namesakes = Namesakes(unit, source, target)
+        perks = namesakes.unite_perks(named["perk"][1])
+        proofs, withdrawn = namesakes.unite_proofs(named["proof"][1])
+        over = namesakes.unite_terms(named["plan_term"][0])
         if old.held is not None and new.held is None:
             unit.set_held(target, old.held)
         self.follow(target)
@@ -82,7 +92,8 @@ class Uniting(Pair):
             parts=parts, moved=moved, awards=awards, doubled=twice, debits=debits, counted=counted, joined=joined,
             before=before, tiers=tiers, segments=segments, entered=entered, filled=filled, joined_at=joined_at,
             followers=followers, named={name: keys for name, (keys, _) in named.items()},
-            put_aside={name: rows_ for name, (_, rows_) in named.items() if rows_},
+            put_aside={name: rows_ for name, (_, rows_) in named.items() if rows_}, perks=perks, proofs=proofs,
+            withdrawn=withdrawn, over=over,
         )  # fmt: skip
         merging.save_merge(connection, merchant, unit.setting.sealer, done, record)
         return done

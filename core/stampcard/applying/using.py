@@ -17,6 +17,8 @@ from stampcard.engine.entitling import PerkStanding, meet, stand, used
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage.entitling import load_uses
+from stampcard.storage.loading import sources_of
+from stampcard.storage.merging import key_of_other
 
 
 def perk_standings(unit: Unit, member: str) -> list[PerkStanding]:
@@ -76,7 +78,7 @@ def _locked(unit: Unit, member: str, program: str, perk: str) -> LiveProgram:
 def use_perk(unit: Unit, member: str, program: str, perk: str, key: str, source: str, note: str) -> PerkStanding:
     """Count one use, once for each key; answers how the perk stands then.
 
-    Raises NotFound, Conflict for a key whose use was cancelled or noted otherwise, RequestRefused with why it cannot be used.
+    Raises NotFound, Conflict for a key whose use was cancelled, RequestRefused with why it cannot be used.
     """
     live = _locked(unit, member, program, perk)
     uses = load_uses(unit.connection, unit.setting.merchant, member, live.name, perk)
@@ -110,9 +112,21 @@ def cancel_use(unit: Unit, member: str, program: str, perk: str, key: str) -> Pe
         left = _one(unit, live, member, perk, uses).left
         happened = PerkUsed(program=live.name, perk=perk, key=key, occurred_at=unit.now, left=left, cancelled=True)
         unit.entitling.tell(member, happened, key)
-        take_back(unit, member, use_subject(happened, member), decide_use_undone)
+        _take_back(unit, happened, member, uses)
         unit.judge_again(member)  # what was refunded may have been kept for this use
     return _one(unit, live, member, perk, uses)
+
+
+def _take_back(unit: Unit, happened: PerkUsed, member: str, uses: Collection[PerkUse]) -> None:
+    """Take back what rules paid for a use, whoever of those who are one person by now it was."""
+    keys = {one.key for one in uses}
+    for other in (member, *sources_of(unit.connection, unit.setting.merchant, [member])):
+        suffix = key_of_other("", other)
+        if happened.key.endswith(suffix):
+            own = replace(happened, key=happened.key.removesuffix(suffix))
+            take_back(unit, member, use_subject(own, other), decide_use_undone)
+        elif key_of_other(happened.key, other) not in keys:
+            take_back(unit, member, use_subject(happened, other), decide_use_undone)
 
 
 def give_perk(

@@ -119,7 +119,7 @@ def decide(
 
 def _approve(unit: Unit, live: LiveProgram, request: ProofRequest, by: str, until: datetime | None) -> None:
     known = unit.proving.of(request.member, request.program, request.name)
-    one = approved(live, known, unit.now, until)
+    one = replace(approved(live, known, unit.now, until), request=_still_open(known, request))
     decided = replace(request, status="approved", decided_at=unit.now, by=by)
     unit.verdicts.requests[request.id] = decided
     unit.proving.have(request.member, one, replace(_happened(unit, request, "approved"), until=one.until))
@@ -129,7 +129,13 @@ def _refuse(unit: Unit, request: ProofRequest, by: str, reason: str) -> None:
     known = unit.proving.of(request.member, request.program, request.name)
     decided = replace(request, status="refused", decided_at=unit.now, by=by, reason=reason)
     unit.verdicts.requests[request.id] = decided
-    unit.proving.have(request.member, refused(known, reason), _happened(unit, request, "refused"))
+    one = replace(refused(known, reason), request=_still_open(known, request))
+    unit.proving.have(request.member, one, _happened(unit, request, "refused"))
+
+
+def _still_open(known: Proof, decided: ProofRequest) -> str:
+    """The request that is open beside one that is decided."""
+    return "" if known.request == decided.id else known.request
 
 
 def _happened(unit: Unit, request: ProofRequest, way: str) -> ProofChanged:

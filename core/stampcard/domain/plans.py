@@ -19,6 +19,7 @@ class Term(Value, frozen=True, omit_defaults=True):
     `lasts`: how long one unit lasts, as the program said it then, empty for good; `until`: instead of that, the end that
     somebody named. `bought` and `kept`: units before and after refunds; `refund`: what these do, the last at `refunded_at`.
     `price` of one unit. ``ended``: somebody ended the membership at `at`. `told`: what rules that paid for it go by.
+    `over`: it was ended by hand before its member was merged with another.
     """
 
     program: str
@@ -36,6 +37,7 @@ class Term(Value, frozen=True, omit_defaults=True):
     currency: str = ""
     note: str = ""
     told: str = ""
+    over: bool = False
 
 
 class Subscription(Value, frozen=True, omit_defaults=True):

@@ -139,7 +139,7 @@ def fold(
     """What a member's terms of a plan come to."""
     said, zone = live.program.plans[plan], live.program.zone
     run, row = Subscription(program=live.name, plan=plan), None
-    for term in sorted(terms, key=place_of):
+    for term in sorted((term for term in terms if not term.over), key=place_of):
         if term.kind == "ended":
             run = replace(run, paid_until=term.at, until=term.at) if run.active_at(term.at) else run
         elif units := counting(term, uses):

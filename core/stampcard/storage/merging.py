@@ -12,6 +12,8 @@ from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.members import MembershipState
 from stampcard.domain.merges import Merge
+from stampcard.domain.perks import Entitlement
+from stampcard.domain.proofs import Proof
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import Value
 from stampcard.domain.wallets import Lot, Wallet
@@ -83,7 +85,8 @@ class Record(Value, frozen=True):
 
     `counted`: (program, scope, period, value, whether both had something). `joined`: what the programs knew of the source,
     and of the target where both were in. `filled`: attributes that the target had not. `followers`: members who had been
-    merged into the source before. `named`: what went over by its name, and of what the target had one already.
+    merged into the source before. `named`: what went over by its name, and of what the target had one already. `perks` and
+    `proofs` of those, as they were, and as they became; `withdrawn`: requests; `over`: terms that count no more.
     """
 
     parts: Mapping[str, Part]
@@ -102,6 +105,10 @@ class Record(Value, frozen=True):
     followers: Sequence[str] = ()
     named: Mapping[str, Sequence[Key]] = {}
     put_aside: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+    perks: Sequence[tuple[Entitlement, Entitlement]] = ()
+    proofs: Sequence[tuple[Proof, Proof, Proof]] = ()
+    withdrawn: Sequence[str] = ()
+    over: Sequence[Key] = ()
 
 
 _RECORD = msgspec.json.Decoder(Record)
@@ -205,7 +212,10 @@ def move(connection: Connection, table: Table, merchant: str, keys: Sequence[Key
 def move_named(
     connection: Connection, table: Table, merchant: str, source: str, target: str
 ) -> tuple[list[Key], list[dict[str, Any]]]:
-    """Let a member have another's rows, as far as there is none by the same name; answers the names, and the rows put aside."""
+    """Let a member have another's rows, as far as there is none by the same name; answers the names, and the rows put aside.
+
+    Of a perk nothing is put aside that was used: two uses by one key are two.
+    """
     theirs = _rows_of(connection, table, merchant, source)
     mine = {_name_of(table, row) for row in _rows_of(connection, table, merchant, target)}
     moved = [_name_of(table, row) for row in theirs if _name_of(table, row) not in mine]
@@ -214,7 +224,16 @@ def move_named(
         connection.execute(_named(delete(table), table, merchant, source, _name_of(table, row)))
     for name in moved:
         connection.execute(_named(update(table).values(member=target), table, merchant, source, name))
+    if table is perk_use:
+        put_aside = [{**row, "member": target, "key": key_of_other(row["key"], source)} for row in put_aside]
+        saving.insert(connection, table.name, put_aside)
+        moved, put_aside = [*moved, *(_name_of(table, row) for row in put_aside)], []
     return moved, put_aside
+
+
+def key_of_other(key: str, member: str) -> str:
+    """What a use's key is called after its member was merged into somebody who used the same key."""
+    return f"{key} of {member}"
 
 
 def move_back(
@@ -227,8 +246,12 @@ def move_back(
     target: str,
 ) -> None:
     """Undo `move_named`, with rows as they are by now."""
+    suffix = key_of_other("", source)
     for name in names:
-        connection.execute(_named(update(table).values(member=source), table, merchant, target, tuple(name)))
+        values = {"member": source}
+        if table is perk_use:
+            values["key"] = str(name[-1]).removesuffix(suffix)
+        connection.execute(_named(update(table).values(values), table, merchant, target, tuple(name)))
     saving.upsert(connection, table.name, put_aside)
 
 

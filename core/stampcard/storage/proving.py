@@ -112,6 +112,14 @@ def find_request(connection: Connection, merchant: str, sealer: Sealer, id_: str
     return None if row is None else _request(row, sealer)
 
 
+def open_requests(connection: Connection, merchant: str, member: str) -> list[tuple[str, str, str]]:
+    """The open requests of a member, as (program, proof, id)."""
+    of = select(proof_request.c.program, proof_request.c.name, proof_request.c.id).where(
+        proof_request.c.merchant == merchant, proof_request.c.member == member, proof_request.c.status == "open"
+    )
+    return [(row.program, row.name, row.id) for row in connection.execute(of)]
+
+
 def list_requests(
     connection: Connection,
     merchant: str,
