@@ -76,6 +76,7 @@ def snapshot_of(order: OrderBody, read_at: int) -> OrderSnapshot:
         total=_total(order, lines, shipping, shipping_tax),
         paid=(order.financial_status or "").lower() in PAID,
         cancelled=order.cancelled_at is not None,
+        cancelled_at=order.cancelled_at,
         customer=None if order.customer is None else str(order.customer.id),
         tax_included=order.taxes_included,
         lines=lines,

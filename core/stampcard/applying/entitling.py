@@ -15,7 +15,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import UNCHANGED, decide_perk
 from stampcard.engine.describing import Past
-from stampcard.engine.entitling import Met, by_hand, entitled, meet
+from stampcard.engine.entitling import Met, barred, by_hand, entitled, meet
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.events import OF_PERKS
 from stampcard.storage import entitling
@@ -119,11 +119,13 @@ class Entitling:
             return None
         known = person.perks.get(live.name, {})
         met = meet(live, person, unit.pasts.get(member, Past()), unit.now)
+        is_barred = bool(barred(live, person, unit.now))
         gone = [Met(name, met=False) for name in sorted(known.keys() - live.program.perks.keys())]
         for one in (*met, *gone):
             before = known.get(one.perk) or Entitlement(program=live.name, name=one.perk)
-            after, why = entitled(live, before, one, unit.now)
-            if after != before:
+            after, why = entitled(live, before, one, unit.now, is_barred=is_barred)
+            # Whoever never had a perk is not told of as somebody who does not take part.
+            if after != before and (one.perk in known or after.has or after.met_since is not None):
                 return after, why
         return None
 
@@ -132,7 +134,8 @@ class Entitling:
         unit, person = self._unit, self._unit.members[member]
         before = person.perks.get(live.name, {}).get(name) or Entitlement(program=live.name, name=name)
         met = next(one for one in meet(live, person, unit.pasts.get(member, Past()), unit.now) if one.perk == name)
-        after, why = entitled(live, by_hand(before, hand, until, reason), met, unit.now)
+        is_barred = bool(barred(live, person, unit.now))
+        after, why = entitled(live, by_hand(before, hand, until, reason), met, unit.now, is_barred=is_barred)
         self._have(member, after, "hand" if why else "")
         unit.judge_again(member)
 

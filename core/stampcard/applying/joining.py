@@ -10,6 +10,8 @@ from stampcard.applying.locking import lock_member, present
 from stampcard.applying.unit import Unit
 from stampcard.domain.plans import Subscription, Term
 from stampcard.domain.value import Value
+from stampcard.engine.entitling import barred
+from stampcard.engine.rewarding import CLOSED
 from stampcard.engine.subscribing import trial_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict, NotFound, RequestRefused
@@ -40,7 +42,8 @@ def plan_standings(unit: Unit, member: str) -> list[PlanStanding]:
 def _standing(unit: Unit, live: LiveProgram, member: str, name: str) -> PlanStanding:
     terms = tuple(unit.subscribing.of(member, live.name, name))
     one = unit.subscribing.folded(live, member, name)
-    can_try = live.program.plans[name].trial is not None and not terms
+    person = unit.members[member]
+    can_try = live.program.plans[name].trial is not None and not terms and not barred(live, person, unit.now)
     return PlanStanding(live=live, name=name, one=one, terms=terms, can_try=can_try)
 
 
@@ -70,8 +73,11 @@ def try_plan(unit: Unit, member: str, program: str, plan: str) -> PlanStanding:
     live = _locked(unit, member, program, plan)
     if live.program.plans[plan].trial is None:
         raise RequestRefused("no_trial", f"{plan} cannot be tried: the program gives it no `trial`")
-    if unit.members[member].held is not None:
+    person = unit.members[member]
+    if person.held is not None:
         raise RequestRefused("on_hold", "the member is on hold")
+    if code := barred(live, person, unit.now):
+        raise RequestRefused(code, CLOSED[code])
     if unit.subscribing.of(member, live.name, plan):
         raise RequestRefused(
             "tried_already", f"the member had {plan} before: it is tried once, before the first purchase"

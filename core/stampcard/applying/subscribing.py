@@ -16,7 +16,7 @@ from stampcard.domain.plans import PlanChanged, Subscription, Term
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.engine.deciding import UNCHANGED, decide_plan, decide_plan_undone, plan_subject
-from stampcard.engine.subscribing import counting, fold, place_of, products_for, term_of_event, terms_of
+from stampcard.engine.subscribing import counting, fold, place_of, products_for, renewing, term_of_event, terms_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
 from stampcard.errors import RequestRefused
@@ -98,7 +98,7 @@ class Subscribing:
         """What time alone has changed comes before anything is decided."""
         now = self._unit.now
         for id_, person in list(self._unit.members.items()):
-            if any(one.active and not one.active_at(now) for of in person.plans.values() for one in of.values()):
+            if any(one.active != one.active_at(now) for of in person.plans.values() for one in of.values()):
                 guarded(self._unit, id_, "plan_failed", self._unit.judge_again)
 
     def keys(self) -> set[CounterKey]:
@@ -193,12 +193,14 @@ class Subscribing:
             ended = PlanChanged(program=live.name, plan=name, way="ended", occurred_at=unit.now)
             self._tell(member, replace(ended, why=self._why(live, member, before)), "")
         elif after.active:
-            self._tell_terms(live, member, after, was=before.active)
+            self._tell_terms(live, member, before, after)
 
-    def _tell_terms(self, live: LiveProgram, member: str, after: Subscription, *, was: bool) -> None:
+    def _tell_terms(self, live: LiveProgram, member: str, before: Subscription, after: Subscription) -> None:
         """Tell of each term that counts and was not told of."""
         unit, name = self._unit, after.plan
-        told = False
+        was, told = before.active, False
+        terms = self.of(member, live.name, name)
+        renewals = renewing(live, name, terms, self._uses(live, member, name, terms))
         for key in [term.key for term in self.of(member, live.name, name)]:
             place = (member, live.name, name, key)
             term = unit.terms.known[place]  # what rules paid for one may have told of the next
@@ -207,8 +209,8 @@ class Subscribing:
             number = str(unit.setting.numbering.next(unit.now))
             unit.terms.put(place, replace(term, told=number))
             changed = PlanChanged(
-                program=live.name, plan=name, way="renewed" if was or told else "started", occurred_at=unit.now,
-                trial=term.kind == "trial", term=term.key, until=after.until,
+                program=live.name, plan=name, way="renewed" if was or told or key in renewals else "started",
+                occurred_at=unit.now, trial=term.kind == "trial", term=term.key, until=after.until,
             )  # fmt: skip
             told = True
             self._tell(member, changed, number)
@@ -216,7 +218,8 @@ class Subscribing:
             again = PlanChanged(
                 program=live.name, plan=name, way="started", occurred_at=unit.now, trial=after.trial, until=after.until
             )
-            self._tell(member, again, str(unit.setting.numbering.next(unit.now)))
+            # Nothing began where it goes on without a gap, although it had seemed to be over.
+            self._tell(member, again, str(unit.setting.numbering.next(unit.now)), paid=after.since != before.since)
 
     def folded(self, live: LiveProgram, member: str, name: str) -> Subscription:
         """What a member's terms of a plan come to now; nothing where the program has no such plan any more."""
@@ -228,7 +231,7 @@ class Subscribing:
     def _uses(self, live: LiveProgram, member: str, name: str, terms: Collection[Term]) -> tuple[datetime, ...]:
         """When the perks of a plan were used, where a refund asks for it."""
         unit = self._unit
-        if not any(term.refunded_at is not None and term.refund == "unless used" for term in terms):
+        if not any(term.returned and term.refund == "unless used" for term in terms):
             return ()
         perks = {perk for perk, of in live.program.perks.items() if name in of.plans}
         uses = {
@@ -262,13 +265,14 @@ class Subscribing:
         if term.told:
             take_back(self._unit, member, plan_subject(term.told), decide_plan_undone)
 
-    def _tell(self, member: str, changed: PlanChanged, number: str) -> None:
+    def _tell(self, member: str, changed: PlanChanged, number: str, *, paid: bool = True) -> None:
         unit = self._unit
         unit.terms.happened.append((member, changed))
         unit.terms.times[member] += 1
         if unit.terms.times[member] < _MOST:
             number = number or str(unit.setting.numbering.next(unit.now))
-            decision = decide_plan(unit.world, changed, unit.members[member], number) if unit.pays else UNCHANGED
+            pays = paid and unit.pays
+            decision = decide_plan(unit.world, changed, unit.members[member], number) if pays else UNCHANGED
             unit.record_own(changed, member, decision.reasons)
             unit.absorb(decision)
 

@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from stampcard.applying.locking import lock_member, present
 from stampcard.applying.unit import Unit
 from stampcard.applying.withdrawing import take_back
-from stampcard.domain.perks import Entitlement, Hand, PerkUse, PerkUsed
+from stampcard.domain.perks import Hand, PerkUse, PerkUsed
 from stampcard.domain.value import replace
 from stampcard.engine.deciding import decide_use_undone, use_subject
 from stampcard.engine.describing import Past
-from stampcard.engine.entitling import PerkStanding, meet, stand, used
+from stampcard.engine.entitling import PerkStanding, barred, entitled, meet, stand, used
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage.entitling import load_uses
@@ -36,19 +36,19 @@ def perk_standings(unit: Unit, member: str) -> list[PerkStanding]:
 
 def _standings(unit: Unit, live: LiveProgram, member: str, uses: Collection[PerkUse]) -> list[PerkStanding]:
     person, stopped = unit.members[member], unit.setting.programs.stopped
-    errors = {one.perk: one.error for one in meet(live, person, unit.pasts.get(member, Past()), unit.now)}
-    known = person.perks.get(live.name, {})
+    is_barred = bool(barred(live, person, unit.now))
+    known, found = person.perks.get(live.name, {}), meet(live, person, unit.pasts.get(member, Past()), unit.now)
     return [
         stand(
             live,
             person,
-            known.get(name) or Entitlement(program=live.name, name=name),
-            [use for use in uses if (use.program, use.name) == (live.name, name)],
+            entitled(live, known.get(one.perk), one, unit.now, is_barred=is_barred)[0],
+            [use for use in uses if (use.program, use.name) == (live.name, one.perk)],
             unit.now,
             stopped,
-            errors[name],
+            one.error,
         )
-        for name in live.program.perks
+        for one in found
     ]
 
 

@@ -87,7 +87,7 @@ def write(unit: Unit) -> list[Change]:
     save_proofs(connection, merchant, unit.verdicts.proofs)
     save_requests(connection, merchant, sealer, unit.verdicts.requests.values())
     save_terms(connection, merchant, unit.terms.touched)
-    save_plans(connection, merchant, unit.terms.plans)
+    save_plans(connection, merchant, unit.terms.plans, unit.now)
     save_perks(connection, merchant, unit.grants.perks)
     save_uses(connection, merchant, [(key[0], one) for key, one in unit.grants.uses.items()])
     save_segments(connection, merchant, *unit.crossings.places(), unit.now)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stampcard.applying.joining import PlanStanding
     from stampcard.applying.requests import Answer
     from stampcard.applying.unit import Unit
-    from stampcard_webhooks.plans import PlanView
+    from stampcard_webhooks.plans import PlanView, TermView
 
 app = typer.Typer(no_args_is_help=True, help="Paid memberships: who has which, trying, giving and ending one.")
 
@@ -96,9 +96,12 @@ def show_plans(context: typer.Context, member: Member, json: Json = False) -> No
         for view in views:
             for term in view.terms:
                 back = f", {term.bought - term.kept} of {term.bought} refunded" if term.kept < term.bought else ""
-                show(
-                    f"{view.plan}: {term.kind} {term.at:%Y-%m-%d %H:%M}Z, {term.lasts or 'at once'} ({term.key}){back}"
-                )
+                show(f"{view.plan}: {term.kind} {term.at:%Y-%m-%d %H:%M}Z, {_length(term)} ({term.key}){back}")
+
+
+def _length(term: TermView) -> str:
+    """How long a term lasts."""
+    return f"up to {term.until:%Y-%m-%d %H:%M}Z" if term.until is not None else term.lasts or "at once"
 
 
 def _row(view: PlanView) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class OrderSnapshot(Value, frozen=True, omit_defaults=True):
     snapshot (`refund_references`) are all there are. `paid_with_points`: the part of the total that was paid with
     points. `codes`: discount codes that the customer gave, as the source spells them. `fulfilled_at`: since when all of
     it has been sent or handed over. `utc_offset`: minutes that the shop's clock was ahead of UTC when the order was
-    placed.
+    placed. `cancelled_at`: where the source tells it.
     """
 
     stamp: Stamp
@@ -70,6 +70,7 @@ class OrderSnapshot(Value, frozen=True, omit_defaults=True):
     codes: tuple[str, ...] = ()
     fulfilled_at: datetime | None = None
     utc_offset: int | None = None
+    cancelled_at: datetime | None = None
 
 
 class RefundLine(Value, frozen=True, omit_defaults=True):

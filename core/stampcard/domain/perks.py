@@ -15,7 +15,8 @@ class Entitlement(Value, frozen=True, omit_defaults=True):
 
     `met_since`: since when whoever has it by the program fulfils what it takes, None for those who do not. `met_until`: when
     that ends, None for no end. `hand`: what somebody said, up to `hand_until`, and `reason`: why. `has`: whether the
-    member had it when it was last looked at, `since` when. `tag`: what was to be pushed then.
+    member had it when it was last looked at, `since` when. `tag`: what was to be pushed then. `barred`: the
+    member took no part in the program then, or it was over.
     """
 
     program: str
@@ -28,9 +29,12 @@ class Entitlement(Value, frozen=True, omit_defaults=True):
     has: bool = False
     since: datetime | None = None
     tag: str = ""
+    barred: bool = False
 
     def has_at(self, now: datetime) -> bool:
         """Whether the member has it, when nothing but time has passed."""
+        if self.barred:
+            return False
         if self.hand and (self.hand_until is None or now < self.hand_until):
             return self.hand == "given"
         return self.met_since is not None and (self.met_until is None or now < self.met_until)
@@ -38,8 +42,11 @@ class Entitlement(Value, frozen=True, omit_defaults=True):
     @property
     def next_at(self) -> datetime | None:
         """When time alone may change it."""
-        ends = [self.hand_until if self.hand else None, self.met_until if self.met_since else None]
-        return min((end for end in ends if end is not None), default=None)
+        if self.barred:
+            return None
+        if self.hand:
+            return self.hand_until
+        return self.met_until if self.has else None
 
     @property
     def until(self) -> datetime | None:
@@ -63,7 +70,9 @@ class PerkUse(Value, frozen=True, omit_defaults=True):
 
 
 class PerkChanged(Value, frozen=True, tag="perk_changed", omit_defaults=True):
-    """A member got a perk, or has it no more. `why`: fulfilled, ended (its time), hand, program (it is not there any more)."""
+    """A member got a perk, or has it no more. `why`: fulfilled, ended (its time), hand, program (it is not there any more),
+    membership (the member takes no part, or does again).
+    """
 
     program: str
     perk: str

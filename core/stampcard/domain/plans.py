@@ -13,11 +13,18 @@ TermKind = Literal["bought", "event", "trial", "hand", "ended"]
 RefundPolicy = Literal["ends", "unless used", "keeps"]
 
 
+class Returned(Value, frozen=True, array_like=True):
+    """Units that were refunded, and when."""
+
+    units: int
+    at: datetime
+
+
 class Term(Value, frozen=True, omit_defaults=True):
     """One time that a plan was bought, reported, tried or given; `key` names it, as ``order:<connection>:<reference>``.
 
     `lasts`: how long one unit lasts, as the program said it then, empty for good; `until`: instead of that, the end that
-    somebody named. `bought` and `kept`: units before and after refunds; `refund`: what these do, the last at `refunded_at`.
+    somebody named. `bought`: units before refunds, of which some were `returned`; `refund`: what that does.
     `price` of one unit. ``ended``: somebody ended the membership at `at`. `told`: what rules that paid for it go by.
     `over`: it was ended by hand before its member was merged with another.
     """
@@ -30,14 +37,23 @@ class Term(Value, frozen=True, omit_defaults=True):
     lasts: str = ""
     until: datetime | None = None
     bought: int = 1
-    kept: int = 1
+    returned: tuple[Returned, ...] = ()
     refund: RefundPolicy = "ends"
-    refunded_at: datetime | None = None
     price: Decimal | None = None
     currency: str = ""
     note: str = ""
     told: str = ""
     over: bool = False
+
+    @property
+    def kept(self) -> int:
+        """Units that were not refunded."""
+        return max(0, self.bought - sum(one.units for one in self.returned))
+
+    @property
+    def refunded_at(self) -> datetime | None:
+        """When the last of them were."""
+        return max((one.at for one in self.returned), default=None)
 
 
 class Subscription(Value, frozen=True, omit_defaults=True):
@@ -61,6 +77,12 @@ class Subscription(Value, frozen=True, omit_defaults=True):
     def active_at(self, at: datetime) -> bool:
         """Whether the member has it, when nothing but time has passed."""
         return self.since is not None and self.since <= at and (self.until is None or at < self.until)
+
+    def next_at(self, now: datetime) -> datetime | None:
+        """When time alone changes it."""
+        if self.active:
+            return self.until
+        return self.since if self.since is not None and self.since > now else None
 
 
 class PlanChanged(Value, frozen=True, tag="plan_changed", omit_defaults=True):

@@ -13,8 +13,8 @@ from stampcard.engine.counting import period_of
 from stampcard.engine.dating import expiry_of
 from stampcard.engine.describing import Past, history_variables, member_variables
 from stampcard.engine.gauging import tier_name
-from stampcard.engine.matching import Occasion, is_open
-from stampcard.engine.rewarding import redeeming_closed
+from stampcard.engine.matching import Occasion, is_open, not_redeeming
+from stampcard.engine.rewarding import CLOSED, redeeming_closed
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.conditions import ConditionError, Verdict
 from stampcard.program.perks import Perk
@@ -59,12 +59,20 @@ def _is_listed(perk: Perk, member: Member, program: str, now: datetime) -> bool:
     return tier_name(member, program) in perk.tiers or not inside.isdisjoint(perk.segments)
 
 
-def entitled(live: LiveProgram, known: Entitlement | None, met: Met, now: datetime) -> tuple[Entitlement, str]:
-    """A perk as it stands now, and why it came or went if it did: fulfilled, ended, hand, program."""
+def barred(live: LiveProgram, member: Member, now: datetime) -> str:
+    """Why a member has no perks of a program whatever they fulfil, or nothing."""
+    return not_redeeming(live, member) or redeeming_closed(live, now)
+
+
+def entitled(
+    live: LiveProgram, known: Entitlement | None, met: Met, now: datetime, *, is_barred: bool = False
+) -> tuple[Entitlement, str]:
+    """A perk as it stands now, and why it came or went if it did: fulfilled, ended, hand, program, membership."""
     perk = live.program.perks.get(met.perk)
     known = known or Entitlement(program=live.name, name=met.perk)
     over = known.hand_until is not None and known.hand_until <= now
     one = replace(known, hand="", hand_until=None, reason="") if over else known
+    one = replace(one, barred=is_barred)
     if not met.met or perk is None:
         one = replace(one, met_since=None, met_until=None)
     elif one.met_since is None:
@@ -81,6 +89,8 @@ def entitled(live: LiveProgram, known: Entitlement | None, met: Met, now: dateti
 def _why(one: Entitlement, known: Entitlement, now: datetime, *, gone: bool) -> str:
     if gone:
         return "program"
+    if one.barred != known.barred:
+        return "membership"
     if one.hand:
         return "hand"
     ended = (known.hand_until if known.hand else None, known.met_until)
@@ -148,8 +158,8 @@ def _refusal(
     """Why a member cannot use a perk now, or nothing."""
     if member.held is not None:
         return "on_hold", "the member is on hold"
-    if closed := redeeming_closed(live, now):
-        return closed, f"the program {live.name} is {'a draft' if closed == 'draft' else 'over'}"
+    if code := barred(live, member, now):
+        return code, CLOSED[code]
     if f"program:{live.name}" in stopped:
         return "stopped", f"the program {live.name} was switched off"
     if not one.has_at(now):

@@ -206,7 +206,7 @@ def _closed(live: LiveProgram, of: Catalogued, member: Member, occasion: Occasio
     for code in filter(
         None, (not_redeeming(live, member), redeeming_closed(live, occasion.at) or _outside(live, member, occasion))
     ):
-        yield Refusal(code=code, detail=_CLOSED[code])
+        yield Refusal(code=code, detail=CLOSED[code])
     if not reward.enabled or f"reward:{live.name}/{of.name}" in occasion.stopped:
         yield Refusal(code="stopped", detail="the reward is stopped")
     if reward.during is not None and not is_open(reward.during, program, occasion):
@@ -227,7 +227,8 @@ def _closed(live: LiveProgram, of: Catalogued, member: Member, occasion: Occasio
             yield Refusal(code=code, detail=f"campaign {reward.campaign}")
 
 
-_CLOSED: Mapping[str, str] = {
+#: Why a member redeems nothing in a program, in words.
+CLOSED: Mapping[str, str] = {
     "draft": "the program is a draft, so nobody takes part",
     "program_ended": "the program has ended: its points cannot be spent any more",
     "not_in_audience": "the program is not open to this member yet",

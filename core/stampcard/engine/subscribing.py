@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.events import CustomEvent
 from stampcard.domain.orders import ZERO, OrderLine, OrderState, Refund, exceeds, standing_refunds
-from stampcard.domain.plans import Subscription, Term
+from stampcard.domain.plans import Returned, Subscription, Term
 from stampcard.domain.value import replace
 from stampcard.engine.dating import midnight
+from stampcard.engine.discounting import places_of
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.engine.world import Order
 from stampcard.program.events import AMOUNT, RENEWED
@@ -35,7 +36,6 @@ def terms_of(programs: Programs, program: str, order: Order) -> Iterator[Term]:
         bought = sum(line.quantity for line in lines)
         if not bought:
             continue
-        back, at = _returned(order.state, lines)
         yield Term(
             program=program,
             plan=name,
@@ -44,26 +44,37 @@ def terms_of(programs: Programs, program: str, order: Order) -> Iterator[Term]:
             at=snapshot.occurred_at,
             lasts=_lasts(plan),
             bought=bought,
-            kept=max(0, bought - back),
+            returned=_returned(order.state, lines),
             refund=plan.refund,
-            refunded_at=at if back else None,
-            price=sum((line.gross - line.discount for line in lines), ZERO) / bought,
+            price=_each(sum((line.gross - line.discount for line in lines), ZERO), bought, snapshot.currency),
             currency=snapshot.currency,
         )
 
 
-def _returned(state: OrderState, lines: Collection[OrderLine]) -> tuple[int, datetime | None]:
-    """How many units of these lines came back, and when the last did."""
+def _each(money: Decimal, units: int, currency: str) -> Decimal:
+    """The price of one unit, in money that there is."""
+    exact = money / units
+    return exact if units == 1 else exact.quantize(Decimal(1).scaleb(-places_of(currency)), ROUND_HALF_UP)
+
+
+def _returned(state: OrderState, lines: Collection[OrderLine]) -> tuple[Returned, ...]:
+    """How many units of these lines came back, and when."""
     snapshot = state.snapshot
     assert snapshot is not None
-    whole = sum(line.quantity for line in lines)
-    if snapshot.cancelled:
-        return whole, snapshot.stamp.at
+    whole, back, found = sum(line.quantity for line in lines), 0, list[Returned]()
     refunds = [one for one in standing_refunds(state) if not exceeds(one, snapshot)]
-    back = sum(min(line.quantity, _units(line, refunds)) for line in lines)
-    if not back and snapshot.total and sum((one.money for one in refunds), ZERO) >= snapshot.total:
-        back = whole
-    return back, max((one.occurred_at for one in refunds), default=None)
+    refunds.sort(key=lambda one: (one.occurred_at, one.reference))
+    for count, last in enumerate(refunds, start=1):
+        sofar = refunds[:count]
+        units = sum(min(line.quantity, _units(line, sofar)) for line in lines)
+        if not units and snapshot.total and sum((one.money for one in sofar), ZERO) >= snapshot.total:
+            units = whole
+        if units > back:
+            found.append(Returned(units=units - back, at=last.occurred_at))
+            back = units
+    if snapshot.cancelled and back < whole:
+        found.append(Returned(units=whole - back, at=snapshot.cancelled_at or snapshot.stamp.at))
+    return tuple(found)
 
 
 def _units(line: OrderLine, refunds: Iterable[Refund]) -> int:
@@ -120,12 +131,11 @@ def trial_of(live: LiveProgram, plan: str, now: datetime) -> Term:
 
 def counting(term: Term, uses: Collection[datetime]) -> int:
     """How many units of a term count; `uses`: when the plan's perks were used."""
-    back = term.refunded_at
-    if back is None or term.refund == "keeps":
+    if term.refund == "keeps":
         return term.bought
-    if term.refund == "unless used" and any(term.at <= used <= back for used in uses):
-        return term.bought
-    return term.kept
+    asks = term.refund == "unless used"
+    back = sum(one.units for one in term.returned if not (asks and any(term.at <= used <= one.at for used in uses)))
+    return max(0, term.bought - back)
 
 
 def place_of(term: Term) -> tuple[datetime, bool, str]:
@@ -137,14 +147,31 @@ def fold(
     live: LiveProgram, plan: str, terms: Iterable[Term], uses: Collection[datetime], now: datetime
 ) -> Subscription:
     """What a member's terms of a plan come to."""
+    run = Subscription(program=live.name, plan=plan)
+    for run, _, _ in _runs(live, plan, terms, uses):  # noqa: B007 - the last is wanted
+        pass
+    return replace(run, active=run.active_at(now))
+
+
+def renewing(live: LiveProgram, plan: str, terms: Iterable[Term], uses: Collection[datetime]) -> frozenset[str]:
+    """The keys of the terms that went on from one before, without a gap."""
+    return frozenset(term.key for _, term, goes_on in _runs(live, plan, terms, uses) if goes_on)
+
+
+def _runs(
+    live: LiveProgram, plan: str, terms: Iterable[Term], uses: Collection[datetime]
+) -> Iterator[tuple[Subscription, Term, bool]]:
+    """The membership behind each term, and whether the term went on from what was there."""
     said, zone = live.program.plans[plan], live.program.zone
     run, row = Subscription(program=live.name, plan=plan), None
     for term in sorted((term for term in terms if not term.over), key=place_of):
+        goes_on = False
         if term.kind == "ended":
             run = replace(run, paid_until=term.at, until=term.at) if run.active_at(term.at) else run
         elif units := counting(term, uses):
+            goes_on = run.active_at(term.at)
             run, row = _extended(run, row, term, units, said, zone)
-    return replace(run, active=run.active_at(now))
+        yield run, term, goes_on
 
 
 class _Row(NamedTuple):

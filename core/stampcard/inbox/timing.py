@@ -174,7 +174,8 @@ class Timer:
                 self._dated.add(name)
         for live in self._around.setting.programs.current(now):
             # Without a condition, time changes nothing: a new version alone may have given up a segment.
-            timed = live.segment_conditions.ids or live.perk_conditions.ids
+            # A program that is ending does so one day, and its perks with it.
+            timed = live.segment_conditions.ids or live.perk_conditions.ids or live.program.state == "ending"
             today = now.astimezone(live.program.zone).date() if timed else live.valid_from.date()
             if self._follows(live) and self._judged.get(live.name) != (live.number, today):
                 await self._judge(live, today)

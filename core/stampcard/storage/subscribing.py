@@ -54,7 +54,9 @@ def load_terms(connection: Connection, merchant: str, members: Collection[str]) 
     return {(member, term.program, term.plan, term.key): term for member, term in found}
 
 
-def save_plans(connection: Connection, merchant: str, plans: Mapping[tuple[str, str, str], Subscription]) -> None:
+def save_plans(
+    connection: Connection, merchant: str, plans: Mapping[tuple[str, str, str], Subscription], now: datetime
+) -> None:
     """Write plans by (member, program, name)."""
     rows = [
         {
@@ -63,7 +65,7 @@ def save_plans(connection: Connection, merchant: str, plans: Mapping[tuple[str, 
             "program": program,
             "name": name,
             "active": int(one.active),
-            "next_at": micros(one.until) if one.active else None,
+            "next_at": micros(one.next_at(now)),
             "state": to_json(one),
         }
         for (member, program, name), one in plans.items()
@@ -94,7 +96,7 @@ def save_terms(connection: Connection, merchant: str, terms: Mapping[Place, Term
 
 
 def due_plans(connection: Connection, merchant: str, now: datetime, limit: int) -> list[str]:
-    """Members one of whose plans has ended, the longest due first."""
+    """Members one of whose plans has ended or begun, the longest due first."""
     parameters = {"merchant": merchant, "now": to_micros(now), "most": limit}
     return sorted(set(connection.execute(_DUE, parameters).scalars()))
 

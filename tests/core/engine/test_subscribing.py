@@ -65,7 +65,7 @@ def test_months_of_whoever_began_on_the_31st_end_on_the_31st_again(live: LivePro
     days = ["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30"]
     ends = [last_day(folded(live, *map(term, days[: count + 1]))) for count in range(4)]
     assert ends == ["2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31"]
-    assert last_day(folded(live, term("2026-01-31", bought=2, kept=2))) == "2026-03-31"
+    assert last_day(folded(live, term("2026-01-31", bought=2))) == "2026-03-31"
 
 
 def test_what_is_of_another_length_or_was_given_is_counted_from_the_end_of_what_was_before(live: LiveProgram) -> None:
