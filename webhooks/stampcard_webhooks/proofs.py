@@ -15,6 +15,7 @@ from stampcard.applying.unit import Unit
 from stampcard.applying.verifying import ProofStanding
 from stampcard.domain.proofs import ProofRequest
 from stampcard.errors import NotFound
+from stampcard.program.proofs import ProofTerms
 from stampcard.storage.proving import count_proofs, find_request, list_requests, place_of
 from stampcard_webhooks.asking import Asked, Moment, Nothing, Query, Words
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
@@ -118,9 +119,13 @@ class RevokingProof(Refusing):
     program: str = Field(default="", max_length=100)
 
 
+#: What the program verifies no more.
+GIVEN_UP = ProofTerms(ask=False)
+
+
 def proof_view(told: ProofStanding, now: datetime) -> ProofView:
     """As everybody sees it."""
-    one, terms = told.one, told.live.program.proofs[told.one.name]
+    one, terms = told.one, told.live.program.proofs.get(told.one.name) or GIVEN_UP
     known = one.since is not None or bool(one.request) or one.status != "asked"
     return ProofView(
         program=told.live.name,

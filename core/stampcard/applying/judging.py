@@ -9,16 +9,18 @@ from sqlalchemy import Connection
 
 from stampcard.applying.guarding import guarded
 from stampcard.applying.locking import present
-from stampcard.applying.recounting import members_of
+from stampcard.applying.recounting import count_members, members_of
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
+from stampcard.domain.members import Member
 from stampcard.domain.value import Value
 from stampcard.engine.describing import Past
 from stampcard.engine.segmenting import Judged, judge
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.faults import fault_of_name
+from stampcard.storage import listing
 from stampcard.storage.listing import members_after
 
 
@@ -51,6 +53,13 @@ def judged_members(connection: Connection, merchant: str, live: LiveProgram, aft
     if live.program.enrolment.segment is not None:
         return members_after(connection, merchant, after, limit)
     return members_of(connection, merchant, live.name, after, limit)
+
+
+def count_judged(connection: Connection, merchant: str, live: LiveProgram) -> int:
+    """How many members are judged."""
+    if live.program.enrolment.segment is not None:
+        return listing.count_members(connection, merchant)
+    return count_members(connection, merchant, live.name)
 
 
 def put(unit: Unit, program: str, segment: str, add: Collection[str], remove: Collection[str]) -> int:
@@ -95,7 +104,9 @@ def insights(unit: Unit, member: str) -> list[Insight]:
         known = person.segments.get(live.name, frozenset())
         judged = judge(live, person, unit.pasts.get(member, Past()), unit.now, known)
         found += [
-            Insight(program=live.name, judged=one, when=live.program.segments[one.segment].when) for one in judged
+            Insight(program=live.name, judged=one, when=live.program.segments[one.segment].when)
+            for one in judged
+            if _is_judged(live, person, one.segment)
         ]
     return found
 
@@ -104,7 +115,7 @@ def suppose(
     connection: Connection, setting: Setting, now: datetime, live: LiveProgram, segment: str, after: str, limit: int
 ) -> tuple[int, str, list[str]]:
     """Who of the next members would be in a segment if the program were this one; nothing is written."""
-    found = members_of(connection, setting.merchant, live.name, after, limit)
+    found = judged_members(connection, setting.merchant, live, after, limit)
     if not found:
         return 0, after, []
     inside = []
@@ -116,5 +127,12 @@ def suppose(
             continue
         known = person.segments.get(live.name, frozenset())
         judged = judge(live, person, unit.pasts.get(member, Past()), now, known)
-        inside += [member for one in judged if one.segment == segment and one.inside]
+        inside += [
+            member for one in judged if one.segment == segment and one.inside and _is_judged(live, person, segment)
+        ]
     return len(found), found[-1], inside
+
+
+def _is_judged(live: LiveProgram, person: Member, segment: str) -> bool:
+    """Whether a member can be in a segment: whoever takes no part, only in that which makes members."""
+    return live.name in person.programs or live.program.enrolment.segment == segment

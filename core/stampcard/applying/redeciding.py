@@ -18,8 +18,10 @@ def lock_orders(unit: Unit, members: Collection[str], orders: Collection[tuple[s
     """Lock members, and orders with everybody who has awards for them."""
     owners = loading.load_owners(unit.connection, unit.setting.merchant, orders)
     unit.lock(sorted({*members, *owners}), sorted(orders), attributes=bool(orders))
-    if unit.setting.programs.gives:
-        unit.know_rewards(subjects=[f"order:{source}:{reference}" for source, reference in orders])
+    subjects = [f"order:{source}:{reference}" for source, reference in orders]
+    codes = {code for order in unit.orders.values() if order.state.snapshot for code in order.state.snapshot.codes}
+    if unit.setting.programs.gives or codes:
+        unit.know_rewards(subjects=subjects, codes=codes)
     keys = set()
     for order in unit.orders.values():
         snapshot = order.state.snapshot

@@ -61,8 +61,10 @@ class Segmenting:
 
     @cached_property
     def live(self) -> tuple[LiveProgram, ...]:
-        """The programs that have segments now."""
-        return tuple(live for live in self._unit.setting.programs.current(self._unit.now) if live.program.segments)
+        """The programs of which any version has segments, as they are now."""
+        programs = self._unit.setting.programs
+        having = {name for name, of in programs.versions.items() if any(live.program.segments for live in of)}
+        return tuple(live for live in programs.current(self._unit.now) if live.name in having)
 
     @cached_property
     def reads(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from stampcard.applying.locking import lock_member, present
 from stampcard.applying.unit import Unit
 from stampcard.domain.proofs import Proof, ProofChanged, ProofRequest
 from stampcard.domain.value import Value, replace
-from stampcard.engine.proving import approved, asked, evidence_fault, refused, revoked
+from stampcard.engine.proving import approved, asked, evidence_fault, passed, refused, revoked
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage.numbering import new_request_id
@@ -29,11 +29,19 @@ def proof_standings(unit: Unit, member: str) -> list[ProofStanding]:
     unit.look(member)
     person = present(unit, member)
     return [
-        ProofStanding(live=live, one=unit.proving.of(member, live.name, name))
+        ProofStanding(live=live, one=_by_now(unit.proving.of(member, live.name, name), unit.now))
         for live in unit.proving.live
         if live.name in person.programs
         for name in live.program.proofs
     ]
+
+
+def _by_now(one: Proof, now: datetime) -> Proof:
+    """A verification with what time has changed, told or not."""
+    one, happened = passed(one, now)
+    while happened is not None:
+        one, happened = passed(one, now)
+    return one
 
 
 def named_proof(current: Collection[LiveProgram], program: str, proof: str) -> LiveProgram:
@@ -80,6 +88,8 @@ def ask(
     unit.verdicts.requests[request.id] = request
     unit.proving.have(member, asked(known, request.id), _happened(unit, request, "asked"))
     said, plugin, note = unit.setting.hooks.verify_eligibility(proof, live.name, evidence, unit.members[member])
+    if said is not None and said.until is not None and said.until <= unit.now:
+        note, said = f"the plugin {plugin} named an end that is past: {said.until:%Y-%m-%d %H:%M}Z", None
     if said is None:
         unit.verdicts.requests[request.id] = replace(request, note=note)
     elif said.approved:
@@ -92,14 +102,21 @@ def ask(
 def decide(
     unit: Unit, id_: str, by: str, *, approve: bool, until: datetime | None = None, reason: str = ""
 ) -> ProofStanding:
-    """Approve or refuse a request; saying the same again changes nothing.
+    """Approve or refuse a request; saying the same again changes nothing. What the program verifies no more is refused.
 
     Raises NotFound, Conflict for one that is decided otherwise, RequestRefused without a reason to refuse.
     """
     found = find_request(unit.connection, unit.setting.merchant, unit.setting.sealer, id_)
     if found is None:
         raise NotFound("request", id_)
-    live = _locked(unit, found.member, found.program, found.name)
+    live = next((live for live in unit.setting.programs.current(unit.now) if live.name == found.program), None)
+    if live is None:
+        raise NotFound("program that is valid now", found.program)
+    if approve:
+        _locked(unit, found.member, found.program, found.name)
+    else:
+        lock_member(unit, found.member, attributes=True)
+        unit.count(())
     # Somebody else may have decided it before the member was locked.
     request = find_request(unit.connection, unit.setting.merchant, unit.setting.sealer, id_) or found
     wanted = "approved" if approve else "refused"

@@ -169,9 +169,11 @@ def ask_for(
 def approve_one(context: typer.Context, request: Request, until: Until = "", json: Json = False) -> None:
     """Approve a request."""
     from stampcard.applying.verifying import decide
+    from stampcard.storage.proving import find_request
 
     def work(unit: Unit, _: Callable[[str], str]) -> ProofStanding:
-        return decide(unit, request, user(), approve=True, until=_end(unit, until))
+        found = find_request(unit.connection, unit.setting.merchant, unit.setting.sealer, request)
+        return decide(unit, request, user(), approve=True, until=_end(unit, until, found.program if found else ""))
 
     _change(context, work, json=json)
 
@@ -190,7 +192,9 @@ def verify_one(context: typer.Context, member: Member, name: Name, until: Until 
     from stampcard.applying.verifying import verify
 
     program, _, proof = name.rpartition("/")
-    _change(context, lambda unit, find: verify(unit, find(member), program, proof, _end(unit, until)), json=json)
+    _change(
+        context, lambda unit, find: verify(unit, find(member), program, proof, _end(unit, until, program)), json=json
+    )
 
 
 @app.command("revoke")
@@ -202,11 +206,12 @@ def revoke_one(context: typer.Context, member: Member, name: Name, reason: Reaso
     _change(context, lambda unit, find: revoke(unit, find(member), program, proof, reason), json=json)
 
 
-def _end(unit: Unit, day: str) -> Any:
-    """The midnight behind a day, by the clock of the first program that verifies anything."""
+def _end(unit: Unit, day: str, program: str) -> Any:
+    """The midnight behind a day, by the clock of the program, or of the only one that verifies anything."""
     from stampcard.cli.spans import last_moment
 
-    return last_moment(day, unit.proving.live[0].program.zone) if unit.proving.live else None
+    zones = [live.program.zone for live in unit.proving.live if program in {"", live.name}]
+    return last_moment(day, zones[0]) if zones else None
 
 
 def _change(context: typer.Context, work: Callable[[Unit, Callable[[str], str]], ProofStanding], *, json: bool) -> None:

@@ -172,8 +172,7 @@ def preview(
     json: Json = False,
 ) -> None:
     """Say how many, and who, would be in a segment if the program were this one; nothing is written."""
-    from stampcard.applying.judging import suppose
-    from stampcard.applying.recounting import count_members
+    from stampcard.applying.judging import count_judged, suppose
     from stampcard.cli.acting import acting
     from stampcard.cli.progressing import progress
     from stampcard.clock import EPOCH
@@ -188,7 +187,7 @@ def preview(
     async def use(application: Application) -> tuple[int, int, list[str]]:
         setting, now, database = application.setting, application.clock.now(), application.database
         live = compiled(program, 1, EPOCH)
-        total = await database.read(lambda c: count_members(c, setting.merchant, live.name))
+        total = await database.read(lambda c: count_judged(c, setting.merchant, live))
         place, looked, inside, some, count = "", 0, 0, list[str](), 1
         with progress("looking at members", total) as told:
             while count:

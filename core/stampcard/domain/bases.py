@@ -10,13 +10,14 @@ from stampcard.domain.value import Value
 class BaseUse(Value, frozen=True):
     """What one order counts towards the cap of a reward, in ten-thousandths of the program's currency.
 
-    `subject`: the order. `allowed`: of its value, what the cap left when it was first seen; `kept`: what refunds leave of
-    that. `at`: when it was placed, by which the period is known.
+    `subject`: the order. `whole`: the value of its goods; `allowed`: what the cap left of that when it was first seen; `kept`:
+    what refunds leave of it. `at`: when it was placed, by which the period is known.
     """
 
     program: str
     reward: str
     subject: str
     at: datetime
+    whole: int
     allowed: int
     kept: int

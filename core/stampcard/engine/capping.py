@@ -10,6 +10,7 @@ from stampcard.domain.bases import BaseUse
 from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot, OrderState, exceeds, standing_refunds
 from stampcard.engine.counting import FINE, period_of
 from stampcard.engine.describing import rate_of
+from stampcard.engine.measuring import money_share
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.rules import Filter
 
@@ -41,7 +42,7 @@ def base_of(
 ) -> BaseUse | None:
     """What an order uses of the cap of a reward whose code it shows; nothing of one that is not paid.
 
-    What was allowed once stays allowed, so that the order in which one order's news come makes no difference.
+    What was allowed once stays so while the order's goods are worth the same, whatever becomes of other orders.
     """
     snapshot = state.snapshot
     rate = rate_of(live.program, snapshot.currency, snapshot.occurred_at) if snapshot is not None else None
@@ -52,35 +53,46 @@ def base_of(
     left = base_left(live, reward, uses, snapshot.occurred_at, without=subject)
     if left is None or not whole:
         return None
-    allowed = min(int(whole * rate * FINE), max(int(left * FINE), known.allowed if known is not None else 0))
-    share = Decimal(0) if snapshot.cancelled else _kept(state, lines) / whole
+    value = int(whole * rate * FINE)
+    if known is not None and known.whole == value:
+        allowed = known.allowed
+    else:
+        allowed = min(value, max(int(left * FINE), known.allowed if known is not None else 0))
+    ignore = all(one.refunds.restock_without_money == "ignore" for one in live.program.wallets.values())
+    share = Decimal(0) if snapshot.cancelled else _kept(state, lines, ignore_restock=ignore) / whole
     return BaseUse(
         program=live.name,
         reward=reward,
         subject=subject,
         at=snapshot.occurred_at,
+        whole=value,
         allowed=allowed,
         kept=int(allowed * share),
     )
 
 
-def _kept(state: OrderState, lines: Iterable[OrderLine]) -> Decimal:
-    """What refunds leave of the value of lines; a line goes back by the share of its price that does."""
+def _kept(state: OrderState, lines: Iterable[OrderLine], *, ignore_restock: bool) -> Decimal:
+    """What refunds leave of the value of lines, each by the share of its price that went back, or of its units if it had none."""
     snapshot = state.snapshot
     assert snapshot is not None
-    refunds = [one for one in standing_refunds(state) if not exceeds(one, snapshot)]
-    back = {line.reference: ZERO for line in snapshot.lines}
-    for part in (part for one in refunds for part in one.lines):
-        back[part.line] = back.get(part.line, ZERO) + part.subtotal
-    unnamed = not any(one.lines for one in refunds)
-    money = sum((one.money for one in refunds), ZERO) if unnamed else ZERO
-    share = min(Decimal(1), money / snapshot.total) if snapshot.total else ZERO
-    kept = ZERO
+    gone, units = dict.fromkeys((line.reference for line in snapshot.lines), ZERO), dict[str, int]()
+    share = ZERO
+    for refund in standing_refunds(state):
+        if exceeds(refund, snapshot):
+            continue
+        if not refund.lines:
+            share += money_share(snapshot, refund)[1]
+        elif refund.money or not ignore_restock:
+            for part in refund.lines:
+                gone[part.line] = gone.get(part.line, ZERO) + part.subtotal
+                units[part.line] = units.get(part.line, 0) + part.quantity
+    whole = back = ZERO
     for line in lines:
         net = line.gross - line.discount
-        gone = min(Decimal(1), back[line.reference] / net) if net else ZERO
-        kept += line.gross * (1 - max(gone, share))
-    return kept
+        of = gone[line.reference] / net if net else Decimal(units.get(line.reference, 0)) / max(1, line.quantity)
+        whole += line.gross
+        back += line.gross * (of + share)
+    return max(ZERO, whole - back)
 
 
 def _lines(only: Filter | None, snapshot: OrderSnapshot) -> list[OrderLine]:

@@ -184,11 +184,17 @@ def _by_lines(snapshot: OrderSnapshot, refund: Refund, base: Base, refunded: dic
 def _by_money(
     snapshot: OrderSnapshot, refund: Refund, amounts: dict[str, Decimal], refunded: dict[str, Decimal]
 ) -> None:
-    """Spread a refund without lines over the base, in proportion to the order's total; its shipping goes to shipping."""
-    shipping = refund.shipping if snapshot.tax_included else refund.shipping + refund.shipping_tax
-    money, total = max(ZERO, refund.money - shipping), snapshot.total - shipping
+    """Spread a refund without lines over the base; its shipping goes to shipping."""
+    shipping, share = money_share(snapshot, refund)
     for key, amount in amounts.items():
         if key == SHIPPING and shipping:
             refunded[key] += shipping
-        elif total > 0:
-            refunded[key] += amount * money / total
+        else:
+            refunded[key] += amount * share
+
+
+def money_share(snapshot: OrderSnapshot, refund: Refund) -> tuple[Decimal, Decimal]:
+    """What a refund without lines gives back of the shipping, and which share of all else, in proportion to the order's total."""
+    shipping = refund.shipping if snapshot.tax_included else refund.shipping + refund.shipping_tax
+    money, total = max(ZERO, refund.money - shipping), snapshot.total - shipping
+    return shipping, money / total if total > 0 else ZERO

@@ -300,7 +300,13 @@ _SOUND: Mapping[str, Callable[[object], None]] = {"reward_price": _check_points,
 
 
 def _check_eligibility(said: object) -> None:
-    sound = said is None or (isinstance(said, Eligibility) and (said.until is None or said.until.tzinfo is not None))
+    sound = said is None or (
+        isinstance(said, Eligibility)
+        and isinstance(said.approved, bool)
+        and isinstance(said.reason, str)
+        and bool(said.approved or said.reason.strip())
+        and (said.until is None or said.until.tzinfo is not None)
+    )
     if not sound:
         raise TypeError(type(said).__name__)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
 from stampcard.applying.dating import count_wallets, date_points, switched_on
-from stampcard.applying.judging import judge_all
+from stampcard.applying.judging import count_judged, judge_all
 from stampcard.applying.matching import STEP, match
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
@@ -187,11 +187,9 @@ class Timer:
                 self._dated.add(name)
 
     def _follows(self, live: LiveProgram) -> bool:
-        """Whether a program has segments, or has or had perks or plans."""
+        """Whether a program has or had segments, perks or plans."""
         versions = self._around.setting.programs.versions[live.name]
-        return bool(live.program.segments) or any(
-            version.program.perks or version.program.plans for version in versions
-        )
+        return any(of.program.segments or of.program.perks or of.program.plans for of in versions)
 
     async def _celebrate(self, live: LiveProgram, on: str, today: date) -> None:
         """Catch up day by day; a program that just began has its first day today."""
@@ -226,7 +224,7 @@ class Timer:
     async def _judge(self, live: LiveProgram, today: date) -> None:
         """Once a day, and once for each version: who is in which segment, and has which perk, by now."""
         merchant, name = self._around.setting.merchant, f"segments:{live.name}:{live.number}:{today}"
-        total = await self._database.read(lambda connection: count_members(connection, merchant, live.name))
+        total = await self._database.read(lambda connection: count_judged(connection, merchant, live))
         await self._long_job(name, total, partial(judge_all, live=live))
         before = f"segments:{live.name}:"
         await self._database.write(lambda connection: forget_jobs(connection, merchant, before, name))

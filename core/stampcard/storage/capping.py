@@ -29,6 +29,7 @@ def load_bases(connection: Connection, merchant: str, members: Collection[str]) 
             reward=row.reward,
             subject=row.subject,
             at=from_micros(row.at),
+            whole=row.whole,
             allowed=row.allowed,
             kept=row.kept,
         )
@@ -46,6 +47,7 @@ def save_bases(connection: Connection, merchant: str, bases: Mapping[Place, Base
             "reward": one.reward,
             "subject": one.subject,
             "at": to_micros(one.at),
+            "whole": one.whole,
             "allowed": one.allowed,
             "kept": one.kept,
         }

@@ -243,6 +243,7 @@ base_use = table(
     key("reward"),
     key("subject"),
     col("at", BIG),
+    col("whole", BIG),
     col("allowed", BIG),
     col("kept", BIG),
 )

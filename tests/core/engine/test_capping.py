@@ -35,7 +35,15 @@ def live() -> LiveProgram:
 
 
 def use(kept: int, at: datetime = NOON, subject: str = "order:shop:A", reward: str = "pro") -> BaseUse:
-    return BaseUse(program="main", reward=reward, subject=subject, at=at, allowed=kept * 10_000, kept=kept * 10_000)
+    return BaseUse(
+        program="main",
+        reward=reward,
+        subject=subject,
+        at=at,
+        whole=kept * 10_000,
+        allowed=kept * 10_000,
+        kept=kept * 10_000,
+    )
 
 
 def kept(live: LiveProgram, state: OrderState, *uses: BaseUse, known: BaseUse | None = None) -> tuple[int, int]:

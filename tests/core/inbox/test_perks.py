@@ -99,8 +99,10 @@ def cancel(shop: Shop, name: str, key: str = "one") -> Any:
     return shop.act(work)["left"]
 
 
-def give(shop: Shop, name: str, hand: Any, until: datetime | None = None, reason: str = "a friend") -> Any:
-    member = shop.member()
+def give(
+    shop: Shop, name: str, hand: Any, until: datetime | None = None, reason: str = "a friend", customer: str = "ann"
+) -> Any:
+    member = shop.member(customer)
 
     def work(unit: Unit) -> Answer:
         return Answer(status=200, body={"has": using.give_perk(unit, member, "", name, hand, until, reason).has})

@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.create_table(
         "base_use",
         *(sa.Column(name, sa.Text(), autoincrement=False, nullable=False) for name in names),
-        *(sa.Column(name, BIG, nullable=False) for name in ("at", "allowed", "kept")),
+        *(sa.Column(name, BIG, nullable=False) for name in ("at", "whole", "allowed", "kept")),
         sa.PrimaryKeyConstraint(*names, name=op.f("pk_base_use")),
         sqlite_strict=True,
     )
