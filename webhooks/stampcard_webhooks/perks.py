@@ -54,7 +54,8 @@ class PerkView(BaseModel):
     has: bool
     usable: bool = Field(description="Whether it can be used now.")
     code: str = Field(
-        description="Why it cannot: not_theirs, not_now, used_up, on_hold, stopped, draft, program_ended; empty: it can."
+        description="Why it cannot: not_theirs, not_now, used_up, on_hold, stopped, draft, program_ended, not_a_member, "
+        "not_enrolled, not_confirmed, membership_frozen, membership_closed; empty: it can."
     )
     detail: str
     since: datetime | None

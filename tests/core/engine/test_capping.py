@@ -121,3 +121,27 @@ def test_another_cap_counts_what_was_bought_before_by_its_own_period() -> None:
     by_month = compiled(read_program(TEXT.replace("5000 EUR per year", "600 EUR per month"), "test"), 2, LONG_AGO)
     uses = [use(500), use(400, NOON - timedelta(days=20), "order:shop:B")]
     assert base_left(by_month, "pro", uses, NOON) == 100
+
+
+def test_refunds_of_lines_of_money_and_of_shipping_are_each_what_they_are(live: LiveProgram) -> None:
+    bought = order(100, 300)
+    lines, money = refund("R", [("L1", 100)]), refund("M", [], money=300)
+    assert kept(live, state_of(bought, [lines])) == (400, 300)
+    assert kept(live, state_of(bought, [lines, money])) == (400, 0)
+    sent = order(400, total=Decimal(500), shipping=Decimal(100))
+    assert kept(live, state_of(sent, [refund("S", [], money=100, shipping=Decimal(100))])) == (400, 400)
+
+
+def test_a_line_that_cost_nothing_goes_back_by_its_units(live: LiveProgram) -> None:
+    free = OrderLine(reference="L1", quantity=1, gross=Decimal(100), discount=Decimal(100))
+    paid = OrderLine(reference="L2", quantity=1, gross=Decimal(300))
+    bought = order(lines=(free, paid))
+    assert kept(live, state_of(bought, [refund("R", [("L1", 0)], money=1)])) == (400, 300)
+    assert kept(live, state_of(bought, [refund("R", [("L1", 0), ("L2", 300)])])) == (400, 0)
+
+
+def test_what_becomes_of_other_orders_changes_nothing_of_what_was_allowed(live: LiveProgram) -> None:
+    first = base_of(live, "pro", "order:shop:B", state_of(order(400), ()), None, [use(4900)])
+    again = base_of(live, "pro", "order:shop:B", state_of(order(400, age=5), ()), first, [use(0)])
+    grown = base_of(live, "pro", "order:shop:B", state_of(order(500, age=6), ()), first, [use(0)])
+    assert [one.allowed // 10_000 for one in (first, again, grown) if one is not None] == [100, 100, 500]

@@ -24,9 +24,9 @@ from stampcard.importing import running
 from stampcard.importing.reconciling import Total
 from stampcard.storage.database import Database
 from stampcard.storage.importing import kept_points
-from stampcard.storage.tables import entry, imported, member, push, tier
+from stampcard.storage.tables import entry, imported, member, perk, push, tier
 from stampcard.testing.applying import rows, tell
-from stampcard.testing.importing import Desk
+from stampcard.testing.importing import PROGRAM, Desk
 
 
 def work(desk: Desk, act: Any) -> Any:
@@ -53,6 +53,31 @@ async def test_what_was_not_spent_comes_back_and_what_was_is_told(desk: Desk) ->
     assert [(row.member, row.wallet, row.points) for row in kept] == [(ann, "points", 30)]
     assert bob not in {row.member for row in rows(desk.database, select(push))}
     desk.check()
+
+
+PERKS = (
+    PROGRAM.replace("segments:", "perks: {early: {tiers: gold, tag: early}}\nsegments:")
+    + """
+  - {id: gained, on: perk_gained, award: 9, wallet: points}
+"""
+)
+
+
+async def test_a_perk_of_a_tier_that_was_imported_pays_nothing_and_goes_with_the_tier(
+    database: Database, setting: Setting, tmp_path: Path
+) -> None:
+    desk = Desk(database, setting, tmp_path, PERKS)
+    tell(database, desk.setting, CustomerSeen(reference="1", occurred_at=desk.clock.now()), now=desk.clock.now())
+    before = desk.balance(desk.who("1")).active
+    intake = await desk.bring("reference,points,tier", "1,100,gold", "2,5,gold")
+    assert desk.balance(desk.who("1")).active == before + 100
+    assert {row.has for row in rows(database, select(perk.c.has))} == {1}
+
+    _, gone = await desk.importer().undo(intake.id)
+
+    assert gone == 1
+    assert [(row.has, row.member) for row in rows(database, select(perk))] == [(0, desk.who("1"))]
+    assert desk.balance(desk.who("1")).active == before
 
 
 async def test_undoing_twice_changes_nothing_and_then_the_file_can_come_again(desk: Desk) -> None:

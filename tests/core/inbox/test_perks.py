@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from tests.core.shops import Shop
 
-from stampcard.applying import entitling, judging, using
+from stampcard.applying import enrolling, entitling, judging, using
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.holding import hold
 from stampcard.applying.requests import Answer
@@ -300,3 +300,43 @@ async def test_the_trouble_of_one_member_is_not_that_of_the_others(shop: Shop, m
     await jump(shop, "2026-04-22")  # it is looked at again the day after
     assert "month" not in having(shop)
     shop.proves()
+
+
+@pytest.mark.parametrize("why", ["left", "over"])
+async def test_who_takes_no_part_or_whose_program_is_over_has_no_perk_and_no_tag(shop: Shop, why: str) -> None:
+    shop.buys("A", 600)
+    use(shop, "shipping")
+    member = shop.member()
+
+    def act(work: Any) -> None:
+        shop.act(lambda unit: Answer(status=200, body={"done": work(unit) is None}))
+
+    if why == "left":
+        act(lambda unit: enrolling.leave(unit, member, "main"))
+        code = "membership_closed"
+    else:
+        shop.clock.advance(60)
+        shop.applies(PROGRAM.replace("program: main", "program: main\nstate: ended"))
+        await shop.timer.tick()
+        code = "program_ended"
+    assert (having(shop), tags(shop)) == (set(), set())
+    assert {one.code for one in standings(shop).values()} == {code}
+    with pytest.raises(RequestRefused, match=r"left the program|has ended"):
+        use(shop, "shipping", "two")
+    if why == "left":
+        act(lambda unit: enrolling.join(unit, member, "main"))
+        assert "shipping" in having(shop)
+        assert use(shop, "shipping", "two") == 0
+
+
+async def test_nobody_is_looked_at_for_a_perk_that_is_over(shop: Shop) -> None:
+    shop.buys("A", 50)
+    await jump(shop, "2026-05-01")
+    assert "month" not in having(shop)
+    assert [row.next_at for row in rows(shop.database, select(perk).where(perk.c.name == "month"))] == [None]
+
+
+async def test_what_time_has_taken_is_not_shown_as_usable_before_the_timer_looked(shop: Shop) -> None:
+    shop.buys("A", 50)
+    shop.clock.advance(timedelta(days=60))
+    assert {standings(shop)[name].code for name in ("month", "fresh")} == {"not_theirs"}

@@ -305,3 +305,46 @@ def deliveries(draw: st.DrawFn) -> list[Any]:
         if draw(st.booleans()):
             told.append(("returns", f"O{number}", 49))
     return told
+
+
+async def test_a_unit_that_came_back_unused_stays_back_whatever_is_refunded_later(shop: Shop) -> None:
+    pair = OrderLine(reference="L1", quantity=2, gross=Decimal(180), sku="GOLD")
+    shirt = OrderLine(reference="L2", quantity=1, gross=Decimal(20), sku="SHIRT")
+    shop.buys("A", lines=(pair, shirt), total=Decimal(200))
+    await jump(shop, "2026-03-12")
+    shop.returns("A", 90)
+    one = stands(shop, "gold").paid_until
+    await jump(shop, "2026-03-14")
+    use(shop, "lounge")
+    await jump(shop, "2026-03-16")
+    shop.returns("A", 20, "L2")
+    assert stands(shop, "gold").paid_until == one
+    shop.returns("A", 91)  # the second unit, which was used
+    assert stands(shop, "gold").paid_until == one
+
+
+async def test_a_plan_that_is_bought_a_moment_ahead_of_our_clock_begins_by_itself(
+    database: Database, setting: Setting
+) -> None:
+    text = PROGRAM.replace("segments: {payers: {when: \"member.plan != ''\"}}\n", "")
+    shop = Shop(database, setting, text)
+    await shop.timer.tick()
+    pays(shop, "A", at=shop.clock.now() + timedelta(seconds=20))
+    assert (stands(shop).active, shop.points()) == (False, 49)
+    shop.clock.advance(timedelta(minutes=1))
+    await shop.timer.tick()
+    assert (stands(shop).active, having(shop), shop.points()) == (True, {"ship"}, 149)
+
+
+async def test_a_renewal_that_is_told_of_after_the_plan_seemed_to_have_ended_is_a_renewal(shop: Shop) -> None:
+    pays(shop, "A")
+    await jump(shop, "2027-03-18")
+    before = shop.points()
+    pays(shop, "B", at=datetime(2027, 3, 15, 12, tzinfo=UTC))
+    assert stands(shop).since == START
+    assert shop.points() - before == 49 + 10 + 20
+
+
+async def test_the_price_of_one_of_several_is_money_that_there_is(shop: Shop) -> None:
+    pays(shop, "A", amount=100, quantity=3)
+    assert stands(shop).price == Decimal("33.33")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -195,3 +195,20 @@ async def test_another_version_may_verify_something_else(shop: Shop) -> None:
     assert segments(shop) == {"coaches"}
     await jump(shop, "2027-04-01")  # what is not verified any more ends as well, and nothing stumbles
     assert segments(shop) == set()
+
+
+async def test_what_ended_is_shown_as_such_before_the_timer_looked(shop: Shop) -> None:
+    does(shop, verifying.verify, shop.member(), "", "coach", None)
+    shop.clock.advance(timedelta(days=400))
+    assert stands(shop).status == "expired"
+
+
+async def test_a_request_for_what_is_verified_no_more_can_be_refused(shop: Shop) -> None:
+    request = asks(shop).request
+    shop.clock.advance(60)
+    shop.applies(PROGRAM.replace("  coach:", "  trainer:").replace("'coach'", "'trainer'"))
+    with pytest.raises(NotFound, match="coach"):
+        does(shop, verifying.decide, request, "Eve", approve=True)
+    one = does(shop, verifying.decide, request, "Eve", approve=False, reason="not any more")
+    assert (one.status, one.request) == ("refused", "")
+    assert shop.database.read_now(lambda c: list_requests(c, "main", shop.setting.sealer, "open", None, 9)) == []

@@ -19,13 +19,16 @@ from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.consents import Consent
+from stampcard.engine.versions import compiled
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.inbox import timing
+from stampcard.program.reading import read_program
 from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.segmenting import load_segments
 from stampcard.storage.tables import job, segment_member
 from stampcard.testing.applying import rows
+from stampcard.testing.building import LONG_AGO
 
 PROGRAM = """
 program: main
@@ -242,3 +245,55 @@ rules:
     assert segments(shop) == {"rich"}
     assert shop.points() == 6 + 5 + 5 + 5
     shop.proves()
+
+
+@pytest.mark.parametrize("segment", ["{when: history.spend.ever >= 100}", "{name: By hand}"])
+async def test_who_was_in_the_last_segment_that_a_program_gives_up_leaves_it(
+    database: Database, setting: Setting, segment: str
+) -> None:
+    without = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {}}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 EUR}
+  - {id: bye, on: segment_left, award: 3}
+"""
+    text = without + f"segments: {{big: {segment}}}\n"
+    shop = Shop(database, setting, text)
+    shop.buys("A", 120)
+    ann = shop.member()
+    if "hand" in segment:
+        shop.act(lambda unit: Answer(status=200, body={"n": judging.put(unit, "main", "big", [ann], [])}))
+    assert segments(shop) == {"big"}
+    shop.clock.advance(60)
+    shop.applies(without)
+    await shop.timer.tick()
+    assert (segments(shop), shop.points()) == (set(), 123)
+
+
+async def test_a_preview_and_an_explanation_know_who_can_be_in_a_segment(database: Database, setting: Setting) -> None:
+    text = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {}}
+segments: {big: {when: history.spend.ever >= 100}, cheap: {when: history.spend.ever < 100}}
+enrolment: {how: segment, segment: big}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 EUR}
+"""
+    shop = Shop(database, setting, text)
+    for name in ("ann", "bob", "cid"):
+        shop.buys(name, 60, customer=name)
+    ann, now = shop.member(), shop.clock.now()
+    told = shop.database.read_now(lambda c: judging.insights(Unit(c, shop.setting, now), ann))
+    assert [(one.judged.segment, one.judged.inside) for one in told] == [("big", False)]
+    wider = compiled(read_program(text.replace(">= 100", ">= 50"), "test"), 1, LONG_AGO)
+    supposed = {
+        name: shop.database.read_now(lambda c, n=name: judging.suppose(c, shop.setting, now, wider, n, "", 100))  # type: ignore[misc]
+        for name in ("big", "cheap")
+    }
+    assert [(count, len(inside)) for count, _, inside in supposed.values()] == [(3, 3), (3, 0)]
+    assert shop.database.read_now(lambda c: judging.count_judged(c, "main", wider)) == 3

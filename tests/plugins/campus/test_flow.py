@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from stampcard.app import Application
 from stampcard.applying import requests, verifying
 from stampcard.applying.requests import Answer, Work, answer
 from stampcard.applying.unit import Unit
-from stampcard.plugin import PluginManifest, PluginSettings, hookimpl
+from stampcard.plugin import Eligibility, PluginManifest, PluginSettings, hookimpl
 from stampcard.sealing import new_key_text
 from stampcard.settings import HttpSettings, Settings
 
@@ -25,22 +26,30 @@ proofs:
   student: {evidence: {number: The number of your card}}
   nurse: {}
   pilot: {}
+  diver: {}
+  guide: {}
 rules:
   - {id: purchase, on: purchase, award: 1 per 1 EUR}
 """
 
 
 class Moody:
-    """Another plugin, which fails as soon as it is asked about pilots."""
+    """Another plugin, which fails as soon as it is asked about pilots, and says what cannot be of others."""
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
         return PluginManifest(name="moody", summary="fails", settings=PluginSettings)
 
     @hookimpl
-    def verify_eligibility(self, proof: str) -> None:
-        if proof == "pilot":
-            raise ZeroDivisionError
+    def verify_eligibility(self, proof: str) -> Eligibility | None:
+        match proof:
+            case "pilot":
+                raise ZeroDivisionError
+            case "diver":
+                return Eligibility(approved=True, until=datetime(2020, 1, 2, tzinfo=UTC))
+            case "guide":
+                return Eligibility(approved=False)
+        return None
 
 
 @pytest.mark.parametrize(
@@ -50,6 +59,8 @@ class Moody:
         ("student", {"number": "1000000009"}, "refused", ""),
         ("nurse", {}, "asked", ""),
         ("pilot", {}, "asked", "the plugin moody failed"),
+        ("diver", {}, "asked", "the plugin moody named an end that is past: 2020-01-02 00:00Z"),
+        ("guide", {}, "asked", "the plugin moody failed"),
     ],
 )
 async def test_what_a_plugin_knows_is_decided_at_once(
