@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from stampcard.cli.findings import Finding, Level
 from stampcard.clock import from_micros
+from stampcard.engine.describing import rate_of
 from stampcard.engine.wording import alert_words
 from stampcard.storage.alerting import list_alerts
 from stampcard.storage.depths import load_depths
@@ -16,10 +18,12 @@ from stampcard.storage.listing import commands_before, orders_after, pushes_afte
 from stampcard.storage.programming import load_programs
 from stampcard.storage.stating import load_states
 from stampcard.storage.switching import list_switches
-from stampcard.storage.tables import fetch, inbox
+from stampcard.storage.tables import event, fetch, inbox
 
 #: What waits longer than this waits for somebody.
 SLOW = timedelta(minutes=5)
+#: How many of the newest events are looked at.
+LATEST = 200
 
 
 def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Finding]:
@@ -30,6 +34,7 @@ def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Findi
         *_inbox(connection, merchant, now),
         *_quarantined(connection, merchant),
         *_undecided(connection, merchant),
+        *_currencies(connection, merchant, now),
         *_fetches(connection, merchant),
         *_due(connection, merchant, now),
         *_dead(connection, merchant),
@@ -103,6 +108,21 @@ def _undecided(connection: Connection, merchant: str) -> Iterator[Finding]:
         first = f"{orders[0].source}:{orders[0].reference}"
         text = f"a rule's condition failed for {count} orders, {first} among them. Mend the program and apply it"
         yield _finding("warning", "orders", text)
+
+
+def _currencies(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:
+    """Connections whose newest orders are in money of which no program knows the worth."""
+    newest = select(event.c.kind, event.c.connection, event.c.body).where(event.c.merchant == merchant)
+    programs = [live.program for live in load_programs(connection, merchant).current(now)]
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(newest.order_by(event.c.id.desc()).limit(LATEST)):
+        if row.kind == "order_seen" and programs:
+            currency = str(msgspec.json.decode(row.body)["snapshot"]["currency"])
+            if all(rate_of(program, currency, now) is None for program in programs):
+                found.setdefault(row.connection, set()).add(currency)
+    for name, currencies in sorted(found.items()):
+        text = f"its orders in {', '.join(sorted(currencies))} earn nothing, for no program knows what that is worth. "
+        yield _finding("warning", f"connections.{name}", f"{text}Set the program's `currency`, or a rate below `rates`")
 
 
 def _fetches(connection: Connection, merchant: str) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,15 @@ import pytest
 from sqlalchemy import update
 from typer.testing import Result
 
+from stampcard.applying.setting import Setting
 from stampcard.cli.diagnosing import diagnose
 from stampcard.clock import SystemClock, to_micros
+from stampcard.domain.events import OrderSeen
 from stampcard.storage.database import Database
+from stampcard.storage.programming import load_programs
 from stampcard.storage.tables import inbox, push
+from stampcard.testing.applying import tell
+from stampcard.testing.building import NOON, order
 
 Run = Callable[..., Result]
 
@@ -79,6 +85,20 @@ def test_what_waits_for_long_is_told(
     inbox_waits, push_waits = told(now + timedelta(hours=3, minutes=1))
     assert "wait to be applied" in inbox_waits
     assert "the oldest for 3 hours. Is stampcard serve running?" in push_waits
+
+
+def test_orders_in_money_that_no_program_knows_are_told(
+    installed: Path, run: Run, database: Database, setting: Setting
+) -> None:
+    (installed / "program.yaml").write_text("program: main\ncurrency: EUR\ntimezone: UTC\nwallets: {points: {}}\n")
+    assert run("program", "apply", str(installed / "program.yaml"), "--note", "first").exit_code == 0
+    setting = replace(setting, programs=database.read_now(lambda connection: load_programs(connection, "main")))
+    for currency in ("EUR", "USD"):
+        tell(database, setting, OrderSeen(reference=currency, snapshot=order(10, currency=currency)), now=NOON)
+    (finding,) = [text for text in looked_at(run, 1) if "its orders" in text]
+    assert finding.startswith(
+        "connections.shop: its orders in USD earn nothing, for no program knows what that is worth."
+    )
 
 
 def test_a_program_file_that_is_not_what_is_valid_is_told(installed: Path, run: Run) -> None:
