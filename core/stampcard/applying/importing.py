@@ -26,7 +26,7 @@ from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict, NotFound, RowRefused
 from stampcard.storage import rows as shapes
 from stampcard.storage import saving
-from stampcard.storage.importing import load_intake, load_known, note_seen, refuse, save_intake
+from stampcard.storage.importing import load_intake, load_known, note_seen, plan_anew, refuse, save_intake
 from stampcard.storage.tables import identity
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -109,6 +109,7 @@ def bring(
     where somebody else made one of these members meanwhile.
     """
     check_revision(connection, setting)
+    plan_anew(connection)
     stored = load_intake(connection, setting.merchant, intake.id, lock=True)
     if (stored.state, stored.place) != (intake.state, intake.place):
         raise Conflict("import_moved", f"another process goes on with the import {intake.id}")

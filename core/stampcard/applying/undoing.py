@@ -54,6 +54,7 @@ class Undone(NamedTuple):
 
 def send(connection: Connection, setting: Setting, now: datetime, intake: Intake, limit: int) -> Intake:
     """Ask once for the next members' new state to be pushed; the import has ended when nobody is left."""
+    importing.plan_anew(connection)
     stored = _expected(connection, setting, intake)
     found = importing.members_of(connection, setting.merchant, intake.id, stored.place, limit)
     if found:
@@ -78,6 +79,7 @@ def begin_undo(connection: Connection, setting: Setting, id_: str) -> Intake:
 def undo(connection: Connection, setting: Setting, now: datetime, intake: Intake, limit: int, *, quiet: bool) -> Undone:
     """Take back what is left of the next members' rows."""
     check_revision(connection, setting)
+    importing.plan_anew(connection)
     stored = _expected(connection, setting, intake)
     found = importing.members_of(connection, setting.merchant, intake.id, stored.place, limit)
     gone, changes = set[str](), list[Change]()

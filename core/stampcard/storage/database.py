@@ -174,7 +174,5 @@ def _postgresql(url: str) -> Engine:
         pool_size=10,
         max_overflow=4,
         pool_pre_ping=False,
-        connect_args={
-            "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=15000 -c plan_cache_mode=force_custom_plan"
-        },
+        connect_args={"options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=15000"},
     )

@@ -21,7 +21,7 @@ def test_a_member_leaves_and_comes_back(run: Run, data: Data, join: Join) -> Non
     assert run("member", "memberships", ann).stdout.splitlines()[1].split() == [
         "main",
         data("member", "memberships", ann)[0]["joined_at"][:10],
-        "closed",
+        "left",
     ]
     assert run("member", "join", ann, "main").stdout == "takes part in main\n"
     nothing = run("member", "confirm", ann, "main")
