@@ -23,7 +23,7 @@ from stampcard.domain.deliveries import Delivery
 from stampcard.domain.rewards import ACTIONS
 from stampcard.errors import ConfigurationError, Unavailable
 from stampcard.host.addresses import outbound_rules
-from stampcard.host.connecting import Connection, Resources, connect_all, disconnect_all
+from stampcard.host.connecting import Connection, Resources
 from stampcard.host.discovering import PluginTable, discover
 from stampcard.host.guarding import closed_client, guarded_client
 from stampcard.host.hooks import Hooks
@@ -41,10 +41,12 @@ from stampcard.storage import leasing, migrating
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.numbering import Numbering
+from stampcard.storage.plugging import load_plugged
 from stampcard.storage.programming import load_programs, take_first_programs
 from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.revising import current
 from stampcard.storage.stating import SealedStore, load_states
+from stampcard.switchboard import Switchboard
 
 log = structlog.get_logger()
 
@@ -63,22 +65,21 @@ class Application:
         self, settings: Settings, *, clock: Clock | None = None, plugins: Mapping[str, object] | None = None
     ) -> None:
         """`plugins`: modules or objects with hooks, beside those that are installed."""
+        self._told = settings
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
         self.owner = os.urandom(8).hex()
         self.public_url = settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}"
-        self.sources: Mapping[str, str] = settings.sources()
-        self.connections: Mapping[str, Connection] = {}
-        self.dispatchers: dict[str, Dispatcher] = {}
         self.table: PluginTable
+        self.switchboard: Switchboard
+        self.resources: Resources
         self.database: Database
         self.batcher: Batcher
         self.gatherer: Gatherer
         self.worker: Worker
         self.timer: Timer
         self._plugins = plugins
-        self._fetchers: list[Fetcher] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._setting: Setting | None = None
         self._refreshed_at = EPOCH
@@ -89,6 +90,25 @@ class Application:
         """What units of work need, as of the last refresh."""
         assert self._setting is not None, "open the application first"
         return self._setting
+
+    @property
+    def connections(self) -> Mapping[str, Connection]:
+        """The connections that stand, or failed to, by name."""
+        return self.switchboard.connections
+
+    @property
+    def dispatchers(self) -> Mapping[str, Dispatcher]:
+        """What sends, by connection."""
+        return self.switchboard.dispatchers
+
+    def stands_in_file(self, name: str) -> bool:
+        """Whether a connection is one of the settings file or the environment: those win."""
+        return name in self._told.connections
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Each connection with the one that owns the order references it reports."""
+        return self.settings.sources()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -125,7 +145,7 @@ class Application:
         await self.database.write(
             lambda connection: take_first_programs(connection, merchant, settings.program_files(), self.clock.now())
         )
-        resources = Resources(
+        self.resources = resources = Resources(
             clock=self.clock,
             log=log,
             public_url=self.public_url,
@@ -134,33 +154,26 @@ class Application:
                 guarded_client(settings.security.outbound_allow, hosts) if calls else closed_client()
             ),
         )
-        self.connections = await connect_all(settings.specs(), self.table, resources)
-        for connection in self.connections.values():
-            if connection.problem:
-                log.error("connection_failed", connection=connection.name, problem=connection.problem)
+        self.switchboard = Switchboard(self.table, resources, self._dispatcher, self._fetcher)
+        self.settings = settings = await self._with_plugged(sealer)
+        await self.switchboard.plug(settings.specs())
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
-        self._setting = Setting(
-            merchant=merchant,
-            sealer=sealer,
-            numbering=Numbering(),
-            hooks=hooks,
-            programs=programs,
-            targets={name: _kinds(connection) for name, connection in self.connections.items()},
-            plugins={name: connection.plugin for name, connection in self.connections.items()},
-            active=frozenset(),
-            fetching=frozenset(
-                name
-                for name, one in self.connections.items()
-                if one.capabilities and one.capabilities.fetch is not None
-            ),
-            fulfilling={
-                name: frozenset(one.capabilities.fulfil.kinds)
-                for name, one in self.connections.items()
-                if one.capabilities and one.capabilities.fulfil is not None
-            },
-            coalesce=timedelta(seconds=settings.deliver.coalesce),
-            longest=timedelta(seconds=settings.deliver.longest),
-            matching=frozenset(settings.members.match),
+        self._setting = self._wired(
+            Setting(
+                merchant=merchant,
+                sealer=sealer,
+                numbering=Numbering(),
+                hooks=hooks,
+                programs=programs,
+                targets={},
+                plugins={},
+                active=frozenset(),
+                fetching=frozenset(),
+                fulfilling={},
+                coalesce=timedelta(seconds=settings.deliver.coalesce),
+                longest=timedelta(seconds=settings.deliver.longest),
+                matching=frozenset(settings.members.match),
+            )
         )
         await self.refresh()
         self.batcher = Batcher(self.database, merchant, sealer, self.setting.numbering, self._stored)
@@ -168,41 +181,50 @@ class Application:
         self.worker = Worker(self.database, self.clock, self.owner, self, self._applied)
         keep = (timedelta(days=settings.keep.bodies_days), timedelta(days=settings.keep.quarantine_days))
         self.timer = Timer(self.database, self.clock, self.owner, self, self.announce, keep)
-        for name, connection in self.connections.items():
-            if connection.capabilities is None:
-                continue
-            if connection.sinks:
-                self.dispatchers[name] = Dispatcher(
-                    self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent
-                )
-            if connection.capabilities.fetch is not None:
-                self._fetchers.append(
-                    Fetcher(
-                        self.database, self.clock, self.owner, connection, lambda: self.setting, self.worker.wake.set
-                    )
-                )
+        self.switchboard.equip()
+
+    def _dispatcher(self, connection: Connection) -> Dispatcher:
+        return Dispatcher(self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent)
+
+    def _fetcher(self, connection: Connection) -> Fetcher:
+        stored = self.worker.wake.set
+        return Fetcher(self.database, self.clock, self.owner, connection, lambda: self.setting, stored)
+
+    async def _with_plugged(self, sealer: Sealer) -> Settings:
+        """The settings with the connections that the database has beside those of the file."""
+        merchant = self.settings.merchant
+        plugged = await self.database.read(lambda connection: load_plugged(connection, merchant, sealer))
+        return self._told.with_plugged({one.name: one.section for one in plugged})
+
+    def _wired(self, setting: Setting) -> Setting:
+        """What units of work need to know of the connections."""
+        connections = self.connections
+        able = {name: one.capabilities for name, one in connections.items() if one.capabilities is not None}
+        return replaced(
+            setting,
+            targets={name: _kinds(connection) for name, connection in connections.items()},
+            plugins={name: connection.plugin for name, connection in connections.items()},
+            fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
+            fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
+        )
 
     def _start(self) -> None:
         loops = [self._poll, self.worker.run, self.timer.run]
-        loops += [dispatcher.run for dispatcher in self.dispatchers.values()]
-        loops += [fetcher.run for fetcher in self._fetchers]
         self._tasks = [asyncio.create_task(_kept_alive(loop)) for loop in loops]
+        self.switchboard.start(_kept_alive)
 
     async def close(self) -> None:
         """Commit what was taken in, end the batch and the calls at hand, give the leases back, close the database."""
         await self.batcher.close()
         self.worker.stop()
         self.timer.stop()
-        for dispatcher in self.dispatchers.values():
-            dispatcher.stop()
-        for fetcher in self._fetchers:
-            fetcher.stop()
+        tasks = [*self._tasks, *self.switchboard.stop()]
         if self._tasks:
             self._tasks[0].cancel()
-            _, late = await asyncio.wait(self._tasks, timeout=DRAIN)
+            _, late = await asyncio.wait(tasks, timeout=DRAIN)
             for task in late:
                 task.cancel()
-        await disconnect_all(self.connections)
+        await self.switchboard.close()
         self.database.close()
 
     async def receive(self, delivery: Delivery) -> None:
@@ -234,9 +256,10 @@ class Application:
             self.metrics.plugin_up.labels(plugin=failed.name).set(0)
 
     async def refresh(self) -> None:
-        """Load the program versions, the switches and the connections' states anew."""
+        """Load the connections, the program versions, the switches and the connections' states anew."""
         merchant = self.setting.merchant
         self._refreshed_at = self.clock.now()
+        await self._replug()
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
         states = await self.database.read(lambda connection: load_states(connection, merchant))
         stopped = {row.connection for row in states}
@@ -244,6 +267,17 @@ class Application:
         silent = (target for target in programs.stopped if target.startswith("plugin:"))
         self.setting.hooks.stop(frozenset(target.removeprefix("plugin:") for target in silent))
         self._setting = replaced(self.setting, programs=programs, active=active)
+
+    async def _replug(self) -> None:
+        """Plug in and out what was added, changed and removed meanwhile."""
+        settings = await self._with_plugged(self.setting.sealer)
+        if settings.connections == self.settings.connections:
+            return
+        self.settings = settings
+        if await self.switchboard.plug(settings.specs()):
+            self._setting = self._wired(self.setting)
+            self.gatherer.know(self.connections)
+            self.switchboard.equip()
 
     async def setting_for(self, merchant: str) -> Setting:
         """What units of work of a merchant need; the connections of one who is configured elsewhere are pushed to there."""
@@ -277,8 +311,7 @@ class Application:
     def wake(self) -> None:
         """Let the loops look at once for what was made due."""
         self.worker.wake.set()
-        for dispatcher in self.dispatchers.values():
-            dispatcher.wake.set()
+        self.switchboard.wake()
 
     async def _poll(self) -> None:
         while True:
@@ -313,8 +346,7 @@ class Application:
                 self.metrics.redemptions.labels(status=one.status).inc()
             await self.setting.hooks.event_committed(change)
         if changes:
-            for dispatcher in self.dispatchers.values():
-                dispatcher.wake.set()
+            self.switchboard.wake()
 
     def _sent(self, connection: str, kind: str, outcomes: Sequence[Outcome]) -> None:
         self.metrics.calls.labels(connection=connection, kind=kind).inc()

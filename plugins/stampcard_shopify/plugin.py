@@ -29,10 +29,6 @@ class ShopifySettings(PluginSettings):
     shop: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9\-_]*\.myshopify\.com$", description="the shop's own myshopify.com name"
     )
-    webhook_secrets: Annotated[tuple[Secret, ...], BeforeValidator(_as_list)] = Field(
-        min_length=1,
-        description="what webhooks are signed with: the app's client secret; several while a secret is rotated",
-    )
     access_token: Secret | None = Field(
         default=None, description="a fixed token of the Admin API; or else client_id and client_secret"
     )
@@ -40,6 +36,11 @@ class ShopifySettings(PluginSettings):
         default=None, min_length=1, description="the app's client id, to ask for tokens that are renewed by themselves"
     )
     client_secret: Secret | None = Field(default=None, description="the app's client secret")
+    webhook_secrets: Annotated[tuple[Secret, ...], BeforeValidator(_as_list)] = Field(
+        default_factory=lambda data: (data["client_secret"],) if data.get("client_secret") else (),
+        description="what webhooks are signed with: the app's client secret, which is the default; several while a secret is "
+        "rotated",
+    )
     api_url: str = Field(
         default_factory=lambda data: f"https://{data['shop']}",
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
@@ -74,12 +75,19 @@ class ShopifySettings(PluginSettings):
         granted = (self.client_id is not None, self.client_secret is not None)
         if (self.access_token is not None) == any(granted) or any(granted) != all(granted):
             raise ValueError("give either access_token, or both client_id and client_secret")
+        if not self.webhook_secrets:
+            raise ValueError("give webhook_secrets: what the app's webhooks are signed with, its client secret")
         return self
 
 
 @hookimpl
 def plugin_manifest() -> PluginManifest:
-    return PluginManifest(name="shopify", summary="Shopify: orders in, balances out", settings=ShopifySettings)
+    return PluginManifest(
+        name="shopify",
+        summary="Shopify: orders in, balances out",
+        settings=ShopifySettings,
+        asks=("shop", "client_id", "client_secret"),
+    )
 
 
 @hookimpl

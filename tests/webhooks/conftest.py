@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Connection, Select, select, update
 
 from stampcard.app import Application
@@ -166,6 +167,7 @@ class Cookies(ShopperSource):
 
 class Nowhere(PluginSettings):
     broken: bool = False
+    token: SecretStr | None = None
 
 
 class Shop:

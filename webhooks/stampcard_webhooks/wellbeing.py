@@ -20,6 +20,10 @@ class Wellbeing:
         self._known: dict[str, tuple[float, Health | None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
+    def forget(self, name: str) -> None:
+        """Ask anew how a connection is."""
+        self._known.pop(name, None)
+
     async def ask(self, connection: Connection) -> Health | None:
         """What a connection says; None when it has no check of its own."""
         async with self._locks.setdefault(connection.name, asyncio.Lock()):

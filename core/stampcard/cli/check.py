@@ -49,12 +49,14 @@ def check(
 def findings_of(settings: Settings, table: PluginTable, *, connect: bool, vendors: bool = True) -> list[Finding]:
     """What there is to say of an installation; `connect` reaches for the database and, with `vendors`, for those."""
     from stampcard.cli import findings
+    from stampcard.cli.plugging import with_plugged
 
     stored: Mapping[str, Sequence[str]] = {}
     # Without --connect nothing is called over a network, but a file can be read.
     if connect or settings.database.startswith("sqlite:"):
         with suppress(ConfigurationError, Unavailable):
             stored = findings.stored_programs(settings)
+        settings = with_plugged(settings)
     found = [
         *findings.key_findings(settings),
         *findings.program_findings(settings.program_files(), stored),

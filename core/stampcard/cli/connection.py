@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stampcard.cli import plugging
 from stampcard.cli.invocation import UNREACHABLE, opened, settings_of
+from stampcard.cli.plugging import with_plugged
 from stampcard.cli.printing import moment, say, show, show_json, show_table
 from stampcard.errors import ConfigurationError, Conflict, InvalidSettings, NotFound
 
@@ -19,17 +21,21 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Connections: your shop and whatever else is plugged in.")
 
 Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
-Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="A connection of the settings.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="One of the connections.", show_default=False)]
+
+app.command("add")(plugging.add)
+app.command("set")(plugging.change)
+app.command("remove")(plugging.remove)
 
 
 @app.command("list")
 def list_connections(context: typer.Context, json: Json = False) -> None:
     """Show every connection with its state and what waits for it."""
-    rows = _rows(settings_of(context))
+    rows = _rows(with_plugged(settings_of(context)))
     if json:
         show_json(rows)
     elif not rows:
-        say("There is no connection yet. Add [connections.NAME] to stampcard.toml")
+        say("There is no connection yet. Add one: stampcard connection add PLUGIN")
     else:
         keys = ("name", "plugin", "state", "due", "dead", "quarantined", "reason")
         show_table([tuple(map(str.upper, keys)), *([row[key] for key in keys] for row in rows)])
@@ -38,7 +44,7 @@ def list_connections(context: typer.Context, json: Json = False) -> None:
 @app.command("show")
 def show_connection(context: typer.Context, name: Name, json: Json = False) -> None:
     """Show one connection: state, what waits since when, what was given up, and when it last sent something."""
-    settings = settings_of(context)
+    settings = with_plugged(settings_of(context))
     _spec(settings, name)
     (row,) = [row for row in _rows(settings) if row["name"] == name]
     if json:
@@ -56,7 +62,7 @@ def pause(
     note: Annotated[str, typer.Option(help="Why, for those who wonder later.", show_default=False)],
 ) -> None:
     """Take in what a connection sends, but neither apply it nor send anything there, until it is resumed."""
-    settings = settings_of(context)
+    settings = with_plugged(settings_of(context))
     _spec(settings, name)
 
     def work(connection: Connection) -> None:
@@ -72,7 +78,7 @@ def pause(
 @app.command()
 def resume(context: typer.Context, name: Name) -> None:
     """Let a connection that was paused, or that ended, work again; every process does so within a second."""
-    settings = settings_of(context)
+    settings = with_plugged(settings_of(context))
     _spec(settings, name)
     with opened(settings) as database:
         before = database.read_now(lambda connection: _states(connection, settings.merchant)).get(name)
@@ -89,7 +95,7 @@ def try_connection(context: typer.Context, name: Name, json: Json = False) -> No
     from stampcard.host.discovering import discover
 
     quiet()
-    settings, table = settings_of(context), discover()
+    settings, table = with_plugged(settings_of(context)), discover()
     spec = _spec(settings, name)
     problems = _problems(spec, table)
     if problems:

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from pydantic import SecretBytes, SecretStr
 
 from stampcard.app import open_sealer
 from stampcard.cli.invocation import reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
-from stampcard.errors import ConfigurationError, InvalidSettings, ProgramError, StampcardError, Unavailable, told
+from stampcard.errors import ConfigurationError, InvalidSettings, ProgramError, StampcardError, Unavailable
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
+from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
 from stampcard.host.sections import HIDDEN, plugin_for, read_settings
-from stampcard.plugin.manifest import PluginSettings
 from stampcard.program.model import Program
 from stampcard.sealing import read_keys
 from stampcard.settings import Settings
@@ -174,7 +173,7 @@ async def connection_findings(
         clock=SystemClock(),
         log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
         public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
-        open_store=lambda _: _Forgetful(),
+        open_store=lambda _: Forgetful(),
         open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
     )
     connections = await connect_all(sound, table, resources)
@@ -193,30 +192,12 @@ def _shape(found: str, needed: str, *, upgraded_at_start: bool) -> Finding:
 
 async def _health(connection: Connection) -> Finding:
     about = f"connections.{connection.name}"
-    if connection.capabilities is None:
-        return Finding(level="unreachable", about=about, text=connection.problem)
-    if connection.capabilities.check_health is None:
+    health = await health_of(connection)
+    if health is None:
         return Finding(level="ok", about=about, text="connected; its plugin has no check of its own")
-    try:
-        health = await connection.capabilities.check_health()
-    except Exception as error:  # noqa: BLE001 - a plugin's own code
-        return Finding(level="unreachable", about=about, text=f"its check failed: {told(error)}")
     if health.ok:
         return Finding(level="ok", about=about, text="connected")
     return Finding(level="unreachable", about=about, text=health.problem)
-
-
-class _Forgetful:
-    """A store that a check leaves nothing behind in."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
-
-    async def get(self, key: str) -> bytes | None:
-        return self._kept.get(key)
-
-    async def set(self, key: str, value: bytes) -> None:
-        self._kept[key] = value
 
 
 def _wrong(error: ConfigurationError) -> Finding:
@@ -254,18 +235,4 @@ def _masked_section(spec: ConnectionSpec, table: PluginTable) -> dict[str, Any]:
     if settings is None:
         # Without its plugin nobody knows which of them are secret.
         return dict.fromkeys(spec.settings, HIDDEN)
-    return {name: _masked(getattr(settings, name)) for name in type(settings).model_fields}
-
-
-def _masked(value: Any) -> Any:
-    match value:
-        case SecretStr() | SecretBytes():
-            return HIDDEN
-        case PluginSettings():
-            return {name: _masked(getattr(value, name)) for name in type(value).model_fields}
-        case Mapping():
-            return {key: _masked(part) for key, part in value.items()}
-        case list() | tuple():
-            return [_masked(part) for part in value]
-        case _:
-            return value
+    return without_secrets_of(settings)

@@ -92,7 +92,7 @@ def members(
         raise typer.BadParameter(f"{options.errors} cannot be written: name another file", param_hint="--errors")
 
     async def use(application: Application, importer: Importer) -> tuple[Intake, bool] | Trial:
-        source = _source(settings, application, connection)
+        source = _source(application, connection)
         name = _program(application, program)
         sheet = await looked_at(file, options)
         await _tell_columns(application, name, sheet, options)
@@ -312,7 +312,7 @@ def _chosen(flag: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _source(settings: Settings, application: Application, connection: str) -> str:
+def _source(application: Application, connection: str) -> str:
     from stampcard.errors import NotFound, RequestRefused
 
     if connection not in application.connections:
@@ -322,7 +322,7 @@ def _source(settings: Settings, application: Application, connection: str) -> st
             if known == "none"
             else RequestRefused("unknown_connection", f"there is no connection {connection!r}; there is: {known}")
         )
-    return settings.sources().get(connection, connection)
+    return application.sources.get(connection, connection)
 
 
 def _program(application: Application, named: str) -> str:

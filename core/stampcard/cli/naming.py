@@ -20,11 +20,12 @@ def find_member(connection: Connection, settings: Settings, named: str) -> str:
     """The id of the member who is meant; raises NotFound for an unknown identity."""
     from stampcard.errors import NotFound
     from stampcard.storage.loading import load_identities
+    from stampcard.storage.plugging import load_owners
 
     name, colon, reference = named.partition(":")
     if not colon:
         return named
-    key = (settings.sources().get(name, name), reference)
-    for row in load_identities(connection, settings.merchant, [key]).values():
+    owner = settings.sources().get(name) or load_owners(connection, settings.merchant).get(name, name)
+    for row in load_identities(connection, settings.merchant, [(owner, reference)]).values():
         return str(row.member)
     raise NotFound("member", named)

@@ -47,7 +47,7 @@ def _explained(context: typer.Context, named: str) -> ExplanationView:
         raise NotFound("order", named)
 
     async def use(application: Application) -> ExplanationView:
-        source, now = settings.sources().get(name, name), application.clock.now()
+        source, now = application.sources.get(name, name), application.clock.now()
         return await application.database.read(
             lambda connection: order_view(connection, application.setting, source, reference, now)
         )

@@ -107,13 +107,14 @@ def _switch(
     settings: Settings, kind: str, id_: str, work: Callable[[Connection, str], bool]
 ) -> tuple[str, bool, Switch | None]:
     """The target, whether anything changed, and how it stands now; all in one transaction."""
+    from stampcard.cli.plugging import with_plugged
     from stampcard.host.discovering import discover
     from stampcard.storage.programming import load_programs
     from stampcard.storage.switching import find_target, known_targets, list_switches, switch_of
 
     table = discover()
     plugins = [*table.ready, *(failed.name for failed in table.failed)]
-    connections = [spec.name for spec in settings.specs()]
+    connections = [spec.name for spec in with_plugged(settings).specs()]
 
     def both(connection: Connection) -> tuple[str, bool, Switch | None]:
         merchant = settings.merchant

@@ -78,10 +78,12 @@ def _list(*, json: bool) -> None:
         show_table([("PLUGIN", "TOPIC"), *topics])
 
 
-def _chosen(settings: Settings, name: str | None) -> ConnectionSpec:
+def _chosen(told: Settings, name: str | None) -> ConnectionSpec:
     """The named connection, or the only one whose vendor can be simulated."""
+    from stampcard.cli.plugging import with_plugged
     from stampcard.cli.simulators import simulated_vendors
 
+    settings = with_plugged(told)
     possible = {spec.name: spec for spec in settings.specs() if spec.plugin in simulated_vendors()}
     if name is not None:
         if name not in {spec.name for spec in settings.specs()}:

@@ -61,7 +61,7 @@ def _answered(settings: Settings, asked: DryRun) -> DryRunView:
 
     async def use(application: Application) -> DryRunView:
         name = asked.subject.connection
-        source, now = settings.sources().get(name, name), application.clock.now()
+        source, now = application.sources.get(name, name), application.clock.now()
         question = question_of(asked, source, application.setting, now)
         # A command has no way to any vendor, so no plugin can be asked.
         return await answer(application, application.setting, question, ask=False)

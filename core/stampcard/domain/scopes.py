@@ -24,6 +24,7 @@ SCOPES: Mapping[str, str] = {
     "outbox:write": "send again, drop, and bring a connection up to date",
     "connections:read": "see connections and how they are",
     "connections:write": "pause and resume connections",
+    "connections:plug": "add, change and remove connections with their secrets",
     "programs:read": "see the programs",
     "programs:write": "change programs, whole or in part, and upload codes for rewards",
     "switches:read": "see what is stopped",

@@ -99,14 +99,15 @@ def _secrets(manifest: PluginManifest, section: Mapping[str, Any]) -> Iterator[s
     fields = manifest.settings.model_fields
     for key, value in section.items():
         # An unknown key may be a misspelt secret.
-        if key not in fields or _is_secret(fields[key].annotation):
+        if key not in fields or is_secret(fields[key].annotation):
             yield from _texts(value)
 
 
-def _is_secret(annotation: Any) -> bool:
+def is_secret(annotation: Any) -> bool:
+    """Whether a setting of this type is a secret, or holds some."""
     if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
         return True
-    return any(_is_secret(part) for part in get_args(annotation))
+    return any(is_secret(part) for part in get_args(annotation))
 
 
 def _texts(value: Any) -> Iterator[str]:

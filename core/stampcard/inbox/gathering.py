@@ -53,13 +53,18 @@ class Gatherer:
     def __init__(self, database: Database, clock: Clock, connections: Mapping[str, Connection]) -> None:
         self._database = database
         self._clock = clock
+        self._told: dict[str, dict[str, Told]] = {}
+        self.know(connections)
+
+    def know(self, connections: Mapping[str, Connection]) -> None:
+        """Ask these connections from now on; what others said counts no more."""
         self._sources = [
             (name, source)
             for name, one in sorted(connections.items())
             if one.capabilities is not None
             for source in one.capabilities.facts
         ]
-        self._told: dict[str, dict[str, Told]] = {source.name: {} for _, source in self._sources}
+        self._told = {source.name: self._told.get(source.name, {}) for _, source in self._sources}
 
     async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
         """The batch with facts on its events, where any condition asks for them."""

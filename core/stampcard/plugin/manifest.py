@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from stampcard.domain.value import Value
 
 #: Major and minor version of the plugin API; a host loads plugins of its own major and a minor no newer than its own.
-API_VERSION = (1, 3)
+API_VERSION = (1, 4)
 
 
 class PluginSettings(BaseModel):
@@ -29,9 +29,13 @@ class PluginSettings(BaseModel):
 
 
 class PluginManifest(Value, frozen=True):
-    """Who a plugin is: `name` equals its entry point, folder, settings section and docs page."""
+    """Who a plugin is: `name` equals its entry point, folder, settings section and docs page.
+
+    `asks`: the settings that whoever adds a connection is asked for, in this order; without it, those that must be given.
+    """
 
     name: str
     summary: str
     settings: type[PluginSettings]
+    asks: tuple[str, ...] = ()
     api_version: tuple[int, int] = API_VERSION

@@ -227,6 +227,16 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(faults))
         return connections
 
+    def with_plugged(self, sections: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The same with connections of the database; those of the file win, and what does not fit beside them is left out."""
+        both = {**{name: dict(section) for name, section in sections.items()}, **self.connections}
+        while unfit := [
+            name for name in sections if name not in self.connections and name in both and _faults(name, both)
+        ]:
+            for name in unfit:
+                del both[name]
+        return self.model_copy(update={"connections": both})
+
     def specs(self) -> tuple[ConnectionSpec, ...]:
         """The connections with their plugins' own settings."""
         return tuple(

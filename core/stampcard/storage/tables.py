@@ -628,6 +628,17 @@ connection_state = table(
     col("since", BIG),
 )
 
+connection = table(
+    "connection",
+    key("name"),
+    col("plugin"),
+    col("orders_of"),
+    col("settings_sealed", BLOB),
+    col("author"),
+    col("added_at", BIG),
+    col("changed_at", BIG),
+)
+
 store = table("store", key("connection"), key("key"), col("value_sealed", BLOB))
 
 api_key = table(

@@ -62,7 +62,7 @@ def test_connections_are_listed_with_what_waits_and_what_was_given_up(
 
 def test_where_there_is_no_connection_that_is_said(installed: Path, run: Run) -> None:
     (installed / "stampcard.toml").write_text("programs = []\n")
-    assert run("connection", "list").stderr == "There is no connection yet. Add [connections.NAME] to stampcard.toml\n"
+    assert run("connection", "list").stderr == "There is no connection yet. Add one: stampcard connection add PLUGIN\n"
 
 
 @pytest.mark.parametrize("command", [("show",), ("pause", "--note", "x"), ("resume",), ("test",)])

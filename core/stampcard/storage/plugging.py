@@ -1,0 +1,91 @@
+"""Connections that were added while Stampcard was there: their settings lie sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.value import Value
+from stampcard.sealing import Sealer
+from stampcard.storage import saving, tables
+from stampcard.storage.revising import bump
+from stampcard.storage.rows import open_object, seal_object
+from stampcard.storage.tables import connection_state, store
+
+_table = tables.connection
+
+
+class Plugged(Value, frozen=True):
+    """A connection of the database; `settings` are its plugin's own, secrets among them.
+
+    `orders_of`: the connection whose orders it reports, if not its own. `author`: who changed it last.
+    """
+
+    name: str
+    plugin: str
+    settings: Mapping[str, Any]
+    added_at: datetime
+    changed_at: datetime
+    orders_of: str = ""
+    author: str = ""
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """The same as a section of the settings file has it."""
+        return {"plugin": self.plugin, **({"orders_of": self.orders_of} if self.orders_of else {}), **self.settings}
+
+
+def load_plugged(connection: Connection, merchant: str, sealer: Sealer) -> list[Plugged]:
+    """All of a merchant's, by name."""
+    found = connection.execute(select(_table).where(_table.c.merchant == merchant).order_by(_table.c.name))
+    return [
+        Plugged(
+            name=row.name,
+            plugin=row.plugin,
+            settings=open_object(sealer, row.settings_sealed, _about(merchant, row.name)),
+            added_at=from_micros(row.added_at),
+            changed_at=from_micros(row.changed_at),
+            orders_of=row.orders_of,
+            author=row.author,
+        )
+        for row in found
+    ]
+
+
+def load_owners(connection: Connection, merchant: str) -> dict[str, str]:
+    """Connection → the one whose orders it reports, where that is another."""
+    found = select(_table.c.name, _table.c.orders_of).where(_table.c.merchant == merchant, _table.c.orders_of != "")
+    return {row.name: row.orders_of for row in connection.execute(found)}
+
+
+def save_plugged(connection: Connection, merchant: str, sealer: Sealer, one: Plugged) -> None:
+    """Add or change a connection; every process plugs it in within a second."""
+    row = {
+        "merchant": merchant,
+        "name": one.name,
+        "plugin": one.plugin,
+        "orders_of": one.orders_of,
+        "settings_sealed": seal_object(sealer, one.settings, _about(merchant, one.name)),
+        "author": one.author,
+        "added_at": to_micros(one.added_at),
+        "changed_at": to_micros(one.changed_at),
+    }
+    saving.upsert(connection, "connection", [row])
+    bump(connection, merchant)
+
+
+def remove_plugged(connection: Connection, merchant: str, name: str) -> bool:
+    """Let a connection go, with its state and what its plugin kept; what it brought stays. Answers whether it was there."""
+    for of, column in ((store, store.c.connection), (connection_state, connection_state.c.connection)):
+        connection.execute(delete(of).where(of.c.merchant == merchant, column == name))
+    gone = connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name)).rowcount
+    bump(connection, merchant)
+    return bool(gone)
+
+
+def _about(merchant: str, name: str) -> str:
+    return f"connection:{merchant}:{name}"

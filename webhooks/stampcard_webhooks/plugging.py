@@ -1,0 +1,212 @@
+"""Connections that are added, changed and removed over HTTP; their secrets go in and never come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection as DatabaseConnection
+
+from stampcard.app import Application
+from stampcard.applying.requests import Answer
+from stampcard.applying.unit import Unit
+from stampcard.domain.value import replace
+from stampcard.errors import ConfigurationError, NotFound, RequestRefused
+from stampcard.host.connecting import ConnectionSpec
+from stampcard.host.plugging import changed, check_name, check_orders_of, checked, try_out, without_secrets_of
+from stampcard.storage.depths import load_depths
+from stampcard.storage.plugging import Plugged, load_plugged, remove_plugged, save_plugged
+from stampcard_webhooks.asking import Asked, Name, Nothing, Query
+from stampcard_webhooks.keys import WELLBEING
+from stampcard_webhooks.routing import Call, Route, given
+
+_FILE = "the settings file or the environment"
+
+
+class Adding(Asked):
+    """A connection to be added."""
+
+    name: Name = Field(description="What it is called, also in its webhook's address.")
+    plugin: Name
+    settings: dict[str, Any] = Field(default={}, description="The plugin's own, as stampcard.toml would have them.")
+    orders_of: str = Field(
+        default="", max_length=64, description="The connection whose orders it reports, if not its own."
+    )
+    test: bool = Field(default=True, description="false: do not ask the vendor whether all is well.")
+
+
+class Changing(Asked):
+    """What to change of a connection; the rest stays."""
+
+    settings: dict[str, Any] = Field(default={})
+    unset: list[Name] = Field(default=[], max_length=100, description="Settings that go back to their default.")
+    test: bool = Field(default=True, description="false: do not ask the vendor whether all is well.")
+
+
+class PluggedView(BaseModel):
+    """A connection that was added, with its settings; of a secret only that there is one."""
+
+    name: str
+    plugin: str
+    settings: dict[str, Any]
+    orders_of: str | None
+    webhook: str = Field(description="Where the vendor sends to.")
+    added_at: datetime
+    changed_at: datetime
+    author: str
+
+
+class RemovedView(BaseModel):
+    """A connection that is gone, and how much was still to be sent there."""
+
+    name: str
+    unsent: int
+
+
+async def add_connection(call: Call[Query, Adding]) -> Answer:
+    """Add one; every process plugs it in within a second."""
+    body, application = call.body, call.application
+    known = await _known(call)
+    taken = {
+        **dict.fromkeys(known, "the database"),
+        **dict.fromkeys(filter(application.stands_in_file, application.sources), _FILE),
+    }
+    check_name(body.name, taken)
+    check_orders_of(body.name, body.orders_of, application.sources)
+    one = Plugged(
+        name=body.name, plugin=body.plugin, settings=body.settings, added_at=call.now, changed_at=call.now,
+        orders_of=body.orders_of, author=call.key.name,
+    )  # fmt: skip
+    return await _save(call, one, status=201, test=body.test)
+
+
+async def change_connection(call: Call[Query, Changing]) -> Answer:
+    """Change settings of one: a new secret, say."""
+    one = await _stored(call)
+    if not call.body.settings and not call.body.unset:
+        raise RequestRefused("nothing_to_change", "say what to change: settings, or names to unset")
+    settings = changed(one.settings, call.body.settings, call.body.unset)
+    after = replace(one, settings=settings, changed_at=call.now, author=call.key.name)
+    return await _save(call, after, status=200, test=call.body.test)
+
+
+async def remove_connection(call: Call[Query, Nothing]) -> Answer:
+    """Unplug one and forget its secrets; what it brought stays."""
+    one = await _stored(call)
+
+    def work(unit: Unit) -> Answer:
+        depths = load_depths(unit.connection, call.merchant)
+        remove_plugged(unit.connection, call.merchant, one.name)
+        return given(RemovedView(name=one.name, unsent=depths.pending.get(one.name, 0) + depths.dead.get(one.name, 0)))
+
+    return await _done(call, one.name, await call.write(work))
+
+
+async def show_settings(call: Call[Query, Nothing]) -> PluggedView:
+    """What one was told, without its secrets."""
+    one = await _stored(call)
+    try:
+        return _view(call.application, one)
+    except ConfigurationError as error:
+        raise RequestRefused("settings", str(error)) from None
+
+
+async def _save(call: Call[Any, Any], one: Plugged, *, status: int, test: bool) -> Answer:
+    application, sealer = call.application, call.setting.sealer
+    spec = ConnectionSpec(name=one.name, plugin=one.plugin, settings=one.settings)
+    try:
+        view = _view(application, one)
+    except ConfigurationError as error:
+        raise RequestRefused("settings", str(error)) from None
+    if test:
+        health = await try_out(spec, application.table, application.resources)
+        if health is not None and not health.ok:
+            raise RequestRefused("unreachable", f"{health.problem}; or leave the test out")
+
+    def work(unit: Unit) -> Answer:
+        save_plugged(unit.connection, call.merchant, sealer, one)
+        return given(view, status=status)
+
+    return await _done(call, one.name, await call.write(work))
+
+
+async def _done(call: Call[Any, Any], name: str, answer: Answer) -> Answer:
+    call.server[WELLBEING].forget(name)
+    await call.application.refresh()
+    return answer
+
+
+async def _known(call: Call[Any, Any]) -> Mapping[str, Plugged]:
+    if not call.is_at_home:
+        raise RequestRefused("elsewhere", "the connections of this merchant are configured elsewhere")
+    sealer = call.setting.sealer
+
+    def read(connection: DatabaseConnection) -> list[Plugged]:
+        return load_plugged(connection, call.merchant, sealer)
+
+    return {one.name: one for one in await call.read(read)}
+
+
+async def _stored(call: Call[Any, Any]) -> Plugged:
+    """The named connection; raises NotFound, RequestRefused for one of the settings file."""
+    name, known = call.path["name"], await _known(call)
+    if call.application.stands_in_file(name):
+        raise RequestRefused("of_the_file", f"{name!r} stands in {_FILE}: change it there, and restart")
+    if name not in known:
+        raise NotFound("connection", name)
+    return known[name]
+
+
+def _view(application: Application, one: Plugged) -> PluggedView:
+    spec = ConnectionSpec(name=one.name, plugin=one.plugin, settings=one.settings)
+    return PluggedView(
+        name=one.name,
+        plugin=one.plugin,
+        settings=without_secrets_of(checked(spec, application.table)),
+        orders_of=one.orders_of or None,
+        webhook=f"{application.public_url}/webhooks/{one.name}",
+        added_at=one.added_at,
+        changed_at=one.changed_at,
+        author=one.author,
+    )
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/connections",
+        scope="connections:plug",
+        summary="Add a connection",
+        handler=add_connection,
+        takes=Adding,
+        gives=PluggedView,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path="/connections/{name}/settings",
+        scope="connections:read",
+        summary="Show what a connection was told, without secrets",
+        handler=show_settings,
+        gives=PluggedView,
+    ),
+    Route(
+        method="PATCH",
+        path="/connections/{name}",
+        scope="connections:plug",
+        summary="Change settings of a connection",
+        handler=change_connection,
+        takes=Changing,
+        gives=PluggedView,
+    ),
+    Route(
+        method="DELETE",
+        path="/connections/{name}",
+        scope="connections:plug",
+        summary="Remove a connection",
+        handler=remove_connection,
+        gives=RemovedView,
+    ),
+)
