@@ -83,6 +83,9 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._setting: Setting | None = None
         self._refreshed_at = EPOCH
+        self._stopped: frozenset[str] = frozenset()
+        self._replugging = asyncio.Lock()
+        self._plugs: set[asyncio.Task[None]] = set()
         self._elsewhere: dict[str, tuple[datetime, Mapping[str, tuple[str, ...]]]] = {}
 
     @property
@@ -202,6 +205,7 @@ class Application:
         able = {name: one.capabilities for name, one in connections.items() if one.capabilities is not None}
         return replaced(
             setting,
+            active=frozenset(connections) - self._stopped,
             targets={name: _kinds(connection) for name, connection in connections.items()},
             plugins={name: connection.plugin for name, connection in connections.items()},
             fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
@@ -218,7 +222,9 @@ class Application:
         await self.batcher.close()
         self.worker.stop()
         self.timer.stop()
-        tasks = [*self._tasks, *self.switchboard.stop()]
+        for task in self._plugs:
+            task.cancel()
+        tasks = [*self._tasks, *self._plugs, *self.switchboard.stop()]
         if self._tasks:
             self._tasks[0].cancel()
             _, late = await asyncio.wait(tasks, timeout=DRAIN)
@@ -256,28 +262,32 @@ class Application:
             self.metrics.plugin_up.labels(plugin=failed.name).set(0)
 
     async def refresh(self) -> None:
-        """Load the connections, the program versions, the switches and the connections' states anew."""
+        """Load the program versions, the switches, the connections' states and the connections anew."""
+        await self._look_again()
+        await self._replug()
+
+    async def _look_again(self) -> None:
+        # What knows the revision comes first: whatever changes after that is a reason to look again.
         merchant = self.setting.merchant
         self._refreshed_at = self.clock.now()
-        await self._replug()
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
         states = await self.database.read(lambda connection: load_states(connection, merchant))
-        stopped = {row.connection for row in states}
-        active = frozenset(name for name in self.connections if name not in stopped)
+        self._stopped = frozenset(row.connection for row in states)
         silent = (target for target in programs.stopped if target.startswith("plugin:"))
         self.setting.hooks.stop(frozenset(target.removeprefix("plugin:") for target in silent))
-        self._setting = replaced(self.setting, programs=programs, active=active)
+        self._setting = replaced(self._wired(self.setting), programs=programs)
 
     async def _replug(self) -> None:
         """Plug in and out what was added, changed and removed meanwhile."""
-        settings = await self._with_plugged(self.setting.sealer)
-        if settings.connections == self.settings.connections:
-            return
-        self.settings = settings
-        if await self.switchboard.plug(settings.specs()):
-            self._setting = self._wired(self.setting)
-            self.gatherer.know(self.connections)
-            self.switchboard.equip()
+        async with self._replugging:
+            settings = await self._with_plugged(self.setting.sealer)
+            if settings.connections == self.settings.connections:
+                return
+            self.settings = settings
+            if await self.switchboard.plug(settings.specs()):
+                self._setting = self._wired(self.setting)
+                self.gatherer.know(self.connections)
+                self.switchboard.equip()
 
     async def setting_for(self, merchant: str) -> Setting:
         """What units of work of a merchant need; the connections of one who is configured elsewhere are pushed to there."""
@@ -319,8 +329,11 @@ class Application:
             with suppress(Unavailable, SQLAlchemyError):
                 number = await self.database.read(lambda connection: current(connection, self.setting.merchant))
                 if number != self.setting.programs.revision:
-                    await self.refresh()
+                    await self._look_again()
+                    # A vendor that is slow to connect must not keep switches waiting.
+                    self._plugs.add(asyncio.create_task(_kept_alive(self._replug)))
                     self.worker.wake.set()
+            self._plugs = {task for task in self._plugs if not task.done()}
 
     def _stored(self, new: int, duplicates: int) -> None:
         self.metrics.duplicates.inc(duplicates)
