@@ -11,6 +11,7 @@ from stampcard_shopify.fetching import OrderFetch
 from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.posting import CallFailed
 from stampcard_shopify.shoppers import ShopifyShoppers
+from stampcard_shopify.subscribing import ShopifySubscriptions
 from stampcard_shopify.tagging import TagSink
 from stampcard_shopify.webhooks import ShopifyWebhooks
 
@@ -103,6 +104,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
 
     return Capabilities(
         webhook=ShopifyWebhooks(context.settings),
+        subscriptions=ShopifySubscriptions(client, context.settings),
         sinks=(BalanceSink(client, context.settings), TagSink(client, context.settings)),
         fetch=OrderFetch(client, context),
         fulfil=ShopifyFulfilment(client, context.clock),

@@ -25,6 +25,7 @@ from stampcard_shopify.simulated_losing import Losses
 from stampcard_shopify.simulated_nodes import order_node
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
+from stampcard_shopify.simulated_subscriptions import SubscribedTopics
 from stampcard_shopify.simulated_tags import Tags
 
 TOKEN_LIFE = 86_399
@@ -104,6 +105,7 @@ class Counters:
     cards: Cards
     credits: Credits
     tags: Tags
+    subscriptions: SubscribedTopics
     losses: Losses = field(default_factory=Losses)
     bulk: BulkCreations = field(init=False)
 
@@ -156,6 +158,10 @@ class AdminApi:
             "storeCreditAccountCredit": (10.0, counters.credits.credit),
             "storeCreditAccountDebit": (10.0, counters.credits.debit),
             "customer": (20.0, counters.credits.customer),
+            "webhookSubscriptions": (4.0, counters.subscriptions.list),
+            "webhookSubscriptionCreate": (10.0, counters.subscriptions.create),
+            "webhookSubscriptionUpdate": (10.0, counters.subscriptions.update),
+            "webhookSubscriptionDelete": (10.0, counters.subscriptions.delete),
         }
         self._failures: tuple[Callable[[web.Request, Handler], Any], ...] = (
             self._fail_inside,

@@ -29,6 +29,7 @@ from stampcard_shopify.simulated_purchasing import PLAIN, Purchasing
 from stampcard_shopify.simulated_sampling import DRASTIC, SAMPLES, Sampling
 from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
+from stampcard_shopify.simulated_subscriptions import SubscribedTopics
 from stampcard_shopify.simulated_tags import Tags
 from stampcard_shopify.simulated_trade import Step, Trade
 
@@ -66,7 +67,8 @@ class ShopifySimulator(Simulator):
         self.cards = Cards(self.book, random.Random(f"cards {seed}"))
         self.credits = Credits(self.book)
         self.tags = Tags(self.book)
-        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits, self.tags)
+        self.subscriptions = SubscribedTopics(API_VERSION)
+        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits, self.tags, self.subscriptions)
         purchases = Trade(self.book, self.tally, PLAIN, random.Random(f"purchases {seed}"))
         self._purchasing = Purchasing(self.book, self.discounts, purchases)
 

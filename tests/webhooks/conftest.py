@@ -27,6 +27,7 @@ from stampcard.domain.events import Event
 from stampcard.domain.scopes import ADMIN
 from stampcard.plugin import (
     Absent,
+    Audit,
     BalancePush,
     Capabilities,
     Command,
@@ -38,11 +39,14 @@ from stampcard.plugin import (
     InvalidSignature,
     Lookup,
     Outcome,
+    PluginError,
     PluginManifest,
     PluginSettings,
     RewardKind,
     ShopperSource,
     Sink,
+    Subscribed,
+    Subscriptions,
     Support,
     Unknown,
     UnverifiedRequest,
@@ -165,6 +169,28 @@ class Cookies(ShopperSource):
         return request.header("x-customer") or None
 
 
+class Mailing(Subscriptions):
+    """A vendor that sends two topics once it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: set[str] = set()
+        self.closed = False
+
+    async def look(self, address: str) -> Audit:
+        if self.closed:
+            raise PluginError("shopping", "the shop does not answer")
+        good = tuple(Subscribed(topic=topic, address=address) for topic in sorted(self.sent))
+        return Audit(good=good, missing=tuple(sorted({"a", "b"} - self.sent)), by_hand=("ring the bell",))
+
+    async def mend(self, address: str, but: Collection[str] = ()) -> Audit:
+        self.sent |= {"a", "b"} - set(but)
+        return await self.look(address)
+
+    async def end(self, address: str) -> int:  # noqa: ARG002 - there is one only
+        count, self.sent = len(self.sent), set()
+        return count
+
+
 class Nowhere(PluginSettings):
     broken: bool = False
     token: SecretStr | None = None
@@ -178,6 +204,7 @@ class Shop:
         self.asked = 0
         self.answers: Callable[[], Awaitable[None]] | None = None
         self.vouchers = Vouchers()
+        self.mailing = Mailing()
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
@@ -189,7 +216,9 @@ class Shop:
             message = "the shop is closed"
             raise RuntimeError(message)
         sinks = (BalanceSink(), NoteSink())
-        return Capabilities(sinks=sinks, fulfil=self.vouchers, shopper=Cookies(), check_health=self.check)
+        return Capabilities(
+            subscriptions=self.mailing, sinks=sinks, fulfil=self.vouchers, shopper=Cookies(), check_health=self.check
+        )
 
     async def check(self) -> Health:
         self.asked += 1

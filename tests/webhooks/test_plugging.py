@@ -117,3 +117,22 @@ async def test_secrets_lie_sealed_and_are_shown_to_nobody(served: Any) -> None:
     assert secret not in json.dumps([reply.body for reply in shown], ensure_ascii=False)
     (row,) = await served.read(select(connection))
     assert secret.encode() not in row.settings_sealed
+
+
+async def test_what_the_vendor_sends_is_looked_at_and_set_right(served: Any) -> None:
+    refused = await served.call("GET", "/connections/shop/webhooks")
+    assert (refused.status, refused.body["code"]) == (422, "no_public_url")
+    served.application.public_url = "https://points.example"
+    looked = await served.call("GET", "/connections/shop/webhooks")
+    assert (looked.status, looked.body) == (200, {
+        "address": "https://points.example/webhooks/shop", "good": [], "missing": ["a", "b"], "heard": [], "wrong": [],
+        "foreign": [], "by_hand": ["ring the bell"],
+    })  # fmt: skip
+    await served.take_in("one")  # a delivery of the topic t
+    mended = await served.call("POST", "/connections/shop/webhooks")
+    assert (mended.status, mended.body["good"], mended.body["missing"]) == (200, ["a", "b"], [])
+    served.shop.mailing.closed = True
+    assert (await served.call("GET", "/connections/shop/webhooks")).body["code"] == "unreachable"
+    assert (await served.call("GET", "/connections/nobody/webhooks")).status == 404
+    few = await served.call("POST", "/connections/shop/webhooks", scopes=("connections:read",))
+    assert few.status == 403

@@ -13,10 +13,12 @@ from stampcard.app import Application
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.domain.value import replace
-from stampcard.errors import ConfigurationError, NotFound, RequestRefused
+from stampcard.errors import ConfigurationError, NotFound, PluginError, RequestRefused
 from stampcard.host.connecting import ConnectionSpec
 from stampcard.host.plugging import changed, check_name, check_orders_of, checked, try_out, without_secrets_of
+from stampcard.plugin.capabilities import Subscribed
 from stampcard.storage.depths import load_depths
+from stampcard.storage.listing import latest_topics
 from stampcard.storage.plugging import Plugged, load_plugged, remove_plugged, save_plugged
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query
 from stampcard_webhooks.keys import WELLBEING
@@ -56,6 +58,26 @@ class PluggedView(BaseModel):
     added_at: datetime
     changed_at: datetime
     author: str
+
+
+class SubscribedView(BaseModel):
+    """One thing that the vendor sends."""
+
+    topic: str
+    address: str
+    problem: str
+
+
+class AuditView(BaseModel):
+    """What the vendor sends here, of that which the connection needs."""
+
+    address: str
+    good: list[str] = Field(description="Topics that come as they should.")
+    missing: list[str] = Field(description="Topics that do not come.")
+    heard: list[str] = Field(description="Topics that came lately, though the vendor does not list them.")
+    wrong: list[SubscribedView] = Field(description="What comes otherwise than it should.")
+    foreign: list[SubscribedView] = Field(description="What goes elsewhere, too.")
+    by_hand: list[str] = Field(description="What people alone can set at the vendor.")
 
 
 class RemovedView(BaseModel):
@@ -111,6 +133,47 @@ async def show_settings(call: Call[Query, Nothing]) -> PluggedView:
         return _view(call.application, one)
     except ConfigurationError as error:
         raise RequestRefused("settings", str(error)) from None
+
+
+async def show_webhooks(call: Call[Query, Nothing]) -> AuditView:
+    """Ask the vendor what it sends here."""
+    return await _audit(call, mend=False)
+
+
+async def mend_webhooks(call: Call[Query, Nothing]) -> Answer:
+    """Let the vendor send what is missing, and set right what is wrong; done twice it changes nothing."""
+    return given(await _audit(call, mend=True))
+
+
+async def _audit(call: Call[Any, Any], *, mend: bool) -> AuditView:
+    name, application = call.path["name"], call.application
+    one = application.connections.get(name) if call.is_at_home else None
+    if one is None:
+        raise NotFound("connection", name)
+    subscriptions = one.capabilities.subscriptions if one.capabilities is not None else None
+    if subscriptions is None:
+        raise RequestRefused("no_subscriptions", one.problem or f"nothing can be asked of the plugin {one.plugin!r}")
+    address = f"{application.public_url}/webhooks/{name}"
+    if not address.startswith("https://"):
+        raise RequestRefused("no_public_url", "http.public_url must be the https address that the outside reaches")
+    heard = await call.read(lambda connection: latest_topics(connection, call.merchant, name))
+    try:
+        audit = await (subscriptions.mend(address, heard) if mend else subscriptions.look(address))
+    except PluginError as error:
+        raise RequestRefused("unreachable", str(error)) from None
+    return AuditView(
+        address=address,
+        good=[subscribed.topic for subscribed in audit.good],
+        missing=[topic for topic in audit.missing if topic not in heard],
+        heard=[topic for topic in audit.missing if topic in heard],
+        wrong=list(map(_subscribed, audit.wrong)),
+        foreign=list(map(_subscribed, audit.foreign)),
+        by_hand=list(audit.by_hand),
+    )
+
+
+def _subscribed(one: Subscribed) -> SubscribedView:
+    return SubscribedView(topic=one.topic, address=one.address, problem=one.problem)
 
 
 async def _save(call: Call[Any, Any], one: Plugged, *, status: int, test: bool) -> Answer:
@@ -200,6 +263,22 @@ ROUTES = (
         handler=change_connection,
         takes=Changing,
         gives=PluggedView,
+    ),
+    Route(
+        method="GET",
+        path="/connections/{name}/webhooks",
+        scope="connections:read",
+        summary="Ask the vendor which webhooks it sends here",
+        handler=show_webhooks,
+        gives=AuditView,
+    ),
+    Route(
+        method="POST",
+        path="/connections/{name}/webhooks",
+        scope="connections:plug",
+        summary="Let the vendor send the webhooks that are missing",
+        handler=mend_webhooks,
+        gives=AuditView,
     ),
     Route(
         method="DELETE",

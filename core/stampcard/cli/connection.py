@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import plugging
+from stampcard.cli import plugging, subscribing
 from stampcard.cli.invocation import UNREACHABLE, opened, settings_of
 from stampcard.cli.plugging import with_plugged
 from stampcard.cli.printing import moment, say, show, show_json, show_table
@@ -26,6 +26,7 @@ Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="One of the conn
 app.command("add")(plugging.add)
 app.command("set")(plugging.change)
 app.command("remove")(plugging.remove)
+app.command("webhooks")(subscribing.webhooks)
 
 
 @app.command("list")
@@ -100,12 +101,14 @@ def try_connection(context: typer.Context, name: Name, json: Json = False) -> No
     problems = _problems(spec, table)
     if problems:
         raise InvalidSettings(problems)
-    (finding,) = asyncio.run(connection_findings(settings, table, [spec]))
+    finding, *others = asyncio.run(connection_findings(settings, table, [spec]))
     ok = finding.level == "ok"
     if json:
-        show_json({"name": name, "ok": ok, "text": finding.text})
+        show_json({"name": name, "ok": ok, "text": finding.text, "missing": [one.text for one in others]})
     else:
         (show if ok else say)(f"{name}: {finding.text}")
+        for one in others:
+            say(f"{name}: {one.text}")
     if not ok:
         raise typer.Exit(UNREACHABLE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from stampcard.app import open_sealer
 from stampcard.cli.invocation import reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
-from stampcard.errors import ConfigurationError, InvalidSettings, ProgramError, StampcardError, Unavailable
+from stampcard.errors import ConfigurationError, InvalidSettings, PluginError, ProgramError, StampcardError, Unavailable
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
@@ -169,18 +169,23 @@ async def connection_findings(
         for spec in (settings.specs() if specs is None else specs)
         if not any(f.level == "problem" for f in section_findings([spec], table))
     ]
-    resources = Resources(
+    connections = await connect_all(sound, table, trial_resources(settings))
+    try:
+        found = [await _health(connection) for connection in connections.values()]
+        return [*found, *[one for connection in connections.values() async for one in _webhooks(connection, settings)]]
+    finally:
+        await disconnect_all(connections)
+
+
+def trial_resources(settings: Settings) -> Resources:
+    """What a connection gets that leaves nothing behind."""
+    return Resources(
         clock=SystemClock(),
         log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
         public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
         open_store=lambda _: Forgetful(),
         open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
     )
-    connections = await connect_all(sound, table, resources)
-    try:
-        return [await _health(connection) for connection in connections.values()]
-    finally:
-        await disconnect_all(connections)
 
 
 def _shape(found: str, needed: str, *, upgraded_at_start: bool) -> Finding:
@@ -188,6 +193,31 @@ def _shape(found: str, needed: str, *, upgraded_at_start: bool) -> Finding:
         return Finding(level="ok", about="database", text=f"shape {found}")
     text = f"has shape {found or 'none'}, this version needs {needed}. Run: stampcard db upgrade"
     return Finding(level="warning" if upgraded_at_start else "problem", about="database", text=text)
+
+
+async def _webhooks(connection: Connection, settings: Settings) -> AsyncIterator[Finding]:
+    """What the vendor does not send here, as far as it can be asked."""
+    from stampcard.cli.subscribing import topics_heard, webhook_address
+
+    subscriptions = connection.capabilities.subscriptions if connection.capabilities is not None else None
+    if subscriptions is None:
+        return
+    about = f"connections.{connection.name}"
+    try:
+        audit = await subscriptions.look(webhook_address(settings, connection.name))
+    except ConfigurationError as error:
+        text = f"{error.setting} {error.problem}, so no webhook comes. {error.remedy}"
+        yield Finding(level="warning", about=about, text=text)
+        return
+    except PluginError:
+        return  # that the vendor does not answer was told
+    heard = topics_heard(settings, connection.name)
+    missing = [topic for topic in audit.missing if topic not in heard]
+    if missing or audit.wrong:
+        wrong = [f"{one.topic} {one.problem}" for one in audit.wrong]
+        text = "; ".join([*([f"webhooks are missing: {', '.join(missing)}"] if missing else []), *wrong])
+        text = f"{text}. Set it right: stampcard connection webhooks {connection.name} --fix"
+        yield Finding(level="warning", about=about, text=text)
 
 
 async def _health(connection: Connection) -> Finding:

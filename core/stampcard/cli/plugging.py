@@ -10,7 +10,7 @@ import typer
 
 from stampcard.cli.invocation import UNREACHABLE, opened, settings_of
 from stampcard.cli.printing import say, show, show_json
-from stampcard.errors import ConfigurationError, InvalidSettings, NotFound, RequestRefused, Unavailable
+from stampcard.errors import ConfigurationError, InvalidSettings, NotFound, PluginError, RequestRefused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,6 +98,32 @@ def add(
         name=name, plugin=plugin, settings=section, added_at=now, changed_at=now, orders_of=orders_of, author=_user(),
     ))  # fmt: skip
     _tell(settings, table, spec, json=json, done="is plugged in")
+    if not no_test and not json:
+        _subscribe(settings, table, spec, ask=is_person())
+
+
+def _subscribe(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, ask: bool) -> None:
+    """Let the vendor send its webhooks here, where it lets us say so and the outside can reach us."""
+    from stampcard.cli.subscribing import audited, lines, webhook_address
+
+    try:
+        address = webhook_address(settings, spec.name)
+        audit = asyncio.run(audited(settings, table, spec, address, None))
+        if audit is None:
+            return
+        if (
+            audit.missing
+            and ask
+            and typer.confirm(f"Let the vendor send {len(audit.missing)} topics there?", default=True, err=True)
+        ):
+            audit = asyncio.run(audited(settings, table, spec, address, frozenset())) or audit
+    except ConfigurationError:
+        return  # that it is missing was told
+    except PluginError as error:
+        say(f"Its webhooks could not be looked at: {error}")
+        return
+    for line in lines(spec.name, address, audit, ()):
+        show(line)
 
 
 def change(
@@ -140,19 +166,33 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Unplug a connection and forget its secrets. Members, orders and points that it brought stay."""
+    from stampcard.host.connecting import ConnectionSpec
     from stampcard.storage.depths import load_depths
     from stampcard.storage.plugging import remove_plugged
 
-    settings, sealer, _ = _ready(context)
-    _stored(settings, sealer, name)
+    settings, sealer, table = _ready(context)
+    one = _stored(settings, sealer, name)
     with opened(settings) as database:
         depths = database.read_now(lambda connection: load_depths(connection, settings.merchant))
         waiting = depths.pending.get(name, 0) + depths.dead.get(name, 0)
         if not yes:
             left = f" {waiting} things that were to be sent there will not be." if waiting else ""
             typer.confirm(f"Remove {name}?{left} Its webhooks are not taken any more.", abort=True, err=True)
+        ended = _unsubscribed(settings, table, ConnectionSpec(name=name, plugin=one.plugin, settings=one.settings))
         database.write_now(lambda connection: remove_plugged(connection, settings.merchant, name))
-    show(f"{name} is removed. Delete its webhooks at the vendor, too: they are answered with 404 from now on")
+    show(f"{name} is removed. {ended}")
+
+
+def _unsubscribed(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> str:
+    """Let the vendor send nothing more, as far as it lets us; answers what is left for people to do."""
+    from stampcard.cli.subscribing import ended, webhook_address
+
+    left = "Delete its webhooks at the vendor: they are answered with 404 from now on"
+    try:
+        count = asyncio.run(ended(settings, table, spec, webhook_address(settings, spec.name)))
+    except (ConfigurationError, PluginError):
+        return left
+    return left if count is None else f"{count} webhook subscriptions ended at the vendor"
 
 
 def _ready(context: typer.Context) -> tuple[Settings, Sealer, PluginTable]:
@@ -245,7 +285,7 @@ def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test
         raise InvalidSettings([_as_flag(problem, spec.name) for problem in error.problems]) from None
     if not test:
         return
-    (finding,) = asyncio.run(connection_findings(settings, table, [spec]))
+    finding, *_ = asyncio.run(connection_findings(settings, table, [spec]))
     if finding.level == "ok":
         return
     say(f"{spec.name}: {finding.text}")

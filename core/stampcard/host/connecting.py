@@ -17,7 +17,15 @@ from stampcard.errors import ConfigurationError, PluginError
 from stampcard.host.discovering import LoadedPlugin, PluginTable
 from stampcard.host.fulfilling import FulfilmentSink
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
-from stampcard.plugin.capabilities import Capabilities, FactSource, Fulfilment, ShopperSource, Sink, WebhookSource
+from stampcard.plugin.capabilities import (
+    Capabilities,
+    FactSource,
+    Fulfilment,
+    ShopperSource,
+    Sink,
+    Subscriptions,
+    WebhookSource,
+)
 from stampcard.plugin.connections import ConnectionContext, Store
 from stampcard.plugin.manifest import PluginSettings
 
@@ -149,6 +157,8 @@ def _broken(capabilities: object) -> str:
         return f"connect gave a {type(capabilities).__name__}, not Capabilities"
     if not isinstance(capabilities.webhook, WebhookSource | None):
         return f"its webhook is a {type(capabilities.webhook).__name__}, not a WebhookSource"
+    if not isinstance(capabilities.subscriptions, Subscriptions | None):
+        return f"its subscriptions are a {type(capabilities.subscriptions).__name__}, not Subscriptions"
     kinds: set[str] = set()
     for sink in capabilities.sinks:
         problem = _broken_sink(sink)

@@ -30,6 +30,7 @@ from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
 from stampcard.plugin.capabilities import (
+    Audit,
     Capabilities,
     FactSource,
     Feature,
@@ -40,6 +41,8 @@ from stampcard.plugin.capabilities import (
     RetryPolicy,
     ShopperSource,
     Sink,
+    Subscribed,
+    Subscriptions,
     Support,
     WebhookSource,
 )
@@ -54,6 +57,7 @@ __all__ = [
     "API_VERSION",
     "Absent",
     "Adjustment",
+    "Audit",
     "Award",
     "Balance",
     "BalancePush",
@@ -111,6 +115,8 @@ __all__ = [
     "StackGroup",
     "Stamp",
     "Store",
+    "Subscribed",
+    "Subscriptions",
     "Support",
     "TagPush",
     "Unknown",

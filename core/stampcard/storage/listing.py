@@ -134,6 +134,18 @@ def count_quarantined(connection: Connection, merchant: str, name: str | None, c
     return int(whole), int(without)
 
 
+def latest_topics(connection: Connection, merchant: str, name: str, most: int = 5_000) -> frozenset[str]:
+    """The topics of what a connection brought last."""
+    latest = (
+        select(inbox.c.topic)
+        .where(inbox.c.merchant == merchant, inbox.c.connection == name)
+        .order_by(inbox.c.id.desc())
+        .limit(most)
+        .subquery()
+    )
+    return frozenset(connection.execute(select(latest.c.topic).distinct()).scalars())
+
+
 def last_received(connection: Connection, merchant: str, name: str) -> int | None:
     """When the newest delivery of a connection came in."""
     statement = select(inbox.c.received_at).where(inbox.c.merchant == merchant, inbox.c.connection == name)

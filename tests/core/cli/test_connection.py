@@ -92,7 +92,7 @@ def test_a_connection_is_paused_with_a_note_and_resumed(run: Run, data: Data) ->
 def test_a_test_of_a_connection_that_is_well_ends_with_0(run: Run, data: Data, moody: Callable[[str], None]) -> None:
     moody("")
     assert run("connection", "test", "mood").stdout == "mood: connected\n"
-    assert data("connection", "test", "mood") == {"name": "mood", "ok": True, "text": "connected"}
+    assert data("connection", "test", "mood") == {"name": "mood", "ok": True, "text": "connected", "missing": []}
 
 
 def test_a_test_of_a_connection_that_is_not_well_ends_with_4(run: Run, moody: Callable[[str], None]) -> None:

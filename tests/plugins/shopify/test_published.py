@@ -18,7 +18,7 @@ from graphql.execution.values import get_variable_values
 from graphql.validation import NoDeprecatedCustomRule
 
 from stampcard.plugin import Balance, BalancePush, OrderSeen, Voucher
-from stampcard_shopify import discounts, gift_cards, store_credits, tagging
+from stampcard_shopify import discounts, gift_cards, store_credits, subscribing, tagging
 from stampcard_shopify.asking import Field, Step, written
 from stampcard_shopify.balances import SET_METAFIELDS, BalanceSink
 from stampcard_shopify.client import PING, Client
@@ -33,7 +33,7 @@ WEBHOOKS = [name for name in FIXTURES if not name.startswith("fetched_")]
 OFFICIAL = sorted(topic for topic in TOPICS if not topic.startswith("fetched/"))
 FIELDS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": field
-    for module in (discounts, gift_cards, store_credits, tagging)
+    for module in (discounts, gift_cards, store_credits, subscribing, tagging)
     for name, field in vars(module).items()
     if isinstance(field, Field)
 }
@@ -41,6 +41,7 @@ DOCUMENTS = {
     "metafields": SET_METAFIELDS,
     "orders": ORDERS,
     "ping": PING,
+    "subscriptions": subscribing.LIST,
     **{name: written({"c0": Step(field, {}), "c1": Step(field, {})})[0] for name, field in FIELDS.items()},
 }
 
@@ -102,6 +103,17 @@ def test_the_variables_of_a_push_are_valid(
 def test_the_variables_of_a_fetch_are_valid(schema: GraphQLSchema, after: str | None) -> None:
     variables = {"ids": ["gid://shopify/Order/1"], "after": after, "size": SMALL}
     _check_variables(schema, ORDERS, variables)
+
+
+@pytest.mark.parametrize("topic", subscribing.TOPICS)
+def test_the_variables_of_a_subscription_are_valid(schema: GraphQLSchema, topic: str) -> None:
+    plain = {"uri": "https://points.example/webhooks/shop", **subscribing.PLAIN}
+    for field, values in (
+        (subscribing.CREATE, {"topic": subscribing.enum_of(topic), "webhookSubscription": plain}),
+        (subscribing.UPDATE, {"id": "gid://shopify/WebhookSubscription/1", "webhookSubscription": plain}),
+    ):
+        document, variables = written({"c0": Step(field, values)})
+        _check_variables(schema, document, variables)
 
 
 def _steps(kind: Any, voucher: Voucher) -> list[Step]:
