@@ -21,6 +21,7 @@ from stampcard.testing.rules.keeping import KeepingRules
 from stampcard.testing.rules.knowing import KnowingRules
 from stampcard.testing.rules.naming import NamingRules
 from stampcard.testing.rules.shopping import ShoppingRules
+from stampcard.testing.rules.subscribing import SubscribingRules
 from stampcard.testing.rules.verifying import VerifyingRules
 
 
@@ -34,5 +35,6 @@ class PluginContract(
     ShoppingRules,
     FulfillingRules,
     JudgingRules,
+    SubscribingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

@@ -106,6 +106,31 @@ def judging(old: str, new: str) -> dict[str, str]:
     return JUDGE | {CONNECT: JUDGE[CONNECT].replace(old, new)}
 
 
+#: What the till sends, as its own list says; empty there is nothing to set right.
+SUBSCRIPTIONS = {
+    "sinks=(display,), ": "sinks=(display,), subscriptions=List(context), ",
+    CONNECT: """class List(plugin.Subscriptions):
+    def __init__(self, context): self.http, self.url = context.http, context.settings.api_url
+    async def look(self, address):
+        try: answer = await self.http.get(f"{self.url}/webhooks")
+        except httpx.HTTPError as error: raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None
+        if answer.text != "shown": raise plugin.PluginError("till", "the till does not answer")
+        return plugin.Audit(good=(plugin.Subscribed(topic="sale", address=address),))
+    async def mend(self, address, but=()): return await self.look(address)
+    async def end(self, address): return len((await self.look(address)).good)
+
+
+"""
+    + CONNECT,
+}
+
+
+def subscribing(old: str, new: str) -> dict[str, str]:
+    """The sample with a list of webhooks that is changed."""
+    assert old in SUBSCRIPTIONS[CONNECT]
+    return SUBSCRIPTIONS | {CONNECT: SUBSCRIPTIONS[CONNECT].replace(old, new)}
+
+
 #: A source of shoppers, who show a card that the till has signed.
 SHOPPERS = {
     "sinks=(display,), ": "sinks=(display,), shopper=Cards(webhook), ",
@@ -290,6 +315,11 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_facts_are_plain_values": [
         knowing('{"length": 3}', '{"length": [3]}'), knowing('{"length": 3}', "{}"), knowing('{"length": 3}', "{3: 3}"),
     ],
+    "test_a_vendor_in_trouble_is_no_audit": [
+        subscribing('if answer.text != "shown": raise', "if answer.status_code == 203: raise"),
+        subscribing('raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None', "raise"),
+        subscribing("return len((await self.look(address)).good)", "return 0"),
+    ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
     "test_a_proof_that_is_not_its_own_is_left_to_others": [judging('if proof != "cashier": return None', "")],
     "test_whatever_evidence_is_given_gets_an_answer": [
@@ -416,6 +446,12 @@ def test_a_sound_source_of_shoppers_breaks_no_rule(
     contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
 ) -> None:
     getattr(contract_of(SHOPPERS), rule)()
+
+
+def test_a_sound_list_of_webhooks_breaks_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract],
+) -> None:
+    contract_of(SUBSCRIPTIONS).test_a_vendor_in_trouble_is_no_audit()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from stampcard.plugin import Audit, PluginError
+from stampcard.testing.rules.case import Case, Vendor
+from stampcard.testing.rules.delivering import GARBAGE, LOST, UNSENT
+
+#: Where the vendor is to send.
+HERE = "https://loyalty.example/webhooks/contract"
+
+
+class SubscribingRules(Case):
+    """What the plugin asks the vendor about the webhooks that it sends."""
+
+    def test_a_vendor_in_trouble_is_no_audit(self) -> None:
+        """When the vendor fails, answers garbage or cannot be reached, a PluginError says so, and shows no secret."""
+        for vendor in (*map(_answering, GARBAGE), *map(_raising, (*LOST, *UNSENT)), _busy):
+            for name, told in self._asked(vendor).items():
+                assert isinstance(told, PluginError), f"{name} answers {told!r} from a vendor in trouble"
+                for secret in (*self.secrets, *self.credentials):
+                    assert secret not in str(told), f"{name} shows a secret"
+
+    def _asked(self, vendor: Vendor) -> Mapping[str, Audit | int | Exception]:
+        async def ask() -> dict[str, Any] | None:
+            told: dict[str, Any] = {}
+            async with self.visiting(vendor) as visit:
+                subscriptions = visit.capabilities.subscriptions
+                if subscriptions is None:
+                    return None
+                for name in ("look", "mend", "end"):
+                    try:
+                        told[name] = await getattr(subscriptions, name)(HERE)
+                    except Exception as error:  # noqa: BLE001 - which one it is decides
+                        told[name] = error
+            return told
+
+        found = self.run(ask())
+        if found is None:
+            pytest.skip("asks nothing about webhooks")
+        return found
+
+
+def _answering(body: bytes) -> Vendor:
+    return lambda _: httpx.Response(200, content=body)
+
+
+def _raising(error: type[httpx.TransportError]) -> Vendor:
+    def vendor(request: httpx.Request) -> httpx.Response:
+        raise error("the vendor cannot be reached", request=request)
+
+    return vendor
+
+
+def _busy(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(503, text="busy")
