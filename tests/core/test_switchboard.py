@@ -70,6 +70,13 @@ async def save(application: Application, name: str, **settings: Any) -> None:
     await application.database.write(lambda connection: save_plugged(connection, "main", sealer, one))
 
 
+async def remove(application: Application, name: str) -> None:
+    setting, now = application.setting, FakeClock().now()
+    await application.database.write(
+        lambda connection: remove_plugged(connection, "main", setting.sealer, setting.numbering, name, now)
+    )
+
+
 async def until(condition: Any) -> None:
     for _ in range(400):
         if condition():
@@ -88,7 +95,7 @@ async def test_a_running_process_plugs_in_what_is_added_and_leaves_the_others_al
     assert application.setting.targets == {"first": ("balance",), "second": ("balance",)}
     await save(application, "second", color="green")
     await until(lambda: tills.connected[-1] == ("second", "green"))
-    await application.database.write(lambda connection: remove_plugged(connection, "main", "second"))
+    await remove(application, "second")
     await until(lambda: "second" not in application.connections)
     assert set(application.dispatchers) == {"first"}
     assert application.dispatchers["first"] is before

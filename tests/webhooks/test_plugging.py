@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from stampcard.app import Application
 from stampcard.plugin import Health
-from stampcard.storage.tables import connection
+from stampcard.storage.tables import connection, fetch, push
 
 TILL = {"name": "till", "plugin": "shopping"}
 
@@ -136,3 +136,22 @@ async def test_what_the_vendor_sends_is_looked_at_and_set_right(served: Any) -> 
     assert (await served.call("GET", "/connections/nobody/webhooks")).status == 404
     few = await served.call("POST", "/connections/shop/webhooks", scopes=("connections:read",))
     assert few.status == 403
+
+
+async def test_with_a_connection_goes_what_was_to_be_sent_and_rewards_come_back(served: Any) -> None:
+    await served.call("POST", "/connections", TILL)
+    body = {"identity": {"connection": "till", "reference": "7"}}
+    member = (await served.call("POST", "/members", body)).body["id"]
+    await served.call("POST", f"/members/{member}/adjustments", {"wallet": "points", "points": 100, "reason": "a gift"})
+    await served.prepare()
+    before = await served.figures(member)
+    held = await served.call("POST", f"/members/{member}/redemptions", {"reward": "five-off"})
+    assert (held.status, (await served.figures(member))[1]) == (201, 50)
+    await served.store("fetch", {"connection": "till", "kind": "order", "reference": "1", "wanted_at": 0, "due_at": 0})
+    gone = await served.call("DELETE", "/connections/till")
+    assert gone.body["unsent"] >= 2
+    while await served.application.worker.work_once():
+        pass
+    assert await served.figures(member) == before
+    for table in (push, fetch):
+        assert await served.read(select(table).where(table.c.connection == "till")) == []

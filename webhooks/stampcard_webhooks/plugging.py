@@ -17,7 +17,6 @@ from stampcard.errors import ConfigurationError, NotFound, PluginError, RequestR
 from stampcard.host.connecting import ConnectionSpec
 from stampcard.host.plugging import changed, check_name, check_orders_of, checked, try_out, without_secrets_of
 from stampcard.plugin.capabilities import Subscribed
-from stampcard.storage.depths import load_depths
 from stampcard.storage.listing import latest_topics
 from stampcard.storage.plugging import Plugged, load_plugged, remove_plugged, save_plugged
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query
@@ -119,9 +118,9 @@ async def remove_connection(call: Call[Query, Nothing]) -> Answer:
     one = await _stored(call)
 
     def work(unit: Unit) -> Answer:
-        depths = load_depths(unit.connection, call.merchant)
-        remove_plugged(unit.connection, call.merchant, one.name)
-        return given(RemovedView(name=one.name, unsent=depths.pending.get(one.name, 0) + depths.dead.get(one.name, 0)))
+        setting = unit.setting
+        unsent = remove_plugged(unit.connection, call.merchant, setting.sealer, setting.numbering, one.name, unit.now)
+        return given(RemovedView(name=one.name, unsent=unsent))
 
     return await _done(call, one.name, await call.write(work))
 

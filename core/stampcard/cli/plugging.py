@@ -166,8 +166,10 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Unplug a connection and forget its secrets. Members, orders and points that it brought stay."""
+    from stampcard.clock import SystemClock
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.storage.depths import load_depths
+    from stampcard.storage.numbering import Numbering
     from stampcard.storage.plugging import remove_plugged
 
     settings, sealer, table = _ready(context)
@@ -176,10 +178,11 @@ def remove(
         depths = database.read_now(lambda connection: load_depths(connection, settings.merchant))
         waiting = depths.pending.get(name, 0) + depths.dead.get(name, 0)
         if not yes:
-            left = f" {waiting} things that were to be sent there will not be." if waiting else ""
+            left = f" {waiting} things that were to be sent there will not be; rewards go back." if waiting else ""
             typer.confirm(f"Remove {name}?{left} Its webhooks are not taken any more.", abort=True, err=True)
         ended = _unsubscribed(settings, table, ConnectionSpec(name=name, plugin=one.plugin, settings=one.settings))
-        database.write_now(lambda connection: remove_plugged(connection, settings.merchant, name))
+        merchant, now = settings.merchant, SystemClock().now()
+        database.write_now(lambda c: remove_plugged(c, merchant, sealer, Numbering(), name, now))
     show(f"{name} is removed. {ended}")
 
 

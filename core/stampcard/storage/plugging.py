@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
 from stampcard.sealing import Sealer
 from stampcard.storage import saving, tables
+from stampcard.storage.commanding import tell
+from stampcard.storage.numbering import Numbering
+from stampcard.storage.requeueing import drop_command
 from stampcard.storage.revising import bump
 from stampcard.storage.rows import open_object, seal_object
-from stampcard.storage.tables import connection_state, store
+from stampcard.storage.tables import connection_state, fetch, outbox, push, store
 
 _table = tables.connection
 
@@ -78,13 +81,27 @@ def save_plugged(connection: Connection, merchant: str, sealer: Sealer, one: Plu
     bump(connection, merchant)
 
 
-def remove_plugged(connection: Connection, merchant: str, name: str) -> bool:
-    """Let a connection go, with its state and what its plugin kept; what it brought stays. Answers whether it was there."""
-    for of, column in ((store, store.c.connection), (connection_state, connection_state.c.connection)):
-        connection.execute(delete(of).where(of.c.merchant == merchant, column == name))
-    gone = connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name)).rowcount
+def remove_plugged(
+    connection: Connection, merchant: str, sealer: Sealer, numbering: Numbering, name: str, now: datetime
+) -> int:
+    """Let a connection go, with what its plugin kept and what was to be sent or fetched; what it brought stays.
+
+    Rewards that were to be made real there are given up, their points go back. A command of which nobody knows whether it
+    was done stays for people. Answers how much was not sent.
+    """
+    merchants = (push.c.merchant == merchant, push.c.connection == name)
+    unsent = connection.execute(select(func.count()).where(*merchants, push.c.wanted > push.c.sent)).scalar() or 0
+    waiting = select(outbox.c.id).where(
+        outbox.c.merchant == merchant, outbox.c.connection == name, outbox.c.status.in_(("ready", "dead"))
+    )
+    ids = list(connection.execute(waiting.order_by(outbox.c.id)).scalars())
+    told = [drop_command(connection, merchant, id_, f"the connection {name} was removed", now) for id_ in ids]
+    tell(connection, merchant, sealer, numbering, [one for one in told if one is not None])
+    for of in (push, fetch, store, connection_state):
+        connection.execute(delete(of).where(of.c.merchant == merchant, of.c.connection == name))
+    connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name))
     bump(connection, merchant)
-    return bool(gone)
+    return unsent + len(ids)
 
 
 def _about(merchant: str, name: str) -> str:
