@@ -115,7 +115,7 @@ class ShopifySubscriptions(Subscriptions):
             if not gone:
                 values["webhookSubscription"] = {"uri": known[one.id].uri, **PLAIN}
             steps[f"w{place}"] = Step(DELETE if gone else UPDATE, values)
-        made = {f"m{place}": topic for place, topic in enumerate(audit.missing) if topic not in {*but, *kept}}
+        made = {f"m{place}": topic for place, topic in enumerate(TOPICS) if topic not in {*but, *kept}}
         for alias, topic in made.items():
             plain = {"uri": address, **PLAIN}
             steps[alias] = Step(CREATE, {"topic": enum_of(topic), "webhookSubscription": plain})
@@ -174,7 +174,7 @@ class ShopifySubscriptions(Subscriptions):
         return Audit(
             good=tuple(good),
             wrong=tuple(wrong),
-            missing=tuple(topic for topic in TOPICS if topic not in here),
+            missing=tuple(topic for topic, why in TOPICS.items() if not why and topic not in here),
             foreign=tuple(foreign),
             by_hand=tuple(self._by_hand(nodes, address, here)),
         )
