@@ -86,6 +86,10 @@ def _problem(
         known = ", ".join(sorted(manifest.settings.model_fields)) or "none"
         remedy = _suggestion(key, manifest.settings.model_fields) if len(place) == 1 else ""
         return ConfigurationError(setting, "there is no such setting", remedy or f"Known: {known}")
+    if kind == "string_pattern_mismatch":
+        field = manifest.settings.model_fields.get(key)
+        said = field.description if field is not None else None
+        return ConfigurationError(setting, "is not written as it has to be", f"It is {said}" if said else message)
     problem = message.removeprefix("Value error, ")
     return ConfigurationError(setting, without_secrets(problem, manifest, section))
 

@@ -22,7 +22,7 @@ WELL = "a-token-that-is-good"
 
 class Books(PluginSettings):
     token: SecretStr = Field(description="what the bookkeeper gave you")
-    company: str = Field(default="", description="which of your companies")
+    company: str = Field(default="", pattern="^[A-Za-z]*$", description="one of your companies, in letters")
     years: tuple[int, ...] = ()
 
 
@@ -111,6 +111,11 @@ def test_a_person_is_asked_for_what_the_plugin_asks(run: Run, data: Data, monkey
         (("add", "books", "--from-file", "token=nowhere"), 2, "nowhere cannot be read (No such file or directory)"),
         (("add", "books", "--set", "tokn=a"), 3, "Did you mean 'token'?"),
         (("add", "books", "--set", "token=a", "--set", "years=[x"), 3, "connections.books.years"),
+        (
+            ("add", "books", "--set", "token=a", "--set", "company=12"),
+            3,
+            "connections.books.company: is not written as it has to be. It is one of your companies, in letters",
+        ),
         (("add", "books", "--name", "My Books", "--set", "token=a"), 1, "lower-case letters, digits, _ and -"),
         (("add", "books", "--set", "token=a", "--orders-of", "shop"), 1, "there is no connection 'shop'"),
         (("set", "books", "--set", "company=a"), 1, "there is no connection 'books'"),
