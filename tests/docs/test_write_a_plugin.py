@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from stampcard.cli.plugin import project
+
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "how-to" / "write-a-plugin.md").read_text()
 PLUGINS = ROOT / "tests" / "plugins"
 SAMPLE = "sample/stampcard-sample"
+
+
+def test_a_new_plugin_begins_as_the_sample_of_the_guide() -> None:
+    for path, text in project("sample").items():
+        assert text == (PLUGINS / SAMPLE / path).read_text(), path
 
 
 @pytest.mark.parametrize(

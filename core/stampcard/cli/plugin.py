@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli.printing import show_json, show_table
+from stampcard.cli.invocation import FAILED
+from stampcard.cli.printing import say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from stampcard.host.discovering import PluginTable
 
-app = typer.Typer(no_args_is_help=True, help="The plugins that are installed.")
-
-
-@app.callback()
-def plugin() -> None:
-    """Keep `list` a command of its own."""
+app = typer.Typer(no_args_is_help=True, help="The plugins that are installed, and one to begin with.")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+#: Where a file of a new plugin goes, and what it is made of.
+_FILES = (
+    ("pyproject.toml", "pyproject.toml"),
+    ("stampcard_sample.py", "stampcard_sample.py"),
+    ("test_sample.py", "test_sample.py"),
+    ("fixtures/sale__paid.json", "sale__paid.json"),
+)
 
 
 @app.command("list")
@@ -60,3 +68,58 @@ def _rows(table: PluginTable) -> list[dict[str, Any]]:
 
 def _last(row: dict[str, Any]) -> str:
     return row["reason"] or ", ".join(row["hooks"])
+
+
+@app.command("new")
+def new_plugin(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help='What connections will call it: plugin = "NAME".', show_default=False)
+    ],
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="<path>", help="Where; else ./stampcard-NAME.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a plugin that works and keeps the contract, to be made into your own."""
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise typer.BadParameter(
+            "a name has lower-case letters, digits and _, and begins with a letter", param_hint="NAME"
+        )
+    where = folder or Path(f"stampcard-{_dashed(name)}")
+    if where.exists() and any(where.iterdir()):
+        raise typer.BadParameter(f"{where} is there already and not empty", param_hint="--dir")
+    try:
+        for path, text in project(name).items():
+            file = where / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            show(str(file))
+    except OSError as error:
+        say(f"error: {error.filename}: cannot be written ({error.strerror})")
+        raise typer.Exit(FAILED) from None
+    say(f"Try it: cd {where} && pip install -e '.[test]' && pytest")
+    say(f"Then connect something to it: stampcard connection add {name}")
+
+
+def project(name: str) -> dict[str, str]:
+    """The files of a new plugin, by path: the sample of the guide under this name."""
+    texts = {path: files("stampcard.cli").joinpath("templates", "plugin", f"{source}.txt") for path, source in _FILES}
+    return {
+        path.replace("sample", name): _renamed(text.read_text(encoding="utf-8"), name) for path, text in texts.items()
+    }
+
+
+def _renamed(text: str, name: str) -> str:
+    camel = "".join(part.capitalize() for part in name.split("_"))
+    for old, new in (
+        ("stampcard-sample", f"stampcard-{_dashed(name)}"),
+        ("stampcard_sample", f"stampcard_{name}"),
+        ("TestSample", f"Test{camel}"),
+        ('name="sample"', f'name="{name}"'),
+        ("\nsample = ", f"\n{name} = "),
+    ):
+        text = text.replace(old, new)
+    return text
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
