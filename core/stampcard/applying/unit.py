@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -332,12 +331,7 @@ class Unit:
     def checkpoint(self) -> tuple[Any, ...]:
         """All that decisions have changed so far, to go back to when a later part of the same delivery fails."""
         values = (getattr(self, name) for name in _DECIDED)
-        return tuple(
-            value.copied()
-            if isinstance(value, Moves | Crossings | Grants | Terms | Verdicts | Bases | Touched)
-            else copy.copy(value)
-            for value in values
-        )
+        return tuple(value.copy() if isinstance(value, dict | list) else value.copied() for value in values)
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
         """Forget what was decided since the checkpoint."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from stampcard.domain.members import Member
 from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot, OrderState, standing_refunds
 from stampcard.domain.value import Value
+from stampcard.engine.dating import midnight
 from stampcard.program.history import HISTORY, WINDOWS
 from stampcard.program.model import Program
 
 _Sight = Callable[[OrderSnapshot], Any]
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 _AMOUNTS: Mapping[str, _Sight] = {
     "order.total": lambda order: order.total,
@@ -139,18 +142,18 @@ def history_variables(
     found: dict[str, Any] = {}
     for name in reads & HISTORY.keys():
         asked = HISTORY[name]
-        first, end = WINDOWS[asked.window](at.astimezone(zone).date())
+        first, end = span(asked.window, at.astimezone(zone).date(), zone)
         if asked.of == "points":
             found[name] = sum(
                 points / 10 ** program.wallets[wallet].scale
                 for when, wallet, points in past.points
-                if wallet in program.wallets and when <= at and first <= when.astimezone(zone).date() < end
+                if first <= when < end and when <= at and wallet in program.wallets
             )
             continue
         orders = [
             purchase
             for key, purchase in past.purchases.items()
-            if key != leaving_out and purchase.occurred_at <= at and _inside(purchase.occurred_at, zone, first, end)
+            if first <= purchase.occurred_at < end and purchase.occurred_at <= at and key != leaving_out
         ]
         if asked.of == "orders":
             found[name] = len(orders)
@@ -159,8 +162,11 @@ def history_variables(
     return found
 
 
-def _inside(moment: datetime, zone: ZoneInfo, first: Any, end: Any) -> bool:
-    return bool(first <= moment.astimezone(zone).date() < end)
+@lru_cache(maxsize=1024)
+def span(window: str, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The first moment of a window, and the moment behind its last."""
+    first, end = WINDOWS[window](day)
+    return (_EVER if first == date.min else midnight(first, zone)), midnight(end, zone)
 
 
 def _converted(purchase: Purchase, program: Program) -> Decimal:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from stampcard.engine.describing import Past, Purchase, history_variables
+from stampcard.engine.describing import Past, Purchase, history_variables, span
+from stampcard.program.history import WINDOWS
 from stampcard.program.reading import read_program
 from stampcard.testing.building import NOON, refund
 from stampcard.testing.scenes import HEAD, Scene
@@ -85,3 +89,22 @@ def test_the_first_order_is_the_one_without_a_past() -> None:
     assert scene.buys(10).points == {"first": 5}
     assert scene.buys(10).codes == {"first": "condition"}
     assert scene.buys(10, by="ben").points == {"first": 5}
+
+
+@settings(max_examples=200)
+@given(
+    window=st.sampled_from(sorted(WINDOWS)),
+    spell=st.timedeltas(timedelta(days=-2000), timedelta(days=2000)),
+    later=st.timedeltas(timedelta(days=-400), timedelta(days=400)),
+    zone=st.sampled_from(
+        ["Europe/Berlin", "America/Havana", "America/Asuncion", "Asia/Kathmandu", "Pacific/Apia", "UTC"]
+    ),
+)
+def test_a_window_holds_the_moments_of_its_days_wherever_clocks_change(
+    window: str, spell: timedelta, later: timedelta, zone: str
+) -> None:
+    moment = NOON + spell
+    here, day = ZoneInfo(zone), (moment + later).astimezone(ZoneInfo(zone)).date()
+    first, end = WINDOWS[window](day)
+    begins, over = span(window, day, here)
+    assert (begins <= moment < over) == (first <= moment.astimezone(here).date() < end)
