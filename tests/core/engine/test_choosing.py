@@ -230,7 +230,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.data())
 def test_whatever_happens_a_choice_is_worth_one_reward(steps: list[str], data: st.DataObject) -> None:
     scene = Scene()

@@ -394,7 +394,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.data())
 def test_whatever_happens_the_ledger_balances_and_stock_is_what_is_out(steps: list[str], data: st.DataObject) -> None:
     scene = Scene(TEXT, points=300)

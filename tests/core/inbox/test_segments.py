@@ -184,7 +184,7 @@ async def test_a_condition_that_fails_changes_nothing_and_says_why(database: Dat
     assert (told["staff"].judged.inside, told["staff"].when) == (False, None)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(1, 300)), min_size=1, max_size=12))
 def test_segments_are_what_a_full_recount_says_after_whatever_happened(
     setting: Setting, tmp_path: Path, steps: list[tuple[int, int, int]]

@@ -219,7 +219,7 @@ async def test_rules_pay_for_notices_and_for_tiers_that_are_kept(database: Datab
 
 
 @pytest.mark.parametrize("by", ["points", "spend", "orders"])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 400)), min_size=1, max_size=14))
 def test_what_is_counted_step_by_step_is_what_orders_and_awards_say(
     setting: Setting, tmp_path: Path, by: str, steps: list[tuple[int, int, int]]
