@@ -30,6 +30,7 @@ from stampcard.host.hooks import Hooks
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
 from stampcard.inbox.gathering import Gatherer
+from stampcard.inbox.reconciling import Reconciler
 from stampcard.inbox.timing import Timer
 from stampcard.inbox.working import Worker
 from stampcard.observing import Metrics
@@ -157,7 +158,7 @@ class Application:
                 guarded_client(settings.security.outbound_allow, hosts) if calls else closed_client()
             ),
         )
-        self.switchboard = Switchboard(self.table, resources, self._dispatcher, self._fetcher)
+        self.switchboard = Switchboard(self.table, resources, self._dispatcher, self._workers)
         self.settings = settings = await self._with_plugged(sealer)
         await self.switchboard.plug(settings.specs())
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
@@ -189,9 +190,15 @@ class Application:
     def _dispatcher(self, connection: Connection) -> Dispatcher:
         return Dispatcher(self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent)
 
-    def _fetcher(self, connection: Connection) -> Fetcher:
-        stored = self.worker.wake.set
-        return Fetcher(self.database, self.clock, self.owner, connection, lambda: self.setting, stored)
+    def _workers(self, connection: Connection) -> list[Fetcher | Reconciler]:
+        """What fetches from a connection, and finds what it did not tell."""
+        of, found = connection.capabilities, list[Fetcher | Reconciler]()
+        about = (self.database, self.clock, self.owner, connection, lambda: self.setting)
+        if of is not None and of.fetch is not None:
+            found.append(Fetcher(*about, self.worker.wake.set))
+        if of is not None and of.orders is not None:
+            found.append(Reconciler(*about, lambda name: self.sources.get(name, name)))
+        return found
 
     async def _with_plugged(self, sealer: Sealer) -> Settings:
         """The settings with the connections that the database has beside those of the file."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
 from stampcard.host.discovering import PluginTable
-from stampcard.inbox.fetching import Fetcher
 from stampcard.outbox.dispatching import Dispatcher
 
 log = structlog.get_logger()
@@ -21,6 +20,16 @@ UNPLUGGING = 10.0
 Alive = Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
 
 
+class Worker(Protocol):
+    """What runs for a connection until it is told to stop."""
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+
+
 class Switchboard:
     """Plugs connections in and out; a connection whose settings changed is another one."""
 
@@ -29,14 +38,14 @@ class Switchboard:
         table: PluginTable,
         resources: Resources,
         dispatcher: Callable[[Connection], Dispatcher],
-        fetcher: Callable[[Connection], Fetcher],
+        workers: Callable[[Connection], Sequence[Worker]],
     ) -> None:
-        """`dispatcher` and `fetcher` make what runs for a connection that sends or fetches."""
+        """`dispatcher` makes what sends to a connection, `workers` whatever else runs for it."""
         self.connections: Mapping[str, Connection] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
-        self.fetchers: dict[str, Fetcher] = {}
+        self._workers: dict[str, Sequence[Worker]] = {}
         self._table, self._resources = table, resources
-        self._dispatcher, self._fetcher = dispatcher, fetcher
+        self._dispatcher, self._new_workers = dispatcher, workers
         self._specs: dict[str, ConnectionSpec] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._alive: Alive | None = None
@@ -70,24 +79,27 @@ class Switchboard:
             if connection.sinks and name not in self.dispatchers:
                 self.dispatchers[name] = self._dispatcher(connection)
                 self._run(name, self.dispatchers[name].run)
-            if connection.capabilities.fetch is not None and name not in self.fetchers:
-                self.fetchers[name] = self._fetcher(connection)
-                self._run(name, self.fetchers[name].run)
+            if name not in self._workers:
+                self._workers[name] = self._new_workers(connection)
+                for worker in self._workers[name]:
+                    self._run(name, worker.run)
 
     def start(self, alive: Alive) -> None:
         """Begin to send and fetch."""
         self._alive = alive
         for name, dispatcher in self.dispatchers.items():
             self._run(name, dispatcher.run)
-        for name, fetcher in self.fetchers.items():
-            self._run(name, fetcher.run)
+        for name, workers in self._workers.items():
+            for worker in workers:
+                self._run(name, worker.run)
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Send and fetch nothing new; answers what ends soon."""
         for dispatcher in self.dispatchers.values():
             dispatcher.stop()
-        for fetcher in self.fetchers.values():
-            fetcher.stop()
+        for workers in self._workers.values():
+            for worker in workers:
+                worker.stop()
         return [task for tasks in self._tasks.values() for task in tasks]
 
     async def close(self) -> None:
@@ -107,8 +119,8 @@ class Switchboard:
         """Let what is under way for a connection end, and close its pool."""
         if name in self.dispatchers:
             self.dispatchers.pop(name).stop()
-        if name in self.fetchers:
-            self.fetchers.pop(name).stop()
+        for worker in self._workers.pop(name, ()):
+            worker.stop()
         tasks = self._tasks.pop(name, [])
         if tasks:
             await asyncio.wait(tasks, timeout=UNPLUGGING)

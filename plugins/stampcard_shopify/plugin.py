@@ -9,6 +9,7 @@ from stampcard_shopify.balances import BalanceSink
 from stampcard_shopify.client import Client
 from stampcard_shopify.fetching import OrderFetch
 from stampcard_shopify.fulfilling import ShopifyFulfilment
+from stampcard_shopify.listing import ShopifyOrders
 from stampcard_shopify.posting import CallFailed
 from stampcard_shopify.shoppers import ShopifyShoppers
 from stampcard_shopify.subscribing import ShopifySubscriptions
@@ -107,6 +108,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
         subscriptions=ShopifySubscriptions(client, context.settings),
         sinks=(BalanceSink(client, context.settings), TagSink(client, context.settings)),
         fetch=OrderFetch(client, context),
+        orders=ShopifyOrders(client),
         fulfil=ShopifyFulfilment(client, context.clock),
         shopper=ShopifyShoppers(context.settings, context.clock),
         check_health=check_health,

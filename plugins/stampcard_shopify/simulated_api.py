@@ -21,6 +21,7 @@ from stampcard_shopify.simulated_bulk import BulkCreations
 from stampcard_shopify.simulated_cards import Cards
 from stampcard_shopify.simulated_credits import Credits
 from stampcard_shopify.simulated_discounts import Discounts
+from stampcard_shopify.simulated_listing import ListedOrders
 from stampcard_shopify.simulated_losing import Losses
 from stampcard_shopify.simulated_nodes import order_node
 from stampcard_shopify.simulated_shelf import Shelf
@@ -139,6 +140,7 @@ class AdminApi:
             "nodes": (10.0, self._nodes),
             "node": (2.0, self._node),
             "order": (2.0, self._node),
+            "orders": (10.0, ListedOrders(book).list),
             "metafieldsSet": (10.0, self._metafields_set),
             "tagsAdd": (10.0, counters.tags.add),
             "tagsRemove": (10.0, counters.tags.remove),

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Draw a bar on stderr if that is a terminal; what is yielded takes how much of `total` is done."""
+def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Draw a bar on stderr if that is a terminal; what is yielded takes how much of `total` is done; None: nobody knows."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

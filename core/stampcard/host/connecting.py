@@ -21,6 +21,7 @@ from stampcard.plugin.capabilities import (
     Capabilities,
     FactSource,
     Fulfilment,
+    OrderList,
     ShopperSource,
     Sink,
     Subscriptions,
@@ -152,13 +153,19 @@ async def _capabilities(plugin: LoadedPlugin, context: ConnectionContext[Any], w
     return capabilities  # type: ignore[no-any-return]
 
 
+#: Parts of what a connection can do, and what each has to be.
+_PARTS: Mapping[str, type] = {"webhook": WebhookSource, "subscriptions": Subscriptions, "orders": OrderList}
+
+
 def _broken(capabilities: object) -> str:
     if not isinstance(capabilities, Capabilities):
         return f"connect gave a {type(capabilities).__name__}, not Capabilities"
-    if not isinstance(capabilities.webhook, WebhookSource | None):
-        return f"its webhook is a {type(capabilities.webhook).__name__}, not a WebhookSource"
-    if not isinstance(capabilities.subscriptions, Subscriptions | None):
-        return f"its subscriptions are a {type(capabilities.subscriptions).__name__}, not Subscriptions"
+    for name, kind in _PARTS.items():
+        part = getattr(capabilities, name)
+        if not isinstance(part, kind | None):
+            return f"its {name} is a {type(part).__name__}, not a {kind.__name__}"
+    if capabilities.orders is not None and capabilities.fetch is None:
+        return "it lists orders, and has no way to fetch one"
     kinds: set[str] = set()
     for sink in capabilities.sinks:
         problem = _broken_sink(sink)

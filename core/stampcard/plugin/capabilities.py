@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from stampcard.domain.commands import BalancePush, Command, TagPush
@@ -270,6 +270,35 @@ class Subscriptions(ABC):
         """Let the vendor send nothing more here; answers how many subscriptions ended."""
 
 
+class Listing(Value, frozen=True):
+    """An order that the vendor has, and when it last changed."""
+
+    reference: str
+    changed_at: datetime
+
+
+class Listings(Value, frozen=True):
+    """A page of orders; `place`: where to go on, empty if that was all."""
+
+    orders: tuple[Listing, ...] = ()
+    place: str = ""
+
+
+class OrderList(ABC):
+    """Which orders the vendor has, so that those are found of which no webhook told. What is found is fetched."""
+
+    @abstractmethod
+    async def changed(self, since: datetime, place: str = "") -> Listings:
+        """The next orders that changed since a moment, the longest ago first, behind a place.
+
+        Raises PluginError where the vendor does not answer.
+        """
+
+    def pace(self) -> float:
+        """Seconds that the vendor wants to pass before the next call, as its last answer told."""
+        return 0.0
+
+
 class Capabilities(Value, frozen=True):
     """What one connection can do."""
 
@@ -277,6 +306,7 @@ class Capabilities(Value, frozen=True):
     subscriptions: Subscriptions | None = None
     sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
+    orders: OrderList | None = None
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None
     shopper: ShopperSource | None = None

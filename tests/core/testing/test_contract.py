@@ -131,6 +131,32 @@ def subscribing(old: str, new: str) -> dict[str, str]:
     return SUBSCRIPTIONS | {CONNECT: SUBSCRIPTIONS[CONNECT].replace(old, new)}
 
 
+#: The sales that the till has.
+LISTING = {
+    "sinks=(display,), ": "sinks=(display,), fetch=nothing, orders=Sales(context), ",
+    CONNECT: """async def nothing(refs): return []
+
+
+class Sales(plugin.OrderList):
+    def __init__(self, context): self.http, self.url = context.http, context.settings.api_url
+    async def changed(self, since, place=""):
+        try: answer = await self.http.get(f"{self.url}/sales")
+        except httpx.HTTPError as error: raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None
+        if answer.text != "shown": raise plugin.PluginError("till", "the till does not answer")
+        return plugin.Listings(orders=(plugin.Listing(reference="A1", changed_at=since),))
+
+
+"""
+    + CONNECT,
+}
+
+
+def listing(old: str, new: str) -> dict[str, str]:
+    """The sample with a list of sales that is changed."""
+    assert old in LISTING[CONNECT]
+    return LISTING | {CONNECT: LISTING[CONNECT].replace(old, new)}
+
+
 #: A source of shoppers, who show a card that the till has signed.
 SHOPPERS = {
     "sinks=(display,), ": "sinks=(display,), shopper=Cards(webhook), ",
@@ -320,6 +346,10 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         subscribing('raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None', "raise"),
         subscribing("return len((await self.look(address)).good)", "return 0"),
     ],
+    "test_a_vendor_in_trouble_lists_no_orders": [
+        listing('if answer.text != "shown": raise', "if answer.status_code == 203: raise"),
+        listing('raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None', "raise"),
+    ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
     "test_a_proof_that_is_not_its_own_is_left_to_others": [judging('if proof != "cashier": return None', "")],
     "test_whatever_evidence_is_given_gets_an_answer": [
@@ -452,6 +482,12 @@ def test_a_sound_list_of_webhooks_breaks_no_rule(
     contract_of: Callable[[Mapping[str, str]], PluginContract],
 ) -> None:
     contract_of(SUBSCRIPTIONS).test_a_vendor_in_trouble_is_no_audit()
+
+
+def test_a_sound_list_of_orders_breaks_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract],
+) -> None:
+    contract_of(LISTING).test_a_vendor_in_trouble_lists_no_orders()
 
 
 @pytest.mark.parametrize(

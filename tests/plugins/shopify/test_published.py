@@ -24,6 +24,7 @@ from stampcard_shopify.balances import SET_METAFIELDS, BalanceSink
 from stampcard_shopify.client import PING, Client
 from stampcard_shopify.fetching import ORDERS, SMALL
 from stampcard_shopify.fulfilling import WAYS, ShopifyFulfilment
+from stampcard_shopify.listing import CHANGED
 from stampcard_shopify.webhooks import TOPICS
 
 pytestmark = pytest.mark.vendor
@@ -42,6 +43,7 @@ DOCUMENTS = {
     "orders": ORDERS,
     "ping": PING,
     "subscriptions": subscribing.LIST,
+    "changed": CHANGED,
     **{name: written({"c0": Step(field, {}), "c1": Step(field, {})})[0] for name, field in FIELDS.items()},
 }
 

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from stampcard.plugin import Audit, PluginError
+from stampcard.plugin import Audit, Listings, PluginError
+from stampcard.testing.clock import NOON
 from stampcard.testing.rules.case import Case, Vendor
 from stampcard.testing.rules.delivering import GARBAGE, LOST, UNSENT
 
@@ -15,7 +16,7 @@ HERE = "https://loyalty.example/webhooks/contract"
 
 
 class SubscribingRules(Case):
-    """What the plugin asks the vendor about the webhooks that it sends."""
+    """What the plugin asks the vendor about webhooks that it sends, and orders that it has."""
 
     def test_a_vendor_in_trouble_is_no_audit(self) -> None:
         """When the vendor fails, answers garbage or cannot be reached, a PluginError says so, and shows no secret."""
@@ -24,6 +25,29 @@ class SubscribingRules(Case):
                 assert isinstance(told, PluginError), f"{name} answers {told!r} from a vendor in trouble"
                 for secret in (*self.secrets, *self.credentials):
                     assert secret not in str(told), f"{name} shows a secret"
+
+    def test_a_vendor_in_trouble_lists_no_orders(self) -> None:
+        """When the vendor fails, answers garbage or cannot be reached, a PluginError says so: no order is made up or left out."""
+        for vendor in (*map(_answering, GARBAGE), *map(_raising, (*LOST, *UNSENT)), _busy):
+            told = self._listed(vendor)
+            assert isinstance(told, PluginError), f"the list is {told!r} from a vendor in trouble"
+            for secret in (*self.secrets, *self.credentials):
+                assert secret not in str(told), "the list shows a secret"
+
+    def _listed(self, vendor: Vendor) -> Listings | Exception:
+        async def ask() -> Listings | Exception | None:
+            async with self.visiting(vendor) as visit:
+                if visit.capabilities.orders is None:
+                    return None
+                try:
+                    return await visit.capabilities.orders.changed(NOON)
+                except Exception as error:  # noqa: BLE001 - which one it is decides
+                    return error
+
+        found = self.run(ask())
+        if found is None:
+            pytest.skip("lists no orders")
+        return found
 
     def _asked(self, vendor: Vendor) -> Mapping[str, Audit | int | Exception]:
         async def ask() -> dict[str, Any] | None:

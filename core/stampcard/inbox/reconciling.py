@@ -1,0 +1,137 @@
+"""Finding orders of which no webhook told: vendors promise neither that all come, nor that any comes in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection as DatabaseConnection
+from sqlalchemy.exc import SQLAlchemyError
+
+from stampcard.applying.setting import Setting
+from stampcard.calling.leases import Lease
+from stampcard.clock import Clock
+from stampcard.errors import Unavailable, told
+from stampcard.host.connecting import Connection
+from stampcard.plugin.capabilities import Listing, OrderList
+from stampcard.storage.database import Database
+from stampcard.storage.reconciling import behind, note_reconciled, reconciled_until, want
+
+log = structlog.get_logger()
+
+#: How often the vendor is asked, and how much of what was looked at is looked at again.
+EVERY = timedelta(minutes=15)
+OVERLAP = timedelta(minutes=15)
+#: Seconds between two looks at the clock.
+REST = 5.0
+#: What is told of the way: how many orders were looked at, and how many of them are wanted.
+Told = Callable[[int, int], None]
+
+
+class Reconciler:
+    """Looks through one connection's orders, in whichever process holds its lease."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        owner: str,
+        connection: Connection,
+        setting: Callable[[], Setting],
+        source: Callable[[str], str],
+    ) -> None:
+        """`source`: the connection that owns the references of this one's orders."""
+        self._database, self._clock = database, clock
+        self._name, self._connection = connection.name, connection
+        self._setting, self._source = setting, source
+        self._lease = Lease(database, clock, setting().merchant, f"reconcile:{connection.name}", owner)
+        self._stop = asyncio.Event()
+        self._next = clock.now()
+
+    async def run(self) -> None:
+        """Look again and again until `stop`."""
+        while not self._stop.is_set():
+            try:
+                if self._clock.now() >= self._next and self._name in self._setting().active:
+                    await self._turn()
+            except (Unavailable, SQLAlchemyError) as error:
+                log.warning("reconciling_waits", connection=self._name, error=type(error).__name__)
+            try:
+                async with asyncio.timeout(REST):
+                    await self._stop.wait()
+            except TimeoutError:
+                pass
+        await self._lease.give_back()
+
+    def stop(self) -> None:
+        """End after the page at hand."""
+        self._stop.set()
+
+    async def _turn(self) -> None:
+        if await self._lease.hold() is None:
+            return
+        self._next = self._clock.now() + EVERY
+        orders = self._connection.capabilities.orders if self._connection.capabilities is not None else None
+        if orders is None:
+            return
+        merchant = self._setting().merchant
+        known = await self._database.read(lambda connection: reconciled_until(connection, merchant, self._name))
+        if known is None:
+            # What was before a connection is asked for by people: `connection reconcile --since`.
+            now = self._clock.now()
+            await self._database.write(lambda connection: note_reconciled(connection, merchant, self._name, now, 0))
+            return
+        since, source = known - OVERLAP, self._source(self._name)
+        try:
+            await reconcile(self._database, self._clock, merchant, self._name, source, orders, since, self._holds)
+        except Exception as error:  # noqa: BLE001 - a plugin's own code; the next turn looks at all of it again
+            log.warning("reconciling_failed", connection=self._name, error=told(error))
+
+    async def _holds(self) -> bool:
+        return not self._stop.is_set() and await self._lease.hold() is not None
+
+
+async def reconcile(
+    database: Database,
+    clock: Clock,
+    merchant: str,
+    name: str,
+    source: str,
+    orders: OrderList,
+    since: datetime,
+    goes_on: Callable[[], Awaitable[bool]] | None = None,
+    told_: Told = lambda _, __: None,
+) -> tuple[int, int]:
+    """Want every order that changed since then and is not known so; answers how many were looked at, and are wanted.
+
+    What it wants is fetched and applied like any other delivery. Raises whatever the plugin raises; nothing is noted then.
+    """
+    started, looked, wanted, place = clock.now(), 0, 0, ""
+    while True:
+        await clock.sleep(orders.pace())
+        page = await orders.changed(since, place)
+
+        wanted += await database.write(partial(_want, merchant, name, source, page.orders, clock.now()))
+        looked += len(page.orders)
+        told_(looked, wanted)
+        place = page.place
+        if not place:
+            # Whoever looks at the last hours by hand says nothing of what was before.
+            known = await database.read(lambda connection: reconciled_until(connection, merchant, name))
+            if known is None or since <= known:
+                note = partial(note_reconciled, merchant=merchant, name=name, until=started, found=wanted)
+                await database.write(note)
+            return looked, wanted
+        if goes_on is not None and not await goes_on():
+            return looked, wanted
+
+
+def _want(
+    merchant: str, name: str, source: str, listed: Sequence[Listing], now: datetime, connection: DatabaseConnection
+) -> int:
+    missing = behind(connection, merchant, source, listed)
+    want(connection, merchant, name, missing, now)
+    return len(missing)
