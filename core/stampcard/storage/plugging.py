@@ -89,8 +89,8 @@ def remove_plugged(
     Rewards that were to be made real there are given up, their points go back. A command of which nobody knows whether it
     was done stays for people. Answers how much was not sent.
     """
-    merchants = (push.c.merchant == merchant, push.c.connection == name)
-    unsent = connection.execute(select(func.count()).where(*merchants, push.c.wanted > push.c.sent)).scalar() or 0
+    mine = (push.c.merchant == merchant, push.c.connection == name)
+    unsent = connection.execute(select(func.count()).where(*mine, push.c.wanted > push.c.sent)).scalar() or 0
     waiting = select(outbox.c.id).where(
         outbox.c.merchant == merchant, outbox.c.connection == name, outbox.c.status.in_(("ready", "dead"))
     )

@@ -11,7 +11,7 @@ from stampcard.clock import from_micros, to_micros
 from stampcard.plugin.capabilities import Listing
 from stampcard.storage import rows, saving
 from stampcard.storage.jobs import begin_job, load_job, move_job
-from stampcard.storage.tables import fetch, order_state
+from stampcard.storage.tables import order_state
 
 #: The kind of record that is fetched.
 ORDER = "order"
@@ -49,12 +49,6 @@ def want(connection: Connection, merchant: str, name: str, references: Collectio
         for reference in sorted(references)
     ]
     saving.insert_new(connection, "fetch", wanted)
-
-
-def waiting(connection: Connection, merchant: str, name: str) -> int:
-    """How many records are still to be fetched."""
-    mine = select(fetch.c.reference).where(fetch.c.merchant == merchant, fetch.c.connection == name)
-    return len(connection.execute(mine).all())
 
 
 def reconciled_until(connection: Connection, merchant: str, name: str) -> datetime | None:

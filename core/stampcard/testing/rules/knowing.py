@@ -44,7 +44,7 @@ class KnowingRules(Case):
 
     def test_a_service_in_trouble_leads_to_no_facts(self) -> None:
         """When the vendor fails, answers garbage or cannot be reached, an exception says so: nothing is made up."""
-        for vendor in (*map(_answering, GARBAGE), *map(_raising, (*LOST, *UNSENT)), _busy):
+        for vendor in (*map(answering, GARBAGE), *map(raising, (*LOST, *UNSENT)), busy):
             for name, told in self._known(vendor).items():
                 assert isinstance(told, Exception), f"{name} knows {told!r} from a vendor in trouble"
 
@@ -75,16 +75,20 @@ class KnowingRules(Case):
         return self.run(ask())
 
 
-def _answering(body: bytes) -> Vendor:
+def answering(body: bytes) -> Vendor:
+    """A vendor that answers with this, whatever it is asked."""
     return lambda _: httpx.Response(200, content=body)
 
 
-def _raising(error: type[httpx.TransportError]) -> Vendor:
+def raising(error: type[httpx.TransportError]) -> Vendor:
+    """A vendor that cannot be reached."""
+
     def vendor(request: httpx.Request) -> httpx.Response:
         raise error("the vendor cannot be reached", request=request)
 
     return vendor
 
 
-def _busy(_: httpx.Request) -> httpx.Response:
+def busy(_: httpx.Request) -> httpx.Response:
+    """A vendor in trouble."""
     return httpx.Response(503, text="busy")

@@ -3,13 +3,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 from stampcard.plugin import Audit, Listings, PluginError
 from stampcard.testing.clock import NOON
 from stampcard.testing.rules.case import Case, Vendor
 from stampcard.testing.rules.delivering import GARBAGE, LOST, UNSENT
+from stampcard.testing.rules.knowing import answering, busy, raising
 
 #: Where the vendor is to send.
 HERE = "https://loyalty.example/webhooks/contract"
@@ -20,7 +20,7 @@ class SubscribingRules(Case):
 
     def test_a_vendor_in_trouble_is_no_audit(self) -> None:
         """When the vendor fails, answers garbage or cannot be reached, a PluginError says so, and shows no secret."""
-        for vendor in (*map(_answering, GARBAGE), *map(_raising, (*LOST, *UNSENT)), _busy):
+        for vendor in (*map(answering, GARBAGE), *map(raising, (*LOST, *UNSENT)), busy):
             for name, told in self._asked(vendor).items():
                 assert isinstance(told, PluginError), f"{name} answers {told!r} from a vendor in trouble"
                 for secret in (*self.secrets, *self.credentials):
@@ -28,7 +28,7 @@ class SubscribingRules(Case):
 
     def test_a_vendor_in_trouble_lists_no_orders(self) -> None:
         """When the vendor fails, answers garbage or cannot be reached, a PluginError says so: no order is made up or left out."""
-        for vendor in (*map(_answering, GARBAGE), *map(_raising, (*LOST, *UNSENT)), _busy):
+        for vendor in (*map(answering, GARBAGE), *map(raising, (*LOST, *UNSENT)), busy):
             told = self._listed(vendor)
             assert isinstance(told, PluginError), f"the list is {told!r} from a vendor in trouble"
             for secret in (*self.secrets, *self.credentials):
@@ -67,18 +67,3 @@ class SubscribingRules(Case):
         if found is None:
             pytest.skip("asks nothing about webhooks")
         return found
-
-
-def _answering(body: bytes) -> Vendor:
-    return lambda _: httpx.Response(200, content=body)
-
-
-def _raising(error: type[httpx.TransportError]) -> Vendor:
-    def vendor(request: httpx.Request) -> httpx.Response:
-        raise error("the vendor cannot be reached", request=request)
-
-    return vendor
-
-
-def _busy(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(503, text="busy")
