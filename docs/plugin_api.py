@@ -25,8 +25,8 @@ This page is written by `python docs/plugin_api.py`.
 GROUPS = {
     "Who a plugin is": ("plugin.manifest", "plugin.hookspecs"),
     "What a connection gets and gives": ("plugin.connections", "plugin.capabilities", "clock"),
-    "Webhooks": ("plugin.requests", "plugin.signatures"),
-    "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders"),
+    "Webhooks": ("plugin.requests", "plugin.signatures", "plugin.subscriptions"),
+    "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders", "plugin.orders"),
     "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),
     "Members, points and awards": (
         "domain.members",

@@ -15,6 +15,7 @@ from stampcard.inbox.reconciling import reconcile
 from stampcard.storage.reconciling import reconciled_until
 from stampcard.storage.tables import order_state
 from stampcard.testing.demonstration import Demonstration
+from stampcard_shopify.listing import ShopifyOrders
 from stampcard_shopify.simulator import ShopifySimulator
 
 Demonstrating = Callable[..., AbstractAsyncContextManager[Demonstration]]
@@ -59,7 +60,7 @@ async def test_after_an_outage_every_order_is_there_once(demonstrate: Demonstrat
 async def test_a_server_looks_by_itself_from_where_it_was(
     demonstrate: Demonstrating, shop: ShopifySimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciling, "EVERY", timedelta(seconds=1))
+    monkeypatch.setattr(ShopifyOrders, "every", timedelta(seconds=1))
     monkeypatch.setattr(reconciling, "REST", 0.05)
     async with demonstrate(shop) as demonstration:
         await shop.trade(demonstration.target, 3)

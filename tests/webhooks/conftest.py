@@ -43,6 +43,7 @@ from stampcard.plugin import (
     PluginManifest,
     PluginSettings,
     RewardKind,
+    Route,
     ShopperSource,
     Sink,
     Subscribed,
@@ -205,6 +206,7 @@ class Shop:
         self.answers: Callable[[], Awaitable[None]] | None = None
         self.vouchers = Vouchers()
         self.mailing = Mailing()
+        self.routes: tuple[Route, ...] = ()
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
@@ -217,7 +219,12 @@ class Shop:
             raise RuntimeError(message)
         sinks = (BalanceSink(), NoteSink())
         return Capabilities(
-            subscriptions=self.mailing, sinks=sinks, fulfil=self.vouchers, shopper=Cookies(), check_health=self.check
+            subscriptions=self.mailing,
+            sinks=sinks,
+            fulfil=self.vouchers,
+            shopper=Cookies(),
+            routes=self.routes,
+            check_health=self.check,
         )
 
     async def check(self) -> Health:

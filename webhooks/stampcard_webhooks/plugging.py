@@ -16,7 +16,7 @@ from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, NotFound, PluginError, RequestRefused
 from stampcard.host.connecting import ConnectionSpec
 from stampcard.host.plugging import changed, check_name, check_orders_of, checked, try_out, without_secrets_of
-from stampcard.plugin.capabilities import Subscribed
+from stampcard.plugin.subscriptions import Subscribed
 from stampcard.storage.listing import latest_topics
 from stampcard.storage.plugging import Plugged, load_plugged, remove_plugged, save_plugged
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query

@@ -17,6 +17,7 @@ from stampcard_webhooks.pages import add_pages
 from stampcard_webhooks.problems import nothing, told
 from stampcard_webhooks.receiving import receive, receiving
 from stampcard_webhooks.shopping import add_shopping
+from stampcard_webhooks.visiting import add_visiting
 from stampcard_webhooks.wellbeing import Wellbeing
 
 #: How long (seconds) requests under way may take when the server stops.
@@ -38,6 +39,7 @@ def build(application: Application) -> web.Application:
     add_api(server)
     add_shopping(server)
     add_pages(server)
+    add_visiting(server)
     server.router.add_route("*", "/{path:.*}", told(nothing))
     return server
 

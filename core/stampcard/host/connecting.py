@@ -19,16 +19,18 @@ from stampcard.host.fulfilling import FulfilmentSink
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
 from stampcard.plugin.capabilities import (
     Capabilities,
+    Cleaner,
     FactSource,
     Fulfilment,
-    OrderList,
     ShopperSource,
     Sink,
-    Subscriptions,
     WebhookSource,
 )
 from stampcard.plugin.connections import ConnectionContext, Store
 from stampcard.plugin.manifest import PluginSettings
+from stampcard.plugin.orders import OrderHistory, OrderList
+from stampcard.plugin.requests import Route
+from stampcard.plugin.subscriptions import Subscriptions
 
 #: Seconds that a plugin's `connect` may take.
 CONNECTING = 10.0
@@ -154,7 +156,14 @@ async def _capabilities(plugin: LoadedPlugin, context: ConnectionContext[Any], w
 
 
 #: Parts of what a connection can do, and what each has to be.
-_PARTS: Mapping[str, type] = {"webhook": WebhookSource, "subscriptions": Subscriptions, "orders": OrderList}
+_PARTS: Mapping[str, type] = {
+    "webhook": WebhookSource,
+    "subscriptions": Subscriptions,
+    "orders": OrderList,
+    "history": OrderHistory,
+    "clean": Cleaner,
+}
+_PATH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def _broken(capabilities: object) -> str:
@@ -174,7 +183,18 @@ def _broken(capabilities: object) -> str:
         if sink.kind in kinds:
             return f"it has two sinks of kind {sink.kind!r}"
         kinds.add(sink.kind)
-    return _broken_facts(capabilities.facts) or _broken_rewards(capabilities)
+    return _broken_facts(capabilities.facts) or _broken_rewards(capabilities) or _broken_routes(capabilities.routes)
+
+
+def _broken_routes(routes: Sequence[object]) -> str:
+    taken: set[tuple[str, str]] = set()
+    for route in routes:
+        if not isinstance(route, Route) or route.method not in {"GET", "POST"} or not _PATH.fullmatch(route.path):
+            return f"its route {getattr(route, 'path', route)!r} is not GET or POST of a path of words and dashes"
+        if (route.method, route.path) in taken:
+            return f"it has two routes {route.method} {route.path}"
+        taken.add((route.method, route.path))
+    return ""
 
 
 def _broken_rewards(capabilities: Capabilities) -> str:

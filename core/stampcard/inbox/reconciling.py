@@ -16,14 +16,13 @@ from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.errors import Unavailable, told
 from stampcard.host.connecting import Connection
-from stampcard.plugin.capabilities import Listing, OrderList
+from stampcard.plugin.orders import Listing, OrderList
 from stampcard.storage.database import Database
 from stampcard.storage.reconciling import behind, note_reconciled, reconciled_until, want
 
 log = structlog.get_logger()
 
-#: How often the vendor is asked, and how much of what was looked at is looked at again.
-EVERY = timedelta(minutes=15)
+#: How much of what was looked at is looked at again.
 OVERLAP = timedelta(minutes=15)
 #: Seconds between two looks at the clock.
 REST = 5.0
@@ -73,10 +72,10 @@ class Reconciler:
     async def _turn(self) -> None:
         if await self._lease.hold() is None:
             return
-        self._next = self._clock.now() + EVERY
         orders = self._connection.capabilities.orders if self._connection.capabilities is not None else None
         if orders is None:
             return
+        self._next = self._clock.now() + orders.every
         merchant = self._setting().merchant
         known = await self._database.read(lambda connection: reconciled_until(connection, merchant, self._name))
         if known is None:
@@ -113,7 +112,6 @@ async def reconcile(
     while True:
         await clock.sleep(orders.pace())
         page = await orders.changed(since, place)
-
         wanted += await database.write(partial(_want, merchant, name, source, page.orders, clock.now()))
         looked += len(page.orders)
         told_(looked, wanted)

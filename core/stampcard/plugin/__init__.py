@@ -30,31 +30,28 @@ from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
 from stampcard.plugin.capabilities import (
-    Audit,
     Capabilities,
+    Cleaner,
     FactSource,
     Feature,
     Fetch,
     Fulfilment,
     Health,
-    Listing,
-    Listings,
-    OrderList,
     Rate,
     RetryPolicy,
     ShopperSource,
     Sink,
-    Subscribed,
-    Subscriptions,
     Support,
     WebhookSource,
 )
 from stampcard.plugin.connections import ConnectionContext, Store
 from stampcard.plugin.hookspecs import hookimpl
 from stampcard.plugin.manifest import API_VERSION, PluginManifest, PluginSettings
+from stampcard.plugin.orders import HistoryPage, Listing, Listings, OrderHistory, OrderList
 from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, Rejected, RetryLater, Unknown
-from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
+from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.signatures import check_hmac_sha256_base64
+from stampcard.plugin.subscriptions import Audit, Subscribed, Subscriptions
 
 __all__ = [
     "API_VERSION",
@@ -67,6 +64,7 @@ __all__ = [
     "CannotVerify",
     "Capabilities",
     "Change",
+    "Cleaner",
     "Clock",
     "Command",
     "ConfigurationError",
@@ -87,6 +85,7 @@ __all__ = [
     "Fetch",
     "Fulfilment",
     "Health",
+    "HistoryPage",
     "Identity",
     "InvalidSignature",
     "Listing",
@@ -94,6 +93,7 @@ __all__ = [
     "Lookup",
     "MalformedPayload",
     "Member",
+    "OrderHistory",
     "OrderLine",
     "OrderList",
     "OrderSeen",
@@ -114,6 +114,7 @@ __all__ = [
     "RetryLater",
     "RetryPolicy",
     "RewardKind",
+    "Route",
     "SetAside",
     "ShopperSource",
     "Sink",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from stampcard.domain.commands import BalancePush, Command, TagPush
@@ -13,8 +13,10 @@ from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
+from stampcard.plugin.orders import OrderHistory, OrderList
 from stampcard.plugin.outcomes import Lookup, Outcome, Rejected, Unknown
-from stampcard.plugin.requests import Reply, UnverifiedRequest, VerifiedRequest
+from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
+from stampcard.plugin.subscriptions import Subscriptions
 
 Item = TypeVar("Item", BalancePush, TagPush, Command)
 
@@ -100,10 +102,14 @@ Fetch = Callable[[Sequence[Refetch]], Awaitable[Sequence[Delivery]]]
 
 
 class Health(Value, frozen=True):
-    """What a connection says of itself; `problem` names what to change."""
+    """What a connection says of itself; `problem` names what to change.
+
+    `open`: the address that a person opens in a browser to set it right, where that is the way.
+    """
 
     ok: bool
     problem: str = ""
+    open: str = ""
 
 
 class FactSource(ABC):
@@ -225,74 +231,16 @@ class ShopperSource(ABC):
         """
 
 
-class Subscribed(Value, frozen=True):
-    """One thing that the vendor sends: `id` is the vendor's own, `problem` why nothing good comes of it, empty if all is well."""
+class Cleaner(ABC):
+    """Takes away what we show at a vendor, when its connection is removed."""
 
-    topic: str
-    address: str
-    id: str = ""
-    problem: str = ""
-
-
-class Audit(Value, frozen=True):
-    """What a vendor sends where, of that which a connection needs.
-
-    `good` comes here as it should, `wrong` comes here otherwise, `missing` topics do not come here, `foreign`: they go
-    somewhere else, too. `by_hand`: what people alone can set at the vendor, in words.
-    """
-
-    good: tuple[Subscribed, ...] = ()
-    wrong: tuple[Subscribed, ...] = ()
-    missing: tuple[str, ...] = ()
-    foreign: tuple[Subscribed, ...] = ()
-    by_hand: tuple[str, ...] = ()
-
-
-class Subscriptions(ABC):
-    """What the vendor sends to a webhook address, as the vendor itself knows it.
-
-    Every method raises PluginError where the vendor does not answer, with what to change.
-    """
+    #: What it takes away, in words that follow "Take away": shown before, and told as staying where it cannot be.
+    what: str
+    batch_size: int = 1
 
     @abstractmethod
-    async def look(self, address: str) -> Audit:
-        """How it is; nothing is changed."""
-
-    @abstractmethod
-    async def mend(self, address: str, but: Collection[str] = ()) -> Audit:
-        """Let the vendor send what is missing, `but` for these topics, and set right what is wrong; answers how it is then.
-
-        What goes elsewhere is left alone. Done twice it changes nothing.
-        """
-
-    @abstractmethod
-    async def end(self, address: str) -> int:
-        """Let the vendor send nothing more here; answers how many subscriptions ended."""
-
-
-class Listing(Value, frozen=True):
-    """An order that the vendor has, and when it last changed."""
-
-    reference: str
-    changed_at: datetime
-
-
-class Listings(Value, frozen=True):
-    """A page of orders; `place`: where to go on, empty if that was all."""
-
-    orders: tuple[Listing, ...] = ()
-    place: str = ""
-
-
-class OrderList(ABC):
-    """Which orders the vendor has, so that those are found of which no webhook told. What is found is fetched."""
-
-    @abstractmethod
-    async def changed(self, since: datetime, place: str = "") -> Listings:
-        """The next orders that changed since a moment, the longest ago first, behind a place.
-
-        Raises PluginError where the vendor does not answer.
-        """
+    async def clean(self, references: Sequence[str]) -> Sequence[Outcome]:
+        """Take it away from these customers; exactly one outcome for each, in order. Done twice it does no harm."""
 
     def pace(self) -> float:
         """Seconds that the vendor wants to pass before the next call, as its last answer told."""
@@ -307,7 +255,10 @@ class Capabilities(Value, frozen=True):
     sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
     orders: OrderList | None = None
+    history: OrderHistory | None = None
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None
     shopper: ShopperSource | None = None
+    clean: Cleaner | None = None
+    routes: tuple[Route, ...] = ()
     check_health: Callable[[], Awaitable[Health]] | None = None

@@ -1,4 +1,4 @@
-"""Every hook of the plugin API, version 1.2, on one page.
+"""Every hook of the plugin API, on one page.
 
 pluggy finds and lists the implementations; the host calls them one by one, in the order of the plugins' names, guarded,
 and names the plugin that failed. Hooks return data and change no argument. Only `connect` and `event_committed` are

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import Literal
 
 from stampcard.domain.value import Value
 
@@ -30,8 +31,27 @@ class VerifiedRequest(Value, frozen=True):
 
 
 class Reply(Value, frozen=True):
-    """An answer that is due at once and stores nothing: a vendor's challenge or ping."""
+    """An answer that is due at once and stores nothing: a vendor's challenge or ping, or what a route says.
+
+    `location`: where a route sends a browser on to, with a status of 302 or 303. `frames`: origins whose pages may show a
+    route's answer in a frame; nobody else may.
+    """
 
     body: bytes = b""
     content_type: str = "text/plain"
     status: int = 200
+    location: str = ""
+    frames: tuple[str, ...] = ()
+
+
+class Route(Value, frozen=True):
+    """An address of a connection's own, for a vendor's installation flow say: ``/connections/{name}/{path}``.
+
+    `path`: lower-case words of a–z, 0–9 and dashes. The handler gets the raw request, which anybody may have sent, and
+    raises InvalidSignature (answered 401), MalformedPayload (400), or PluginError (503) with a text that anybody may read.
+    A body is at most 64 KiB, and calls are paced for each sender.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[[UnverifiedRequest], Awaitable[Reply]]

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from stampcard.clock import from_micros, to_micros
-from stampcard.plugin.capabilities import Listing
+from stampcard.plugin.orders import Listing
 from stampcard.storage import rows, saving
 from stampcard.storage.jobs import begin_job, load_job, move_job
 from stampcard.storage.tables import order_state

@@ -20,8 +20,11 @@ from stampcard.plugin import (
     PluginManifest,
     PluginSettings,
     Rate,
+    Reply,
     RetryPolicy,
+    Route,
     Sink,
+    UnverifiedRequest,
     hookimpl,
 )
 
@@ -123,6 +126,13 @@ def resources_of(opened: Opened) -> Resources:
         open_store=Memory,
         open_http=opened.open,
     )
+
+
+def route(path: str) -> Route:
+    async def handler(_: UnverifiedRequest) -> Reply:
+        return Reply()
+
+    return Route(method="GET", path=path, handler=handler)
 
 
 async def connected(
@@ -260,6 +270,9 @@ async def test_a_plugin_without_connect_cannot_have_connections(opened: Opened) 
         (Capabilities(sinks=(BalanceSink(rate=Rate(per_second=0, burst=1)),)), "never lets a call through"),
         (Capabilities(sinks=(BalanceSink(retry=RetryPolicy(waits=(5, 0))),)), "not above 0"),
         (Capabilities(sinks=("x",)), "not a Sink with a kind"),  # type: ignore[arg-type]
+        (Capabilities(routes=(route("install"), route("install"))), "two routes GET install"),
+        (Capabilities(routes=(route("../up"),)), "its route '../up'"),
+        (Capabilities(clean="x"), "not a Cleaner"),  # type: ignore[arg-type]
     ],
 )
 async def test_capabilities_that_break_the_contract_are_refused(answer: Any, problem: str, opened: Opened) -> None:
