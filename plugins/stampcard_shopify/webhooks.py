@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from stampcard.plugin import (
@@ -170,7 +171,16 @@ def _shop_erased(delivery: Delivery, settings: ShopifySettings) -> Found:
 def _uninstalled(delivery: Delivery, settings: ShopifySettings) -> Found:
     shop = read(delivery.body, payloads.Shop)
     _check_shop(shop.myshopify_domain or shop.domain or "", settings)
-    yield ConnectionEnded(reason=f"the app was uninstalled from {settings.shop}", occurred_at=delivery.received_at)
+    yield ConnectionEnded(reason=f"the app was uninstalled from {settings.shop}", occurred_at=_triggered_at(delivery))
+
+
+def _triggered_at(delivery: Delivery) -> datetime:
+    """When the shop says that it happened, which is told anew by each of hours of tries; nobody vouches for it."""
+    try:
+        told = datetime.fromisoformat(delivery.headers.get("triggered-at", ""))
+    except ValueError:
+        return delivery.received_at
+    return min(told, delivery.received_at) if told.tzinfo is not None else delivery.received_at
 
 
 def _check_shop(domain: str, settings: ShopifySettings) -> None:
