@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, PluginSettings, hookimpl
 from stampcard_shopify.balances import BalanceSink
+from stampcard_shopify.cleaning import ShopifyCleaner
 from stampcard_shopify.client import Client
 from stampcard_shopify.fetching import OrderFetch
 from stampcard_shopify.fulfilling import ShopifyFulfilment
@@ -147,6 +148,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
         orders=ShopifyOrders(client),
         fulfil=ShopifyFulfilment(client, context.clock),
         shopper=ShopifyShoppers(context.settings, context.clock),
+        clean=ShopifyCleaner(client, context.settings),
         routes=Installing(context, tokens, subscriptions).routes() if tokens.is_installed_app else (),
         check_health=check_health,
     )

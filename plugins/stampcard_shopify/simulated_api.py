@@ -110,6 +110,7 @@ class AdminApi:
             "order": (2.0, self._node),
             "orders": (10.0, ListedOrders(book).list),
             "metafieldsSet": (10.0, self._metafields_set),
+            "metafieldsDelete": (10.0, self._metafields_delete),
             "tagsAdd": (10.0, counters.tags.add),
             "tagsRemove": (10.0, counters.tags.remove),
             "discountCodeBasicCreate": (10.0, counters.discounts.create),
@@ -195,11 +196,16 @@ class AdminApi:
 
     def _order(self, gid: str) -> Json | None:
         kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
+        if kind == "Customer" and number.isdecimal() and int(number) in self._book.customers:
+            return {"id": gid, "tags": sorted(self._counters.tags.of(int(number)))}
         order = self._book.orders.get(int(number)) if kind == "Order" and number.isdecimal() else None
         return order_node(order) if order else None
 
     def _metafields_set(self, asked: Asked, now: datetime) -> Json:
         return self._counters.shelf.put(asked.argument("metafields") or [], now)
+
+    def _metafields_delete(self, asked: Asked, _now: datetime) -> Json:
+        return self._counters.shelf.delete(asked.argument("metafields") or [])
 
     def _throttled(self, cost: float) -> web.Response:
         self._tally.throttled += 1
