@@ -14,6 +14,7 @@ from stampcard_shopify.installing import Installing
 from stampcard_shopify.listing import ShopifyOrders
 from stampcard_shopify.posting import CallFailed
 from stampcard_shopify.shoppers import ShopifyShoppers
+from stampcard_shopify.storefront import ShopifyStorefront
 from stampcard_shopify.subscribing import ShopifySubscriptions
 from stampcard_shopify.tagging import TagSink
 from stampcard_shopify.webhooks import ShopifyWebhooks
@@ -68,6 +69,11 @@ class ShopifySettings(PluginSettings):
         default_factory=lambda data: f"https://{data['shop']}",
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
         description="where the Admin API is; by default at the shop itself",
+    )
+    storefront_url: str = Field(
+        default_factory=lambda data: f"https://{data['shop']}",
+        pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$",
+        description="where people shop; by default the myshopify.com name, which leads on to the shop's own",
     )
     api_version: str = Field(
         default="2026-10", pattern=r"^(\d{4}-\d{2}|unstable)$", description="the version of the Admin API"
@@ -148,6 +154,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
         orders=ShopifyOrders(client),
         fulfil=ShopifyFulfilment(client, context.clock),
         shopper=ShopifyShoppers(context.settings, context.clock),
+        storefront=ShopifyStorefront(context.settings),
         clean=ShopifyCleaner(client, context.settings),
         routes=Installing(context, tokens, subscriptions).routes() if tokens.is_installed_app else (),
         check_health=check_health,
