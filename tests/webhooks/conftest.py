@@ -330,7 +330,7 @@ class Served:
         """Let the shop's dispatcher send what is due, and apply what it answered."""
         dispatcher = self.application.dispatchers["shop"]
         for _ in range(2):
-            await dispatcher._turn()
+            await dispatcher.turn()
             while dispatcher._flights:
                 await asyncio.gather(*dispatcher._flights)
             while await self.application.worker.work_once():
