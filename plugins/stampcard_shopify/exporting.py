@@ -185,8 +185,9 @@ class Export:
             return _again(place, _why(operation))
         return await self._piece(operation, address, place)
 
-    async def _piece(self, operation: Operation, address: str, place: Place, size: int = SOME) -> Part:
+    async def _piece(self, operation: Operation, address: str, place: Place, size: int = 0) -> Part:
         """The orders that stand whole in the next piece of the file."""
+        size = size or SOME
         response = await self._download(address, place.offset, size)
         if response.status_code in _EXPIRED:
             return _again(place, "is not shown any more")
