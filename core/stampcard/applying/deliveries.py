@@ -127,6 +127,7 @@ def apply_deliveries(
     changes = unit.save()
     if unit.silent:
         push(connection, setting, now, changes)
+        changes = unit.former
     _save_refetches(connection, setting, batch, now)
     _settle_rows(connection, setting, settled, now)
     return Applied(settled=tuple(settled), changes=tuple(changes))
