@@ -76,6 +76,7 @@ def add(
 ) -> None:
     """Add a connection: asks what is missing, tests it, and plugs it in on every running process within a second."""
     from stampcard.cli.asking import is_person
+    from stampcard.cli.backfilling import offer
     from stampcard.clock import SystemClock
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.host.plugging import check_name, check_orders_of
@@ -100,6 +101,8 @@ def add(
     _tell(settings, table, spec, json=json, done="is plugged in")
     if not no_test and not json:
         _subscribe(settings, table, spec, ask=is_person())
+        if is_person():
+            offer(settings, table, spec)
 
 
 def _subscribe(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, ask: bool) -> None:

@@ -50,7 +50,7 @@ def talkative(setting: Setting) -> Setting:
 
         @hookimpl
         def outbound_commands(self, change: Any) -> list[Command]:
-            return [Command(kind="told", key=f"{change.member}:{change.version}", member=change.member, reference=None)]
+            return [Command(kind="told", key=f"{change.member}:{change.version}", member=change.member, reference="")]
 
     hooks = Hooks(discover({"talker": Talker()}, entries=()))
     return dataclasses.replace(setting, hooks=hooks, plugins={"desk": "talker"})
