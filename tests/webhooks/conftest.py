@@ -38,6 +38,7 @@ from stampcard.plugin import (
     Health,
     InvalidSignature,
     Lookup,
+    OrderHistory,
     Outcome,
     PluginError,
     PluginManifest,
@@ -207,6 +208,7 @@ class Shop:
         self.vouchers = Vouchers()
         self.mailing = Mailing()
         self.routes: tuple[Route, ...] = ()
+        self.history: OrderHistory | None = None
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
@@ -223,6 +225,7 @@ class Shop:
             sinks=sinks,
             fulfil=self.vouchers,
             shopper=Cookies(),
+            history=self.history,
             routes=self.routes,
             check_health=self.check,
         )
