@@ -8,8 +8,10 @@ from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginMani
 from stampcard_shopify.balances import BalanceSink
 from stampcard_shopify.cleaning import ShopifyCleaner
 from stampcard_shopify.client import Client
+from stampcard_shopify.exporting import STORAGE
 from stampcard_shopify.fetching import OrderFetch
 from stampcard_shopify.fulfilling import ShopifyFulfilment
+from stampcard_shopify.history import ShopifyHistory
 from stampcard_shopify.installing import Installing
 from stampcard_shopify.listing import ShopifyOrders
 from stampcard_shopify.posting import CallFailed
@@ -99,6 +101,10 @@ class ShopifySettings(PluginSettings):
         description="the origins, such as `https://shop.example`, from which shoppers' browsers may ask directly",
     )
 
+    def outbound_hosts(self) -> tuple[str, ...]:
+        """The shop, and where Shopify keeps what it gathers."""
+        return (*super().outbound_hosts(), STORAGE)
+
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         granted = (self.client_id is not None, self.client_secret is not None)
@@ -152,6 +158,7 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
         sinks=(BalanceSink(client, context.settings), TagSink(client, context.settings)),
         fetch=OrderFetch(client, context),
         orders=ShopifyOrders(client),
+        history=ShopifyHistory(client, context),
         fulfil=ShopifyFulfilment(client, context.clock),
         shopper=ShopifyShoppers(context.settings, context.clock),
         storefront=ShopifyStorefront(context.settings),

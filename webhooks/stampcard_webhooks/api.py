@@ -9,6 +9,7 @@ from aiohttp import web
 
 from stampcard_webhooks import (
     alerts,
+    backfills,
     campaigns,
     carts,
     choosing,
@@ -67,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     *outgoing.ROUTES,
     *connections.ROUTES,
     *plugging.ROUTES,
+    *backfills.ROUTES,
     *programs.ROUTES,
     *parts.ROUTES,
     *switches.ROUTES,

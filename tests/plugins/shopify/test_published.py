@@ -5,26 +5,31 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from graphql import GraphQLSchema, build_client_schema, graphql_sync, parse, validate
 from graphql.execution.values import get_variable_values
 from graphql.validation import NoDeprecatedCustomRule
 
-from stampcard.plugin import Balance, BalancePush, OrderSeen, Voucher
-from stampcard_shopify import cleaning, discounts, gift_cards, store_credits, subscribing, tagging
+from stampcard.plugin import Balance, BalancePush, ConnectionContext, OrderSeen, Voucher
+from stampcard_shopify import cleaning, discounts, exporting, gift_cards, history, store_credits, subscribing, tagging
 from stampcard_shopify.asking import Field, Step, written
 from stampcard_shopify.balances import SET_METAFIELDS, BalanceSink
 from stampcard_shopify.client import PING, Client
 from stampcard_shopify.fetching import ORDERS, SMALL
 from stampcard_shopify.fulfilling import WAYS, ShopifyFulfilment
 from stampcard_shopify.listing import CHANGED
+from stampcard_shopify.plugin import ShopifySettings
+from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.webhooks import TOPICS
 
 pytestmark = pytest.mark.vendor
@@ -51,6 +56,12 @@ DOCUMENTS = {
     "tagged": cleaning.TAGGED,
     "subscriptions": subscribing.LIST,
     "changed": CHANGED,
+    "listed": history.LISTED,
+    "count": history.COUNT,
+    "run": exporting.RUN,
+    "look": exporting.LOOK,
+    "exported": exporting.ORDERS % " (query: \"processed_at:>='2026-01-01T00:00:00Z'\")",
+    "exported_all": exporting.ORDERS % "",
     **{name: written({"c0": Step(field, {}), "c1": Step(field, {})})[0] for name, field in FIELDS.items()},
 }
 
@@ -112,6 +123,38 @@ def test_the_variables_of_a_push_are_valid(
 def test_the_variables_of_a_fetch_are_valid(schema: GraphQLSchema, after: str | None) -> None:
     variables = {"ids": ["gid://shopify/Order/1"], "after": after, "size": SMALL}
     _check_variables(schema, ORDERS, variables)
+
+
+async def test_the_simulated_shop_exports_in_names_and_enums_of_the_published_schema(
+    schema: GraphQLSchema, simulated: ShopifySimulator, clock: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+    ask = Client.ask
+
+    async def listen(self: Client, document: str, variables: dict[str, Any], shape: Any, *more: Any) -> Any:
+        raw = await ask(self, document, variables, dict[str, Any], *more)
+        heard.append((document, variables, raw))
+        return msgspec.convert(raw, shape)
+
+    monkeypatch.setattr(Client, "ask", listen)
+    monkeypatch.setattr(history, "FEW", 0)
+    simulated.exports.takes, simulated.exports.failing = 7.0, deque(["TIMEOUT"])
+    settings = ShopifySettings.model_validate(simulated.settings())
+    async with httpx.AsyncClient() as http:
+        context = ConnectionContext(
+            name="shop", settings=settings, http=http, clock=clock, log=None, store=store, public_url=""
+        )
+        past, place, steps = history.ShopifyHistory(Client(context), context), "", 0
+        while steps == 0 or place:
+            page = await past.read(NOW - timedelta(days=30), place)
+            place, steps = page.place, steps + 1
+            await clock.sleep(page.wait)
+    assert {"Run", "Look", "Count"} <= {re.findall(r"\w+", document)[1] for document, _, _ in heard}
+    for document, variables, answer in heard:
+        result = graphql_sync(schema, document, root_value=answer, variable_values=variables)
+        assert result.errors is None
+        for inner in filter(None, [variables.get("query") if document == exporting.RUN else None]):
+            assert validate(schema, parse(inner)) == []
 
 
 @pytest.mark.parametrize("topic", subscribing.TOPICS)
