@@ -41,6 +41,7 @@ from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer,
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
+from stampcard.storage.data_requests import keep_request
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import effect, inbox
 
@@ -299,10 +300,12 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
             told_of = unit.redemptions.get(event.key.partition(":")[0])
             member = told_of.member if told_of is not None else None
             decision = settle_command(unit, event)
-        case DataRequested(reference=reference):
-            known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])
-            member = next((row.member for row in known.values()), None)
+        case DataRequested(reference=reference, request=request, occurred_at=at):
+            merchant = unit.setting.merchant
+            known = loading.load_identities(unit.connection, merchant, [(sourced.source, reference)])
+            member = next((row.member for row in known.values() if row.member), None)
             unit.record(sourced, (), None, member)
+            keep_request(unit.connection, merchant, sourced.connection, request, member, at)
         case _:
             pass
     unit.absorb(decision, sourced, member)
