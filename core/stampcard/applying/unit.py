@@ -57,7 +57,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "touched",
+    "redemptions", "rewarding", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "touched",
 )  # fmt: skip
 
 
@@ -335,8 +335,10 @@ class Unit:
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
         """Forget what was decided since the checkpoint."""
+        effects = self.touched.effects
         for name, value in zip(_DECIDED, checkpoint, strict=True):
             setattr(self, name, value)
+        saving.forget_effects(self.connection, self.setting.merchant, effects[len(self.touched.effects) :])
 
     def absorb(self, decision: Decision, sourced: Sourced | None = None, member: str | None = None) -> None:
         """Take a decision in; the next decision of this unit sees it."""
