@@ -195,7 +195,7 @@ class Unit:
         self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
         self.debits = loading.load_debits(self.connection, merchant, subjects)
         for debit in (debit for of in self.debits.values() for debit in of):
-            self._load_drawn(debit)
+            self.load_drawn(debit)
         self.loaded = dict(self.wallets)
         self._recall(recall=recall or automatic)
         if automatic or self.setting.programs.gives:
@@ -231,7 +231,7 @@ class Unit:
         self.capping.load()
         self.tiering.fold()
 
-    def _load_drawn(self, debit: Debit) -> None:
+    def load_drawn(self, debit: Debit) -> None:
         """Load the lots that a spend drew from, so that points can go back into them."""
         key = (debit.member, debit.wallet)
         if debit.left and key in self.wallets:
@@ -273,7 +273,7 @@ class Unit:
         for debit in loading.load_debits_of(self.connection, merchant, keys):
             if debit.key not in known:
                 self.debits[debit.key] = (debit,)
-                self._load_drawn(debit)
+                self.load_drawn(debit)
         self.fulfillers = self.rewarding.fulfillers(list(self.members))
 
     def count(self, keys: Collection[CounterKey], *, lock: bool = True) -> None:
