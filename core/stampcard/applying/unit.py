@@ -136,7 +136,7 @@ class Unit:
             automate=automate if self.setting.programs.automatic and not self.silent else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
-            work_out=hooks.award_formula if hooks.implements("award_formula") else None,
+            work_out=hooks.award_formula,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
 

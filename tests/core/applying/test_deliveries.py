@@ -152,6 +152,20 @@ def test_a_refused_delivery_leaves_the_keys_of_all_its_events_free(database: Dat
     assert active(database) == [5]
 
 
+def test_an_order_whose_formula_no_plugin_knows_is_not_paid_as_nothing(database: Database, setting: Setting) -> None:
+    text = REVIEWS.replace("on: review, award: 5", "on: purchase, award: formula happy")
+    (one,) = store(database, setting, "a")
+
+    (settled,) = apply(
+        database,
+        dataclasses.replace(setting, programs=programs(text)),
+        prepared(one, OrderSeen(reference="A", snapshot=order(60))),
+    )
+
+    assert (settled.status, settled.code) == ("failed", "PluginError")
+    assert "no plugin knows the formula 'happy'" in settled.detail
+
+
 def test_erasing_forgets_the_person_and_older_data_does_not_bring_them_back(
     database: Database, setting: Setting, sealer: Sealer
 ) -> None:
