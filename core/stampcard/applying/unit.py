@@ -265,8 +265,9 @@ class Unit:
         merchant = self.setting.merchant
         found = self.rewarding.find(ids=ids, codes=codes, subjects=subjects)
         chosen = {one.subject.removeprefix(CHOICE) for one in found.values() if one.subject.startswith(CHOICE)}
-        if chosen:
-            found = {**found, **self.rewarding.find(ids=chosen)}
+        picked = [f"{CHOICE}{one.id}" for one in found.values() if one.kind == "choice" and one.status == "used"]
+        if chosen or picked:
+            found = {**found, **self.rewarding.find(ids=chosen, subjects=picked)}
         self.redemptions |= {id_: one for id_, one in found.items() if one.member in self.members}
         keys = [one.debit_key for one in self.redemptions.values() if one.price]
         known = {debit.key for of in self.debits.values() for debit in of}
