@@ -216,7 +216,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     # What one event leads to is decided step by step, too: a tier, a segment, and what rules pay for it.
     steps = len(prepared.events) > 1 or unit.follows
-    checkpoint = unit.checkpoint() if steps else None
+    checkpoint, minted = unit.checkpoint() if steps else None, unit.rewarding.copied()
     member: str | None = None
     try:
         for sourced in prepared.events:
@@ -226,6 +226,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
         if checkpoint is not None:
             unit.restore(checkpoint)
+        unit.rewarding = minted
         return _failed(prepared, error, print_)
     forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(unit, prepared, print_)
     return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
@@ -264,7 +265,9 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     if key is None:
         return True
     order = unit.orders.get(key)
-    owners = {owner for owner, _, _ in unit.awards.get(f"order:{key[0]}:{key[1]}", ())}
+    subject = f"order:{key[0]}:{key[1]}"
+    owners = {owner for owner, _, _ in unit.awards.get(subject, ())}
+    owners |= {debit.member for debit in unit.debits.get(subject, ())}
     if order is not None and order.member is not None:
         owners.add(order.member)
     return owners <= unit.members.keys()
@@ -331,10 +334,13 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
     # Decided first: an event that is refused must leave its key free.
+    minted = unit.rewarding.copied()
     decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
     if saving.insert_new(unit.connection, "effect", [row]):
+        unit.touched.effects.append(key)
         return decision
+    unit.rewarding = minted
     if unit.connection.execute(_EFFECT, row).scalar() == content:
         return UNCHANGED
     raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")

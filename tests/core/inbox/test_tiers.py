@@ -18,7 +18,9 @@ from stampcard.applying import tiering
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.holding import hold, let_go
 from stampcard.applying.locking import lock_member
+from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
+from stampcard.applying.spending import cancel_spend, spend
 from stampcard.applying.unit import Unit
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.engine.deciding import decide_tier_moved
@@ -481,3 +483,18 @@ async def test_other_rates_are_counted_anew(database: Database, setting: Setting
     await shop.timer.tick()
     shop.returns("A", 200)
     assert shop.stored() == shop.anew() == {}
+
+
+async def test_what_a_tier_that_ended_pays_is_kept_by_a_spend_that_is_cancelled_before_any_timer(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, PROGRAM + "  - {id: sorry, on: tier_down, award: 7}\n")
+    shop.buys("A", 120)
+    member = shop.member()
+    shop.act(lambda unit: Answer(status=200, body={"points": spend(unit, member, "points", 20, "s", "").amount}))
+    shop.clock.advance(timedelta(days=800))
+
+    shop.act(lambda unit: Answer(status=200, body={"points": cancel_spend(unit, "s", "").amount}))
+
+    assert (shop.ways()[-1], shop.points()) == ("down green", 127)
+    shop.proves()
