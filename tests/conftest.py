@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -93,6 +94,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrating.upgrade(database)
     database.close()
     return file
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path, tmp_path: Path) -> Callable[[], str]:
+    """Gives the URL of an empty, migrated SQLite file, another one each time."""
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        file = tmp_path / f"migrated-{next(numbers)}.db"
+        shutil.copy(sqlite_template, file)
+        return f"sqlite:///{file}"
+
+    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
