@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,6 @@ from stampcard.applying.unit import Unit
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.engine.deciding import decide_tier_moved
 from stampcard.inbox import timing
-from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.tables import lot, progress, redemption, tier
 from stampcard.testing.applying import apply, prepare, rows, store
@@ -224,11 +222,9 @@ async def test_rules_pay_for_notices_and_for_tiers_that_are_kept(database: Datab
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 400)), min_size=1, max_size=14))
 def test_what_is_counted_step_by_step_is_what_orders_and_awards_say(
-    setting: Setting, tmp_path: Path, by: str, steps: list[tuple[int, int, int]]
+    setting: Setting, new_sqlite: Callable[[], str], by: str, steps: list[tuple[int, int, int]]
 ) -> None:
-    path = tmp_path / f"{uuid.uuid4()}.db"
-    database = Database(f"sqlite:///{path}")
-    migrating.upgrade(database)
+    database = Database(new_sqlite())
     shop = Shop(database, setting, PROGRAM.replace("by: points", f"by: {by}"))
     for age, (what, which, amount) in enumerate(steps, start=1):
         reference, customer = f"O{which}", f"c{which % 2}"
