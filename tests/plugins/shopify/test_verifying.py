@@ -38,9 +38,7 @@ def test_each_secret_and_each_family_of_headers_is_good(
     }
 
 
-def test_two_families_of_headers_that_differ_vouch_for_nothing(
-    source: ShopifyWebhooks, request_of: RequestOf
-) -> None:
+def test_two_families_of_headers_that_differ_vouch_for_nothing(source: ShopifyWebhooks, request_of: RequestOf) -> None:
     old, new = request_of(), request_of(family="")
     assert source.verify(replace(old, headers={**new.headers, **old.headers})).topic == "orders/paid"
     for wrong in (request_of(secret="a guess", family=""), request_of(family="", shop_domain="other.myshopify.com")):
