@@ -50,7 +50,7 @@ def read_json(body: bytes) -> Any:
     try:
         return _JSON.decode(body)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise MalformedPayload(f"not JSON: {error}") from None
+        raise MalformedPayload(f"not JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
     except UnicodeDecodeError:
         raise MalformedPayload("not JSON: the text is not UTF-8") from None
     except ValueError:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -139,7 +140,8 @@ class Topic(PluginSettings):
 
     root: OnePath | None = Field(default=None, description="where all other paths begin; by default the whole body")
     when: dict[Annotated[str, AfterValidator(_path)], Annotated[tuple[str, ...], BeforeValidator(_texts)]] = Field(
-        default={}, description="path → what must stand there, one or several; anything else is ignored"
+        default={},
+        description="path → what must stand there, one or several, or * for anything; other bodies are ignored",
     )
     order: OrderTable | None = None  # type: ignore[valid-type]
     refund: RefundTable | None = None  # type: ignore[valid-type]
@@ -184,7 +186,9 @@ class Mapped(PluginSettings):
         default=None, description="where bodies name the customer that lead to no event, so that an erasure finds them"
     )
     topics: dict[str, Topic] = Field(
-        min_length=1, description="what each topic means; * is every other, and the only one where nothing names topics"
+        min_length=1,
+        description="what each topic means: by its name, or by a pattern such as order.*; the first that fits counts. * alone where "
+        "nothing names topics",
     )
 
     @model_validator(mode="after")
@@ -204,7 +208,9 @@ class Mapped(PluginSettings):
 
     def read(self, body: Any, told: str) -> list[tuple[type[Told], dict[str, Any]]]:
         """What the body says in our JSON; `told`: the topic that a header names. Raises MalformedPayload."""
-        topic = self.topics.get(self._topic(body, told)) or self.topics.get(EVERY_OTHER)
+        name = self._topic(body, told)
+        fitting = (topic for pattern, topic in self.topics.items() if fnmatchcase(name, pattern))
+        topic = self.topics.get(name) or next(fitting, None)
         return [] if topic is None else topic.read(body)
 
     def named(self, body: Any) -> str | None:
@@ -222,4 +228,7 @@ class Mapped(PluginSettings):
 
 
 def _fits(path: str, wanted: Collection[str], body: Any, here: Any) -> bool:
-    return any(text_of(one) in wanted for one in found(parsed(path), body, here) if not isinstance(one, dict | list))
+    there = found(parsed(path), body, here)
+    if EVERY_OTHER in wanted:
+        return bool(there)
+    return any(text_of(one) in wanted for one in there if not isinstance(one, dict | list))
