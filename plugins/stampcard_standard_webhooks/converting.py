@@ -129,7 +129,9 @@ class TextReading(Reading):
     """Text; numbers and truth become text."""
 
     kind = "text"
-    as_: Literal["upper", "lower"] | None = Field(default=None, alias="as", description="in which case it is wanted")
+    as_: Literal["upper", "lower"] | None = Field(
+        default=None, alias="as", description="upper or lower: in which case it is wanted"
+    )
 
     def convert(self, value: Any) -> Any:
         text = text_of(value)
@@ -141,7 +143,9 @@ class TextsReading(TextReading):
 
     kind = "texts"
     as_: Literal["upper", "lower", "commas"] | None = Field(  # type: ignore[assignment]
-        default=None, alias="as", description="in which case they are wanted, or commas for one text of several"
+        default=None,
+        alias="as",
+        description="upper or lower: in which case they are wanted; commas: one text is several",
     )
 
     def _joined(self, path: Path, values: Sequence[Any]) -> Any:
@@ -238,7 +242,7 @@ class AnyReading(Reading):
 
     kind = "any"
     as_: Literal["text", "number", "flag"] | None = Field(
-        default=None, alias="as", description="what it is to become, if it stands there otherwise"
+        default=None, alias="as", description="text, number or flag: what it is to become, if it stands there otherwise"
     )
 
     def read(self, body: Any, here: Any) -> Any:

@@ -18,14 +18,14 @@ MOST_MONEY, MOST_ITEMS = Decimal("1E12"), 1_000_000
 MOST_PARTS = 5_000
 _PLAIN = r"^[^\x00-\x1f\x7f]+$"
 _WORD = r"^[^\x00]*$"
-_NUMBER: dict[str, Any] = {"type": ["string", "number"], "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
 _SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
 _ZERO = Decimal(0)
 
 #: A name or an id of somebody else's.
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PLAIN)]
 Word = Annotated[str, Meta(max_length=200, pattern=_WORD)]
-Money = Annotated[Decimal, Meta(description="Decimal text, or a number.", extra_json_schema=_NUMBER)]
+#: Decimal text, or a number.
+Money = Decimal
 Moment = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=MOST_ITEMS)]
 Scalar = Annotated[Any, Meta(extra_json_schema=_SCALAR)]
