@@ -17,7 +17,7 @@ def plugin_manifest() -> PluginManifest:
         name="standard_webhooks",
         summary="Standard Webhooks: takes in what any shop or till tells, and tells your own systems what changes",
         settings=StandardWebhooksSettings,
-        asks=("url", "secrets"),
+        asks=("url", "secrets", "webhook_secrets"),
     )
 
 
