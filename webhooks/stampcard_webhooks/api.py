@@ -9,6 +9,7 @@ from aiohttp import web
 
 from stampcard_webhooks import (
     alerts,
+    backfills,
     campaigns,
     carts,
     choosing,
@@ -21,6 +22,7 @@ from stampcard_webhooks import (
     explaining,
     holds,
     imports,
+    links,
     members,
     memberships,
     merges,
@@ -57,6 +59,7 @@ ROUTES: tuple[Route, ...] = (
     *points.ROUTES,
     *payments.ROUTES,
     *events.ROUTES,
+    *links.ROUTES,
     *orders.ROUTES,
     *explaining.ROUTES,
     *trying.ROUTES,
@@ -67,6 +70,7 @@ ROUTES: tuple[Route, ...] = (
     *outgoing.ROUTES,
     *connections.ROUTES,
     *plugging.ROUTES,
+    *backfills.ROUTES,
     *programs.ROUTES,
     *parts.ROUTES,
     *switches.ROUTES,

@@ -44,7 +44,10 @@ from stampcard.storage.consenting import load_consents
 
 
 class Sourced(Value, frozen=True):
-    """An event with where it came from: `connection` brought it, `source` owns its references."""
+    """An event with where it came from: `connection` brought it, `source` owns its references.
+
+    `past`: a backfill brought it.
+    """
 
     event: Event
     connection: str
@@ -52,6 +55,7 @@ class Sourced(Value, frozen=True):
     received_at: datetime
     delivery: int | None = None
     facts: Facts = NO_FACTS
+    past: bool = False
 
 
 #: The parts of a unit that decisions change.

@@ -32,6 +32,7 @@ inbox = table(
     maybe("code"),
     maybe("detail"),
     maybe("settled_at", BIG),
+    col("past", BIG, default=0),  # 1: brought by a backfill
     Index("uq_inbox_delivery", "merchant", "connection", "key", "body_hash", unique=True),
     where_known("ix_inbox_member", "member"),
     where_known("ix_inbox_subject_print", "subject_print"),
