@@ -133,11 +133,14 @@ class Installation:
             return answer.status
 
     async def work(self) -> None:
-        """Apply all that came in, and send what is due."""
+        """Apply all that came in."""
         while await self.application.worker.work_once():
             pass
+
+    async def send(self) -> None:
+        """Send what is due."""
         for dispatcher in self.application.dispatchers.values():
-            await dispatcher._turn()
+            await dispatcher.turn()
             while dispatcher._flights:
                 await asyncio.gather(*dispatcher._flights)
 

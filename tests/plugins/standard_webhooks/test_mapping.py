@@ -214,7 +214,7 @@ def test_what_does_not_fit_is_said_with_its_path_and_its_value(field: str, value
         ("total", 5, "order.total.path.0: must be a path, as text"),
         ("total", {"path": "a", "value": 1}, "order.total: give either path or value"),
         ("total", {"path": "a", "as": "seconds"}, "order.total.as: "),
-        ("total", {"path": "a", "places": 2}, "order.total.places: there is no such setting"),
+        ("total", {"path": "a", "decimals": 2}, "order.total.decimals: there is no such setting"),
         ("placed_at", {"path": "a", "as": "days"}, "order.placed_at.as: String should match pattern"),
         ("total", {"value": "many"}, "order.total: 'many' is no number"),
         ("paid", {"path": "a", "values": {"x": "perhaps"}}, "order.paid: 'perhaps' is neither true nor false"),

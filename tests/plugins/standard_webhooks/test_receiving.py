@@ -115,8 +115,9 @@ async def test_figures_are_told_where_the_order_came_from_and_in_the_end_the_new
                 body = _order(total=total, updated_at=f"2026-03-10T11:{total}:00Z")
                 assert await one.post("till", body, signed(till, body, f"msg_{total}")) == 200
                 await one.work()
+                await one.send()
                 clock.advance(60)
-                await one.work()
+                await one.send()
             assert await one.troubles() == []
             pushes = await one.read(select(push))
             assert [(row.connection, row.kind, row.sent == row.wanted) for row in pushes] == [("till", "balance", True)]
