@@ -41,6 +41,7 @@ from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer,
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
+from stampcard.storage.data_requests import keep_request
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import effect, inbox
 
@@ -215,7 +216,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     # What one event leads to is decided step by step, too: a tier, a segment, and what rules pay for it.
     steps = len(prepared.events) > 1 or unit.follows
-    checkpoint = unit.checkpoint() if steps else None
+    checkpoint, minted = unit.checkpoint() if steps else None, unit.rewarding.copied()
     member: str | None = None
     try:
         for sourced in prepared.events:
@@ -225,6 +226,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
         if checkpoint is not None:
             unit.restore(checkpoint)
+        unit.rewarding = minted
         return _failed(prepared, error, print_)
     forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(unit, prepared, print_)
     return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
@@ -263,7 +265,9 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     if key is None:
         return True
     order = unit.orders.get(key)
-    owners = {owner for owner, _, _ in unit.awards.get(f"order:{key[0]}:{key[1]}", ())}
+    subject = f"order:{key[0]}:{key[1]}"
+    owners = {owner for owner, _, _ in unit.awards.get(subject, ())}
+    owners |= {debit.member for debit in unit.debits.get(subject, ())}
     if order is not None and order.member is not None:
         owners.add(order.member)
     return owners <= unit.members.keys()
@@ -299,10 +303,12 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
             told_of = unit.redemptions.get(event.key.partition(":")[0])
             member = told_of.member if told_of is not None else None
             decision = settle_command(unit, event)
-        case DataRequested(reference=reference):
-            known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])
-            member = next((row.member for row in known.values()), None)
+        case DataRequested(reference=reference, request=request, occurred_at=at):
+            merchant = unit.setting.merchant
+            known = loading.load_identities(unit.connection, merchant, [(sourced.source, reference)])
+            member = next((row.member for row in known.values() if row.member), None)
             unit.record(sourced, (), None, member)
+            keep_request(unit.connection, merchant, sourced.connection, request, member, at)
         case _:
             pass
     unit.absorb(decision, sourced, member)
@@ -328,10 +334,13 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
     # Decided first: an event that is refused must leave its key free.
+    minted = unit.rewarding.copied()
     decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
     if saving.insert_new(unit.connection, "effect", [row]):
+        unit.touched.effects.append(key)
         return decision
+    unit.rewarding = minted
     if unit.connection.execute(_EFFECT, row).scalar() == content:
         return UNCHANGED
     raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
