@@ -16,8 +16,8 @@ from stampcard_woocommerce.webhooks import DRAFTS
 
 #: What is asked for, one after the other: `any` leaves out what lies in the bin.
 _BINS = ("any", "trash")
-#: So many rows are asked for again: of those before a place so many may vanish while we look, and none is skipped.
-_AGAIN = 10
+#: So many rows are asked for again, should others take the place of so many that vanish, so that none seems to.
+AGAIN = 10
 
 
 class Row(Payload, frozen=True):
@@ -47,12 +47,14 @@ def place_of(text: str) -> Place:
     return place
 
 
-def behind(place: Place, found: int, total: int, again: int = _AGAIN) -> Place:
-    """The next place; where rows vanished since the last one, so many are asked for again."""
+def behind(place: Place, found: int, total: int) -> Place:
+    """The next place. Where rows vanished meanwhile, others moved into what was read already: so far it goes back."""
+    vanished = place.total - total
+    if vanished > 0:
+        return Place(place.bin, max(0, place.offset - vanished), total)
     if found < PAGE:
         return Place(place.bin + 1)
-    vanished = max(0, place.total - total)
-    return Place(place.bin, place.offset + max(1, found - again - vanished), total)
+    return Place(place.bin, place.offset + found - AGAIN, total)
 
 
 class WooCommerceOrders(OrderList):

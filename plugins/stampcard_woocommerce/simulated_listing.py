@@ -14,12 +14,14 @@ from stampcard_woocommerce.simulated_book import Book, Customer, Order
 _MOST = 100
 
 
-def paged(request: web.Request, records: Iterable[Any], body: Callable[[Any], Body]) -> web.Response:
-    """A page of records with its headers; only the fields that were asked for."""
+def paged(
+    request: web.Request, records: Iterable[Any], body: Callable[[Any], Body], *, offsets: bool = True
+) -> web.Response:
+    """A page of records with its headers; only the fields that were asked for. `offsets`: whether it can begin anywhere."""
     query = request.query
     found = list(records)
     size = min(_MOST, int(query.get("per_page", "10")))
-    start = int(query["offset"]) if "offset" in query else (int(query.get("page", "1")) - 1) * size
+    start = int(query["offset"]) if "offset" in query and offsets else (int(query.get("page", "1")) - 1) * size
     fields = [name for name in query.get("_fields", "").split(",") if name]
     bodies = [body(record) for record in found[start : start + size]]
     if fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -93,13 +94,15 @@ class WooCommerceSubscriptions(Subscriptions):
         }
 
     async def _hooks(self) -> list[Hook]:
+        """All of them; by pages, for this collection knows no `offset` (class-wc-rest-webhooks-v1-controller.php)."""
         found: list[Hook] = []
-        while True:
-            query: dict[str, str | int] = {"per_page": PAGE, "offset": len(found), "orderby": "id", "order": "asc"}
+        for number in count(1):
+            query: dict[str, str | int] = {"per_page": PAGE, "page": number, "orderby": "id", "order": "asc"}
             page, total = await self._client.listed("webhooks", Hook, query | {"status": "all"})
             found += page
             if not page or len(found) >= total:
-                return found
+                break
+        return found
 
     def _audited(self, address: str, hooks: Sequence[Hook]) -> Audit:
         good: list[Subscribed] = []

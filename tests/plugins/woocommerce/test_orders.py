@@ -109,7 +109,7 @@ def test_an_order_that_goes_into_the_bin_is_read_there_and_is_cancelled(decode: 
 def test_an_order_that_the_shop_has_no_more_is_worth_nothing(decode: Any) -> None:
     order = seen(decode("fetched_nothing__plain"))
     assert order.reference == "7109"
-    assert (order.snapshot.cancelled, order.snapshot.total, order.snapshot.paid) == (True, 0, False)
+    assert (order.snapshot.cancelled, order.snapshot.total, order.snapshot.paid) == (True, Decimal(0), False)
     assert order.snapshot.currency == "EUR"
 
 
