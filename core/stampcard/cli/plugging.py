@@ -92,13 +92,13 @@ def add(
     if is_person() and not json:
         section = _asked(manifest, section)
     spec = ConnectionSpec(name=name, plugin=plugin, settings=section)
-    _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
+    to_do = _check(settings, table, spec, test=not no_test, ask=is_person() and not json, fresh=True)
     now = SystemClock().now()
     _save(settings, sealer, Plugged(
         name=name, plugin=plugin, settings=section, added_at=now, changed_at=now, orders_of=orders_of, author=_user(),
     ))  # fmt: skip
-    _tell(settings, table, spec, json=json, done="is plugged in")
-    if not no_test and not json:
+    _tell(settings, table, spec, json=json, done="is plugged in", to_do=to_do)
+    if not no_test and not json and not to_do:
         _subscribe(settings, table, spec, ask=is_person())
 
 
@@ -153,9 +153,9 @@ def change(
         raise typer.BadParameter("say what to change: --set KEY=VALUE, --from-file KEY=PATH or --unset KEY")
     section = changed(one.settings, given, unset)
     spec = ConnectionSpec(name=name, plugin=one.plugin, settings=section)
-    _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
+    to_do = _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
     _save(settings, sealer, replace(one, settings=section, changed_at=SystemClock().now(), author=_user()))
-    _tell(settings, table, spec, json=json, done="was changed")
+    _tell(settings, table, spec, json=json, done="was changed", to_do=to_do)
 
 
 def remove(
@@ -277,8 +277,13 @@ def _asked(manifest: PluginManifest, section: Mapping[str, Any]) -> dict[str, An
     return given
 
 
-def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test: bool, ask: bool) -> None:
-    """Look whether the settings are right and the vendor answers; whoever is asked may keep what does not work yet."""
+def _check(
+    settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test: bool, ask: bool, fresh: bool = False
+) -> str:
+    """Look whether the settings are right and the vendor answers; whoever is asked may keep what does not work yet.
+
+    Answers what a person is still to do in a browser, if that is all that is missing.
+    """
     from stampcard.cli.findings import connection_findings
     from stampcard.host.plugging import checked
 
@@ -287,15 +292,16 @@ def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test
     except InvalidSettings as error:
         raise InvalidSettings([_as_flag(problem, spec.name) for problem in error.problems]) from None
     if not test:
-        return
-    finding, *_ = asyncio.run(connection_findings(settings, table, [spec]))
-    if finding.level == "ok":
-        return
+        return ""
+    finding, *_ = asyncio.run(connection_findings(settings, table, [spec], fresh=fresh))
+    if finding.level != "unreachable":
+        return finding.text if finding.level == "warning" else ""
     say(f"{spec.name}: {finding.text}")
     if not ask:
         say("Nothing was changed. Mend it, or leave the test out: --no-test")
         raise typer.Exit(UNREACHABLE)
     typer.confirm("Keep it all the same?", abort=True, err=True)
+    return ""
 
 
 def _as_flag(problem: ConfigurationError, name: str) -> ConfigurationError:
@@ -315,13 +321,16 @@ def _save(settings: Settings, sealer: Sealer, one: Plugged) -> None:
         database.write_now(lambda connection: save_plugged(connection, settings.merchant, sealer, one))
 
 
-def _tell(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, json: bool, done: str) -> None:
+def _tell(
+    settings: Settings, table: PluginTable, spec: ConnectionSpec, *, json: bool, done: str, to_do: str = ""
+) -> None:
     """Say that it is done, where webhooks go, and what is still missing."""
     from stampcard.host.plugging import checked, without_secrets_of
 
     base = settings.http.public_url
     address = f"{base or 'https://YOUR-HOST'}/webhooks/{spec.name}"
     missing = [] if base else ["http.public_url: say in stampcard.toml how the outside reaches this installation"]
+    missing += [to_do] if to_do else []
     if json:
         shown = without_secrets_of(checked(spec, table))
         show_json({"name": spec.name, "plugin": spec.plugin, "settings": shown, "webhook": address, "missing": missing})

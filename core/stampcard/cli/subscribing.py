@@ -135,10 +135,11 @@ async def _subscriptions(
     from stampcard.cli.findings import trial_resources
     from stampcard.host.connecting import connect_one, disconnect_all
 
-    connection = await connect_one(spec, table, trial_resources(settings))
-    try:
-        if connection.capabilities is None:
-            raise PluginError(spec.plugin, connection.problem)
-        yield connection.capabilities.subscriptions
-    finally:
-        await disconnect_all({spec.name: connection})
+    with trial_resources(settings) as resources:
+        connection = await connect_one(spec, table, resources)
+        try:
+            if connection.capabilities is None:
+                raise PluginError(spec.plugin, connection.problem)
+            yield connection.capabilities.subscriptions
+        finally:
+            await disconnect_all({spec.name: connection})

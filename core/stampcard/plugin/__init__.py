@@ -10,6 +10,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import (
     ConnectionEnded,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
@@ -70,6 +71,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionContext",
     "ConnectionEnded",
+    "ConsentSeen",
     "CustomEvent",
     "CustomerErased",
     "CustomerSeen",

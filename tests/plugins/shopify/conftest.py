@@ -18,6 +18,7 @@ import respx
 import structlog
 
 from stampcard.plugin import ConnectionContext, Delivery, Event, Refetch, UnverifiedRequest, Voucher
+from stampcard.testing.rules.case import MemoryStore
 from stampcard_shopify.client import Client
 from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.plugin import ShopifySettings
@@ -41,16 +42,6 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
-
-
-class MemoryStore(dict[str, bytes]):
-    """A connection's store without a database."""
-
-    async def get(self, key: str) -> bytes | None:  # type: ignore[override]
-        return super().get(key)
-
-    async def set(self, key: str, value: bytes) -> None:
-        self[key] = value
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
