@@ -71,8 +71,8 @@ class BalanceCleaner(Cleaner):
 
     def __init__(self, client: Client, settings: WooCommerceSettings) -> None:
         self._client = client
-        self._key = settings.balance_key
-        self.what = f"the customers' fields {self._key} and {self._key}_…"
+        self._key, self._perks = settings.balance_key, settings.perks_key
+        self.what = f"the customers' fields {self._key}, {self._key}_… and {self._perks}"
 
     def pace(self) -> float:
         return self._client.pace()
@@ -97,7 +97,7 @@ class BalanceCleaner(Cleaner):
         return {str(one.id): [field.key for field in one.meta_data if self._is_ours(field.key)] for one in people}
 
     def _is_ours(self, key: str) -> bool:
-        return key == self._key or key.startswith(f"{self._key}_")
+        return key in {self._key, self._perks} or key.startswith(f"{self._key}_")
 
 
 def without_a_call(reference: str) -> Outcome:

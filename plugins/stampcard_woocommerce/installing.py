@@ -5,7 +5,6 @@ https://woocommerce.github.io/woocommerce-rest-api-docs/#auto-generating-api-key
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import secrets
@@ -15,7 +14,16 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from stampcard.plugin import ConnectionContext, InvalidSignature, MalformedPayload, Reply, Route, UnverifiedRequest
+from stampcard.plugin import (
+    ConnectionContext,
+    InvalidSignature,
+    MalformedPayload,
+    PluginError,
+    Reply,
+    Route,
+    Subscriptions,
+    UnverifiedRequest,
+)
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.decoding import read
 from stampcard_woocommerce.keys import Pair
@@ -50,11 +58,14 @@ class Visit(msgspec.Struct, frozen=True):
 class Installation:
     """Three addresses: where the owner begins, where the shop sends the keys, and where the owner comes back to."""
 
-    def __init__(self, client: Client, context: ConnectionContext[WooCommerceSettings]) -> None:
+    def __init__(
+        self, client: Client, context: ConnectionContext[WooCommerceSettings], subscriptions: Subscriptions
+    ) -> None:
         self._client, self._context = client, context
         self._address = f"{context.public_url.rstrip('/')}/connections/{context.name}"
+        self._subscriptions = subscriptions
         self._name = f"visits {context.settings.api_url}"
-        self._lock = asyncio.Lock()
+        self._due = f"webhooks {context.settings.api_url}"
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -68,7 +79,7 @@ class Installation:
             return _page("The keys of this shop stand in the settings: nothing is handed over.", 409)
         state = secrets.token_urlsafe(24)
         now = self._context.clock.now()
-        async with self._lock:
+        async with self._context.store.hold(self._name):
             visits = [visit for visit in await self._visits() if visit.until > now]
             visits.append(Visit(_digest(state), now + PATIENCE))
             await self._store(visits[-_MOST:])
@@ -93,18 +104,33 @@ class Installation:
         pair = Pair(handed.consumer_key, handed.consumer_secret)
         await self._client.try_(pair)
         await self._client.keys.keep(pair)
+        await self._context.store.set(self._due, b"due")
         self._context.log.info("keys_handed_over")
         return _page("kept")
 
     async def end(self, _: UnverifiedRequest) -> Reply:
-        if self._client.keys.is_fixed or await self._client.keys.stored() is not None:
-            return _page("Stampcard has the keys of the shop. You can close this page.")
-        return _page(f"Stampcard got no keys. To try again, open {self._address}/install")
+        """Say how it went. The webhooks are set up now, for while the keys came the shop was waiting for us."""
+        if not self._client.keys.is_fixed and await self._client.keys.stored() is None:
+            return _page(f"Stampcard got no keys. To try again, open {self._address}/install")
+        lines = ["Stampcard has the keys of the shop. This page can be closed."]
+        if await self._context.store.get(self._due) == b"due":
+            await self._context.store.set(self._due, b"done")
+            lines += await self._mended()
+        return _page("\n".join(lines))
+
+    async def _mended(self) -> list[str]:
+        name = self._context.name
+        try:
+            audit = await self._subscriptions.mend(f"{self._context.public_url.rstrip('/')}/webhooks/{name}")
+        except PluginError as error:
+            return [f"Its webhooks are still to be set up ({error.problem}): connection webhooks {name} --fix"]
+        missing = [f"{topic} could not be set up." for topic in audit.missing]
+        return [f"It sends {len(audit.good)} kinds of webhooks now.", *missing]
 
     async def _leave(self, state: str) -> None:
         """Cross a visit off, for good; raises InvalidSignature for somebody whom we did not send."""
         digest, now = _digest(state), self._context.clock.now()
-        async with self._lock:
+        async with self._context.store.hold(self._name):
             visits = await self._visits()
             others = [visit for visit in visits if not hmac.compare_digest(visit.digest, digest)]
             found = len(others) < len(visits) and all(v.until > now for v in visits if v not in others)

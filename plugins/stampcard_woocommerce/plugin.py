@@ -12,6 +12,7 @@ from stampcard_woocommerce.fetching import OrderFetch
 from stampcard_woocommerce.fulfilling import WooCommerceFulfilment
 from stampcard_woocommerce.installing import Installation
 from stampcard_woocommerce.listing import WooCommerceHistory, WooCommerceOrders
+from stampcard_woocommerce.marking import TagSink
 from stampcard_woocommerce.subscribing import WooCommerceSubscriptions
 from stampcard_woocommerce.webhooks import WooCommerceWebhooks
 
@@ -68,6 +69,11 @@ class WooCommerceSettings(PluginSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$",
         description="the customer's field that shows the balance; each wallet has one of its own, behind `_`",
     )
+    perks_key: str = Field(
+        default="stampcard_perks",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$",
+        description="the customer's field that lists the tags of perks, with commas between them",
+    )
     coupons_for: Literal["member", "anybody"] = Field(
         default="member", description="whether a reward's coupon works with the address of its member's account alone"
     )
@@ -94,6 +100,7 @@ async def connect(context: ConnectionContext[WooCommerceSettings]) -> Capabiliti
     client = Client(context)
     settings = context.settings
     fetch = OrderFetch(client, context)
+    subscriptions = WooCommerceSubscriptions(client, settings)
 
     async def check_health() -> Health:
         try:
@@ -105,13 +112,13 @@ async def connect(context: ConnectionContext[WooCommerceSettings]) -> Capabiliti
 
     return Capabilities(
         webhook=WooCommerceWebhooks(settings),
-        subscriptions=WooCommerceSubscriptions(client, settings),
-        sinks=(BalanceSink(client, settings),),
+        subscriptions=subscriptions,
+        sinks=(BalanceSink(client, settings), TagSink(client, settings)),
         fetch=fetch,
         orders=WooCommerceOrders(client),
         history=WooCommerceHistory(client, fetch),
         fulfil=WooCommerceFulfilment(client, context.clock, restricted=settings.coupons_for == "member"),
         clean=BalanceCleaner(client, settings),
-        routes=Installation(client, context).routes(),
+        routes=Installation(client, context, subscriptions).routes(),
         check_health=check_health,
     )

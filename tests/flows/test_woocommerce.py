@@ -136,10 +136,9 @@ def storefront(tmp_path: Path, database_url: str) -> Callable[[], AbstractAsyncC
 async def test_from_handed_over_keys_to_a_coupon_that_was_used_and_partly_given_back(storefront: Any) -> None:
     async with storefront() as front:
         shop = front.shop
-        assert "has the keys" in await front.hand_over()
+        assert f"sends {len(TOPICS)} kinds of webhooks" in await front.hand_over()
         assert front.capabilities.check_health is not None
         assert (await front.capabilities.check_health()).ok
-        assert {one.topic for one in (await front.mend()).good} == set(TOPICS)
         assert shop.hooks.pings == [200] * len(TOPICS)
 
         customer = shop.register("ada@mail.example")
@@ -170,7 +169,6 @@ async def test_what_webhooks_did_not_tell_is_found_by_asking_and_earns_once(stor
     async with storefront() as front:
         shop = front.shop
         await front.hand_over()
-        await front.mend()
         customer = shop.register()
         told = shop.buy(customer)
         await front.tell()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,8 @@ from stampcard_woocommerce.webhooks import TOPICS, WooCommerceWebhooks
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 FIXTURES = Path(__file__).parent / "fixtures"
 SECRET = "newer secret"
+#: Where we say that we are: nobody listens there.
+OURS = "http://127.0.0.1:9"
 
 
 class FakeClock:
@@ -43,13 +46,22 @@ class FakeClock:
 
 
 class MemoryStore(dict[str, bytes]):
-    """A connection's store without a database."""
+    """A connection's store without a database; `held` are the keys that somebody held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[str] = []
 
     async def get(self, key: str) -> bytes | None:  # type: ignore[override]
         return super().get(key)
 
     async def set(self, key: str, value: bytes) -> None:
         self[key] = value
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[None]:
+        self.held.append(key)
+        yield
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -185,7 +197,7 @@ async def connection(
                 clock=clock,
                 log=structlog.get_logger(),
                 store=store,
-                public_url="https://points.example",
+                public_url=OURS,
             )
 
         yield make

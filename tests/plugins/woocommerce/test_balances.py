@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from stampcard.plugin import Balance, BalancePush, Delivered, Rejected, RetryLater
+from stampcard.plugin import Balance, BalancePush, Delivered, Rejected, RetryLater, TagPush
 from stampcard_woocommerce.balances import BalanceCleaner, BalanceSink, plain
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.guests import reference_of
+from stampcard_woocommerce.marking import TagSink
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 
 
@@ -77,6 +78,27 @@ async def test_the_fields_of_all_wallets_are_taken_away_and_no_others(
         assert outcomes == [Delivered()] * 5
         assert shown == {"stampcard_balances": "theirs", "nickname": "theirs"}
     assert "stampcard_balance" in cleaner.what
+
+
+async def test_perks_are_listed_in_a_field_of_their_own_and_go_with_the_rest(
+    simulated: WooCommerceSimulator, client: Client
+) -> None:
+    marks = TagSink(client, client.context.settings)
+    customer, guest = simulated.register(), str(reference_of("shop", "uno@mail.example"))
+    shown = simulated.book.customers[int(customer)].meta
+
+    def wanted(reference: str, *tags: str) -> TagPush:
+        return TagPush(member="m", reference=reference, version=1, tags=tags)
+
+    assert await marks.deliver([wanted(customer, "early", "vip"), wanted(guest, "vip")]) == [Delivered()] * 2
+    assert shown == {"stampcard_perks": "early,vip"}
+    assert await marks.deliver([wanted(customer)]) == [Delivered()]
+    assert shown == {}
+    await marks.deliver([wanted(customer, "vip")])
+    assert await BalanceCleaner(client, client.context.settings).clean([customer]) == [Delivered()]
+    assert shown == {}
+    (outcome,) = await marks.deliver([wanted("nobody", "vip")])
+    assert isinstance(outcome, Rejected)
 
 
 async def test_what_could_not_be_taken_away_is_told(simulated: WooCommerceSimulator, client: Client, sink: Any) -> None:

@@ -58,7 +58,7 @@ class TestWooCommerce(PluginContract):
     expected = EXPECTED
     unknown_topic = "product.created"
     signature_header = "x-wc-webhook-signature"
-    sinks = ("balance",)
+    sinks = ("balance", "tags")
     unfit_reference = "nobody"
     # A 404 without a word of WooCommerce's own says that its API is not there, not that a customer is not.
     refusals = (400, 422)

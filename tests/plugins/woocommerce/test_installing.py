@@ -16,6 +16,8 @@ from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 
 Visit = Callable[..., Any]
+#: As the fixture of the connection says.
+OURS = "http://127.0.0.1:9"
 WITHOUT = {"consumer_key": None, "consumer_secret": None}
 
 
@@ -34,7 +36,7 @@ def visit(capabilities: Capabilities, clock: Any) -> Visit:
     async def ask(path: str, body: Mapping[str, Any] | bytes = b"") -> Reply:
         route = next(route for route in capabilities.routes if route.path == path)
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        url = f"https://points.example/connections/shop/{path}"
+        url = f"{OURS}/connections/shop/{path}"
         return await route.handler(UnverifiedRequest(url=url, headers={}, body=raw, received_at=clock.now()))
 
     return ask
@@ -58,8 +60,8 @@ async def test_the_owner_is_sent_to_the_shop_with_all_that_it_wants(simulated: A
     assert reply.location.startswith(f"{simulated.api_url}/wc-auth/v1/authorize?")
     query = await begun(visit)
     assert query["scope"] == "read_write"
-    assert query["callback_url"] == "https://points.example/connections/shop/keys"
-    assert query["return_url"] == "https://points.example/connections/shop/installed"
+    assert query["callback_url"] == OURS + "/connections/shop/keys"
+    assert query["return_url"] == OURS + "/connections/shop/installed"
     assert (await begun(visit))["user_id"] != query["user_id"]
 
 
@@ -68,7 +70,7 @@ async def test_keys_that_work_are_kept_and_used(
 ) -> None:
     assert capabilities.check_health is not None
     health = await capabilities.check_health()
-    assert (health.ok, health.open) == (False, "https://points.example/connections/shop/install")
+    assert (health.ok, health.open) == (False, OURS + "/connections/shop/install")
     assert "no keys" in (await visit("installed")).body.decode()
 
     state = (await begun(visit))["user_id"]
@@ -76,9 +78,21 @@ async def test_keys_that_work_are_kept_and_used(
     assert (await visit("keys", body)).status == 200
 
     assert (await capabilities.check_health()).ok
-    assert "has the keys" in (await visit("installed")).body.decode()
+    simulated.fail("webhooks/batch", 503)
+    assert "still to be set up" in (await visit("installed")).body.decode()
+    assert (await visit("installed")).body == b"Stampcard has the keys of the shop. This page can be closed.\n"
     assert body["consumer_secret"] not in repr(store.keys())
+    assert store.held
     await Client(connection(**WITHOUT)).ping()  # another process
+
+
+async def test_who_comes_back_finds_the_webhooks_set_up_once(simulated: Any, visit: Visit) -> None:
+    await visit("keys", handed(simulated, (await begun(visit))["user_id"]))
+    assert "sends 7 kinds of webhooks" in (await visit("installed")).body.decode()
+    assert {hook.url for hook in simulated.hooks.all.values()} == {OURS + "/webhooks/shop"}
+    calls = len(simulated.api.calls)
+    await visit("installed")
+    assert len(simulated.api.calls) == calls
 
 
 async def test_what_nobody_was_sent_with_is_refused_and_nothing_is_kept_twice(
@@ -136,7 +150,7 @@ async def test_new_keys_take_the_place_of_refused_ones_in_every_process(
 async def test_keys_in_the_settings_are_not_replaced(simulated: Any, connection: Any, clock: Any) -> None:
     capabilities = await stampcard_woocommerce.plugin.connect(connection())
     install, keys, installed = (route.handler for route in capabilities.routes)
-    request = UnverifiedRequest(url="https://points.example", headers={}, body=b"{}", received_at=clock.now())
+    request = UnverifiedRequest(url=OURS, headers={}, body=b"{}", received_at=clock.now())
     assert (await install(request)).status == 409
     assert "has the keys" in (await installed(request)).body.decode()
     with pytest.raises(InvalidSignature):
