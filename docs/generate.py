@@ -36,6 +36,7 @@ from stampcard.program.schema import program_schema
 from stampcard.settings import Settings
 from stampcard.testing.building import order
 from stampcard_shopify.plugin import ShopifySettings
+from stampcard_woocommerce.plugin import WooCommerceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
@@ -131,8 +132,8 @@ def settings() -> str:
     return table(("Setting", "Variable", "Default", "Meaning"), _settings(Settings, "STAMPCARD_"))
 
 
-def shopify_settings() -> str:
-    rows = _settings(ShopifySettings, "STAMPCARD_CONNECTIONS__SHOP__")
+def plugin_settings(model: type[BaseModel]) -> str:
+    rows = _settings(model, "STAMPCARD_CONNECTIONS__SHOP__")
     return table(("Setting", "Variable, for a connection called `shop`", "Default", "Meaning"), rows)
 
 
@@ -288,7 +289,8 @@ def _formula(text: str) -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
-    "shopify-settings": shopify_settings,
+    "shopify-settings": partial(plugin_settings, ShopifySettings),
+    "woocommerce-settings": partial(plugin_settings, WooCommerceSettings),
     **{f"program-{name.lower()}": partial(section, name) for name in SECTIONS},
     "program-file": program_file,
     "condition-variables": condition_variables,
