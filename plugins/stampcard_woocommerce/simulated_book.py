@@ -159,11 +159,12 @@ class Coupon:
 class Book:
     """All of it, and the numbers that WordPress gives out, which every kind of thing shares."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int) -> None:
+        """`first`: the first number, so that two shops, or two samples, seldom have the same."""
         self.customers: dict[int, Customer] = {}
         self.orders: dict[int, Order] = {}
         self.coupons: dict[int, Coupon] = {}
-        self._numbers = count(101)
+        self._numbers = count(first)
 
     def new_id(self) -> int:
         return next(self._numbers)

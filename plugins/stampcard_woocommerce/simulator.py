@@ -50,7 +50,7 @@ class WooCommerceSimulator(Simulator):
     def __init__(self, seed: int, plan: WooPlan | None = None, clock: Clock | None = None) -> None:
         plan = plan or WooPlan()
         super().__init__(seed, plan, clock)
-        self.book = Book()
+        self.book = Book(random.Random(f"numbers {seed}").randrange(10**6, 10**9))
         made_up = random.Random(f"secrets {seed}")
         # Letters that HTML has entities for, as in secrets that WooCommerce makes up.
         self._secret = f"{made_up.getrandbits(96):024x}<&>'\""

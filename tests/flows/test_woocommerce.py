@@ -105,14 +105,14 @@ class Storefront:
 
 @pytest.fixture
 def storefront(tmp_path: Path, database_url: str) -> Callable[[], AbstractAsyncContextManager[Storefront]]:
-    """A shop that was added by its address alone."""
+    """A shop that was added by its address, where whoever opens an account takes over what they have as a guest."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
     def adapt(settings: Settings) -> Settings:
         given = {"consumer_key", "consumer_secret"}
         sections = {
-            name: {key: value for key, value in section.items() if key not in given}
+            name: {key: value for key, value in section.items() if key not in given} | {"guests_join": True}
             for name, section in settings.connections.items()
         }
         http = HttpSettings(port=port, public_url=f"http://127.0.0.1:{port}")
@@ -133,6 +133,16 @@ def storefront(tmp_path: Path, database_url: str) -> Callable[[], AbstractAsyncC
     return begin
 
 
+async def test_a_whole_history_twice_out_of_order_and_partly_forged_ends_with_the_shops_own_books(
+    program: str, tmp_path: Path
+) -> None:
+    shop = WooCommerceSimulator(3, WooPlan(api_failures=0.0))
+    async with demonstrating(shop, tmp_path, program, plugin="woocommerce") as demonstration:
+        await shop.trade(demonstration.target, 25)
+        assert await demonstration.settled(60)
+        assert all(check.holds for check in await demonstration.prove()), demonstration.checks
+
+
 async def test_from_handed_over_keys_to_a_coupon_that_was_used_and_partly_given_back(storefront: Any) -> None:
     async with storefront() as front:
         shop = front.shop
@@ -147,6 +157,10 @@ async def test_from_handed_over_keys_to_a_coupon_that_was_used_and_partly_given_
         assert await front.tell() > 0
         assert shop.shown()[customer] == shop.expected(RATE, 0)[customer] > 20
         assert await front.member(str(reference_of("shop", guest.email))) is not None
+
+        account = shop.register("uno@mail.example")
+        await front.tell()
+        assert shop.shown()[account] == int(guest.kept() * RATE)  # as the setting guests_join says
 
         member = await front.member(customer)
         taken = await front.ask("POST", f"/members/{member}/redemptions?wait=10", {"reward": "five"})

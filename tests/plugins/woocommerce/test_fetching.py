@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -12,6 +15,7 @@ from stampcard.plugin import OrderSeen, Refetch, RetryLater
 from stampcard_woocommerce.calling import CallFailed
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.fetching import OrderFetch
+from stampcard_woocommerce.listing import WooCommerceHistory
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 from stampcard_woocommerce.webhooks import WooCommerceWebhooks
 
@@ -140,3 +144,36 @@ async def test_what_a_delivery_keeps_is_the_shops_own_json(simulated: Any, fetch
     body = msgspec.json.decode(delivery.body)
     assert body["order"]["payment_method"] == "cod"
     assert delivery.key == f"fetch:order:{order.id}:{delivery.read_at}"
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        b"[" * 50_000,
+        b'{"id":' * 50_000,
+        b'{"id": 7}',
+        b"<html></html>",
+        b'{"code": 5}',
+    ],
+)
+async def test_whatever_the_shop_answers_only_what_the_contract_allows_is_raised(
+    connection: Any, clock: Any, status: int, content: bytes
+) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, content=content, headers={"x-wp-total": "1"}))
+    async with httpx.AsyncClient(transport=transport) as http:
+        context = dataclasses.replace(connection(), http=http)
+        client = Client(context)
+        fetch = OrderFetch(client, context)
+        history = WooCommerceHistory(client, fetch)
+        with pytest.raises(CallFailed) as raised:
+            await fetch([Refetch(kind="order", reference="7")])
+        assert len(str(raised.value)) < 500
+        for ask in (history.count, history.read):
+            with suppress(CallFailed):
+                await ask(clock.now())
