@@ -93,7 +93,8 @@ class Client:
         more: dict[str, Any] = {"params": dict(query)} if query else {}
         if body is not None:
             more["content"] = msgspec.json.encode(body)
-        headers = {"accept": "application/json", "content-type": "application/json"}
+        # Pages are often cached before they are asked for: what is read here must be as it is now.
+        headers = {"accept": "application/json", "content-type": "application/json", "cache-control": "no-cache"}
         auth = httpx.BasicAuth(pair.consumer_key, pair.consumer_secret)
         response = await call(self.context, method, path, again=again, headers=headers, auth=auth, **more)
         after = seconds_to_wait(response) if response.status_code in _BUSY else None

@@ -106,8 +106,8 @@ async def connect(context: ConnectionContext[WooCommerceSettings]) -> Capabiliti
         try:
             await client.ping()
         except CallFailed as failure:
-            has_none = not client.keys.is_fixed and await client.keys.stored() is None
-            return Health(ok=False, problem=failure.outcome.reason, open=client.keys.door if has_none else "")
+            problem, door = failure.outcome.reason, client.keys.door
+            return Health(ok=False, problem=problem, open=door if door in problem else "")
         return Health(ok=True)
 
     return Capabilities(

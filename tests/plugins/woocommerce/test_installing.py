@@ -147,6 +147,21 @@ async def test_new_keys_take_the_place_of_refused_ones_in_every_process(
     await other.ping()
 
 
+async def test_keys_that_are_refused_are_to_be_handed_over_anew_unless_the_settings_have_them(
+    simulated: Any, visit: Visit, capabilities: Capabilities, connection: Any
+) -> None:
+    await visit("keys", handed(simulated, (await begun(visit))["user_id"]))
+    fixed = await stampcard_woocommerce.plugin.connect(connection())
+    simulated.api.keys.clear()
+    opens = []
+    for one in (capabilities, fixed):
+        assert one.check_health is not None
+        health = await one.check_health()
+        assert "refuses the keys" in health.problem
+        opens.append(health.open)
+    assert opens == [f"{OURS}/connections/shop/install", ""]
+
+
 async def test_keys_in_the_settings_are_not_replaced(simulated: Any, connection: Any, clock: Any) -> None:
     capabilities = await stampcard_woocommerce.plugin.connect(connection())
     install, keys, installed = (route.handler for route in capabilities.routes)
