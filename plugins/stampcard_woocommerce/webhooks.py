@@ -95,13 +95,12 @@ def _numeral(told: Any) -> str | None:
 
 def _order(delivery: Delivery, settings: WooCommerceSettings) -> Found:
     body = _built(delivery, payloads.OrderBody)
-    if body is None or body.status in DRAFTS:
-        return
-    is_guest = not body.customer_id and settings.guests != "ignore" and _guest(delivery, body) is not None
-    if is_guest or body.refunds or _is_stale(delivery, body):
-        yield Refetch(kind="order", reference=str(body.id))
-    else:
-        yield _seen(delivery, settings, payloads.Fetched(order=body, refunds=()), _registered(body))
+    if body is None:
+        return ()
+    has_account_perhaps = settings.guests == "match" and _guest(delivery, body, settings) is not None
+    if body.status not in DRAFTS and (has_account_perhaps or body.refunds or _is_stale(delivery, body)):
+        return (Refetch(kind="order", reference=str(body.id)),)
+    return _seen(delivery, settings, payloads.Fetched(order=body, refunds=()))
 
 
 def _is_stale(delivery: Delivery, order: payloads.OrderBody) -> bool:
@@ -125,17 +124,7 @@ def _changed(delivery: Delivery, _: WooCommerceSettings) -> Found:
 
 def _fetched(delivery: Delivery, settings: WooCommerceSettings) -> Found:
     # A webhook may claim any topic; only what we fetched ourselves has a time of reading.
-    if not delivery.read_at:
-        return
-    found = read(delivery.body, payloads.Fetched)
-    order = found.order
-    if order.status in DRAFTS:
-        return
-    guest = None if order.customer_id or settings.guests == "ignore" else _guest(delivery, order)
-    customer = _registered(order) or (str(found.owner) if found.owner else guest)
-    if guest and not found.owner:
-        yield guest_of(order, guest)
-    yield _seen(delivery, settings, found, customer)
+    return _seen(delivery, settings, read(delivery.body, payloads.Fetched)) if delivery.read_at else ()
 
 
 def _vanished(delivery: Delivery, _: WooCommerceSettings) -> Found:
@@ -145,18 +134,23 @@ def _vanished(delivery: Delivery, _: WooCommerceSettings) -> Found:
         yield OrderSeen(reference=str(gone.vanished), snapshot=snapshot)
 
 
-def _seen(
-    delivery: Delivery, settings: WooCommerceSettings, found: payloads.Fetched, customer: str | None
-) -> OrderSeen:
-    snapshot = snapshot_of(found.order, customer, settings.paid_statuses, delivery.read_at)
-    return OrderSeen(reference=str(found.order.id), snapshot=snapshot, refunds=tuple(map(refund_of, found.refunds)))
+def _seen(delivery: Delivery, settings: WooCommerceSettings, found: payloads.Fetched) -> Found:
+    order = found.order
+    if order.status in DRAFTS:
+        return
+    guest = _guest(delivery, order, settings)
+    account = order.customer_id or found.owner
+    if guest is not None and not account:
+        yield guest_of(order, guest)
+    customer = str(account) if account else guest
+    snapshot = snapshot_of(order, customer, settings.paid_statuses, delivery.read_at)
+    yield OrderSeen(reference=str(order.id), snapshot=snapshot, refunds=tuple(map(refund_of, found.refunds)))
 
 
-def _registered(order: payloads.OrderBody) -> str | None:
-    return str(order.customer_id) if order.customer_id else None
-
-
-def _guest(delivery: Delivery, order: payloads.OrderBody) -> str | None:
+def _guest(delivery: Delivery, order: payloads.OrderBody, settings: WooCommerceSettings) -> str | None:
+    """What the guest is called who placed an order; None if it was none, or nobody is to know."""
+    if order.customer_id or settings.guests == "ignore":
+        return None
     return reference_of(delivery.connection, order.billing.email or "")
 
 

@@ -46,6 +46,8 @@ def test_a_guests_order_is_read_at_the_shop_unless_guests_are_ignored(decode: An
     assert decode("order_created__guest") == [Refetch(kind="order", reference="7102")]
     (order,) = decode("order_created__guest", guests="ignore")
     assert order.snapshot.customer is None
+    person, order = decode("order_created__guest", guests="apart")
+    assert person.reference == order.snapshot.customer == GUEST
     (order,) = decode("order_created__nobody")
     assert order.snapshot.customer is None
 
