@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.setting import Setting
+from stampcard.calling.looping import Loop
 from stampcard.clock import EPOCH, Clock, SystemClock, to_micros
 from stampcard.domain.commands import STATES
 from stampcard.domain.decisions import Change
@@ -29,6 +30,7 @@ from stampcard.host.connecting import Connection, Resources
 from stampcard.host.discovering import PluginTable, discover
 from stampcard.host.guarding import closed_client, guarded_client
 from stampcard.host.hooks import Hooks
+from stampcard.inbox.backfilling import Backfiller
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
 from stampcard.inbox.gathering import Gatherer
@@ -193,14 +195,16 @@ class Application:
     def _dispatcher(self, connection: Connection) -> Dispatcher:
         return Dispatcher(self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent)
 
-    def _workers(self, connection: Connection) -> list[Fetcher | Reconciler]:
-        """What fetches from a connection, and finds what it did not tell."""
-        of, found = connection.capabilities, list[Fetcher | Reconciler]()
+    def _workers(self, connection: Connection) -> list[Loop]:
+        """What fetches from a connection, finds what it did not tell, and reads its past."""
+        of, found = connection.capabilities, list[Loop]()
         about = (self.database, self.clock, self.owner, connection, lambda: self.setting)
         if of is not None and of.fetch is not None:
             found.append(Fetcher(*about, self.worker.wake.set))
         if of is not None and of.orders is not None:
             found.append(Reconciler(*about, lambda name: self.sources.get(name, name)))
+        if of is not None and of.history is not None:
+            found.append(Backfiller(*about, self.worker.wake.set))
         return found
 
     async def _with_plugged(self, sealer: Sealer) -> Settings:

@@ -6,13 +6,17 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, PluginSettings, hookimpl
 from stampcard_shopify.balances import BalanceSink
+from stampcard_shopify.cleaning import ShopifyCleaner
 from stampcard_shopify.client import Client
+from stampcard_shopify.exporting import STORAGE
 from stampcard_shopify.fetching import OrderFetch
 from stampcard_shopify.fulfilling import ShopifyFulfilment
+from stampcard_shopify.history import ShopifyHistory
 from stampcard_shopify.installing import Installing
 from stampcard_shopify.listing import ShopifyOrders
 from stampcard_shopify.posting import CallFailed
 from stampcard_shopify.shoppers import ShopifyShoppers
+from stampcard_shopify.storefront import ShopifyStorefront
 from stampcard_shopify.subscribing import ShopifySubscriptions
 from stampcard_shopify.tagging import TagSink
 from stampcard_shopify.webhooks import ShopifyWebhooks
@@ -68,6 +72,11 @@ class ShopifySettings(PluginSettings):
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
         description="where the Admin API is; by default at the shop itself",
     )
+    storefront_url: str = Field(
+        default_factory=lambda data: f"https://{data['shop']}",
+        pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$",
+        description="where people shop; by default the myshopify.com name, which leads on to the shop's own",
+    )
     api_version: str = Field(
         default="2026-10", pattern=r"^(\d{4}-\d{2}|unstable)$", description="the version of the Admin API"
     )
@@ -91,6 +100,10 @@ class ShopifySettings(PluginSettings):
         default=(),
         description="the origins, such as `https://shop.example`, from which shoppers' browsers may ask directly",
     )
+
+    def outbound_hosts(self) -> tuple[str, ...]:
+        """The shop, and where Shopify keeps what it gathers."""
+        return (*super().outbound_hosts(), STORAGE)
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -145,8 +158,11 @@ async def connect(context: ConnectionContext[ShopifySettings]) -> Capabilities:
         sinks=(BalanceSink(client, context.settings), TagSink(client, context.settings)),
         fetch=OrderFetch(client, context),
         orders=ShopifyOrders(client),
+        history=ShopifyHistory(client, context),
         fulfil=ShopifyFulfilment(client, context.clock),
         shopper=ShopifyShoppers(context.settings, context.clock),
+        storefront=ShopifyStorefront(context.settings),
+        clean=ShopifyCleaner(client, context.settings),
         routes=Installing(context, tokens, subscriptions).routes() if tokens.is_installed_app else (),
         check_health=check_health,
     )

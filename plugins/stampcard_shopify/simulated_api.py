@@ -20,6 +20,7 @@ from stampcard_shopify.simulated_bulk import BulkCreations
 from stampcard_shopify.simulated_cards import Cards
 from stampcard_shopify.simulated_credits import Credits
 from stampcard_shopify.simulated_discounts import Discounts
+from stampcard_shopify.simulated_exporting import Exports
 from stampcard_shopify.simulated_listing import ListedOrders
 from stampcard_shopify.simulated_losing import Losses
 from stampcard_shopify.simulated_nodes import order_node
@@ -75,6 +76,7 @@ class Counters:
     credits: Credits
     tags: Tags
     subscriptions: SubscribedTopics
+    exports: Exports
     losses: Losses = field(default_factory=Losses)
     bulk: BulkCreations = field(init=False)
 
@@ -109,7 +111,11 @@ class AdminApi:
             "node": (2.0, self._node),
             "order": (2.0, self._node),
             "orders": (10.0, ListedOrders(book).list),
+            "ordersCount": (10.0, ListedOrders(book).count),
+            "bulkOperationRunQuery": (10.0, counters.exports.run),
+            "bulkOperation": (1.0, counters.exports.look),
             "metafieldsSet": (10.0, self._metafields_set),
+            "metafieldsDelete": (10.0, self._metafields_delete),
             "tagsAdd": (10.0, counters.tags.add),
             "tagsRemove": (10.0, counters.tags.remove),
             "discountCodeBasicCreate": (10.0, counters.discounts.create),
@@ -145,6 +151,7 @@ class AdminApi:
         app = web.Application(middlewares=[self._misbehave], client_max_size=10 * 1024 * 1024)
         app.router.add_get("/admin/oauth/authorize", self._authorize)
         app.router.add_post("/admin/oauth/access_token", self._access_token)
+        app.router.add_get(r"/bulk-operation-outputs/{number:\d+}.jsonl", self._counters.exports.file)
         app.router.add_post(r"/admin/api/{version:\d{4}-\d{2}}/graphql.json", self._graphql)
         return app
 
@@ -166,6 +173,7 @@ class AdminApi:
     async def _graphql(self, request: web.Request) -> web.Response:
         if not self._tokens.accepts(request.headers.get("X-Shopify-Access-Token", "")):
             return web.json_response({"errors": "[API] Invalid API key or access token"}, status=401)
+        self._counters.exports.origin = f"{request.scheme}://{request.host}"
         given = await request.json()
         asked = fields_of(str(given.get("query", "")), given.get("variables") or {})
         strange = [one.field for one in asked if one.field not in self._fields]
@@ -195,11 +203,16 @@ class AdminApi:
 
     def _order(self, gid: str) -> Json | None:
         kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
+        if kind == "Customer" and number.isdecimal() and int(number) in self._book.customers:
+            return {"id": gid, "tags": sorted(self._counters.tags.of(int(number)))}
         order = self._book.orders.get(int(number)) if kind == "Order" and number.isdecimal() else None
         return order_node(order) if order else None
 
     def _metafields_set(self, asked: Asked, now: datetime) -> Json:
         return self._counters.shelf.put(asked.argument("metafields") or [], now)
+
+    def _metafields_delete(self, asked: Asked, _now: datetime) -> Json:
+        return self._counters.shelf.delete(asked.argument("metafields") or [])
 
     def _throttled(self, cost: float) -> web.Response:
         self._tally.throttled += 1

@@ -24,6 +24,7 @@ from stampcard_shopify.simulated_book import Book
 from stampcard_shopify.simulated_cards import Cards
 from stampcard_shopify.simulated_credits import Credits
 from stampcard_shopify.simulated_discounts import Discounts
+from stampcard_shopify.simulated_exporting import Exports
 from stampcard_shopify.simulated_lines import Body
 from stampcard_shopify.simulated_purchasing import PLAIN, Purchasing
 from stampcard_shopify.simulated_sampling import DRASTIC, SAMPLES, Sampling
@@ -69,7 +70,10 @@ class ShopifySimulator(Simulator):
         self.credits = Credits(self.book)
         self.tags = Tags(self.book)
         self.subscriptions = SubscribedTopics(API_VERSION)
-        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits, self.tags, self.subscriptions)
+        self.exports = Exports(self.book)
+        self._counters = Counters(
+            self._shelf, self.discounts, self.cards, self.credits, self.tags, self.subscriptions, self.exports
+        )
         purchases = Trade(self.book, self.tally, PLAIN, random.Random(f"purchases {seed}"))
         self._purchasing = Purchasing(self.book, self.discounts, purchases)
 

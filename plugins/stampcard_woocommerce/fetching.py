@@ -51,8 +51,13 @@ class OrderFetch:
         references = dict.fromkeys(ref.reference for ref in refs if ref.kind == "order" and ref.reference.isdecimal())
         return [await self._delivery(reference) for reference in references]
 
-    async def completed(self, order: msgspec.Raw, now: datetime, known: dict[str, Person | None]) -> Delivery:
-        """An order that is read from now on, with what else belongs to it; `known`: addresses that were looked up before."""
+    async def completed(
+        self, order: msgspec.Raw, now: datetime, known: dict[str, Person | None], *, kind: str = "fetch"
+    ) -> Delivery:
+        """An order that is read from now on, with what else belongs to it; `known`: addresses that were looked up before.
+
+        Of the kind `past` it has the same key whenever it is read.
+        """
         try:
             head = msgspec.json.decode(order, type=Head)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -63,7 +68,7 @@ class OrderFetch:
             "refunds": await self._refunds(head) if head.refunds else [],
             "owner": await self._owner(head, known),
         }
-        return self._brought(str(head.id), FETCHED, body, now)
+        return self._brought(str(head.id), FETCHED, body, now, kind)
 
     async def _delivery(self, reference: str) -> Delivery:
         await self._context.clock.sleep(self._client.pace())
@@ -77,11 +82,11 @@ class OrderFetch:
             return self._brought(reference, VANISHED, {"vanished": int(reference), "currency": currency.code}, now)
         return await self.completed(order, now, {})
 
-    def _brought(self, reference: str, topic: str, body: Any, now: datetime) -> Delivery:
+    def _brought(self, reference: str, topic: str, body: Any, now: datetime, kind: str = "fetch") -> Delivery:
         read_at = int(now.timestamp() * 1_000_000)
         return Delivery(
             connection=self._context.name,
-            key=f"fetch:order:{reference}:{read_at}",
+            key=f"{kind}:order:{reference}" + (f":{read_at}" if kind == "fetch" else ""),
             topic=topic,
             body=msgspec.json.encode(body),
             received_at=now,

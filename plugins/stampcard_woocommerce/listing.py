@@ -1,4 +1,4 @@
-"""Which orders the shop has: those that changed of late, and all of those of the past."""
+"""Which orders the shop has, by when they last changed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from stampcard.plugin import Delivery, HistoryPage, Listing, Listings, OrderHistory, OrderList
+from stampcard.plugin import Listing, Listings, OrderList
 from stampcard_woocommerce.calling import later
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.decoding import gmt
-from stampcard_woocommerce.fetching import PAGE, OrderFetch
-from stampcard_woocommerce.payloads import Id, Payload, Person
+from stampcard_woocommerce.fetching import PAGE
+from stampcard_woocommerce.payloads import Id, Payload
 from stampcard_woocommerce.webhooks import DRAFTS
 
 #: What is asked for, one after the other: `any` leaves out what lies in the bin.
@@ -93,40 +93,6 @@ class WooCommerceOrders(OrderList):
             ),
             place=str(after) if after.bin < len(_BINS) else "",
         )
-
-
-class WooCommerceHistory(OrderHistory):
-    """Reads whole orders of the past, a hundred at a time, by number; what lies in the bin is left there."""
-
-    def __init__(self, client: Client, fetch: OrderFetch) -> None:
-        self._client, self._fetch = client, fetch
-
-    def pace(self) -> float:
-        return self._client.pace()
-
-    async def count(self, since: datetime) -> int | None:
-        _, total = await self._client.listed("orders", Named, self._query(since) | {"per_page": 1, "_fields": "id"})
-        return total
-
-    async def read(self, since: datetime, place: str = "") -> HistoryPage:
-        at = place_of(place)
-        now = self._client.context.clock.now()
-        rows, total = await self._client.listed("orders", msgspec.Raw, self._query(since) | {"offset": at.offset})
-        known: dict[str, Person | None] = {}
-        deliveries: list[Delivery] = []
-        for row in rows:
-            await self._client.context.clock.sleep(self.pace())
-            deliveries.append(await self._fetch.completed(row, now, known))
-        after = behind(at, len(rows), total)
-        return HistoryPage(deliveries=tuple(deliveries), place="" if after.bin else str(after))
-
-    def _query(self, since: datetime) -> dict[str, str | int]:
-        order = {"orderby": "id", "order": "asc"}
-        return {"after": before(since), "dates_are_gmt": "true", "status": "any", "per_page": PAGE, **order}
-
-
-class Named(Payload, frozen=True):
-    id: Id
 
 
 def before(moment: datetime) -> str:

@@ -5,14 +5,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, PluginSettings, hookimpl
-from stampcard_woocommerce.balances import BalanceCleaner, BalanceSink
+from stampcard_woocommerce.balances import BalanceSink
 from stampcard_woocommerce.calling import CallFailed
+from stampcard_woocommerce.cleaning import WooCommerceCleaner
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.fetching import OrderFetch
 from stampcard_woocommerce.fulfilling import WooCommerceFulfilment
+from stampcard_woocommerce.history import WooCommerceHistory
 from stampcard_woocommerce.installing import Installation
-from stampcard_woocommerce.listing import WooCommerceHistory, WooCommerceOrders
+from stampcard_woocommerce.listing import WooCommerceOrders
 from stampcard_woocommerce.marking import TagSink
+from stampcard_woocommerce.storefront import WooCommerceStorefront
 from stampcard_woocommerce.subscribing import WooCommerceSubscriptions
 from stampcard_woocommerce.webhooks import WooCommerceWebhooks
 
@@ -74,6 +77,12 @@ class WooCommerceSettings(PluginSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$",
         description="the customer's field that lists the tags of perks, with commas between them",
     )
+    coupon_parameter: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_-]{0,40}$",
+        description="how a plugin of the shop calls a coupon that an address puts into the cart, such as `coupon-code`; "
+        "WooCommerce itself has no such thing",
+    )
     coupons_for: Literal["member", "anybody"] = Field(
         default="member", description="whether a reward's coupon works with the address of its member's account alone"
     )
@@ -117,8 +126,9 @@ async def connect(context: ConnectionContext[WooCommerceSettings]) -> Capabiliti
         fetch=fetch,
         orders=WooCommerceOrders(client),
         history=WooCommerceHistory(client, fetch),
+        storefront=WooCommerceStorefront(settings),
         fulfil=WooCommerceFulfilment(client, context.clock, restricted=settings.coupons_for == "member"),
-        clean=BalanceCleaner(client, settings),
+        clean=WooCommerceCleaner(client, settings),
         routes=Installation(client, context, subscriptions).routes(),
         check_health=check_health,
     )

@@ -169,7 +169,7 @@ def _world(
         counters=counters_of(connection, merchant, programs, members),
         pasts=loading.load_pasts(connection, merchant, members, points=True) if programs.recalls else {},
         adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
-        work_out=hooks.award_formula if hooks.implements("award_formula") else None,
+        work_out=hooks.award_formula,
     )
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import plugging, reconciling, subscribing
+from stampcard.cli import backfilling, plugging, reconciling, subscribing
 from stampcard.cli.invocation import UNREACHABLE, opened, settings_of
 from stampcard.cli.plugging import with_plugged
 from stampcard.cli.printing import moment, say, show, show_json, show_table
@@ -28,6 +28,7 @@ app.command("set")(plugging.change)
 app.command("remove")(plugging.remove)
 app.command("webhooks")(subscribing.webhooks)
 app.command("reconcile")(reconciling.reconcile)
+app.command("backfill")(backfilling.backfill)
 
 
 @app.command("list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +17,19 @@ from stampcard.cli.invocation import opened, reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, InvalidSettings, PluginError, ProgramError, StampcardError, Unavailable
-from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
+from stampcard.host.connecting import (
+    Connection,
+    ConnectionSpec,
+    Resources,
+    connect_all,
+    connect_one,
+    disconnect_all,
+)
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
 from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
 from stampcard.host.sections import HIDDEN, plugin_for, read_settings
+from stampcard.plugin.capabilities import Capabilities
 from stampcard.plugin.connections import Store
 from stampcard.program.model import Program
 from stampcard.sealing import read_keys
@@ -180,6 +188,19 @@ async def connection_findings(
             return [*found, *webhooks]
         finally:
             await disconnect_all(connections)
+
+
+@asynccontextmanager
+async def connected(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> AsyncIterator[Capabilities]:
+    """What one connection can do, to ask it something; raises PluginError where it cannot be connected."""
+    with trial_resources(settings) as resources:
+        connection = await connect_one(spec, table, resources)
+        try:
+            if connection.capabilities is None:
+                raise PluginError(spec.plugin, connection.problem)
+            yield connection.capabilities
+        finally:
+            await disconnect_all({spec.name: connection})
 
 
 @contextmanager

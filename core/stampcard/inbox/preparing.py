@@ -40,7 +40,7 @@ def prepare(
 
 
 def _prepare(row: Row[Any], connection: Connection | None, source: str, sealer: Sealer) -> Prepared:
-    prepared = Prepared(delivery=row.id, connection=row.connection, source=source)
+    prepared = Prepared(delivery=row.id, connection=row.connection, source=source, past=bool(row.past))
     if connection is not None and connection.capabilities is None:
         return replace(prepared, waits_for=f"connection {row.connection!r}: {connection.problem}")
     webhook = connection.capabilities.webhook if connection and connection.capabilities else None
@@ -85,10 +85,8 @@ def _subject(delivery: Delivery, webhook: WebhookSource, row: Row[Any]) -> str |
 
 
 def _sourced(prepared: Prepared, found: Sequence[Any], row: Row[Any], received_at: Any) -> Prepared:
-    return Prepared(
-        delivery=prepared.delivery,
-        connection=prepared.connection,
-        source=prepared.source,
+    return replace(
+        prepared,
         events=tuple(
             Sourced(
                 event=event,
@@ -96,6 +94,7 @@ def _sourced(prepared: Prepared, found: Sequence[Any], row: Row[Any], received_a
                 source=prepared.source,
                 received_at=received_at,
                 delivery=row.id,
+                past=prepared.past,
             )
             for event in found
             if not isinstance(event, Refetch)

@@ -42,6 +42,7 @@ from stampcard.plugin.capabilities import (
     RetryPolicy,
     ShopperSource,
     Sink,
+    Storefront,
     Support,
     WebhookSource,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "StackGroup",
     "Stamp",
     "Store",
+    "Storefront",
     "Subscribed",
     "Subscriptions",
     "Support",

@@ -206,18 +206,27 @@ def member(simulated: ShopifySimulator) -> str:
 
 
 @pytest.fixture
-async def fulfilment(
+async def at_shop(
     simulated: ShopifySimulator, clock: FakeClock, store: MemoryStore
-) -> AsyncIterator[ShopifyFulfilment]:
-    """What makes rewards real at the simulated shop, over a network."""
+) -> AsyncIterator[Callable[..., ConnectionContext[ShopifySettings]]]:
+    """Make a context of the simulated shop, over a network; all of one test share clock and store."""
     async with httpx.AsyncClient() as http:
-        context = ConnectionContext(
-            name="acme",
-            settings=ShopifySettings.model_validate(simulated.settings()),
-            http=http,
-            clock=clock,
-            log=structlog.get_logger(),
-            store=store,
-            public_url="https://points.example",
-        )
-        yield ShopifyFulfilment(Client(context), clock)
+
+        def make(**changes: Any) -> ConnectionContext[ShopifySettings]:
+            return ConnectionContext(
+                name="acme",
+                settings=ShopifySettings.model_validate({**simulated.settings(), **changes}),
+                http=http,
+                clock=clock,
+                log=structlog.get_logger(),
+                store=store,
+                public_url="https://points.example",
+            )
+
+        yield make
+
+
+@pytest.fixture
+def fulfilment(at_shop: Callable[..., ConnectionContext[ShopifySettings]], clock: FakeClock) -> ShopifyFulfilment:
+    """What makes rewards real at the simulated shop."""
+    return ShopifyFulfilment(Client(at_shop()), clock)

@@ -57,6 +57,18 @@ EXPECTED: dict[str, list[type]] = {
     "refunds_create__old_shipping": [RefundSeen],
     "shop_redact__plain": [SourceErased],
 }
+FETCHED = msgspec.json.decode((Path(__file__).parent / "fixtures" / "fetched_order__refunded.json").read_bytes())
+#: A past of one order, by the fields that are asked for.
+PAST = {
+    "ordersCount": {"ordersCount": {"count": 1}},
+    "orders(first": {
+        "orders": {
+            "pageInfo": {"hasNextPage": False},
+            "edges": [{"cursor": "c", "node": {"legacyResourceId": FETCHED["id"].rpartition("/")[2]}}],
+        }
+    },
+    "nodes(ids": {"nodes": [FETCHED]},
+}
 
 
 class TestShopify(PluginContract):
@@ -89,5 +101,8 @@ class TestShopify(PluginContract):
             return httpx.Response(401)
         query = msgspec.json.decode(request.content)["query"]
         tagged = re.findall(r"(c\d+_\w+): tags", query)
+        for name, answer in PAST.items():
+            if name in query:
+                return httpx.Response(200, json={"data": answer})
         kinds = tagged or ["metafieldsSet" if "metafieldsSet" in query else "shop"]
         return httpx.Response(200, json={"data": {kind: {"userErrors": []} for kind in kinds}})

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-import structlog
 from shopify import Session
 
 from stampcard.plugin import (
@@ -29,7 +28,7 @@ from stampcard_shopify.queries import parameters, signed_texts
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.subscribing import ShopifySubscriptions
 
-Visit = Callable[[str], Any]
+At = Callable[..., ConnectionContext[ShopifySettings]]
 
 
 class Desk:
@@ -60,28 +59,8 @@ class Desk:
 
 
 @pytest.fixture
-def context(simulated: ShopifySimulator, clock: Any, store: Any) -> Callable[..., ConnectionContext[ShopifySettings]]:
-    """Makes a context of the simulated shop; all of a test share clock, network and store."""
-
-    def make(http: httpx.AsyncClient, **changes: Any) -> ConnectionContext[ShopifySettings]:
-        settings = ShopifySettings.model_validate({**simulated.settings(), "grant": "installation", **changes})
-        return ConnectionContext(
-            name="acme",
-            settings=settings,
-            http=http,
-            clock=clock,
-            log=structlog.get_logger(),
-            store=store,
-            public_url="https://points.example",
-        )
-
-    return make
-
-
-@pytest.fixture
-async def desk(simulated: ShopifySimulator, context: Any) -> AsyncIterator[Desk]:
-    async with httpx.AsyncClient() as http:
-        yield Desk(context(http), simulated)
+def desk(at_shop: At, simulated: ShopifySimulator) -> Desk:
+    return Desk(at_shop(grant="installation"), simulated)
 
 
 async def test_a_person_who_agrees_installs_the_app_and_its_webhooks(desk: Desk) -> None:
@@ -166,13 +145,12 @@ async def test_a_session_token_that_is_not_the_shops_installs_nothing(desk: Desk
         await desk.visit("install", urlencode({"id_token": token}))
 
 
-async def test_a_token_is_renewed_by_one_of_all_processes(desk: Desk, context: Any, clock: Any) -> None:
+async def test_a_token_is_renewed_by_one_of_all_processes(desk: Desk, clock: Any) -> None:
     await desk.install()
-    async with httpx.AsyncClient() as http:
-        others = [Desk(context(http), desk.shop).client for _ in range(3)]
-        clock.moment += timedelta(minutes=56)
-        for client in (desk.client, *others):
-            await client.ping()
+    others = [Client(desk.context) for _ in range(3)]
+    clock.moment += timedelta(minutes=56)
+    for client in (desk.client, *others):
+        await client.ping()
     assert desk.shop.tokens.refreshed == 1
 
 
@@ -213,9 +191,8 @@ async def test_what_the_shop_did_not_allow_is_told(desk: Desk) -> None:
     assert "does not allow read_customer_merge" in health.problem
 
 
-async def test_other_ways_to_a_token_have_no_addresses(context: Any) -> None:
-    async with httpx.AsyncClient() as http:
-        assert (await connect(context(http, grant="client_credentials"))).routes == ()
+async def test_other_ways_to_a_token_have_no_addresses(at_shop: At) -> None:
+    assert (await connect(at_shop())).routes == ()
 
 
 @pytest.mark.parametrize("more", [{}, {"host": "YWRtaW4uc2hvcGlmeQ=="}, {"locale": "pt-BR", "code": "a b&c=d%"}])

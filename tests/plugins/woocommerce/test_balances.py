@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from stampcard.plugin import Balance, BalancePush, Delivered, Rejected, RetryLater, TagPush
-from stampcard_woocommerce.balances import BalanceCleaner, BalanceSink, plain
+from stampcard_woocommerce.balances import BalanceSink, plain
+from stampcard_woocommerce.cleaning import WooCommerceCleaner
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.guests import reference_of
 from stampcard_woocommerce.marking import TagSink
@@ -71,7 +72,7 @@ async def test_the_fields_of_all_wallets_are_taken_away_and_no_others(
     await sink.deliver([push(customer)])
     shown = simulated.book.customers[int(customer)].meta
     shown["stampcard_balances"] = shown["nickname"] = "theirs"
-    cleaner = BalanceCleaner(client, client.context.settings)
+    cleaner = WooCommerceCleaner(client, client.context.settings)
     guest = str(reference_of("shop", "uno@mail.example"))
     for _ in range(2):
         outcomes = await cleaner.clean([customer, bare, guest, "999999", "nobody"])
@@ -95,7 +96,7 @@ async def test_perks_are_listed_in_a_field_of_their_own_and_go_with_the_rest(
     assert await marks.deliver([wanted(customer)]) == [Delivered()]
     assert shown == {}
     await marks.deliver([wanted(customer, "vip")])
-    assert await BalanceCleaner(client, client.context.settings).clean([customer]) == [Delivered()]
+    assert await WooCommerceCleaner(client, client.context.settings).clean([customer]) == [Delivered()]
     assert shown == {}
     (outcome,) = await marks.deliver([wanted("nobody", "vip")])
     assert isinstance(outcome, Rejected)
@@ -104,7 +105,7 @@ async def test_perks_are_listed_in_a_field_of_their_own_and_go_with_the_rest(
 async def test_what_could_not_be_taken_away_is_told(simulated: WooCommerceSimulator, client: Client, sink: Any) -> None:
     customer = simulated.register()
     await sink.deliver([push(customer)])
-    cleaner = BalanceCleaner(client, client.context.settings)
+    cleaner = WooCommerceCleaner(client, client.context.settings)
     for part in ("customers", "batch"):
         simulated.fail(part, 503)
         (outcome,) = await cleaner.clean([customer])

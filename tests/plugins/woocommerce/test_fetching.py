@@ -15,7 +15,7 @@ from stampcard.plugin import OrderSeen, Refetch, RetryLater
 from stampcard_woocommerce.calling import CallFailed
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.fetching import OrderFetch
-from stampcard_woocommerce.listing import WooCommerceHistory
+from stampcard_woocommerce.history import WooCommerceHistory
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 from stampcard_woocommerce.webhooks import WooCommerceWebhooks
 

@@ -10,14 +10,12 @@ from hypothesis import given
 from hypothesis import settings as trial
 from hypothesis import strategies as st
 
-from stampcard.plugin import Delivery, Listing, OrderSeen
+from stampcard.plugin import Listing
 from stampcard_woocommerce import listing
 from stampcard_woocommerce.calling import CallFailed
 from stampcard_woocommerce.client import Client
-from stampcard_woocommerce.fetching import OrderFetch
-from stampcard_woocommerce.listing import Place, WooCommerceHistory, WooCommerceOrders, behind
+from stampcard_woocommerce.listing import Place, WooCommerceOrders, behind
 from stampcard_woocommerce.simulator import WooCommerceSimulator
-from stampcard_woocommerce.webhooks import WooCommerceWebhooks
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 AGO = NOW - timedelta(minutes=15)
@@ -127,38 +125,3 @@ def test_a_way_through_pages_skips_nobody_who_stays_and_ends(data: st.DataObject
 async def test_a_place_that_is_none_is_refused(client: Client, place: str) -> None:
     with pytest.raises(CallFailed, match="no such place"):
         await WooCommerceOrders(client).changed(AGO, place)
-
-
-async def test_the_past_is_read_whole_page_by_page(
-    simulated: WooCommerceSimulator, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "PAGE", 4)
-    monkeypatch.setattr(listing, "AGAIN", 0)
-    customer = simulated.register()
-    orders = [simulated.buy(customer) for _ in range(6)] + [simulated.buy(email="uno@mail.example") for _ in range(3)]
-    simulated.turn(orders[1], "return_some")
-    simulated.turn(orders[8], "cancel")
-    history = WooCommerceHistory(client, OrderFetch(client, client.context))
-    since = NOW - timedelta(days=1)
-
-    assert await history.count(since) == 9
-    assert await history.count(NOW + timedelta(days=1)) == 0
-    deliveries: list[Delivery] = []
-    place = ""
-    while True:
-        page = await history.read(since, place)
-        again = await history.read(since, place)
-        assert [one.body for one in again.deliveries] == [one.body for one in page.deliveries]
-        deliveries += page.deliveries
-        place = page.place
-        if not place:
-            break
-    source = WooCommerceWebhooks(client.context.settings)
-    told = [event for one in deliveries for event in source.events(one)]
-    seen = {event.reference: event for event in told if isinstance(event, OrderSeen)}
-    assert list(seen) == [str(order.id) for order in orders]
-    assert all(delivery.read_at for delivery in deliveries)
-    assert len(seen[str(orders[1].id)].refunds) == 1
-    assert seen[str(orders[8].id)].snapshot.cancelled
-    looked_up = [call for call in simulated.api.calls if "/customers?" in call]
-    assert len(looked_up) == 2 * 2  # one address on two pages, each read twice
