@@ -19,10 +19,12 @@ from stampcard.domain.scopes import ADMIN
 from stampcard.inbox.reconciling import reconcile
 from stampcard.plugin import Audit, Capabilities
 from stampcard.settings import HttpSettings, Settings
+from stampcard.storage.backfilling import begin_backfill, load_backfill
 from stampcard.storage.keys import create_key
 from stampcard.storage.tables import identity
 from stampcard.storage.verifying import verify
 from stampcard.testing.demonstration import Demonstration, demonstrating
+from stampcard.testing.waiting import eventually
 from stampcard_woocommerce.guests import reference_of
 from stampcard_woocommerce.simulated_trade import WooPlan
 from stampcard_woocommerce.simulator import WooCommerceSimulator
@@ -141,6 +143,25 @@ async def test_a_whole_history_twice_out_of_order_and_partly_forged_ends_with_th
         await shop.trade(demonstration.target, 25)
         assert await demonstration.settled(60)
         assert all(check.holds for check in await demonstration.prove()), demonstration.checks
+
+
+async def test_a_past_of_which_no_webhook_told_is_read_once(program: str, tmp_path: Path) -> None:
+    shop = WooCommerceSimulator(4, WooPlan(api_failures=0.0))
+    list(shop.history(25))
+    async with demonstrating(shop, tmp_path, program, plugin="woocommerce") as demonstration:
+        database, now = demonstration.application.database, demonstration.application.clock.now()
+
+        async def is_over() -> bool:
+            known = await database.read(lambda connection: load_backfill(connection, "main", "shop"))
+            return known is not None and known.ended_at is not None
+
+        for _ in range(2):
+            await database.write(lambda c: begin_backfill(c, "main", "shop", now, None, anew=True))
+            await eventually("the past is read", is_over)
+            assert await demonstration.settled(60)
+            expected = shop.expected(Decimal(1), 50)
+            known = {str(shop.book.owner(order)) for order in shop.book.orders.values() if order.status != "trash"}
+            assert shop.shown() == {who: due for who, due in expected.items() if who in known}
 
 
 async def test_from_handed_over_keys_to_a_coupon_that_was_used_and_partly_given_back(storefront: Any) -> None:
