@@ -234,6 +234,8 @@ def test_what_a_table_lacks_is_said() -> None:
         "connections.till.mapping.topics.*.order.total: is missing"
     )
     assert "say what it becomes" in problems({"topics": {"*": {}}})[0]
+    both = {"order": ORDER, "erased": {"reference": "id"}}
+    assert "must be all that it becomes" in problems({"topics": {"*": both}})[0]
     assert "say where the topic stands" in problems({"topics": {"sold": {"order": ORDER}}})[0]
     assert "not both" in problems({"topic": "a", "topic_header": "b", "topics": {"*": {"order": ORDER}}})[0]
     assert (

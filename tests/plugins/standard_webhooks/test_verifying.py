@@ -189,5 +189,18 @@ def test_a_token_proves_the_sender_and_nothing_about_the_body() -> None:
     assert "(check signature_header)" in refused({}, known)
 
 
+@settings(max_examples=60)
+@given(
+    headers=st.dictionaries(
+        st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]),
+        st.text(max_size=30) | st.sampled_from(["msg_1", "1773144000", "v1,AAAA", "v1a,AAAA"]),
+    )
+)
+def test_whatever_stands_in_the_headers_it_is_one_refusal(headers: dict[str, str]) -> None:
+    known = source(webhook_secrets=[NEWER, PUBLIC])
+    with pytest.raises(InvalidSignature):
+        known.verify(request({**signed(body=b"another"), **headers}))
+
+
 def test_an_empty_body_is_refused() -> None:
     assert "empty" in refused(signed(body=b""), body=b"")
