@@ -234,7 +234,8 @@ def _refund(refund: messages.Return, at: datetime, place: str) -> Refund:
         shipping=exact(refund.shipping, f"{place}.shipping"),
         shipping_tax=exact(refund.shipping_tax, f"{place}.shipping_tax"),
     )
-    return _stamped(value, "")
+    # Of two states with the same time the one that gives more back counts, since refunds only ever settle.
+    return _stamped(value, f"{value.money:024.9f}")
 
 
 def _stamped(value: T, along: str) -> T:

@@ -118,6 +118,17 @@ def test_of_two_states_of_the_same_second_the_one_that_is_further_along_is_newer
     assert max(stamps[:3]) < min(stamps[3:6]) < max(stamps[3:6]) < min(stamps[6:9]) < max(stamps[6:9]) < min(stamps[9:])
 
 
+def test_of_two_refunds_of_the_same_second_the_one_that_gives_more_back_is_newer(load: Callable[[str], Any]) -> None:
+    stamps = []
+    for money in ("0", "5.00", "10", "100"):
+        body = load("refund")
+        body["data"]["money"] = money
+        (told,) = decoded(body)
+        assert isinstance(told, RefundSeen)
+        stamps.append(told.refund.stamp)
+    assert sorted(stamps) == stamps
+
+
 def test_a_refund_alone_and_an_event_and_a_customer_are_told(load: Callable[[str], Any]) -> None:
     (refund,) = decoded(load("refund"))
     assert isinstance(refund, RefundSeen)
