@@ -183,6 +183,8 @@ def test_refunds_can_be_left_to_another_connection(load: Callable[[str], Any]) -
         ("refunds", [{"reference": "R"}] * 2, "data.refunds: two of them have the reference 'R'"),
         ("customer", {"reference": 7}, "data.customer.reference: expected `str`, got `int`"),
         ("customer", {"reference": "7", "attributes": {"email": 5}}, "data.customer.attributes.email: must be text"),
+        ("customer", {"reference": "7", "attributes": {"x": 1e300}}, "data.customer.attributes.x: must be text of at"),
+        ("customer", {"reference": "7", "attributes": {"x": 2**53}}, "data.customer.attributes.x: must be text of at"),
         (
             "customer",
             {"reference": "7", "attributes": {"x": [1]}},

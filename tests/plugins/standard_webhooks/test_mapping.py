@@ -163,7 +163,7 @@ def test_one_body_may_tell_several_things_and_what_is_not_wanted_tells_nothing()
 
 
 def test_the_topic_stands_in_the_body_or_in_a_header() -> None:
-    tables = {"sold": {"order": ORDER}, "*": {"erased": {"reference": "id"}}}
+    tables = {"*": {"erased": {"reference": "id"}}, "sold": {"order": ORDER}}
     by_body = source({"topic": "what", "topics": tables})
 
     def told(of: GenericWebhooks, body: Any, topic: str = "message") -> list[type]:
