@@ -204,14 +204,15 @@ def _refunded_line(line: RefundedLine) -> str:
     return text if is_number(text) else ""
 
 
-def customer_of(person: Person, delivery: Delivery) -> CustomerSeen:
-    """A registered customer; WooCommerce verifies no address."""
+def customer_of(person: Person, delivery: Delivery, *, verified: bool) -> CustomerSeen:
+    """A registered customer; WooCommerce itself verifies no address."""
     seen = person.date_modified_gmt or person.date_created_gmt
     own = {"email": person.email, "first_name": person.first_name, "last_name": person.last_name}
     return CustomerSeen(
         reference=str(person.id),
         occurred_at=delivery.received_at if seen is None else gmt(seen),
         attributes=_told(person.billing, own),
+        verified=frozenset({"email"}) if verified and person.email else frozenset(),
     )
 
 

@@ -106,7 +106,7 @@ class Installation:
         await self._client.keys.keep(pair)
         await self._context.store.set(self._due, b"due")
         self._context.log.info("keys_handed_over")
-        return _page("kept")
+        return _page("kept", resumes=True)
 
     async def end(self, _: UnverifiedRequest) -> Reply:
         """Say how it went. The webhooks are set up now, for while the keys came the shop was waiting for us."""
@@ -153,5 +153,5 @@ def _digest(state: str) -> str:
     return hashlib.sha256(state.encode(errors="replace")).hexdigest()
 
 
-def _page(text: str, status: int = 200) -> Reply:
-    return Reply(body=f"{text}\n".encode(), status=status)
+def _page(text: str, status: int = 200, *, resumes: bool = False) -> Reply:
+    return Reply(body=f"{text}\n".encode(), status=status, resumes=resumes)

@@ -64,6 +64,11 @@ class WooCommerceSettings(PluginSettings):
         description="whether somebody who opens an account takes over what a guest with the same address has; WooCommerce "
         "does not check whose an address is",
     )
+    verified_addresses: bool = Field(
+        default=False,
+        description="whether the shop itself, by a plugin of its own, makes sure whose the address of an account is: then "
+        "members of several shops with one address become one",
+    )
     deleted_customers: Literal["keep", "erase"] = Field(
         default="keep", description="whether somebody whose account is deleted is forgotten here, too"
     )

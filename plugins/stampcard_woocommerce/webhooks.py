@@ -161,7 +161,7 @@ def _customer(delivery: Delivery, settings: WooCommerceSettings) -> Found:
     person = _built(delivery, payloads.Person)
     if person is None or (person.role and person.role not in settings.roles):
         return
-    seen = customer_of(person, delivery)
+    seen = customer_of(person, delivery, verified=settings.verified_addresses)
     yield seen
     guest = reference_of(delivery.connection, person.email or "")
     if settings.guests == "match" and settings.guests_join and guest is not None:
