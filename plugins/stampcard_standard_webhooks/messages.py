@@ -147,6 +147,14 @@ class Erased(Told, frozen=True, kw_only=True):
     occurred_at: Annotated[Moment | None, Meta(description="By default `timestamp`.")] = None
 
 
+class Requested(Told, frozen=True, kw_only=True):
+    """A customer asks for their data: a task for the merchant."""
+
+    reference: Annotated[Name, Meta(description="The source's id of the customer.")]
+    request: Annotated[Word, Meta(description="What the source calls the request, if it has a name.")] = ""
+    occurred_at: Annotated[Moment | None, Meta(description="By default `timestamp`.")] = None
+
+
 class Merged(Told, frozen=True, kw_only=True):
     """Two customers became one at the source."""
 
@@ -172,5 +180,6 @@ TYPES: Mapping[str, type[Told]] = {
     "customer.updated": Customer,
     "customer.erased": Erased,
     "customer.merged": Merged,
+    "customer.data_requested": Requested,
     "event.happened": Happened,
 }

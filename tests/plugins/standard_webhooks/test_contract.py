@@ -20,6 +20,7 @@ from stampcard.plugin import (
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
+    DataRequested,
     OrderSeen,
     RefundSeen,
     TagPush,
@@ -54,6 +55,7 @@ class TestStandardWebhooks(PluginContract):
         "message__customer": [CustomerSeen],
         "message__erased": [CustomerErased],
         "message__merged": [CustomersMerged],
+        "message__requested": [DataRequested],
         "message__event": [CustomEvent],
         "message__unknown": [],
     }
