@@ -26,7 +26,7 @@ bench: $(VENV)/dev.stamp  ## speed as ratios measured in one run
 	@$(BIN)/python -P tests/benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/dev.stamp  ## write the generated parts of the documentation anew
-	@$(BIN)/python -P docs/generate.py && $(BIN)/python -P docs/plugin_api.py && $(BIN)/python -P docs/commands.py && $(BIN)/python -P docs/coverage.py && $(BIN)/python -P docs/fulfilment.py
+	@$(BIN)/python -P docs/generate.py && $(BIN)/python -P docs/plugin_api.py && $(BIN)/python -P docs/commands.py && $(BIN)/python -P docs/coverage.py && $(BIN)/python -P docs/fulfilment.py && $(BIN)/python -P docs/schemas.py
 	@$(BIN)/python -P -m stampcard_webhooks.openapi > docs/reference/openapi.json
 	@$(BIN)/stampcard program schema > config/programs/program.schema.json
 
