@@ -177,6 +177,8 @@ def _told(field: Mapping[str, Any]) -> str:
     if "$ref" in field:
         return _PLURALS[field["$ref"].rpartition("/")[2]]
     kind = field.get("type")
+    if "enum" in field:
+        return ", ".join(map(code, field["enum"]))
     if kind == ["string", "number"]:
         return "money"
     if kind == "array":

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from stampcard.plugin import (
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
@@ -114,6 +115,16 @@ def _changed(told: messages.Customer, at: datetime, place: str) -> Event:
     return _customer(told, utc(told.updated_at or at, f"{place}.updated_at"), place)
 
 
+def _consented(told: messages.Consented, at: datetime, place: str) -> Event:
+    return ConsentSeen(
+        customer=told.customer,
+        channel=told.channel,
+        purpose=told.purpose,
+        state=told.state,
+        occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at"),
+    )
+
+
 def _erased(told: messages.Erased, at: datetime, place: str) -> Event:
     if not (told.reference or told.emails or told.phones):
         raise MalformedPayload(f"{place}: names nobody: give reference, emails or phones")
@@ -148,6 +159,7 @@ def _happened(told: messages.Happened, at: datetime, place: str) -> Event:
 _ALONE: Mapping[type[Told], Callable[[Any, datetime, str], Event]] = {
     messages.Refund: _refunded,
     messages.Customer: _changed,
+    messages.Consented: _consented,
     messages.Erased: _erased,
     messages.Merged: _merged,
     messages.Requested: _requested,

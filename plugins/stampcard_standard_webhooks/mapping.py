@@ -29,6 +29,7 @@ from stampcard_standard_webhooks.converting import (
 )
 from stampcard_standard_webhooks.messages import (
     MOST_PARTS,
+    Consented,
     Customer,
     Erased,
     Happened,
@@ -142,8 +143,8 @@ def _path(text: str) -> str:
 
 
 OrderTable, RefundTable, CustomerTable = table_of(Order), table_of(Refund), table_of(Customer)
+ConsentTable, EventTable = table_of(Consented), table_of(Happened)
 ErasedTable, MergedTable, RequestedTable = table_of(Erased), table_of(Merged), table_of(Requested)
-EventTable = table_of(Happened)
 
 
 class Topic(PluginSettings):
@@ -157,6 +158,7 @@ class Topic(PluginSettings):
     order: OrderTable | None = None  # type: ignore[valid-type]
     refund: RefundTable | None = None  # type: ignore[valid-type]
     customer: CustomerTable | None = None  # type: ignore[valid-type]
+    consent: ConsentTable | None = None  # type: ignore[valid-type]
     erased: ErasedTable | None = None  # type: ignore[valid-type]
     merged: MergedTable | None = None  # type: ignore[valid-type]
     requested: RequestedTable | None = None  # type: ignore[valid-type]
@@ -186,7 +188,7 @@ class Topic(PluginSettings):
         return [(table.shape, table.read(body, here)) for table in self.tables]
 
 
-TABLES = ("customer", "order", "refund", "erased", "merged", "requested", "event")
+TABLES = ("customer", "order", "refund", "consent", "erased", "merged", "requested", "event")
 
 
 class Mapped(PluginSettings):

@@ -93,7 +93,22 @@ SENDERS: Mapping[str, tuple[Callable[..., Mapping[str, str]], str, Any]] = {
         {"type": "order.updated", "timestamp": "2026-03-10T12:00:00Z", "data": {"reference": "1", "currency": "USD"}},
     ),
 }
-ODD: tuple[Any, ...] = (None, True, -1, 1e308, "", "x" * 5000, [], {}, [[]], {"id": {}}, "\x00", "2026-13-45", "NaN", 10**400)
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1e308,
+    "",
+    "x" * 5000,
+    [],
+    {},
+    [[]],
+    {"id": {}},
+    "\x00",
+    "2026-13-45",
+    "NaN",
+    10**400,
+)
 
 
 def spoilt(body: Any, chance: random.Random, how_many: int) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ import stampcard_standard_webhooks.plugin
 from stampcard.plugin import (
     BalancePush,
     Command,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
@@ -53,6 +54,7 @@ class TestStandardWebhooks(PluginContract):
         "message__bare": [OrderSeen],
         "message__refund": [RefundSeen],
         "message__customer": [CustomerSeen],
+        "message__consented": [ConsentSeen],
         "message__erased": [CustomerErased],
         "message__merged": [CustomersMerged],
         "message__requested": [DataRequested],
