@@ -8,16 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as replaced
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import structlog
+from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.setting import Setting
 from stampcard.calling.looping import Loop
-from stampcard.clock import EPOCH, Clock, SystemClock
+from stampcard.clock import EPOCH, Clock, SystemClock, to_micros
 from stampcard.domain.commands import STATES
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
@@ -47,8 +49,9 @@ from stampcard.storage.numbering import Numbering
 from stampcard.storage.plugging import load_plugged
 from stampcard.storage.programming import load_programs, take_first_programs
 from stampcard.storage.pushing import pushed_targets
+from stampcard.storage.requeueing import retry_pushes
 from stampcard.storage.revising import current
-from stampcard.storage.stating import SealedStore, load_states
+from stampcard.storage.stating import SealedStore, load_states, set_state
 from stampcard.switchboard import Switchboard
 
 log = structlog.get_logger()
@@ -243,6 +246,23 @@ class Application:
                 task.cancel()
         await self.switchboard.close()
         self.database.close()
+
+    async def resume(self, name: str) -> None:
+        """Let a connection that has access again work, and send at once what waited; one that people paused stays so."""
+        merchant, now = self.setting.merchant, to_micros(self.clock.now())
+
+        def work(connection: DatabaseConnection) -> None:
+            states = {row.connection: row.state for row in load_states(connection, merchant)}
+            if states.get(name) != "paused":
+                set_state(connection, merchant, name, "active", "", self.clock)
+
+        await self.database.write(work)
+        count, place = 1, ("", "", "")
+        while count:
+            again = partial(retry_pushes, merchant=merchant, name=name, member=None, after=place, now=now)
+            count, place = await self.database.write(again)
+        await self.refresh()
+        self.wake()
 
     async def receive(self, delivery: Delivery) -> None:
         """Store one verified delivery; returns once it is committed, raises Unavailable otherwise."""

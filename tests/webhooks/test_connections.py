@@ -21,7 +21,7 @@ async def test_a_connection_shows_its_health_and_what_waits(served: Any) -> None
 
     assert {key: shown[key] for key in ("name", "plugin", "state", "problem", "due", "dead", "health")} == {
         "name": "shop", "plugin": "shopping", "state": "active", "problem": "", "due": 1, "dead": 0,
-        "health": {"ok": True, "problem": ""},
+        "health": {"ok": True, "problem": "", "open": ""},
     }  # fmt: skip
     assert shown["last_received_at"] == "2026-03-10T12:00:00Z"
     assert shown["oldest_due_at"] is not None
@@ -67,8 +67,8 @@ async def test_a_check_that_hangs_or_fails_is_told(
     served.shop.answers = fail
     failing = (await served.call("GET", "/connections/shop")).body["health"]
 
-    assert hanging == {"ok": False, "problem": "its check did not end within 0.01 seconds"}
-    assert failing == {"ok": False, "problem": "its check failed: LookupError"}
+    assert hanging == {"ok": False, "problem": "its check did not end within 0.01 seconds", "open": ""}
+    assert failing == {"ok": False, "problem": "its check failed: LookupError", "open": ""}
 
 
 async def test_a_connection_is_paused_and_resumed(served: Any) -> None:

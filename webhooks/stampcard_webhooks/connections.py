@@ -59,6 +59,7 @@ class HealthView(BaseModel):
 
     ok: bool
     problem: str
+    open: str = Field(description="The address that a person opens in a browser to set it right; mostly empty.")
 
 
 class ConnectionView(ConnectionItem):
@@ -92,7 +93,7 @@ async def show_connection(call: Call[Query, Nothing]) -> ConnectionView:
     health = await call.server[WELLBEING].ask(one)
     return ConnectionView(
         **_item(one, states, depths),
-        health=HealthView(ok=health.ok, problem=health.problem) if health else None,
+        health=HealthView(ok=health.ok, problem=health.problem, open=health.open) if health else None,
         sinks=_sinks(call, one.name),
         last_received_at=moment(last),
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
+from stampcard.applying.consenting import hear_consent
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.matching import heard
 from stampcard.applying.merging import merge_customers
@@ -25,6 +26,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
     CommandSettled,
+    ConsentSeen,
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
@@ -284,8 +286,13 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
             member = decision.order.member if decision.order else member
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
-        case CustomEvent() if row is not None:
-            decision = _decide_custom(unit, sourced, sourced.event, row.member)
+        case CustomEvent() as event if row is not None:
+            # What is kept must not name the customer.
+            event = event if event.key else replace(event, key=fingerprint_of(unit, (sourced.source, event.customer)))
+            sourced = replace(sourced, event=event)
+            decision = _decide_custom(unit, sourced, event, row.member)
+        case ConsentSeen() if row is not None:
+            hear_consent(unit, row.member, sourced.event, sourced.connection)
         case SetAside(reason=reason):
             raise EventRefused("set_aside", reason)
         case CommandSettled() as event:

@@ -230,15 +230,10 @@ async def _asked(
     settings: Settings, table: PluginTable, spec: ConnectionSpec, ask: Callable[[OrderHistory], Any]
 ) -> Any:
     """What a question to its history brings; None where it has none. Raises PluginError."""
-    from stampcard.cli.findings import trial_resources
-    from stampcard.host.connecting import connect_one, disconnect_all
+    from stampcard.cli.findings import connected
 
-    connection = await connect_one(spec, table, trial_resources(settings))
-    try:
-        history = connection.capabilities.history if connection.capabilities is not None else None
-        return None if history is None else await ask(history)
-    finally:
-        await disconnect_all({spec.name: connection})
+    async with connected(settings, table, spec) as able:
+        return None if able.history is None else await ask(able.history)
 
 
 def _first_days(settings: Settings) -> dict[str, str]:

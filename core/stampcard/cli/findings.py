@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
@@ -12,21 +13,31 @@ from typing import Any, Literal
 import structlog
 
 from stampcard.app import open_sealer
-from stampcard.cli.invocation import reached
+from stampcard.cli.invocation import opened, reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, InvalidSettings, PluginError, ProgramError, StampcardError, Unavailable
-from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
+from stampcard.host.connecting import (
+    Connection,
+    ConnectionSpec,
+    Resources,
+    connect_all,
+    connect_one,
+    disconnect_all,
+)
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
 from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
 from stampcard.host.sections import HIDDEN, plugin_for, read_settings
+from stampcard.plugin.capabilities import Capabilities
+from stampcard.plugin.connections import Store
 from stampcard.program.model import Program
 from stampcard.sealing import read_keys
 from stampcard.settings import Settings
 from stampcard.storage import migrating
 from stampcard.storage.planning import standing_texts
 from stampcard.storage.programming import read_file, stored_versions
+from stampcard.storage.stating import SealedStore
 
 Level = Literal["ok", "warning", "problem", "unreachable"]
 
@@ -161,31 +172,56 @@ def database_findings(settings: Settings) -> Iterator[Finding]:
 
 
 async def connection_findings(
-    settings: Settings, table: PluginTable, specs: Sequence[ConnectionSpec] | None = None
+    settings: Settings, table: PluginTable, specs: Sequence[ConnectionSpec] | None = None, *, fresh: bool = False
 ) -> list[Finding]:
-    """Connect every connection whose section is right, or these, and ask each how it is."""
+    """Connect every connection whose section is right, or these, and ask each how it is; `fresh`: none was there before."""
     sound = [
         spec
         for spec in (settings.specs() if specs is None else specs)
         if not any(f.level == "problem" for f in section_findings([spec], table))
     ]
-    connections = await connect_all(sound, table, trial_resources(settings))
-    try:
-        found = [await _health(connection) for connection in connections.values()]
-        return [*found, *[one for connection in connections.values() async for one in _webhooks(connection, settings)]]
-    finally:
-        await disconnect_all(connections)
+    with trial_resources(settings, fresh=fresh) as resources:
+        connections = await connect_all(sound, table, resources)
+        try:
+            found = [await _health(connection) for connection in connections.values()]
+            webhooks = [one for connection in connections.values() async for one in _webhooks(connection, settings)]
+            return [*found, *webhooks]
+        finally:
+            await disconnect_all(connections)
 
 
-def trial_resources(settings: Settings) -> Resources:
-    """What a connection gets that leaves nothing behind."""
-    return Resources(
-        clock=SystemClock(),
-        log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
-        public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
-        open_store=lambda _: Forgetful(),
-        open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
-    )
+@asynccontextmanager
+async def connected(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> AsyncIterator[Capabilities]:
+    """What one connection can do, to ask it something; raises PluginError where it cannot be connected."""
+    with trial_resources(settings) as resources:
+        connection = await connect_one(spec, table, resources)
+        try:
+            if connection.capabilities is None:
+                raise PluginError(spec.plugin, connection.problem)
+            yield connection.capabilities
+        finally:
+            await disconnect_all({spec.name: connection})
+
+
+@contextmanager
+def trial_resources(settings: Settings, *, fresh: bool = False) -> Iterator[Resources]:
+    """What connections get for a look at how they are: their own stores, as far as those can be reached.
+
+    `fresh`: they are not connected yet, and leave nothing behind.
+    """
+    with ExitStack() as stack:
+        open_store: Callable[[str], Store] = lambda _: Forgetful()  # noqa: E731 - the other one needs what was opened
+        if not fresh:
+            with suppress(ConfigurationError, Unavailable):
+                sealer, database = open_sealer(settings), stack.enter_context(opened(settings))
+                open_store = lambda name: SealedStore(database, settings.merchant, name, sealer)  # noqa: E731
+        yield Resources(
+            clock=SystemClock(),
+            log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
+            public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
+            open_store=open_store,
+            open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
+        )
 
 
 def _shape(found: str, needed: str, *, upgraded_at_start: bool) -> Finding:
@@ -227,7 +263,8 @@ async def _health(connection: Connection) -> Finding:
         return Finding(level="ok", about=about, text="connected; its plugin has no check of its own")
     if health.ok:
         return Finding(level="ok", about=about, text="connected")
-    return Finding(level="unreachable", about=about, text=health.problem)
+    opens = f". Open {health.open}" if health.open and health.open not in health.problem else ""
+    return Finding(level="warning" if health.open else "unreachable", about=about, text=f"{health.problem}{opens}")
 
 
 def _wrong(error: ConfigurationError) -> Finding:

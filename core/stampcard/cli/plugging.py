@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,11 @@ from stampcard.cli.printing import say, show, show_json
 from stampcard.errors import ConfigurationError, InvalidSettings, NotFound, PluginError, RequestRefused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from sqlalchemy import Connection
+
+    from stampcard.app import Application
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.host.discovering import PluginTable
     from stampcard.plugin.manifest import PluginManifest
@@ -93,13 +97,13 @@ def add(
     if is_person() and not json:
         section = _asked(manifest, section)
     spec = ConnectionSpec(name=name, plugin=plugin, settings=section)
-    _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
+    to_do = _check(settings, table, spec, test=not no_test, ask=is_person() and not json, fresh=True)
     now = SystemClock().now()
     _save(settings, sealer, Plugged(
         name=name, plugin=plugin, settings=section, added_at=now, changed_at=now, orders_of=orders_of, author=_user(),
     ))  # fmt: skip
-    _tell(settings, table, spec, json=json, done="is plugged in")
-    if not no_test and not json:
+    _tell(settings, table, spec, json=json, done="is plugged in", to_do=to_do)
+    if not no_test and not json and not to_do:
         _subscribe(settings, table, spec, ask=is_person())
         if is_person():
             offer(settings, table, spec)
@@ -156,9 +160,9 @@ def change(
         raise typer.BadParameter("say what to change: --set KEY=VALUE, --from-file KEY=PATH or --unset KEY")
     section = changed(one.settings, given, unset)
     spec = ConnectionSpec(name=name, plugin=one.plugin, settings=section)
-    _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
+    to_do = _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
     _save(settings, sealer, replace(one, settings=section, changed_at=SystemClock().now(), author=_user()))
-    _tell(settings, table, spec, json=json, done="was changed")
+    _tell(settings, table, spec, json=json, done="was changed", to_do=to_do)
 
 
 def remove(
@@ -166,27 +170,101 @@ def remove(
     name: Annotated[
         str, typer.Argument(metavar="CONNECTION", help="A connection of the database.", show_default=False)
     ],
+    keep_codes: Annotated[bool, typer.Option("--keep-codes", help="Leave unused codes as they are.")] = False,
+    keep_shown: Annotated[
+        bool, typer.Option("--keep-shown", help="Leave what customers show there, such as their balance.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Unplug a connection and forget its secrets. Members, orders and points that it brought stay."""
+    """Unplug a connection and forget its secrets; first it leaves the vendor clean, and says what stays.
+
+    Rewards that it made and nobody used are taken back, what customers show is taken away, its webhooks end. Members, orders and
+    points that it brought stay. Interrupted, it is paused, and the command may be given again.
+    """
     from stampcard.clock import SystemClock
     from stampcard.host.connecting import ConnectionSpec
-    from stampcard.storage.depths import load_depths
     from stampcard.storage.numbering import Numbering
     from stampcard.storage.plugging import remove_plugged
 
     settings, sealer, table = _ready(context)
     one = _stored(settings, sealer, name)
     with opened(settings) as database:
-        depths = database.read_now(lambda connection: load_depths(connection, settings.merchant))
-        waiting = depths.pending.get(name, 0) + depths.dead.get(name, 0)
-        if not yes:
-            left = f" {waiting} things that were to be sent there will not be; rewards go back." if waiting else ""
-            typer.confirm(f"Remove {name}?{left} Its webhooks are not taken any more.", abort=True, err=True)
-        ended = _unsubscribed(settings, table, ConnectionSpec(name=name, plugin=one.plugin, settings=one.settings))
+        pending = database.read_now(lambda connection: _pending(connection, settings.merchant, name))
+    if not yes:
+        for line in pending.lines(keep_codes=keep_codes, keep_shown=keep_shown):
+            say(line)
+        typer.confirm(f"Remove {name}? Its webhooks are not taken any more.", abort=True, err=True)
+    told = _cleaned(
+        settings.with_plugged({name: one.section}), name, pending, codes=not keep_codes, shown=not keep_shown
+    )
+    ended = _unsubscribed(settings, table, ConnectionSpec(name=name, plugin=one.plugin, settings=one.settings))
+    with opened(settings) as database:
         merchant, now = settings.merchant, SystemClock().now()
         database.write_now(lambda c: remove_plugged(c, merchant, sealer, Numbering(), name, now))
     show(f"{name} is removed. {ended}")
+    for line in told:
+        show(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """What goes with a connection: what was still to be sent, rewards that nobody used yet, and who is known there."""
+
+    waiting: int
+    codes: int
+    customers: int
+
+    def lines(self, *, keep_codes: bool, keep_shown: bool) -> Iterator[str]:
+        """In words, for whoever is asked."""
+        if self.waiting:
+            yield f"{self.waiting} things that were to be sent there will not be; rewards among them go back."
+        if self.codes:
+            fate = "stay as they are" if keep_codes else "are taken back, and their points go back"
+            yield f"{self.codes} rewards that it made and nobody used yet {fate}."
+        if self.customers and not keep_shown:
+            yield f"What {self.customers} customers show there is taken away, if the plugin can."
+
+
+def _pending(connection: Connection, merchant: str, name: str) -> _Pending:
+    from stampcard.storage.depths import load_depths
+    from stampcard.storage.listing import count_references
+    from stampcard.storage.redemptions import count_open_by
+
+    depths = load_depths(connection, merchant)
+    return _Pending(
+        waiting=depths.pending.get(name, 0) + depths.dead.get(name, 0),
+        codes=count_open_by(connection, merchant, name),
+        customers=count_references(connection, merchant, name, None),
+    )
+
+
+def _cleaned(settings: Settings, name: str, pending: _Pending, *, codes: bool, shown: bool) -> list[str]:
+    """Let the connection take away what it made and showed; answers what became of it, in words."""
+    from stampcard.cli.acting import acting
+    from stampcard.cli.leaving import Left, clean, take_codes_back
+    from stampcard.cli.progressing import progress
+
+    async def use(application: Application) -> list[str]:
+        connection, left = application.connections[name], Left()
+        able = connection.capabilities
+        if able is None:
+            stays = "what was made and shown at the vendor stays, for it cannot be reached"
+            return [f"Stays: {stays} ({connection.problem})"] if pending.codes or pending.customers else []
+        if codes and pending.codes:
+            with progress("rewards", pending.codes) as told:
+                await take_codes_back(application, name, left, told)
+        if shown and able.clean is not None:
+            with progress("customers", pending.customers) as told:
+                await clean(application, name, able.clean, left, told)
+        what = able.clean.what if able.clean is not None else "what customers show there"
+        lines = list(left.lines(what))
+        if pending.customers and (able.clean is None or not shown):
+            lines.append(f"Stays: {what}")
+        if pending.codes and not codes:
+            lines.append(f"Stays: {pending.codes} codes that nobody used yet")
+        return lines
+
+    return acting(settings, use, calls=True)
 
 
 def _unsubscribed(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> str:
@@ -280,8 +358,13 @@ def _asked(manifest: PluginManifest, section: Mapping[str, Any]) -> dict[str, An
     return given
 
 
-def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test: bool, ask: bool) -> None:
-    """Look whether the settings are right and the vendor answers; whoever is asked may keep what does not work yet."""
+def _check(
+    settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test: bool, ask: bool, fresh: bool = False
+) -> str:
+    """Look whether the settings are right and the vendor answers; whoever is asked may keep what does not work yet.
+
+    Answers what a person is still to do in a browser, if that is all that is missing.
+    """
     from stampcard.cli.findings import connection_findings
     from stampcard.host.plugging import checked
 
@@ -290,15 +373,16 @@ def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test
     except InvalidSettings as error:
         raise InvalidSettings([_as_flag(problem, spec.name) for problem in error.problems]) from None
     if not test:
-        return
-    finding, *_ = asyncio.run(connection_findings(settings, table, [spec]))
-    if finding.level == "ok":
-        return
+        return ""
+    finding, *_ = asyncio.run(connection_findings(settings, table, [spec], fresh=fresh))
+    if finding.level != "unreachable":
+        return finding.text if finding.level == "warning" else ""
     say(f"{spec.name}: {finding.text}")
     if not ask:
         say("Nothing was changed. Mend it, or leave the test out: --no-test")
         raise typer.Exit(UNREACHABLE)
     typer.confirm("Keep it all the same?", abort=True, err=True)
+    return ""
 
 
 def _as_flag(problem: ConfigurationError, name: str) -> ConfigurationError:
@@ -318,13 +402,16 @@ def _save(settings: Settings, sealer: Sealer, one: Plugged) -> None:
         database.write_now(lambda connection: save_plugged(connection, settings.merchant, sealer, one))
 
 
-def _tell(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, json: bool, done: str) -> None:
+def _tell(
+    settings: Settings, table: PluginTable, spec: ConnectionSpec, *, json: bool, done: str, to_do: str = ""
+) -> None:
     """Say that it is done, where webhooks go, and what is still missing."""
     from stampcard.host.plugging import checked, without_secrets_of
 
     base = settings.http.public_url
     address = f"{base or 'https://YOUR-HOST'}/webhooks/{spec.name}"
     missing = [] if base else ["http.public_url: say in stampcard.toml how the outside reaches this installation"]
+    missing += [to_do] if to_do else []
     if json:
         shown = without_secrets_of(checked(spec, table))
         show_json({"name": spec.name, "plugin": spec.plugin, "settings": shown, "webhook": address, "missing": missing})

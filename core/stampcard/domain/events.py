@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from stampcard.domain.consents import ConsentState
 from stampcard.domain.orders import OrderSnapshot, Refund
 from stampcard.domain.value import Value
 
@@ -65,7 +66,7 @@ class DataRequested(Value, frozen=True, tag="data_requested"):
 
 
 class CustomEvent(Value, frozen=True, tag="custom_event"):
-    """An event of the merchant's own, declared in the program; `key` makes it count once."""
+    """An event of the merchant's own, declared in the program; `key` makes it count once, an empty one once for a customer."""
 
     name: str
     customer: str
@@ -86,6 +87,19 @@ class CommandSettled(Value, frozen=True, tag="command_settled"):
     occurred_at: datetime
     result: Mapping[str, Any] = {}
     why: str = ""
+
+
+class ConsentSeen(Value, frozen=True, tag="consent_seen"):
+    """What a customer said at the source about being addressed by a channel (``email``, ``sms``) for a purpose.
+
+    `state` as with our own consents: given, pending, refused or withdrawn. What is told once more changes nothing.
+    """
+
+    customer: str
+    channel: str
+    purpose: str
+    state: ConsentState
+    occurred_at: datetime
 
 
 class ConnectionEnded(Value, frozen=True, tag="connection_ended"):
@@ -116,6 +130,7 @@ Event = (
     | CustomersMerged
     | DataRequested
     | CustomEvent
+    | ConsentSeen
     | CommandSettled
     | ConnectionEnded
     | SourceErased

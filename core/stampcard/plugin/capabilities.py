@@ -231,6 +231,14 @@ class ShopperSource(ABC):
         """
 
 
+class Storefront(ABC):
+    """The shop as people see it."""
+
+    @abstractmethod
+    def landing(self, code: str) -> str:
+        """The https address where a friend arrives whom a code sent, with the code applied as far as the shop can."""
+
+
 class Cleaner(ABC):
     """Takes away what we show at a vendor, when its connection is removed."""
 
@@ -259,6 +267,7 @@ class Capabilities(Value, frozen=True):
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None
     shopper: ShopperSource | None = None
+    storefront: Storefront | None = None
     clean: Cleaner | None = None
     routes: tuple[Route, ...] = ()
     check_health: Callable[[], Awaitable[Health]] | None = None

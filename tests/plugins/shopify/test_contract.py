@@ -13,9 +13,11 @@ import msgspec
 import stampcard_shopify.plugin
 from stampcard.plugin import (
     ConnectionEnded,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
+    CustomEvent,
     DataRequested,
     OrderSeen,
     Refetch,
@@ -31,6 +33,9 @@ SETTINGS = {"shop": "acme.myshopify.com", "webhook_secrets": SECRETS, "access_to
 EXPECTED: dict[str, list[type]] = {
     "app_uninstalled__plain": [ConnectionEnded],
     "customers_create__full": [CustomerSeen],
+    "customers_email_marketing_consent_update__never": [],
+    "customers_email_marketing_consent_update__subscribed": [ConsentSeen, CustomEvent],
+    "customers_marketing_consent_update__unsubscribed": [ConsentSeen],
     "customers_data_request__person": [DataRequested],
     "customers_merge__completed": [CustomersMerged],
     "customers_merge__failed": [],
