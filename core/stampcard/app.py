@@ -221,7 +221,7 @@ class Application:
             setting,
             active=frozenset(connections) - self._stopped,
             targets={name: _kinds(connection) for name, connection in connections.items()},
-            plugins={name: connection.plugin for name, connection in connections.items()},
+            plugins={name: connection.plugin for name, connection in connections.items() if _is_commanded(connection)},
             fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
         )
@@ -439,3 +439,8 @@ def _kinds(connection: Connection) -> tuple[str, ...]:
     if connection.capabilities is None:
         return STATES
     return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind in STATES)
+
+
+def _is_commanded(connection: Connection) -> bool:
+    """Whether things may be done once at a connection; one that could not connect is told later what it missed."""
+    return connection.capabilities is None or any(sink.kind not in STATES for sink in connection.sinks)

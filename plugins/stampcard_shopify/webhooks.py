@@ -58,10 +58,15 @@ class ShopifyWebhooks(WebhookSource):
         if not request.body:
             raise InvalidSignature("the body is empty")
         signature = _header(request, "hmac-sha256")
+        if _disagree(request, "hmac-sha256") or _disagree(request, "shop-domain"):
+            raise InvalidSignature("both families of headers are there, and say different things")
         check_hmac_sha256_base64(self._secrets, request.body, signature, setting="webhook_secrets")
         domain = _header(request, "shop-domain")
         if domain and domain.lower() != self._settings.shop.lower():
             raise InvalidSignature("the webhook is of another shop", "shop")
+        return self.unchecked(request)
+
+    def unchecked(self, request: UnverifiedRequest) -> VerifiedRequest:
         headers = {name: text for name in KEPT if (text := _plain(request, name))}
         return VerifiedRequest(topic=_plain(request, "topic"), body=request.body, headers=headers)
 
@@ -89,6 +94,11 @@ def _header(request: UnverifiedRequest, name: str) -> str:
     """A header of Shopify's, in the old or in the new family (which lacks the x-)."""
     headers = request.headers
     return headers.get("x-shopify-" + name) or headers.get("shopify-" + name, "")
+
+
+def _disagree(request: UnverifiedRequest, name: str) -> bool:
+    old, new = request.headers.get("x-shopify-" + name), request.headers.get("shopify-" + name)
+    return old is not None and new is not None and old != new
 
 
 def _plain(request: UnverifiedRequest, name: str) -> str:

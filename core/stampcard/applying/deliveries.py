@@ -41,6 +41,7 @@ from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer,
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
+from stampcard.storage.data_requests import keep_request
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import effect, inbox
 
@@ -137,18 +138,37 @@ def apply_deliveries(
 
 def is_special(prepared: Prepared) -> bool:
     """Whether a delivery must be applied alone, because it forgets or moves what others of the batch may have loaded."""
-    return any(isinstance(sourced.event, (*SPECIAL, CustomersMerged)) for sourced in prepared.events)
+    return any(map(_is_apart, prepared.events))
+
+
+def _is_apart(sourced: Sourced) -> bool:
+    return isinstance(sourced.event, (*SPECIAL, CustomersMerged))
 
 
 def _apply_alone(unit: Unit, prepared: Prepared) -> Settled:
-    member = None
-    for sourced in prepared.events:
+    """What else the delivery tells comes first: somebody who has just come can be merged at once."""
+    before = _apply_before(unit, replace(prepared, events=tuple(e for e in prepared.events if not _is_apart(e))))
+    if before.status != "done":
+        return before
+    member = before.member
+    for sourced in filter(_is_apart, prepared.events):
         if isinstance(sourced.event, CustomersMerged):
             member = merge_customers(unit, sourced, sourced.event)
         else:
             apply_special(unit, sourced)
-    forget = any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
-    return Settled(delivery=prepared.delivery, status="done", member=member, forget=forget)
+    forget = before.forget or any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
+    return replace(before, member=member, forget=forget)
+
+
+def _apply_before(unit: Unit, prepared: Prepared) -> Settled:
+    """Apply a delivery's ordinary events, if there are any, so that the others find what came of them."""
+    if not prepared.events:
+        return Settled(delivery=prepared.delivery, status="done")
+    own = Unit(unit.connection, unit.setting, unit.now)
+    (settled,) = decide_all(own, [prepared])
+    if settled.status == "done":
+        unit.former += own.save()
+    return settled
 
 
 def _still_ours(
@@ -215,7 +235,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     # What one event leads to is decided step by step, too: a tier, a segment, and what rules pay for it.
     steps = len(prepared.events) > 1 or unit.follows
-    checkpoint = unit.checkpoint() if steps else None
+    checkpoint, minted = unit.checkpoint() if steps else None, unit.rewarding.copied()
     member: str | None = None
     try:
         for sourced in prepared.events:
@@ -225,6 +245,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
         if checkpoint is not None:
             unit.restore(checkpoint)
+        unit.rewarding = minted
         return _failed(prepared, error, print_)
     forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(unit, prepared, print_)
     return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
@@ -263,7 +284,9 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     if key is None:
         return True
     order = unit.orders.get(key)
-    owners = {owner for owner, _, _ in unit.awards.get(f"order:{key[0]}:{key[1]}", ())}
+    subject = f"order:{key[0]}:{key[1]}"
+    owners = {owner for owner, _, _ in unit.awards.get(subject, ())}
+    owners |= {debit.member for debit in unit.debits.get(subject, ())}
     if order is not None and order.member is not None:
         owners.add(order.member)
     return owners <= unit.members.keys()
@@ -299,10 +322,12 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
             told_of = unit.redemptions.get(event.key.partition(":")[0])
             member = told_of.member if told_of is not None else None
             decision = settle_command(unit, event)
-        case DataRequested(reference=reference):
-            known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])
-            member = next((row.member for row in known.values()), None)
+        case DataRequested(reference=reference, request=request, occurred_at=at):
+            merchant = unit.setting.merchant
+            known = loading.load_identities(unit.connection, merchant, [(sourced.source, reference)])
+            member = next((row.member for row in known.values() if row.member), None)
             unit.record(sourced, (), None, member)
+            keep_request(unit.connection, merchant, sourced.connection, request, member, at)
         case _:
             pass
     unit.absorb(decision, sourced, member)
@@ -328,10 +353,13 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
     # Decided first: an event that is refused must leave its key free.
+    minted = unit.rewarding.copied()
     decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
     if saving.insert_new(unit.connection, "effect", [row]):
+        unit.touched.effects.append(key)
         return decision
+    unit.rewarding = minted
     if unit.connection.execute(_EFFECT, row).scalar() == content:
         return UNCHANGED
     raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")

@@ -45,8 +45,8 @@ class Touched:
     """What is to be written, beside the values themselves: which orders and wallets changed, rows that are new.
 
     `before`: members as they were. `said`: members who said something about being addressed, `consents`: what sources heard
-    them say. `addresses`: those that customers
-    have now, with whose they are.
+    them say. `addresses`: those that customers have now, with whose they are. `effects`: keys of events that count from now
+    on; their rows are written already.
     """
 
     orders: set[tuple[str, str]] = field(default_factory=set)
@@ -62,6 +62,7 @@ class Touched:
     said: list[str] = field(default_factory=list)
     consents: list[tuple[str, Consent]] = field(default_factory=list)
     addresses: dict[AddressKey, tuple[str | None, str]] = field(default_factory=dict)
+    effects: list[str] = field(default_factory=list)
 
     def copied(self) -> Touched:
         """The same, to go back to."""

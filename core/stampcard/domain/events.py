@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from stampcard.domain.consents import ConsentState
 from stampcard.domain.orders import OrderSnapshot, Refund
-from stampcard.domain.value import Value
+from stampcard.domain.value import Value, replace
 
 
 class OrderSeen(Value, frozen=True, tag="order_seen"):
@@ -136,6 +137,24 @@ Event = (
     | SourceErased
     | SetAside
 )
+
+
+def plain_numbers(event: Event) -> Event:
+    """The event with the numbers of its own fields as JSON has them: plugins tell fractions as Decimal, rules read floats."""
+    match event:
+        case CustomEvent(data=fields) if _has_fractions(fields):
+            return replace(event, data=_plain(fields))
+        case CustomerSeen(attributes=fields) if _has_fractions(fields):
+            return replace(event, attributes=_plain(fields))
+    return event
+
+
+def _has_fractions(fields: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, Decimal) for value in fields.values())
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in fields.items()}
 
 
 class DayCame(Value, frozen=True, tag="day_came"):

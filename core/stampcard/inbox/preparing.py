@@ -14,7 +14,7 @@ from stampcard.applying.resolving import customer_of
 from stampcard.applying.unit import Sourced
 from stampcard.domain.commands import OWN
 from stampcard.domain.deliveries import Delivery
-from stampcard.domain.events import CommandSettled, Event, Refetch
+from stampcard.domain.events import CommandSettled, Event, Refetch, plain_numbers
 from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, MalformedPayload, place_of
 from stampcard.host.connecting import Connection
@@ -89,7 +89,7 @@ def _sourced(prepared: Prepared, found: Sequence[Any], row: Row[Any], received_a
         prepared,
         events=tuple(
             Sourced(
-                event=event,
+                event=plain_numbers(event),
                 connection=prepared.connection,
                 source=prepared.source,
                 received_at=received_at,

@@ -236,6 +236,18 @@ proof_request = table(
     Index("ix_proof_request_member", "merchant", "member", "asked_at"),
 )
 
+data_request = table(
+    "data_request",
+    key("connection"),
+    key("request"),
+    maybe("member"),
+    col("asked_at", BIG),
+    maybe("answered_at", BIG),
+    col("answered_by", default=""),
+    col("note", default=""),
+    Index("ix_data_request_asked_at", "merchant", "asked_at", "connection", "request"),
+)
+
 #: In ten-thousandths of the program's currency.
 base_use = table(
     "base_use",

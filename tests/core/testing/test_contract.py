@@ -300,6 +300,10 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {CHECK: CHECK.replace("request.body", 'request.body.rstrip() + b"\\n"')},
         checked("if json.loads(request.body or '0'): return plugin.VerifiedRequest(topic='sale', body=request.body)"),
     ],
+    "test_what_is_unchecked_is_what_would_be_vouched_for": [
+        {EVENTS: f"    def unchecked(self, request):\n        return plugin.VerifiedRequest(topic='', body=b'')\n\n{EVENTS}"},
+        {EVENTS: f"    def unchecked(self, request):\n        return self.verify(request)\n\n{EVENTS}"},
+    ],
     "test_a_redelivery_has_the_same_key": [{KEY: "return uuid.uuid4().hex"}],
     "test_every_verified_request_has_a_key_that_can_be_stored": [
         {KEY: 'return ""'},
