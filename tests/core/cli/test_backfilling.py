@@ -127,15 +127,20 @@ def test_without_a_server_it_is_read_and_applied_here(
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
         "books: ended; 7 of about 7 orders are read",
-        "7 are applied, 0 wait, 0 are in quarantine",
+        "7 are applied, 0 wait, 0 are in quarantine, 0 were known so",
     ]
     assert said[0] == "the books go back to 2020"
     assert "books: plugin 'books': the books are closed; it is tried again" in said
     assert said[-1] == "7 of about 7 orders are read"
+    monkeypatch.setattr(books.past, "hint", "")
     assert len(database.read_now(lambda c: c.execute(select(order_state)).all())) == 7
     assert [row.active for row in database.read_now(lambda c: c.execute(select(balance)).all())] == [7000]
     shown = json.loads(run("connection", "backfill", "books", "--status", "--json").stdout)
     assert (shown["state"], shown["orders"], shown["of"], shown["applied"]) == ("ended", 7, 7, 7)
+    ended = run("connection", "backfill", "books")
+    assert ended.stdout == done.stdout
+    assert said[-1] == "All was read before. Read it again: --anew, or --since"
+    assert run("connection", "backfill", "books", "--anew").stdout.endswith("in quarantine, 7 were known so\n")
     again = json.loads(run("connection", "backfill", "books", "--since", "2026-01-31", "--json").stdout)
     assert (again["since"], again["orders"], again["applied"]) == ("2026-01-31T00:00:00Z", 7, 0)
     assert books.past.asked[-1] == datetime.fromisoformat("2026-01-31T00:00:00+00:00")
