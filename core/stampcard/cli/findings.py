@@ -9,6 +9,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import structlog
 
 from stampcard.app import open_sealer
@@ -161,15 +162,19 @@ def database_findings(settings: Settings) -> Iterator[Finding]:
 
 
 async def connection_findings(
-    settings: Settings, table: PluginTable, specs: Sequence[ConnectionSpec] | None = None
+    settings: Settings,
+    table: PluginTable,
+    specs: Sequence[ConnectionSpec] | None = None,
+    *,
+    heard: Callable[[httpx.Response], None] = lambda _: None,
 ) -> list[Finding]:
-    """Connect every connection whose section is right, or these, and ask each how it is."""
+    """Connect every connection whose section is right, or these, and ask each how it is; `heard` takes vendors' answers."""
     sound = [
         spec
         for spec in (settings.specs() if specs is None else specs)
         if not any(f.level == "problem" for f in section_findings([spec], table))
     ]
-    connections = await connect_all(sound, table, trial_resources(settings))
+    connections = await connect_all(sound, table, trial_resources(settings, heard))
     try:
         found = [await _health(connection) for connection in connections.values()]
         return [*found, *[one for connection in connections.values() async for one in _webhooks(connection, settings)]]
@@ -177,14 +182,23 @@ async def connection_findings(
         await disconnect_all(connections)
 
 
-def trial_resources(settings: Settings) -> Resources:
+def trial_resources(settings: Settings, heard: Callable[[httpx.Response], None] = lambda _: None) -> Resources:
     """What a connection gets that leaves nothing behind."""
+
+    async def note(answer: httpx.Response) -> None:
+        heard(answer)
+
+    def client(hosts: Sequence[str]) -> httpx.AsyncClient:
+        opened = guarded_client(settings.security.outbound_allow, hosts)
+        opened.event_hooks = {"response": [note]}
+        return opened
+
     return Resources(
         clock=SystemClock(),
         log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
         public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
         open_store=lambda _: Forgetful(),
-        open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
+        open_http=client,
     )
 
 
