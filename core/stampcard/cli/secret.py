@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
 _JOB = "reseal:"
 #: How often everything is gone through for what a running process still sealed with a former key.
 _PASSES = 5
+#: Seconds after each transaction on SQLite, whose writers take turns only by trying again: a server must get its own.
+_PAUSE = 0.1
 
 
 @app.command("list")
@@ -59,7 +62,7 @@ def rotate(
 ) -> None:
     """Put a new key first in the key file; running processes encrypt with it within a second, and former keys decrypt."""
     from stampcard.cli import keyfile
-    from stampcard.storage.revising import bump
+    from stampcard.storage.revising import bump_all
 
     if prepare + drop_old + reseal_now > 1:
         raise typer.BadParameter("--prepare, --reseal and --drop-old are three different steps")
@@ -73,7 +76,7 @@ def rotate(
             text = keyfile.prepared(before) if prepare else keyfile.rotated(before)
         if text != before:
             keyfile.replace(path, text, before)
-        database.write_now(lambda connection: bump(connection, settings.merchant))
+        database.write_now(lambda connection: bump_all(connection, settings.merchant))
         _tell(path, changed=text != before, prepare=prepare, drop_old=drop_old)
         if reseal_now:
             _reseal(database, settings)
@@ -180,3 +183,5 @@ def _pass(database: Database, settings: Settings, sealer: Sealer, told: Callable
         told(done)
         if not place:
             return done, closed
+        if step.stale and database.is_sqlite:
+            time.sleep(_PAUSE)

@@ -52,7 +52,7 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
     "idempotency": {"answer_sealed": "idempotency:{merchant}:{path}:{key}"},
 }
 #: How many rows are sealed anew in one transaction.
-STEP = 200
+STEP = 500
 
 
 class Stale(Value, frozen=True):
