@@ -77,9 +77,9 @@ def test_a_file_that_is_no_database_is_one_clean_line(file: Path) -> None:
     assert result.stderr == "error: the database (file is not a database) is unavailable\n"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_database_is_copied_while_it_is_served(run: Run, installed: Path, database: Database) -> None:
-    if database.path is None:
-        return
+    assert database.path is not None
     database.claim_file()
     result = run("db", "backup", "--to", str(installed / "copy.db"))
     assert (result.exit_code, result.stdout) == (0, f"{installed / 'copy.db'}\n"), result.output
@@ -96,11 +96,10 @@ def test_a_database_is_copied_while_it_is_served(run: Run, installed: Path, data
     assert (nowhere.exit_code, nowhere.stderr.startswith("error: ")) == (1, True)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_postgresql_is_copied_by_its_own_program(
     run: Run, installed: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if database.is_sqlite:
-        return
     monkeypatch.setenv("PATH", str(installed))
     result = run("db", "backup")
     assert (result.exit_code, "pg_dump is not on this machine" in result.stderr) == (3, True)
@@ -124,9 +123,9 @@ def test_a_backup_that_was_made_elsewhere_is_remembered(run: Run, database: Data
     assert job.ended_at is not None
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_damaged_file_is_told_by_the_check(run: Run, database: Database, spoil: Callable[[Path], None]) -> None:
-    if database.path is None:
-        return
+    assert database.path is not None
     database.close()
     spoil(database.path)
     result = run("db", "check", "--json")

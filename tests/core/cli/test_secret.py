@@ -25,6 +25,8 @@ from stampcard.testing.building import NOON
 
 Run = Callable[..., Result]
 Data = Callable[..., Any]
+#: For what the kind of database says nothing of.
+FILE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def words(path: Path) -> list[str]:
     return [line.split()[0] for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
+@FILE_ONLY
 def test_a_new_key_comes_first_and_the_others_stay(run: Run, key_file: Path, data: Data) -> None:
     before, id_ = key_file.read_text(), read_keys(key_file.read_text()).newest
     result = run("secret", "rotate")
@@ -49,6 +52,7 @@ def test_a_new_key_comes_first_and_the_others_stay(run: Run, key_file: Path, dat
     assert before.splitlines()[-1].split()[1] not in run("secret", "list").output
 
 
+@FILE_ONLY
 def test_a_key_is_prepared_for_other_machines_and_then_taken(run: Run, key_file: Path) -> None:
     assert run("secret", "rotate", "--prepare").exit_code == 0
     assert words(key_file) == ["tombstone", "seal", "next"]
@@ -125,6 +129,7 @@ def test_what_no_key_decrypts_is_told_and_is_partly_done(
     }  # fmt: skip
 
 
+@FILE_ONLY
 async def test_a_running_server_encrypts_with_the_new_key_without_a_restart(
     run: Run, settings: Settings, database: Database, data: Data
 ) -> None:
@@ -153,6 +158,7 @@ async def received_after(application: Application, received: Callable[..., Any])
     return bytes(await received(application, "two"))
 
 
+@FILE_ONLY
 @pytest.mark.parametrize(
     ("prepare", "code", "said"),
     [
@@ -171,6 +177,7 @@ def test_what_cannot_be_turned_changes_nothing(
     assert (key_file.read_text() if key_file.exists() else None) == before
 
 
+@FILE_ONLY
 def test_keys_of_the_environment_are_counted_and_not_written(
     run: Run, key_file: Path, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +189,7 @@ def test_keys_of_the_environment_are_counted_and_not_written(
     assert run("secret", "reseal").exit_code == 0
 
 
+@FILE_ONLY
 def test_three_steps_are_not_one(run: Run) -> None:
     assert run("secret", "rotate", "--prepare", "--drop-old").exit_code == 2
     assert re.search("key +state", run("secret", "list").stdout, re.IGNORECASE)
