@@ -11,9 +11,10 @@ help:  ## what can be done here
 run: $(VENV)/run.stamp  ## the demo: a simulated shop, points, balances pushed back, proof at the end
 	@$(BIN)/stampcard demo
 
-# More workers than two cores: many tests wait for servers of their own.
+# More workers than two cores: many tests wait for servers of their own. What is compiled is kept, whatever the caller's
+# environment says of it: every process that a test starts would compile it anew.
 test: $(VENV)/dev.stamp  ## all tests, on SQLite and PostgreSQL
-	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
@@ -25,7 +26,7 @@ bench: $(VENV)/dev.stamp  ## speed as ratios measured in one run
 	@$(BIN)/python -P tests/benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/dev.stamp  ## write the generated parts of the documentation anew
-	@$(BIN)/python -P docs/generate.py && $(BIN)/python -P docs/plugin_api.py && $(BIN)/python -P docs/commands.py && $(BIN)/python -P docs/coverage.py && $(BIN)/python -P docs/fulfilment.py
+	@$(BIN)/python -P docs/generate.py && $(BIN)/python -P docs/plugin_api.py && $(BIN)/python -P docs/commands.py && $(BIN)/python -P docs/coverage.py && $(BIN)/python -P docs/fulfilment.py && $(BIN)/python -P docs/schemas.py
 	@$(BIN)/python -P -m stampcard_webhooks.openapi > docs/reference/openapi.json
 	@$(BIN)/stampcard program schema > config/programs/program.schema.json
 

@@ -36,6 +36,20 @@ from stampcard.program.schema import program_schema
 from stampcard.settings import Settings
 from stampcard.testing.building import order
 from stampcard_shopify.plugin import ShopifySettings
+from stampcard_standard_webhooks.converting import (
+    AnyReading,
+    CountReading,
+    FlagReading,
+    MomentReading,
+    MoneyReading,
+    Reading,
+    TextReading,
+    TextsReading,
+)
+from stampcard_standard_webhooks.mapping import Mapped, Topic
+from stampcard_standard_webhooks.messages import TYPES
+from stampcard_standard_webhooks.schema import message_schema
+from stampcard_standard_webhooks.settings import StandardWebhooksSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
@@ -136,6 +150,87 @@ def shopify_settings() -> str:
     return table(("Setting", "Variable, for a connection called `shop`", "Default", "Meaning"), rows)
 
 
+def standard_webhooks_settings() -> str:
+    rows = _settings(StandardWebhooksSettings, "STAMPCARD_CONNECTIONS__TILL__")
+    return table(("Setting", "Variable, for a connection called `till`", "Default", "Meaning"), rows)
+
+
+def standard_webhooks_messages() -> str:
+    """Each kind of message with its fields, then the things that stand in them."""
+    parts = message_schema()["$defs"]
+    messages = {f"### {name}": parts[shape.__name__] for name, shape in TYPES.items()}
+    inside = {
+        f"### {_PLURALS[name]}": part for name, part in parts.items() if name in _PLURALS and "properties" in part
+    }
+    return "\n\n".join(f"{head}\n\n{of['description']}\n\n{_fields(of)}" for head, of in {**messages, **inside}.items())
+
+
+def _fields(of: Mapping[str, Any]) -> str:
+    rows = []
+    for name, field in of["properties"].items():
+        default = field.get("default")
+        shown = "(required)" if name in of["required"] else "(none)" if default in ("", None, [], {}) else code(default)
+        rows.append((code(name), _told(field), shown, field.get("description", "").strip()))
+    return table(("Field", "Value", "Default", "Meaning"), rows)
+
+
+def _told(field: Mapping[str, Any]) -> str:
+    """What stands in a field of a message."""
+    if "anyOf" in field:
+        return " or ".join(_told(one) for one in field["anyOf"])
+    if "$ref" in field:
+        return _PLURALS[field["$ref"].rpartition("/")[2]]
+    kind = field.get("type")
+    if kind == ["string", "number"]:
+        return "money"
+    if kind == "array":
+        inner = field["items"]
+        return f"list of {_told(inner)}" if "enum" not in inner else f"list of {', '.join(map(code, inner['enum']))}"
+    if field.get("format") == "date-time":
+        return "time"
+    words = {
+        "string": "text",
+        "integer": "whole number",
+        "boolean": "true or false",
+        "object": "fields",
+        "null": "null",
+    }
+    return words[str(kind)]
+
+
+#: What the things in a message are called on its page.
+_PLURALS = {"Line": "lines", "Return": "refunds", "ReturnedLine": "refunded lines", "Person": "customer"}
+
+
+def mapping_settings() -> str:
+    rows = [*_mapped("mapping.", Mapped), *_mapped("mapping.topics.NAME.", Topic)]
+    return table(("Setting", "Default", "Meaning"), rows)
+
+
+def _mapped(above: str, model: type[BaseModel]) -> Iterator[Sequence[str]]:
+    for name, field in model.model_fields.items():
+        text = field.description or f"the fields of {code(name)}, each with where it stands"
+        yield code(f"{above}{name}"), _default(field), text
+
+
+def mapping_readings() -> str:
+    kinds: Mapping[str, type[Reading]] = {
+        "text": TextReading,
+        "list of text": TextsReading,
+        "whole number": CountReading,
+        "money": MoneyReading,
+        "true or false": FlagReading,
+        "time": MomentReading,
+        "fields": AnyReading,
+    }
+    everywhere = Reading.model_fields
+    rows = [("every field", code(name), of.description or "") for name, of in everywhere.items()]
+    for kind, model in kinds.items():
+        own = ((name, of) for name, of in model.model_fields.items() if name not in everywhere)
+        rows += [(kind, code(of.alias or name), of.description or "") for name, of in own]
+    return table(("Where", "Option", "Meaning"), rows)
+
+
 def _settings(model: type[BaseModel], variable: str, above: str = "") -> Iterator[Sequence[str]]:
     for name, field in model.model_fields.items():
         inner = field.annotation
@@ -152,7 +247,9 @@ def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "(made of others)"
     default = list(field.default) if isinstance(field.default, tuple) else field.default
-    return code(str(default) if isinstance(default, Path) else default) if default not in (None, [], {}) else "(none)"
+    return (
+        code(str(default) if isinstance(default, Path) else default) if default not in (None, "", [], {}) else "(none)"
+    )
 
 
 def section(name: str) -> str:
@@ -289,6 +386,10 @@ def _formula(text: str) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "shopify-settings": shopify_settings,
+    "standard-webhooks-settings": standard_webhooks_settings,
+    "standard-webhooks-messages": standard_webhooks_messages,
+    "mapping-settings": mapping_settings,
+    "mapping-readings": mapping_readings,
     **{f"program-{name.lower()}": partial(section, name) for name in SECTIONS},
     "program-file": program_file,
     "condition-variables": condition_variables,

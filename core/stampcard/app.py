@@ -8,15 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as replaced
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import structlog
+from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.setting import Setting
-from stampcard.clock import EPOCH, Clock, SystemClock
+from stampcard.calling.looping import Loop
+from stampcard.clock import EPOCH, Clock, SystemClock, to_micros
 from stampcard.domain.commands import STATES
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
@@ -27,6 +30,7 @@ from stampcard.host.connecting import Connection, Resources
 from stampcard.host.discovering import PluginTable, discover
 from stampcard.host.guarding import closed_client, guarded_client
 from stampcard.host.hooks import Hooks
+from stampcard.inbox.backfilling import Backfiller
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
 from stampcard.inbox.gathering import Gatherer
@@ -45,8 +49,9 @@ from stampcard.storage.numbering import Numbering
 from stampcard.storage.plugging import load_plugged
 from stampcard.storage.programming import load_programs, take_first_programs
 from stampcard.storage.pushing import pushed_targets
+from stampcard.storage.requeueing import retry_pushes
 from stampcard.storage.revising import current
-from stampcard.storage.stating import SealedStore, load_states
+from stampcard.storage.stating import SealedStore, load_states, set_state
 from stampcard.switchboard import Switchboard
 
 log = structlog.get_logger()
@@ -190,14 +195,16 @@ class Application:
     def _dispatcher(self, connection: Connection) -> Dispatcher:
         return Dispatcher(self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent)
 
-    def _workers(self, connection: Connection) -> list[Fetcher | Reconciler]:
-        """What fetches from a connection, and finds what it did not tell."""
-        of, found = connection.capabilities, list[Fetcher | Reconciler]()
+    def _workers(self, connection: Connection) -> list[Loop]:
+        """What fetches from a connection, finds what it did not tell, and reads its past."""
+        of, found = connection.capabilities, list[Loop]()
         about = (self.database, self.clock, self.owner, connection, lambda: self.setting)
         if of is not None and of.fetch is not None:
             found.append(Fetcher(*about, self.worker.wake.set))
         if of is not None and of.orders is not None:
             found.append(Reconciler(*about, lambda name: self.sources.get(name, name)))
+        if of is not None and of.history is not None:
+            found.append(Backfiller(*about, self.worker.wake.set))
         return found
 
     async def _with_plugged(self, sealer: Sealer) -> Settings:
@@ -214,7 +221,7 @@ class Application:
             setting,
             active=frozenset(connections) - self._stopped,
             targets={name: _kinds(connection) for name, connection in connections.items()},
-            plugins={name: connection.plugin for name, connection in connections.items()},
+            plugins={name: connection.plugin for name, connection in connections.items() if _is_commanded(connection)},
             fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
         )
@@ -239,6 +246,23 @@ class Application:
                 task.cancel()
         await self.switchboard.close()
         self.database.close()
+
+    async def resume(self, name: str) -> None:
+        """Let a connection that has access again work, and send at once what waited; one that people paused stays so."""
+        merchant, now = self.setting.merchant, to_micros(self.clock.now())
+
+        def work(connection: DatabaseConnection) -> None:
+            states = {row.connection: row.state for row in load_states(connection, merchant)}
+            if states.get(name) != "paused":
+                set_state(connection, merchant, name, "active", "", self.clock)
+
+        await self.database.write(work)
+        count, place = 1, ("", "", "")
+        while count:
+            again = partial(retry_pushes, merchant=merchant, name=name, member=None, after=place, now=now)
+            count, place = await self.database.write(again)
+        await self.refresh()
+        self.wake()
 
     async def receive(self, delivery: Delivery) -> None:
         """Store one verified delivery; returns once it is committed, raises Unavailable otherwise."""
@@ -419,3 +443,8 @@ def _kinds(connection: Connection) -> tuple[str, ...]:
     if connection.capabilities is None:
         return STATES
     return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind in STATES)
+
+
+def _is_commanded(connection: Connection) -> bool:
+    """Whether things may be done once at a connection; one that could not connect is told later what it missed."""
+    return connection.capabilities is None or any(sink.kind not in STATES for sink in connection.sinks)

@@ -55,7 +55,7 @@ class Client:
 
     def __init__(self, context: ConnectionContext[ShopifySettings]) -> None:
         self._context = context
-        self._tokens = Tokens(context)
+        self.tokens = Tokens(context)
         self._path = f"/admin/api/{context.settings.api_version}/graphql.json"
         self._cost: Cost | None = None
         self._known_at = context.clock.now()
@@ -63,10 +63,10 @@ class Client:
     async def ask(self, document: str, variables: Mapping[str, Any], shape: type[T], sending: Sending = "state") -> T:
         """The answer's data in the given shape; raises CallFailed for whatever else comes."""
         content = msgspec.json.encode({"query": document, "variables": variables})
-        token = await self._tokens.current()
+        token = await self.tokens.current()
         response = await self._post(content, token, sending)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            response = await self._post(content, await self._tokens.renewed(token), sending)
+            response = await self._post(content, await self.tokens.renewed(token), sending)
         return self._read(response, shape, sending)
 
     async def ping(self) -> None:
@@ -98,7 +98,7 @@ class Client:
                 RetryLater(reason="Shopify throttles us", after=self.pace() or None if after is None else after)
             )
         if response.status_code != httpx.codes.OK:
-            raise failure(response, self._tokens.blame, sending)
+            raise failure(response, self.tokens.blame, sending)
         if codes:
             raise _refused(codes, sending)
         try:

@@ -121,7 +121,7 @@ class OrderFetch:
     async def _delivery(self, reference: str) -> Delivery | None:
         await self._context.clock.sleep(self._client.pace())
         now = self._context.clock.now()
-        node = await self._order(reference)
+        node = await self.order(reference)
         if node is None:
             return None
         read_at = int(now.timestamp() * 1_000_000)
@@ -134,7 +134,7 @@ class OrderFetch:
             read_at=read_at,
         )
 
-    async def _order(self, reference: str, size: int = SMALL) -> dict[str, Any] | None:
+    async def order(self, reference: str, size: int = SMALL) -> dict[str, Any] | None:
         """The order with all pages of its lines, and as many refunds as there are, up to 250."""
         lines: list[Any] = []
         after: str | None = None
@@ -146,7 +146,7 @@ class OrderFetch:
             pages = _pages(node)
             cut = len(pages.refunds) >= size or any(r.refund_line_items.page_info.has_next_page for r in pages.refunds)
             if cut and size < LARGE:
-                return await self._order(reference, LARGE)
+                return await self.order(reference, LARGE)
             lines += pages.line_items.nodes
             after = pages.line_items.page_info.end_cursor
             if not pages.line_items.page_info.has_next_page:

@@ -111,6 +111,23 @@ class Person(Payload, frozen=True):
     default_address: Address | None = None
 
 
+class Saying(Payload, frozen=True):
+    """What a customer says about being addressed; without a state nothing was ever said."""
+
+    state: str | None = None
+    consent_updated_at: Moment | None = None
+
+
+class EmailConsent(Payload, frozen=True):
+    customer_id: Id
+    email_marketing_consent: Saying | None
+
+
+class SmsConsent(Payload, frozen=True):
+    id: Id
+    sms_marketing_consent: Saying | None
+
+
 class Fulfillment(Payload, frozen=True):
     created_at: Moment
 
@@ -156,6 +173,7 @@ class Anything(Payload, frozen=True):
 
     id: Any = None
     customer: Any = None
+    customer_id: Any = None
 
 
 class Merge(Payload, frozen=True):

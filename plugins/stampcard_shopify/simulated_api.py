@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +20,7 @@ from stampcard_shopify.simulated_bulk import BulkCreations
 from stampcard_shopify.simulated_cards import Cards
 from stampcard_shopify.simulated_credits import Credits
 from stampcard_shopify.simulated_discounts import Discounts
+from stampcard_shopify.simulated_exporting import Exports
 from stampcard_shopify.simulated_listing import ListedOrders
 from stampcard_shopify.simulated_losing import Losses
 from stampcard_shopify.simulated_nodes import order_node
@@ -28,9 +28,7 @@ from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulated_subscriptions import SubscribedTopics
 from stampcard_shopify.simulated_tags import Tags
-
-TOKEN_LIFE = 86_399
-SCOPES = "read_orders,write_customers,write_discounts,write_gift_cards,write_store_credit_account_transactions"
+from stampcard_shopify.simulated_tokens import Tokens
 
 Json = dict[str, Any]
 Resolve = Callable[[Asked, datetime], Any]
@@ -68,35 +66,6 @@ class Bucket:
         }
 
 
-class Tokens:
-    """Access tokens by the client credentials grant; each lives for a day."""
-
-    def __init__(self, client_id: str, client_secret: str, clock: Clock, chance: random.Random) -> None:
-        self._client = (client_id, client_secret)
-        self._clock = clock
-        self._chance = chance
-        self._valid: dict[str, datetime] = {}
-
-    def issue(self, form: Mapping[str, Any]) -> str | None:
-        """A new token, or nothing if the credentials or the grant are not right."""
-        given = (str(form.get("client_id", "")), str(form.get("client_secret", "")))
-        fits = all(
-            hmac.compare_digest(one.encode(), two.encode()) for one, two in zip(given, self._client, strict=True)
-        )
-        if not fits or form.get("grant_type") != "client_credentials":
-            return None
-        token = f"simulated-{self._chance.getrandbits(128):032x}"
-        self._valid[token] = self._clock.now() + timedelta(seconds=TOKEN_LIFE)
-        return token
-
-    def accepts(self, token: str) -> bool:
-        until = self._valid.get(token)
-        return until is not None and self._clock.now() < until
-
-    def revoke_all(self) -> None:
-        self._valid.clear()
-
-
 @dataclass(slots=True)
 class Counters:
     """What the shop keeps beside its books: values for others, and rewards."""
@@ -107,6 +76,7 @@ class Counters:
     credits: Credits
     tags: Tags
     subscriptions: SubscribedTopics
+    exports: Exports
     losses: Losses = field(default_factory=Losses)
     bulk: BulkCreations = field(init=False)
 
@@ -141,7 +111,11 @@ class AdminApi:
             "node": (2.0, self._node),
             "order": (2.0, self._node),
             "orders": (10.0, ListedOrders(book).list),
+            "ordersCount": (10.0, ListedOrders(book).count),
+            "bulkOperationRunQuery": (10.0, counters.exports.run),
+            "bulkOperation": (1.0, counters.exports.look),
             "metafieldsSet": (10.0, self._metafields_set),
+            "metafieldsDelete": (10.0, self._metafields_delete),
             "tagsAdd": (10.0, counters.tags.add),
             "tagsRemove": (10.0, counters.tags.remove),
             "discountCodeBasicCreate": (10.0, counters.discounts.create),
@@ -175,22 +149,31 @@ class AdminApi:
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._misbehave], client_max_size=10 * 1024 * 1024)
+        app.router.add_get("/admin/oauth/authorize", self._authorize)
         app.router.add_post("/admin/oauth/access_token", self._access_token)
+        app.router.add_get(r"/bulk-operation-outputs/{number:\d+}.jsonl", self._counters.exports.file)
         app.router.add_post(r"/admin/api/{version:\d{4}-\d{2}}/graphql.json", self._graphql)
         return app
 
     async def _access_token(self, request: web.Request) -> web.Response:
         is_json = request.content_type == "application/json"
         form: Mapping[str, Any] = await request.json() if is_json else dict(await request.post())
-        token = self._tokens.issue(form)
-        if token is None:
-            return web.json_response({"error": "invalid_client"}, status=400)
-        answer = {"access_token": token, "scope": SCOPES, "expires_in": TOKEN_LIFE}
-        return web.json_response(answer)
+        granted = self._tokens.issue(form)
+        if isinstance(granted, str):
+            return web.json_response({"error": granted}, status=400)
+        return web.json_response(granted)
+
+    async def _authorize(self, request: web.Request) -> web.StreamResponse:
+        """The page on which a person agrees; this one always does."""
+        back = self._tokens.agree(request.query)
+        if back is None:
+            return web.Response(status=400, text="Oauth error invalid_request")
+        return web.Response(status=302, headers={"Location": back})
 
     async def _graphql(self, request: web.Request) -> web.Response:
         if not self._tokens.accepts(request.headers.get("X-Shopify-Access-Token", "")):
             return web.json_response({"errors": "[API] Invalid API key or access token"}, status=401)
+        self._counters.exports.origin = f"{request.scheme}://{request.host}"
         given = await request.json()
         asked = fields_of(str(given.get("query", "")), given.get("variables") or {})
         strange = [one.field for one in asked if one.field not in self._fields]
@@ -220,11 +203,16 @@ class AdminApi:
 
     def _order(self, gid: str) -> Json | None:
         kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
+        if kind == "Customer" and number.isdecimal() and int(number) in self._book.customers:
+            return {"id": gid, "tags": sorted(self._counters.tags.of(int(number)))}
         order = self._book.orders.get(int(number)) if kind == "Order" and number.isdecimal() else None
         return order_node(order) if order else None
 
     def _metafields_set(self, asked: Asked, now: datetime) -> Json:
         return self._counters.shelf.put(asked.argument("metafields") or [], now)
+
+    def _metafields_delete(self, asked: Asked, _now: datetime) -> Json:
+        return self._counters.shelf.delete(asked.argument("metafields") or [])
 
     def _throttled(self, cost: float) -> web.Response:
         self._tally.throttled += 1

@@ -1,4 +1,4 @@
-"""The orders of the simulated shop, listed by when they last changed."""
+"""The orders of the simulated shop, listed by when they last changed or were placed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from stampcard_shopify.simulated_asking import Asked
-from stampcard_shopify.simulated_book import Book
+from stampcard_shopify.simulated_book import Book, Order
 from stampcard_shopify.simulated_lines import moment
 
-PAGE = 100
-_SINCE = re.compile(r"updated_at:>='([^']+)'")
+_CHANGED = re.compile(r"updated_at:>='([^']+)'")
+_PLACED = re.compile(r"processed_at:>='([^']+)'")
+_FIRST = re.compile(r"\bfirst : (\d+)")
 
 
 class ListedOrders:
@@ -21,14 +22,35 @@ class ListedOrders:
         self._book = book
 
     def list(self, asked: Asked, _now: datetime) -> dict[str, Any]:
-        found = _SINCE.search(str(asked.argument("query")))
-        since = datetime.fromisoformat(found[1]) if found else None
-        orders = sorted(self._book.orders.values(), key=lambda order: (order.updated_at, order.id))
-        changed = [order for order in orders if since is None or order.updated_at >= since]
-        ids = [f"cursor-{order.id}" for order in changed]
-        after = asked.argument("after")
+        query = str(asked.argument("query"))
+        found = changed_in(self._book, query) if "UPDATED_AT" in asked.written else placed_in(self._book, query)
+        ids = [f"cursor-{order.id}" for order in found]
+        after, size = asked.argument("after"), int(_FIRST.findall(asked.written)[0])
         start = ids.index(after) + 1 if after in ids else 0
-        shown = changed[start : start + PAGE]
-        info = {"hasNextPage": start + PAGE < len(changed), "endCursor": f"cursor-{shown[-1].id}" if shown else None}
+        shown = found[start : start + size]
+        info = {"hasNextPage": start + size < len(found), "endCursor": f"cursor-{shown[-1].id}" if shown else None}
         nodes = [{"legacyResourceId": str(order.id), "updatedAt": moment(order.updated_at)} for order in shown]
-        return {"nodes": nodes, "pageInfo": info}
+        edges = [{"cursor": id_, "node": node} for id_, node in zip(ids[start:], nodes, strict=False)]
+        return {"nodes": nodes, "edges": edges, "pageInfo": info}
+
+    def count(self, asked: Asked, _now: datetime) -> dict[str, Any]:
+        return {"count": len(placed_in(self._book, str(asked.argument("query")))), "precision": "EXACT"}
+
+
+def changed_in(book: Book, query: str) -> list[Order]:
+    """The orders that changed since the moment in a query, the longest ago first."""
+    since = _moment(_CHANGED, query)
+    changed = sorted(book.orders.values(), key=lambda order: (order.updated_at, order.id))
+    return [order for order in changed if since is None or order.updated_at >= since]
+
+
+def placed_in(book: Book, query: str) -> list[Order]:
+    """The orders that were placed since the moment in a query, the longest ago first."""
+    since = _moment(_PLACED, query)
+    placed = sorted(book.orders.values(), key=lambda order: (order.created_at, order.id))
+    return [order for order in placed if since is None or order.created_at >= since]
+
+
+def _moment(form: re.Pattern[str], query: str) -> datetime | None:
+    found = form.search(query)
+    return datetime.fromisoformat(found[1]) if found else None

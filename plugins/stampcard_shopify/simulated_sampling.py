@@ -22,6 +22,8 @@ SAMPLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "customer.created": ("customers/create", ()),
     "customer.updated": ("customers/update", ()),
     "customer.deleted": ("customers/delete", ()),
+    "customer.subscribed": ("customers_email_marketing_consent/update", ()),
+    "customer.unsubscribed": ("customers_email_marketing_consent/update", ()),
     "customer.redacted": ("customers/redact", ()),
     "customer.data_requested": ("customers/data_request", ()),
     "shop.uninstalled": ("app/uninstalled", ()),
@@ -50,6 +52,8 @@ class Sampling:
         if turns:
             return vendor_topic, self._order_notice(topic, vendor_topic, turns, at).body
         customer = self._shoppers.newcomer(at.replace(microsecond=0))
+        if vendor_topic == "customers_email_marketing_consent/update":
+            return vendor_topic, _consent(customer, topic.partition(".")[2], at)
         return vendor_topic, self._person_or_shop(vendor_topic, customer, at, shop)
 
     def _order_notice(self, topic: str, vendor_topic: str, turns: tuple[str, ...], at: datetime) -> Notice:
@@ -79,3 +83,9 @@ class Sampling:
             return made[vendor_topic]
         registered = self._trade.register(customer).body
         return registered if vendor_topic == "customers/create" else self._trade.move(customer, at).body
+
+
+def _consent(customer: Customer, state: str, at: datetime) -> Body:
+    """What a customer ticked, or took back."""
+    said = {"state": state, "opt_in_level": "single_opt_in", "consent_updated_at": at.isoformat()}
+    return {"customer_id": customer.id, "email_address": customer.email, "email_marketing_consent": said}

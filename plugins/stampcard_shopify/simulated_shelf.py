@@ -50,6 +50,11 @@ class Shelf:
             return {"metafields": [], "userErrors": errors}
         return {"metafields": [self._write(entry, now) for entry in inputs], "userErrors": []}
 
+    def delete(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The answer of metafieldsDelete: what was not there is no error."""
+        gone = [self._fields.pop(_place(entry), None) and dict(entry) for entry in inputs]
+        return {"deletedMetafields": gone, "userErrors": []}
+
     def points(self) -> dict[str, int]:
         """Customer reference to the active points of wallet "points" that the shop shows."""
         shown = {}

@@ -19,11 +19,12 @@ from aiohttp import web
 
 from stampcard.plugin import Clock
 from stampcard.testing.simulator import SignedRequest, Simulator
-from stampcard_shopify.simulated_api import AdminApi, Counters, Tokens
+from stampcard_shopify.simulated_api import AdminApi, Counters
 from stampcard_shopify.simulated_book import Book
 from stampcard_shopify.simulated_cards import Cards
 from stampcard_shopify.simulated_credits import Credits
 from stampcard_shopify.simulated_discounts import Discounts
+from stampcard_shopify.simulated_exporting import Exports
 from stampcard_shopify.simulated_lines import Body
 from stampcard_shopify.simulated_purchasing import PLAIN, Purchasing
 from stampcard_shopify.simulated_sampling import DRASTIC, SAMPLES, Sampling
@@ -31,6 +32,7 @@ from stampcard_shopify.simulated_shelf import Shelf
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulated_subscriptions import SubscribedTopics
 from stampcard_shopify.simulated_tags import Tags
+from stampcard_shopify.simulated_tokens import Tokens
 from stampcard_shopify.simulated_trade import Step, Trade
 
 API_VERSION = "2026-10"
@@ -61,14 +63,17 @@ class ShopifySimulator(Simulator):
         made_up = random.Random(f"secrets {seed}")
         self._shop = f"simulated-{made_up.getrandbits(24):06x}.myshopify.com"
         self._client_id, self._secret, self._former_secret = (f"{made_up.getrandbits(128):032x}" for _ in range(3))
-        self._tokens = Tokens(self._client_id, self._secret, self.clock, made_up)
+        self.tokens = Tokens(self._shop, self._client_id, self._secret, self.clock, made_up)
         self._chance = random.Random(f"api {seed}")
         self.discounts = Discounts(self.book)
         self.cards = Cards(self.book, random.Random(f"cards {seed}"))
         self.credits = Credits(self.book)
         self.tags = Tags(self.book)
         self.subscriptions = SubscribedTopics(API_VERSION)
-        self._counters = Counters(self._shelf, self.discounts, self.cards, self.credits, self.tags, self.subscriptions)
+        self.exports = Exports(self.book)
+        self._counters = Counters(
+            self._shelf, self.discounts, self.cards, self.credits, self.tags, self.subscriptions, self.exports
+        )
         purchases = Trade(self.book, self.tally, PLAIN, random.Random(f"purchases {seed}"))
         self._purchasing = Purchasing(self.book, self.discounts, purchases)
 
@@ -105,7 +110,7 @@ class ShopifySimulator(Simulator):
         return chance.choice(_FORGERIES)(request)
 
     def application(self) -> web.Application:
-        api = AdminApi(self.book, self._counters, self._tokens, self.tally, self._plan, self.clock, self._chance)
+        api = AdminApi(self.book, self._counters, self.tokens, self.tally, self._plan, self.clock, self._chance)
         return api.application()
 
     def expected(self, points_per_unit: Decimal, welcome: int) -> dict[str, int]:
@@ -119,7 +124,13 @@ class ShopifySimulator(Simulator):
 
     def expire_tokens(self) -> None:
         """Revoke every access token: the next call is answered 401."""
-        self._tokens.revoke_all()
+        self.tokens.revoke_all()
+
+    def uninstall(self) -> SignedRequest:
+        """Take the app out of the shop: its tokens and subscriptions end, and one last webhook tells it."""
+        self.tokens.uninstall()
+        self.subscriptions.nodes.clear()
+        return self.sample("shop.uninstalled")
 
     def delete_customer(self, reference: str) -> None:
         """Forget a customer, without telling anybody; what is pushed for them is refused from now on."""

@@ -26,6 +26,8 @@ TOPICS: Mapping[str, str] = {
     "customers/create": "",
     "customers/update": "",
     "customers/merge": "customers who are merged at the shop stay two members: it needs the scope read_customer_merge",
+    "customers_email_marketing_consent/update": "",
+    "customers_marketing_consent/update": "",
     "app/uninstalled": "",
 }
 #: Topics that no API sets (https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance).

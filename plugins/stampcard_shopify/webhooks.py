@@ -3,12 +3,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from stampcard.plugin import (
     ConnectionEnded,
+    ConsentSeen,
     CustomerErased,
     CustomersMerged,
+    CustomEvent,
     DataRequested,
     Delivery,
     Event,
@@ -34,6 +37,13 @@ Found = Iterable[Event | Refetch]
 KEPT = ("webhook-id", "triggered-at", "api-version")
 LONGEST = 200
 CUSTOMER = re.compile(r"(?:gid://shopify/Customer/)?([1-9][0-9]{0,18})")
+#: What a customer can have said (https://shopify.dev/docs/api/admin-graphql/2026-10/enums/CustomerEmailMarketingState);
+#: who never said anything is not subscribed, and is not heard of here.
+STATES: Mapping[str, Literal["given", "pending", "withdrawn"]] = {
+    "subscribed": "given",
+    "pending": "pending",
+    "unsubscribed": "withdrawn",
+}
 MERGED = frozenset({"completed", "succeeded", "success"})
 
 
@@ -48,10 +58,15 @@ class ShopifyWebhooks(WebhookSource):
         if not request.body:
             raise InvalidSignature("the body is empty")
         signature = _header(request, "hmac-sha256")
+        if _disagree(request, "hmac-sha256") or _disagree(request, "shop-domain"):
+            raise InvalidSignature("both families of headers are there, and say different things")
         check_hmac_sha256_base64(self._secrets, request.body, signature, setting="webhook_secrets")
         domain = _header(request, "shop-domain")
         if domain and domain.lower() != self._settings.shop.lower():
             raise InvalidSignature("the webhook is of another shop", "shop")
+        return self.unchecked(request)
+
+    def unchecked(self, request: UnverifiedRequest) -> VerifiedRequest:
         headers = {name: text for name in KEPT if (text := _plain(request, name))}
         return VerifiedRequest(topic=_plain(request, "topic"), body=request.body, headers=headers)
 
@@ -69,8 +84,8 @@ class ShopifyWebhooks(WebhookSource):
         except MalformedPayload:
             return None
         told = body.customer.get("id") if isinstance(body.customer, dict) else None
-        if told is None and delivery.topic.startswith("customers/"):
-            told = body.id
+        if told is None and delivery.topic.startswith(("customers/", "customers_")):
+            told = body.id if body.customer_id is None else body.customer_id
         number = CUSTOMER.fullmatch(str(told)) if isinstance(told, int | str) else None
         return number[1] if number else None
 
@@ -79,6 +94,11 @@ def _header(request: UnverifiedRequest, name: str) -> str:
     """A header of Shopify's, in the old or in the new family (which lacks the x-)."""
     headers = request.headers
     return headers.get("x-shopify-" + name) or headers.get("shopify-" + name, "")
+
+
+def _disagree(request: UnverifiedRequest, name: str) -> bool:
+    old, new = request.headers.get("x-shopify-" + name), request.headers.get("shopify-" + name)
+    return old is not None and new is not None and old != new
 
 
 def _plain(request: UnverifiedRequest, name: str) -> str:
@@ -126,6 +146,27 @@ def _customer(delivery: Delivery, _: ShopifySettings) -> Found:
     yield customer_of(read(delivery.body, payloads.Person), delivery)
 
 
+def _emailed(delivery: Delivery, _: ShopifySettings) -> Found:
+    told = read(delivery.body, payloads.EmailConsent)
+    yield from _said(str(told.customer_id), "email", told.email_marketing_consent, delivery)
+
+
+def _texted(delivery: Delivery, _: ShopifySettings) -> Found:
+    told = read(delivery.body, payloads.SmsConsent)
+    yield from _said(str(told.id), "sms", told.sms_marketing_consent, delivery)
+
+
+def _said(customer: str, channel: str, said: payloads.Saying | None, delivery: Delivery) -> Found:
+    """What a customer said; whoever agrees to e-mail subscribes to the newsletter, which counts once."""
+    state = STATES.get((said.state or "").lower()) if said else None
+    if said is None or state is None:
+        return
+    at = said.consent_updated_at or delivery.received_at
+    yield ConsentSeen(customer=customer, channel=channel, purpose="marketing", state=state, occurred_at=at)
+    if channel == "email" and state == "given":
+        yield CustomEvent(name="newsletter", customer=customer, key="", occurred_at=at)
+
+
 def _merged(delivery: Delivery, _: ShopifySettings) -> Found:
     merge = read(delivery.body, payloads.Merge)
     if merge.status.lower() in MERGED:
@@ -170,7 +211,16 @@ def _shop_erased(delivery: Delivery, settings: ShopifySettings) -> Found:
 def _uninstalled(delivery: Delivery, settings: ShopifySettings) -> Found:
     shop = read(delivery.body, payloads.Shop)
     _check_shop(shop.myshopify_domain or shop.domain or "", settings)
-    yield ConnectionEnded(reason=f"the app was uninstalled from {settings.shop}", occurred_at=delivery.received_at)
+    yield ConnectionEnded(reason=f"the app was uninstalled from {settings.shop}", occurred_at=_triggered_at(delivery))
+
+
+def _triggered_at(delivery: Delivery) -> datetime:
+    """When the shop says that it happened, which is told anew by each of hours of tries; nobody vouches for it."""
+    try:
+        told = datetime.fromisoformat(delivery.headers.get("triggered-at", ""))
+    except ValueError:
+        return delivery.received_at
+    return min(told, delivery.received_at) if told.tzinfo is not None else delivery.received_at
 
 
 def _check_shop(domain: str, settings: ShopifySettings) -> None:
@@ -189,6 +239,8 @@ TOPICS: Mapping[str, Callable[[Delivery, Any], Found]] = {
     "customers/create": _customer,
     "customers/update": _customer,
     "customers/merge": _merged,
+    "customers_email_marketing_consent/update": _emailed,
+    "customers_marketing_consent/update": _texted,
     "customers/redact": _erased,
     "customers/data_request": _requested,
     "shop/redact": _shop_erased,

@@ -37,11 +37,16 @@ def shop() -> ShopifySimulator:
 
 
 @pytest.fixture
-def demonstrate(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Demonstration]]:
+def demonstrate(
+    tmp_path: Path, new_sqlite: Callable[[], str]
+) -> Callable[..., AbstractAsyncContextManager[Demonstration]]:
     """Serves a fresh installation for a shop: ``async with demonstrate(shop, database=…) as demonstration``."""
 
-    def make(simulator: Simulator, program: str = PROGRAM, **more: Any) -> AbstractAsyncContextManager[Demonstration]:
-        return demonstrating(simulator, tmp_path, program, plugin="shopify", **more)
+    def make(
+        simulator: Simulator, program: str = PROGRAM, *, database: str = "", **more: Any
+    ) -> AbstractAsyncContextManager[Demonstration]:
+        url = database or new_sqlite()
+        return demonstrating(simulator, tmp_path, program, plugin="shopify", database=url, **more)
 
     return make
 

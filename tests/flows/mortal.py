@@ -1,7 +1,8 @@
 """`stampcard`, but dying at a named point: a program that tests start, never a module that they import.
 
 MORTAL=<point>:<passes> kills the process with SIGKILL when it passes that point for so many times. MORTAL_HELD: for so
-many seconds others wait for what a dead process held.
+many seconds others wait for what a dead process held. MORTAL_PIECE: so many bytes of a shop's past are read at once, and
+nobody waits long for it to be gathered.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import stampcard.applying.deliveries
 import stampcard.applying.redeeming
 import stampcard.calling.leases
+import stampcard.inbox.backfilling
 import stampcard.inbox.batching
 import stampcard.inbox.fetching
 import stampcard.inbox.working
@@ -24,6 +26,7 @@ import stampcard.outbox.commanding
 import stampcard.outbox.pushing
 import stampcard.storage.commanding
 import stampcard.storage.inboxing
+import stampcard_shopify.exporting
 from stampcard.calling.lines import Line
 from stampcard.cli.main import run
 from stampcard.domain.rewards import ISSUE
@@ -117,6 +120,8 @@ POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
     "after-applying": (after, stampcard.inbox.working, "apply_deliveries"),
     "while-keeping-what-was-fetched": (inside, stampcard.inbox.fetching, "take_in"),
     "after-keeping-what-was-fetched": (after, stampcard.inbox.fetching, "take_in"),
+    "while-keeping-the-past": (inside, stampcard.inbox.backfilling, "keep_page"),
+    "after-keeping-the-past": (after, stampcard.inbox.backfilling, "keep_page"),
     "before-pushing": (calling, stampcard.outbox.pushing, "before"),
     "after-pushing": (calling, stampcard.outbox.pushing, "after"),
     "while-settling-pushes": (inside, stampcard.outbox.pushing, "settle_pushes"),
@@ -141,6 +146,9 @@ def main() -> None:
         stampcard.storage.inboxing.CLAIM = timedelta(seconds=float(held))
         stampcard.storage.commanding.ABANDONED = timedelta(seconds=float(held))
         ShopifyFulfilment.visible_after = timedelta(seconds=float(held))
+    if piece := os.environ.get("MORTAL_PIECE"):
+        stampcard_shopify.exporting.SOME = int(piece)
+        stampcard_shopify.exporting.LOOKING = 0.1
     point, _, passes = os.environ.get("MORTAL", "").partition(":")
     if point:
         arm, owner, name = POINTS[point]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from stampcard.cli.main import app
 from stampcard.testing.demonstration import CONNECTION, RATE, WELCOME
 from stampcard.testing.processes import SERVE, Sender, Server, install, starting
 from stampcard.testing.waiting import eventually
@@ -35,7 +37,18 @@ async def server(config: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture
 def type_(config: Path) -> Type:
-    """Runs a command in a process of its own; answers its code and what it printed."""
+    """Runs a command here, which is another process than the server's; answers its code and what it printed."""
+
+    async def call(*arguments: str) -> tuple[int, str, str]:
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["--config", str(config), *arguments])
+        return done.exit_code, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.fixture
+def start(config: Path) -> Type:
+    """Runs a command in a process of its own, so that several run at once."""
 
     async def call(*arguments: str) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
@@ -90,12 +103,12 @@ async def test_points_that_are_adjusted_beside_a_running_server_are_sent_by_it(
 
 
 async def test_commands_and_webhooks_at_the_same_time_lose_nothing(
-    shop: ShopifySimulator, server: Server, type_: Type
+    shop: ShopifySimulator, server: Server, type_: Type, start: Type
 ) -> None:
     who = await traded(shop, server, type_)
     adjust = ("member", "adjust", f"{CONNECTION}:{who}", "points", "7", "--reason", "a gift")
     sender = Sender(lambda: server.address, pause=0.02)
-    results = await asyncio.gather(*(type_(*adjust) for _ in range(3)), sender.send(shop.history(40)))
+    results = await asyncio.gather(*(start(*adjust) for _ in range(3)), sender.send(shop.history(40)))
     assert [result[0] for result in results[:3] if result] == [0, 0, 0], results
 
     async def is_shown() -> bool:

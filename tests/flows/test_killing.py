@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from stampcard.clock import SystemClock
+from stampcard.storage.backfilling import Backfill, begin_backfill, load_backfill
 from stampcard.storage.database import Database
 from stampcard.storage.depths import Depths, load_depths
 from stampcard.storage.tables import balance, fetch, identity, inbox
@@ -42,6 +44,8 @@ EVERYWHERE = {
     "while-settling-pushes": 2,
     "after-settling-pushes": 2,
 }
+#: Where to die while a past is read.
+PAST = {"while-keeping-the-past": 4, "after-keeping-the-past": 2}
 #: Where PostgreSQL differs: what is claimed and leased outlives the process.
 SOME = {name: EVERYWHERE[name] for name in ("after-storing", "while-applying", "after-applying", "after-pushing")}
 
@@ -54,6 +58,55 @@ async def test_postgresql_loses_nothing_wherever_the_process_is_killed(
     tmp_path: Path, program: str, new_postgresql: Callable[[], str]
 ) -> None:
     await die_again_and_again(new_postgresql(), tmp_path, program, SOME, HELD)
+
+
+async def test_a_past_is_read_once_wherever_the_process_is_killed(tmp_path: Path, program: str) -> None:
+    url = f"sqlite:///{tmp_path / 'stampcard.db'}"
+    shop = ShopifySimulator(4, ShopPlan(api_failures=0.0, test_orders=0.0))
+    list(shop.history(ORDERS))  # webhooks that nobody ever got
+    await shop.start()
+    config = await asyncio.to_thread(install, tmp_path, shop, program, plugin="shopify", database=url)
+    begin(url)
+    small = {"MORTAL_PIECE": "65536"}
+    places: list[str] = []
+    try:
+        for point, passes in PAST.items():
+            environment = {**small, "MORTAL": f"{point}:{passes}"}
+            async with starting(config, entry=MORTAL, environment=environment) as server:
+                assert await server.ended() == -signal.SIGKILL, f"{point}: {server.output}"
+            check_store(url, ())
+            places.append(reading(url).place)
+        assert "" not in places, "the past was read before every point was passed"
+        assert len(set(places)) > 1
+        async with starting(config, entry=MORTAL, environment=small) as server:
+            await eventually("all is read", lambda: asyncio.to_thread(lambda: reading(url).ended_at is not None))
+            await eventually("everything is applied and pushed", lambda: asyncio.to_thread(is_done, url))
+            assert await server.stop() == 0, server.output
+    finally:
+        await shop.stop()
+    assert len(shop.exports.all) == 1
+    check_store(url, ())
+    check_applied(url, shop)
+
+
+def begin(url: str) -> None:
+    """Let the shop's past be read."""
+    database = Database(url)
+    try:
+        database.write_now(lambda c: begin_backfill(c, "main", "shop", SystemClock().now(), None))
+    finally:
+        database.close()
+
+
+def reading(url: str) -> Backfill:
+    """How far that is."""
+    database = Database(url)
+    try:
+        found = database.read_now(lambda connection: load_backfill(connection, "main", "shop"))
+    finally:
+        database.close()
+    assert found is not None
+    return found
 
 
 async def die_again_and_again(

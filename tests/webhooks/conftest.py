@@ -38,6 +38,7 @@ from stampcard.plugin import (
     Health,
     InvalidSignature,
     Lookup,
+    OrderHistory,
     Outcome,
     PluginError,
     PluginManifest,
@@ -207,6 +208,7 @@ class Shop:
         self.vouchers = Vouchers()
         self.mailing = Mailing()
         self.routes: tuple[Route, ...] = ()
+        self.history: OrderHistory | None = None
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
@@ -223,6 +225,7 @@ class Shop:
             sinks=sinks,
             fulfil=self.vouchers,
             shopper=Cookies(),
+            history=self.history,
             routes=self.routes,
             check_health=self.check,
         )
@@ -330,7 +333,7 @@ class Served:
         """Let the shop's dispatcher send what is due, and apply what it answered."""
         dispatcher = self.application.dispatchers["shop"]
         for _ in range(2):
-            await dispatcher._turn()
+            await dispatcher.turn()
             while dispatcher._flights:
                 await asyncio.gather(*dispatcher._flights)
             while await self.application.worker.work_once():

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from stampcard.applying.redeeming import end_overdue
+from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.plugin import Rejected
 from stampcard.storage.verifying import verify
+from stampcard.testing.building import order, refund
 from stampcard_webhooks.pages import _TEXTS
 
 PICK = (
@@ -109,6 +111,26 @@ async def test_one_reward_of_a_choice_is_picked_and_costs_nothing_more(served: A
     assert (other.status, other.body["code"]) == (409, "already_used")
     assert (await shown(served, choice["id"]))["status"] == "used"
     assert await served.figures(choice["member"]) == (75, 0, 25)
+    await verified(served)
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_a_refund_takes_a_choice_that_a_rule_gave_with_what_was_picked_unless_that_was_used(
+    served: Any, used: bool
+) -> None:
+    text = served.rewards.replace("rewards:\n", PICK).replace("reward treat", "reward pick")
+    await served.prepare(text)
+    member, now = await served.rich(), served.clock.now()
+    await served.apply(OrderSeen(reference="A", snapshot=order(60, at=now)))
+    (given,) = (await served.call("GET", f"/members/{member}/redemptions")).body["items"]
+    picked = (await choose(served, given, "own")).body
+    if used:
+        await served.call("POST", f"/redemptions/{picked['id']}/use", {"where": "till"})
+
+    await served.apply(RefundSeen(order="A", refund=refund("R", [("L1", 60)], at=now)))
+
+    statuses = [(await shown(served, one["id"]))["status"] for one in (given, picked)]
+    assert statuses == (["used", "used"] if used else ["revoked", "revoked"])
     await verified(served)
 
 

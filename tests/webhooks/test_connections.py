@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ async def test_a_connection_shows_its_health_and_what_waits(served: Any) -> None
 
     assert {key: shown[key] for key in ("name", "plugin", "state", "problem", "due", "dead", "health")} == {
         "name": "shop", "plugin": "shopping", "state": "active", "problem": "", "due": 1, "dead": 0,
-        "health": {"ok": True, "problem": ""},
+        "health": {"ok": True, "problem": "", "open": ""},
     }  # fmt: skip
     assert shown["last_received_at"] == "2026-03-10T12:00:00Z"
     assert shown["oldest_due_at"] is not None
@@ -67,8 +68,8 @@ async def test_a_check_that_hangs_or_fails_is_told(
     served.shop.answers = fail
     failing = (await served.call("GET", "/connections/shop")).body["health"]
 
-    assert hanging == {"ok": False, "problem": "its check did not end within 0.01 seconds"}
-    assert failing == {"ok": False, "problem": "its check failed: LookupError"}
+    assert hanging == {"ok": False, "problem": "its check did not end within 0.01 seconds", "open": ""}
+    assert failing == {"ok": False, "problem": "its check failed: LookupError", "open": ""}
 
 
 async def test_a_connection_is_paused_and_resumed(served: Any) -> None:
@@ -82,6 +83,24 @@ async def test_a_connection_is_paused_and_resumed(served: Any) -> None:
     resumed = await served.call("POST", "/connections/shop/resume")
     assert (resumed.body["state"], resumed.body["since"]) == ("active", None)
     assert "shop" in served.application.setting.active
+
+
+async def test_a_connection_of_which_nothing_is_heard_any_more_is_not_well(api: Any) -> None:
+    async def health() -> Any:
+        return (await api.call("GET", "/connections/shop")).body["health"]
+
+    assert (await health())["ok"]
+    await api.take_in("one")
+    api.clock.advance(timedelta(hours=71))
+    assert (await health())["ok"]
+    api.clock.advance(timedelta(hours=2))
+    said = await health()
+    assert (said["ok"], "no webhook came for 73 hours" in said["problem"]) == (False, True)
+    verbose = await api.call("GET", "/readyz?verbose")
+    found = {one["name"]: one["detail"] for one in verbose.body["checks"] if not one["ok"]}
+    assert "connection webhooks shop" in found["webhooks of shop"]
+    await api.take_in("two")
+    assert (await health())["ok"]
 
 
 async def test_what_ended_cannot_be_paused_but_resumed(api: Any) -> None:

@@ -28,7 +28,7 @@ async def test_a_connection_is_added_works_at_once_and_is_removed(served: Any) -
     waits = (await served.call("GET", "/connections/till")).body["due"]
     assert waits > 0
     gone = await served.call("DELETE", "/connections/till")
-    assert (gone.status, gone.body) == (200, {"name": "till", "unsent": waits})
+    assert (gone.status, gone.body) == (200, {"name": "till", "unsent": waits, "ended": 0, "stays": []})
     assert set(served.application.connections) == set(served.application.dispatchers) == {"shop"}
     assert (await served.call("GET", "/connections/till")).status == 404
     assert (await served.call("GET", f"/members/{made.body['id']}")).status == 200

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from stampcard.applying.redeeming import end_overdue
-from stampcard.domain.events import OrderSeen, RefundSeen
+from stampcard.domain.events import CustomEvent, OrderSeen, RefundSeen
 from stampcard.plugin import Rejected, Unknown
 from stampcard.storage.tables import counter, outbox, redemption
 from stampcard.storage.verifying import verify
@@ -504,6 +504,45 @@ async def test_refunds_give_a_codes_points_back_once_however_they_come(served: A
     await verified(served)
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_refund_gives_points_back_to_whose_code_it_was_not_to_who_bought(served: Any, together: bool) -> None:
+    await served.prepare()
+    owner, buyer, now = await served.rich(), await served.rich(reference="2"), served.clock.now()
+    code = (await redeem(served, owner, "own")).body["code"]
+    events = [
+        OrderSeen(reference="A", snapshot=order(20, 20, at=now, customer="2", codes=(code,))),
+        RefundSeen(order="A", refund=refund("R", [("L1", 20)], at=now)),
+    ]
+
+    for batch in [events] if together else [[event] for event in events]:
+        await served.apply(*batch)
+
+    assert (await served.figures(owner), await served.figures(buyer)) == ((90, 0, 10), (120, 0, 0))
+    await verified(served)
+
+
+@pytest.mark.parametrize("turned", [True, False])
+async def test_a_code_that_an_edited_order_shows_no_more_was_used_whatever_comes_first(
+    served: Any, turned: bool
+) -> None:
+    await served.prepare()
+    member, now = await served.rich(), served.clock.now()
+    taken = (await redeem(served, member, "own")).body
+    shown = [
+        OrderSeen(reference="A", snapshot=order(40, at=now, codes=(taken["code"],))),
+        OrderSeen(reference="A", snapshot=order(40, at=now, age=5)),
+    ]
+
+    for event in reversed(shown) if turned else shown:
+        await served.apply(event)
+    await served.apply(RefundSeen(order="A", refund=refund("R", [("L1", 20)], at=now)))
+
+    used = (await served.call("GET", f"/redemptions/{taken['id']}")).body
+    assert (used["status"], used["orders"]) == ("used", ["order:shop:A"])
+    assert await served.figures(member) == (110, 0, 10)
+    await verified(served)
+
+
 REWARDED = """
 program: main
 currency: EUR
@@ -540,6 +579,23 @@ async def test_a_batch_of_orders_empties_a_pool_code_by_code(served: Any) -> Non
 
     listed = await served.call("GET", f"/members/{member}/redemptions?reward=printed&limit=100")
     assert sorted(one["code"] for one in listed.body["items"]) == sorted(codes)
+    await verified(served)
+
+
+async def test_codes_of_events_that_count_for_nothing_stay_in_the_pool(served: Any) -> None:
+    text = REWARDED.replace("attributes:", "events: {review: {}}\nattributes:").replace(
+        "print, on: purchase", "print, on: review"
+    )
+    await served.prepare(text)
+    member, now = await served.rich(), served.clock.now()
+    await served.call("POST", "/programs/main/rewards/printed/codes", {"codes": ["PRINT-1", "PRINT-2"]})
+    first, second = (CustomEvent(name="review", customer="1", key=key, occurred_at=now) for key in ("r1", "r2"))
+
+    await served.apply(first)
+    await served.apply(first, second)
+
+    listed = await served.call("GET", f"/members/{member}/redemptions?reward=printed")
+    assert sorted(one["code"] for one in listed.body["items"]) == ["PRINT-1", "PRINT-2"]
     await verified(served)
 
 

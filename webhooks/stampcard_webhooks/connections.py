@@ -15,14 +15,16 @@ from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros
 from stampcard.errors import Conflict, NotFound
 from stampcard.host.connecting import Connection
+from stampcard.plugin.capabilities import Health
 from stampcard.storage.depths import Depths, load_depths
-from stampcard.storage.listing import last_received
+from stampcard.storage.listing import last_received, silent_for
 from stampcard.storage.rows import moment
 from stampcard.storage.stating import load_states, set_state
 from stampcard_webhooks.asking import Asked, Nothing, Query, Words
 from stampcard_webhooks.keys import WELLBEING
 from stampcard_webhooks.paging import Page
 from stampcard_webhooks.routing import Call, Route, given
+from stampcard_webhooks.wellbeing import silence
 
 State = Literal["active", "paused", "ended", "failed"]
 
@@ -59,6 +61,7 @@ class HealthView(BaseModel):
 
     ok: bool
     problem: str
+    open: str = Field(description="The address that a person opens in a browser to set it right; mostly empty.")
 
 
 class ConnectionView(ConnectionItem):
@@ -90,9 +93,13 @@ async def show_connection(call: Call[Query, Nothing]) -> ConnectionView:
     states, depths = await call.read(lambda connection: _known(connection, call.merchant))
     last = await call.read(lambda connection: last_received(connection, call.merchant, one.name))
     health = await call.server[WELLBEING].ask(one)
+    most = timedelta(hours=call.application.settings.http.silent_hours)
+    silent = await call.read(lambda c: silent_for(c, call.merchant, one.name, call.now, most))
+    if silent is not None and (health is None or health.ok):
+        health = Health(ok=False, problem=silence(one.name, silent))
     return ConnectionView(
         **_item(one, states, depths),
-        health=HealthView(ok=health.ok, problem=health.problem) if health else None,
+        health=HealthView(ok=health.ok, problem=health.problem, open=health.open) if health else None,
         sinks=_sinks(call, one.name),
         last_received_at=moment(last),
     )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection as DatabaseConnection
 
 from stampcard.app import Application
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, ProgramError
+from stampcard.storage.listing import silent_for
 from stampcard.storage.planning import standing_texts
 from stampcard.storage.programming import read_file, stored_versions
 from stampcard.storage.switching import Switch, list_switches
+from stampcard_webhooks.wellbeing import silence
 
 
 class Finding(Value, frozen=True):
@@ -30,6 +35,7 @@ async def examine(application: Application) -> list[Finding]:
     return [
         *_plugins(application),
         *_connections(application),
+        *await application.database.read(lambda connection: list(_silent(connection, application))),
         *map(_switch, stopped),
         *await asyncio.to_thread(lambda: list(_programs(application, texts))),
     ]
@@ -45,6 +51,15 @@ def _plugins(application: Application) -> Iterator[Finding]:
 def _connections(application: Application) -> Iterator[Finding]:
     for name, connection in application.connections.items():
         yield Finding(name=f"connection {name}", ok=not connection.problem, detail=connection.problem)
+
+
+def _silent(connection: DatabaseConnection, application: Application) -> Iterator[Finding]:
+    merchant, now = application.setting.merchant, application.clock.now()
+    most = timedelta(hours=application.settings.http.silent_hours)
+    for name in sorted(application.setting.active):
+        span = silent_for(connection, merchant, name, now, most)
+        if span is not None:
+            yield Finding(name=f"webhooks of {name}", ok=False, detail=silence(name, span))
 
 
 def _switch(one: Switch) -> Finding:

@@ -104,9 +104,7 @@ class Identifying:
             if link is None or name != OWN:
                 raise InvalidSignature("the link is not ours, or its time is over")
             self._pace_shopper(link.member, writes=writes)
-            return Shopper(
-                connection=OWN, merchant=link.merchant, member=await self._living(link.merchant, link.member)
-            )
+            return Shopper(connection=OWN, merchant=link.merchant, member=await self.living(link.merchant, link.member))
         reference = self._vouched(request, name)
         if reference is None:
             raise Refused(401, "the shopper is not logged in", code="not_logged_in")
@@ -116,9 +114,10 @@ class Identifying:
         known = await application.database.read(lambda connection: loading.load_identities(connection, merchant, [key]))
         if key not in known or not known[key].member:
             raise Refused(404, "this shopper is no member yet", code="not_a_member")
-        return Shopper(connection=name, merchant=merchant, member=await self._living(merchant, known[key].member))
+        return Shopper(connection=name, merchant=merchant, member=await self.living(merchant, known[key].member))
 
-    async def _living(self, merchant: str, member: str) -> str:
+    async def living(self, merchant: str, member: str) -> str:
+        """Who a member is by now, whom they may have been merged into; raises Refused for one who is not there."""
         setting = self._application.setting
         found = await self._application.database.read(
             lambda connection: loading.load_members(
@@ -127,7 +126,7 @@ class Identifying:
         )
         known = found.get(member)
         if known is not None and known.merged_into is not None:
-            return await self._living(merchant, known.merged_into)
+            return await self.living(merchant, known.merged_into)
         if known is None or known.erased_at is not None:
             raise Refused(404, "this shopper is no member yet", code="not_a_member")
         return member

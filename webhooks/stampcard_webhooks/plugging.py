@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection as DatabaseConnection
 
@@ -17,11 +18,14 @@ from stampcard.errors import ConfigurationError, NotFound, PluginError, RequestR
 from stampcard.host.connecting import ConnectionSpec
 from stampcard.host.plugging import changed, check_name, check_orders_of, checked, try_out, without_secrets_of
 from stampcard.plugin.subscriptions import Subscribed
-from stampcard.storage.listing import latest_topics
+from stampcard.storage.listing import count_references, latest_topics
 from stampcard.storage.plugging import Plugged, load_plugged, remove_plugged, save_plugged
+from stampcard.storage.redemptions import count_open_by
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query
 from stampcard_webhooks.keys import WELLBEING
 from stampcard_webhooks.routing import Call, Route, given
+
+log = structlog.get_logger()
 
 _FILE = "the settings file or the environment"
 
@@ -84,6 +88,10 @@ class RemovedView(BaseModel):
 
     name: str
     unsent: int
+    ended: int | None = Field(
+        description="Webhook subscriptions that ended at the vendor; null where it cannot be asked."
+    )
+    stays: list[str] = Field(description="What stays at the vendor; `stampcard connection remove` takes it away first.")
 
 
 async def add_connection(call: Call[Query, Adding]) -> Answer:
@@ -114,15 +122,37 @@ async def change_connection(call: Call[Query, Changing]) -> Answer:
 
 
 async def remove_connection(call: Call[Query, Nothing]) -> Answer:
-    """Unplug one and forget its secrets; what it brought stays."""
+    """Unplug one and forget its secrets; what it brought stays, here and at the vendor."""
     one = await _stored(call)
+    ended = await _unsubscribed(call, one.name)
+    standing = call.application.connections.get(one.name)
+    cleaner = standing.capabilities.clean if standing is not None and standing.capabilities is not None else None
 
     def work(unit: Unit) -> Answer:
-        setting = unit.setting
+        setting, stays = unit.setting, list[str]()
+        codes = count_open_by(unit.connection, call.merchant, one.name)
+        if codes:
+            stays.append(f"{codes} codes that nobody used yet")
+        if cleaner is not None and count_references(unit.connection, call.merchant, one.name, None):
+            stays.append(cleaner.what)
         unsent = remove_plugged(unit.connection, call.merchant, setting.sealer, setting.numbering, one.name, unit.now)
-        return given(RemovedView(name=one.name, unsent=unsent))
+        return given(RemovedView(name=one.name, unsent=unsent, ended=ended, stays=stays))
 
     return await _done(call, one.name, await call.write(work))
+
+
+async def _unsubscribed(call: Call[Any, Any], name: str) -> int | None:
+    """Let the vendor send nothing more, as far as it lets us."""
+    application = call.application
+    one = application.connections.get(name)
+    subscriptions = one.capabilities.subscriptions if one is not None and one.capabilities is not None else None
+    if subscriptions is None:
+        return None
+    try:
+        return await subscriptions.end(f"{application.public_url}/webhooks/{name}")
+    except PluginError as error:
+        log.warning("subscriptions_stay", connection=name, reason=str(error))
+        return None
 
 
 async def show_settings(call: Call[Query, Nothing]) -> PluggedView:
@@ -184,7 +214,7 @@ async def _save(call: Call[Any, Any], one: Plugged, *, status: int, test: bool) 
         raise RequestRefused("settings", str(error)) from None
     if test:
         health = await try_out(spec, application.table, application.resources)
-        if health is not None and not health.ok:
+        if health is not None and not health.ok and not health.open:
             raise RequestRefused("unreachable", f"{health.problem}; or leave the test out")
 
     def work(unit: Unit) -> Answer:

@@ -42,7 +42,10 @@ async def visit(request: web.Request) -> web.StreamResponse:
         received_at=application.clock.now(),
     )
     try:
-        return _response(await route.handler(unverified))
+        reply = await route.handler(unverified)
+        if reply.resumes:
+            await application.resume(name)
+        return _response(reply)
     except InvalidSignature as error:
         log.info("visit_refused", connection=name, path=route.path, reason=str(error))
         raise Refused(401, error.reason, code="not_recognised") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 
 from stampcard.errors import told
 from stampcard.host.connecting import Connection
@@ -32,6 +33,14 @@ class Wellbeing:
                 health = await _ask(connection)
                 self._known[connection.name] = (time.monotonic(), health)
             return health
+
+
+def silence(name: str, span: timedelta) -> str:
+    """What is said of a connection of which nothing was heard for so long."""
+    hours = int(span.total_seconds()) // 3600
+    return (
+        f"no webhook came for {hours} hours: see whether they are still sent, by stampcard connection webhooks {name}"
+    )
 
 
 async def _ask(connection: Connection) -> Health | None:

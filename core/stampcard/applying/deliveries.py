@@ -12,17 +12,21 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
+from stampcard.applying.consenting import hear_consent
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.matching import heard
 from stampcard.applying.merging import merge_customers
+from stampcard.applying.outgoing import push
 from stampcard.applying.redeeming import asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.settling import settle_members
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
     CommandSettled,
+    ConsentSeen,
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
@@ -37,6 +41,7 @@ from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer,
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
+from stampcard.storage.data_requests import keep_request
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import effect, inbox
 
@@ -51,7 +56,7 @@ class Prepared(Value, frozen=True):
     """One claimed delivery, decoded: its events, the records it wants fetched, or why it cannot be understood.
 
     `waits_for` names what must be mended before it can be decoded at all. `subject` is whom its body tells about where no
-    event names a customer.
+    event names a customer. `past`: a backfill brought it.
     """
 
     delivery: int
@@ -62,6 +67,7 @@ class Prepared(Value, frozen=True):
     refusal: tuple[str, str] | None = None
     waits_for: str = ""
     subject: str | None = None
+    past: bool = False
 
 
 class Settled(Value, frozen=True):
@@ -112,13 +118,19 @@ _SETTLE = (
 def apply_deliveries(
     connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime, owner: str
 ) -> Applied:
-    """Apply a batch in the transaction of `connection`; raises Stale, or what the database raises when saving."""
+    """Apply a batch in the transaction of `connection`; raises Stale, or what the database raises when saving.
+
+    What a backfill brought is applied as an import is: balances are pushed, and nobody is told of anything.
+    """
     check_revision(connection, setting)
     batch = _still_ours(connection, setting, batch, now, owner)
-    unit = Unit(connection, setting, now)
+    unit = Unit(connection, setting, now, silent=any(prepared.past for prepared in batch))
     alone = len(batch) == 1 and is_special(batch[0])
     settled = [_apply_alone(unit, batch[0])] if alone else decide_all(unit, batch)
     changes = unit.save()
+    if unit.silent:
+        push(connection, setting, now, changes)
+        changes = unit.former
     _save_refetches(connection, setting, batch, now)
     _settle_rows(connection, setting, settled, now)
     return Applied(settled=tuple(settled), changes=tuple(changes))
@@ -172,6 +184,8 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
         for e in events
         if (order_key(e) in often or freed_order(e) is not None) and (row := identities.of(e)) is not None
     }
+    if unit.silent:  # what time alone brought them is paid and told as ever
+        unit.former += settle_members(unit.connection, unit.setting, unit.now, owners)
     unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
     if any(one.merged_into is not None for one in unit.members.values()) or _have_parted(unit, identities):
         # Two members became one, or two again, between our look and the lock: all of it is looked up again.
@@ -202,7 +216,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
         return Settled(delivery=prepared.delivery, status="later", code="changed_meanwhile")
     # What one event leads to is decided step by step, too: a tier, a segment, and what rules pay for it.
     steps = len(prepared.events) > 1 or unit.follows
-    checkpoint = unit.checkpoint() if steps else None
+    checkpoint, minted = unit.checkpoint() if steps else None, unit.rewarding.copied()
     member: str | None = None
     try:
         for sourced in prepared.events:
@@ -212,6 +226,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
         if checkpoint is not None:
             unit.restore(checkpoint)
+        unit.rewarding = minted
         return _failed(prepared, error, print_)
     forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(unit, prepared, print_)
     return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
@@ -250,7 +265,9 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     if key is None:
         return True
     order = unit.orders.get(key)
-    owners = {owner for owner, _, _ in unit.awards.get(f"order:{key[0]}:{key[1]}", ())}
+    subject = f"order:{key[0]}:{key[1]}"
+    owners = {owner for owner, _, _ in unit.awards.get(subject, ())}
+    owners |= {debit.member for debit in unit.debits.get(subject, ())}
     if order is not None and order.member is not None:
         owners.add(order.member)
     return owners <= unit.members.keys()
@@ -267,22 +284,31 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
                 member = _owner(unit, sourced)
             event = _unnamed(unit, sourced.source, event)
             sourced = replace(sourced, event=event)
-            decision = decide_order(unit.world, event, sourced.source, member, sourced.received_at, sourced.facts)
+            decision = decide_order(
+                unit.world, event, sourced.source, member, sourced.received_at, sourced.facts, past=sourced.past
+            )
             member = decision.order.member if decision.order else member
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
-        case CustomEvent() if row is not None:
-            decision = _decide_custom(unit, sourced, sourced.event, row.member)
+        case CustomEvent() as event if row is not None:
+            # What is kept must not name the customer.
+            event = event if event.key else replace(event, key=fingerprint_of(unit, (sourced.source, event.customer)))
+            sourced = replace(sourced, event=event)
+            decision = _decide_custom(unit, sourced, event, row.member)
+        case ConsentSeen() if row is not None:
+            hear_consent(unit, row.member, sourced.event, sourced.connection)
         case SetAside(reason=reason):
             raise EventRefused("set_aside", reason)
         case CommandSettled() as event:
             told_of = unit.redemptions.get(event.key.partition(":")[0])
             member = told_of.member if told_of is not None else None
             decision = settle_command(unit, event)
-        case DataRequested(reference=reference):
-            known = loading.load_identities(unit.connection, unit.setting.merchant, [(sourced.source, reference)])
-            member = next((row.member for row in known.values()), None)
+        case DataRequested(reference=reference, request=request, occurred_at=at):
+            merchant = unit.setting.merchant
+            known = loading.load_identities(unit.connection, merchant, [(sourced.source, reference)])
+            member = next((row.member for row in known.values() if row.member), None)
             unit.record(sourced, (), None, member)
+            keep_request(unit.connection, merchant, sourced.connection, request, member, at)
         case _:
             pass
     unit.absorb(decision, sourced, member)
@@ -308,10 +334,13 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
     content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
     # Decided first: an event that is refused must leave its key free.
+    minted = unit.rewarding.copied()
     decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
     row = {"merchant": merchant, "key": key, "body_hash": content, "created_at": to_micros(unit.now)}
     if saving.insert_new(unit.connection, "effect", [row]):
+        unit.touched.effects.append(key)
         return decision
+    unit.rewarding = minted
     if unit.connection.execute(_EFFECT, row).scalar() == content:
         return UNCHANGED
     raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")

@@ -13,6 +13,7 @@ from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErase
 from stampcard.storage import addressing, loading, saving
 from stampcard.storage.inboxing import ids_about
 from stampcard.storage.revising import bump
+from stampcard.storage.stating import was_resumed
 from stampcard.storage.tables import (
     address,
     base_use,
@@ -58,8 +59,10 @@ def apply_special(unit: Unit, sourced: Sourced) -> None:
             _erase_customer(unit, sourced, sourced.event)
         case SourceErased():
             _erase_source(unit, sourced)
-        case ConnectionEnded(reason=reason):
-            end_connection(unit, sourced.connection, reason)
+        case ConnectionEnded(reason=reason, occurred_at=at):
+            # News of an end may come after somebody connected anew.
+            if not was_resumed(unit.connection, unit.setting.merchant, sourced.connection, at):
+                end_connection(unit, sourced.connection, reason)
         case _:
             pass
 

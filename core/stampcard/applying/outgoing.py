@@ -27,14 +27,21 @@ def send_out(
     """Mark the state that must be pushed, and queue what plugins want to be done once."""
     if not changes:
         return
-    marked = {change.member for change in changes if MARKED in change.kinds}
-    known = mark(connection, setting, now, {change.member: change.version for change in changes}, marked)
+    known = push(connection, setting, now, changes)
     if setting.hooks.implements("outbound_commands"):
         commands: list[tuple[str, Command]] = []
         for change in changes:
             references = {row.connection: row.reference for row in known.get(change.member, ())}
             commands += _commands(setting, members[change.member], change, references)
         queue(connection, setting, now, commands)
+
+
+def push(
+    connection: Connection, setting: Setting, now: datetime, changes: Sequence[Change]
+) -> dict[str, list[Row[Any]]]:
+    """Mark the state that must be pushed because of these changes; answers how each source calls their members."""
+    marked = {change.member for change in changes if MARKED in change.kinds}
+    return mark(connection, setting, now, {change.member: change.version for change in changes}, marked)
 
 
 def mark(

@@ -10,6 +10,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import (
     CommandSettled,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
@@ -61,6 +62,7 @@ def occurred_at(event: Event | Happened) -> datetime:
 _PERSONAL: Mapping[type, Mapping[str, Any]] = {
     CustomerSeen: {"reference": "", "attributes": {}},
     CustomEvent: {"customer": ""},
+    ConsentSeen: {"customer": ""},
     CustomerErased: {"reference": "", "emails": (), "phones": ()},
     CustomersMerged: {"kept": "", "gone": ""},
     CommandSettled: {"result": {}},

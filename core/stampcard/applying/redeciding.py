@@ -19,7 +19,7 @@ def lock_orders(unit: Unit, members: Collection[str], orders: Collection[tuple[s
     owners = loading.load_owners(unit.connection, unit.setting.merchant, orders)
     unit.lock(sorted({*members, *owners}), sorted(orders), attributes=bool(orders))
     subjects = [f"order:{source}:{reference}" for source, reference in orders]
-    codes = {code for order in unit.orders.values() if order.state.snapshot for code in order.state.snapshot.codes}
+    codes = {code for order in unit.orders.values() for code in order.state.codes}
     if unit.setting.programs.gives or codes:
         unit.know_rewards(subjects=subjects, codes=codes)
     keys = set()

@@ -156,16 +156,32 @@ def record_event(unit: Unit, event: CustomEvent, source: str, facts: Facts = NO_
         raise NotFound("event", event.name)
     check_fields(fields, event.data, f"event {event.name}")
     unit.subscribing.check(event)
-    sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now, facts=facts)
     key = (source, event.customer)
     identities = loading.load_identities(unit.connection, unit.setting.merchant, [key])
     if key not in identities:
         raise NotFound("customer", f"{source}:{event.customer}")
-    freed, found = freed_order(sourced), Resolved(rows=identities, erased={})
-    lock_member(unit, identities[key].member, attributes=True, orders=[freed] if freed else [])
-    unit.count(set(counter_keys(unit, sourced, found)))
-    decide_event(unit, sourced, found)
+    _record(unit, event, source, Resolved(rows=identities, erased={}), facts)
     return str(identities[key].member)
+
+
+def record_of(unit: Unit, member: str, event: CustomEvent, facts: Facts = NO_FACTS) -> None:
+    """Apply an event that is known to be a member's, whoever they are at any shop; raises NotFound."""
+    rows = {(OWN, event.customer): _Known(member=member)}
+    _record(unit, event, OWN, Resolved(rows=rows, erased={}), facts)
+
+
+class _Known(Value, frozen=True):
+    """Stands for the row of an identity."""
+
+    member: str
+
+
+def _record(unit: Unit, event: CustomEvent, source: str, identities: Resolved, facts: Facts) -> None:
+    sourced = Sourced(event=event, connection=source, source=source, received_at=unit.now, facts=facts)
+    freed = freed_order(sourced)
+    lock_member(unit, identities.of(sourced).member, attributes=True, orders=[freed] if freed else [])
+    unit.count(set(counter_keys(unit, sourced, identities)))
+    decide_event(unit, sourced, identities)
 
 
 def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapping[str, Any]) -> str:

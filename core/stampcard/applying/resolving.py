@@ -12,7 +12,7 @@ from stampcard.applying.identifying import claim
 from stampcard.applying.recording import occurred_at
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
-from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen
+from stampcard.domain.events import ConsentSeen, CustomerSeen, CustomEvent, OrderSeen
 from stampcard.domain.value import Value
 from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
@@ -32,7 +32,7 @@ def customer_of(sourced: Sourced) -> IdentityKey | None:
     match sourced.event:
         case OrderSeen(snapshot=snapshot):
             reference = snapshot.customer
-        case CustomerSeen(reference=reference) | CustomEvent(customer=reference):
+        case CustomerSeen(reference=reference) | CustomEvent(customer=reference) | ConsentSeen(customer=reference):
             pass
         case _:
             reference = None

@@ -24,6 +24,10 @@ class Rewarding:
     _pools: dict[tuple[str, str], str] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
 
+    def copied(self) -> Rewarding:
+        """The same, to go back to: what was minted for nothing is free again."""
+        return Rewarding(self.connection, self.setting, dict(self._pools), set(self._given))
+
     def find(
         self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
     ) -> dict[str, Redemption]:

@@ -10,7 +10,6 @@ from stampcard.applying.locking import lock_member, present
 from stampcard.applying.redeciding import decide_again, lock_orders
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
-from stampcard.domain.value import replace
 from stampcard.engine.counting import FINE
 from stampcard.engine.paying import Quote, quote
 from stampcard.engine.requesting import decide_cancel_spend, decide_spend
@@ -137,11 +136,7 @@ def cancel_spend(unit: Unit, key: str, note: str) -> Debit:
     lock_orders(unit, [debit.member], [order] if order is not None else [])
     # Another request may have cancelled it while we waited for the member.
     debit = loading.load_debit(unit.connection, unit.setting.merchant, key) or debit
-    owner = (debit.member, debit.wallet)
-    wallet = unit.wallets[owner]
-    numbers = [draw.lot for draw in debit.draws]
-    lots = loading.load_lots(unit.connection, unit.setting.merchant, wallet, numbers)
-    unit.wallets[owner] = unit.loaded[owner] = replace(wallet, lots=lots)
+    unit.load_drawn(debit)
     decision = decide_cancel_spend(unit.world, debit, note)
     unit.absorb(decision)
     if order is not None and debit.money:

@@ -13,20 +13,23 @@ from stampcard.applying.requests import check_attributes, check_fields, event_fi
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.clock import EPOCH
-from stampcard.domain.events import CustomEvent, OrderSeen
+from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, RefundSeen
 from stampcard.domain.members import Member
 from stampcard.domain.orders import OrderSnapshot
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import CounterKey
-from stampcard.engine.deciding import decide_custom, decide_order
+from stampcard.engine.deciding import decide_custom, decide_customer, decide_order
 from stampcard.engine.versions import Programs, assembled, compiled
 from stampcard.engine.world import NO_FACTS, Decision, Facts, Order, World
 from stampcard.errors import NotFound
 from stampcard.program.model import Program
 from stampcard.storage import loading
 from stampcard.storage.reading import counters_of
+from stampcard.storage.rows import moment
 
+#: What can be decided without happening.
+Triable = OrderSeen | RefundSeen | CustomerSeen | CustomEvent
 #: The id of a customer whom nobody knows yet.
 NEWCOMER = "m_newcomer"
 _MOMENT = timedelta(microseconds=1)
@@ -35,10 +38,11 @@ _MOMENT = timedelta(microseconds=1)
 class Question(Value, frozen=True):
     """An event that did not happen. `customer` is the source's reference, `member` our id; an order may have neither.
 
-    `attributes` are taken for the member's own, `program` for the valid one.
+    `attributes` are taken for the member's own, `program` for the valid one. `as_told`: an order counts as the news that it
+    says it is, so that old news changes nothing; otherwise it is the newest.
     """
 
-    event: OrderSeen | CustomEvent
+    event: Triable
     source: str
     now: datetime
     customer: str | None = None
@@ -46,6 +50,7 @@ class Question(Value, frozen=True):
     attributes: Mapping[str, Any] = {}
     facts: Facts = NO_FACTS
     program: Program | None = None
+    as_told: bool = False
 
 
 class Tried(Value, frozen=True):
@@ -87,12 +92,18 @@ def try_out(connection: Connection, setting: Setting, question: Question) -> Tri
     programs = _replaced(setting.programs, question.program)
     person = _member(connection, setting, programs, question)
     event, source = question.event, question.source
-    keys = [(source, event.reference)] if isinstance(event, OrderSeen) else []
+    keys = [(source, reference)] if (reference := _order(event)) is not None else []
     world = _world(connection, setting, programs, question, person, keys)
-    if isinstance(event, OrderSeen):
-        world, event = _told_anew(world, (source, event.reference), event, question.program)
-        member = person.id if person else None
-        decision = decide_order(world, event, source, member, question.now, question.facts)
+    if isinstance(event, OrderSeen | RefundSeen):
+        if isinstance(event, OrderSeen) and not question.as_told:
+            world, event = _told_anew(world, (source, event.reference), event, question.program)
+        decision = decide_order(world, event, source, person.id if person else None, question.now, question.facts)
+        known = world.orders.get(keys[0])
+        if isinstance(event, RefundSeen) and known is not None:
+            return Tried(decision=decision, world=world, member=known.member)
+    elif isinstance(event, CustomerSeen):
+        assert person is not None, "a customer is somebody"
+        decision = decide_customer(world, event, person, _seen_at(connection, setting, question))
     else:
         fields = event_fields(programs, event.name, question.now)
         if fields is None or person is None:
@@ -100,6 +111,21 @@ def try_out(connection: Connection, setting: Setting, question: Question) -> Tri
         check_fields(fields, event.data, f"event {event.name}")
         decision = decide_custom(world, event, person, source, question.facts)
     return Tried(decision=decision, world=world, member=person.id if person else None)
+
+
+def _order(event: Triable) -> str | None:
+    """The reference of the order that an event is about."""
+    match event:
+        case OrderSeen(reference=reference) | RefundSeen(order=reference):
+            return reference
+    return None
+
+
+def _seen_at(connection: Connection, setting: Setting, question: Question) -> datetime | None:
+    """The time of the newest record of this customer that is known."""
+    key = (question.source, question.customer or "")
+    row = loading.load_identities(connection, setting.merchant, [key]).get(key)
+    return moment(row.seen_at) if row is not None else None
 
 
 def _replaced(programs: Programs, program: Program | None) -> Programs:
@@ -169,7 +195,7 @@ def _world(
         counters=counters_of(connection, merchant, programs, members),
         pasts=loading.load_pasts(connection, merchant, members, points=True) if programs.recalls else {},
         adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
-        work_out=hooks.award_formula if hooks.implements("award_formula") else None,
+        work_out=hooks.award_formula,
     )
 
 

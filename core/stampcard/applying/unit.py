@@ -44,7 +44,10 @@ from stampcard.storage.consenting import load_consents
 
 
 class Sourced(Value, frozen=True):
-    """An event with where it came from: `connection` brought it, `source` owns its references."""
+    """An event with where it came from: `connection` brought it, `source` owns its references.
+
+    `past`: a backfill brought it.
+    """
 
     event: Event
     connection: str
@@ -52,12 +55,13 @@ class Sourced(Value, frozen=True):
     received_at: datetime
     delivery: int | None = None
     facts: Facts = NO_FACTS
+    past: bool = False
 
 
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "touched",
+    "redemptions", "rewarding", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "touched",
 )  # fmt: skip
 
 
@@ -136,7 +140,7 @@ class Unit:
             automate=automate if self.setting.programs.automatic and not self.silent else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
-            work_out=hooks.award_formula if hooks.implements("award_formula") else None,
+            work_out=hooks.award_formula,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
 
@@ -195,7 +199,7 @@ class Unit:
         self.wallets = loading.load_wallets(self.connection, merchant, list(self.members), subjects, touching, self.now)
         self.debits = loading.load_debits(self.connection, merchant, subjects)
         for debit in (debit for of in self.debits.values() for debit in of):
-            self._load_drawn(debit)
+            self.load_drawn(debit)
         self.loaded = dict(self.wallets)
         self._recall(recall=recall or automatic)
         if automatic or self.setting.programs.gives:
@@ -231,7 +235,7 @@ class Unit:
         self.capping.load()
         self.tiering.fold()
 
-    def _load_drawn(self, debit: Debit) -> None:
+    def load_drawn(self, debit: Debit) -> None:
         """Load the lots that a spend drew from, so that points can go back into them."""
         key = (debit.member, debit.wallet)
         if debit.left and key in self.wallets:
@@ -265,15 +269,16 @@ class Unit:
         merchant = self.setting.merchant
         found = self.rewarding.find(ids=ids, codes=codes, subjects=subjects)
         chosen = {one.subject.removeprefix(CHOICE) for one in found.values() if one.subject.startswith(CHOICE)}
-        if chosen:
-            found = {**found, **self.rewarding.find(ids=chosen)}
+        picked = [f"{CHOICE}{one.id}" for one in found.values() if one.kind == "choice" and one.status == "used"]
+        if chosen or picked:
+            found = {**found, **self.rewarding.find(ids=chosen, subjects=picked)}
         self.redemptions |= {id_: one for id_, one in found.items() if one.member in self.members}
         keys = [one.debit_key for one in self.redemptions.values() if one.price]
         known = {debit.key for of in self.debits.values() for debit in of}
         for debit in loading.load_debits_of(self.connection, merchant, keys):
             if debit.key not in known:
                 self.debits[debit.key] = (debit,)
-                self._load_drawn(debit)
+                self.load_drawn(debit)
         self.fulfillers = self.rewarding.fulfillers(list(self.members))
 
     def count(self, keys: Collection[CounterKey], *, lock: bool = True) -> None:
@@ -335,8 +340,10 @@ class Unit:
 
     def restore(self, checkpoint: tuple[Any, ...]) -> None:
         """Forget what was decided since the checkpoint."""
+        effects = self.touched.effects
         for name, value in zip(_DECIDED, checkpoint, strict=True):
             setattr(self, name, value)
+        saving.forget_effects(self.connection, self.setting.merchant, effects[len(self.touched.effects) :])
 
     def absorb(self, decision: Decision, sourced: Sourced | None = None, member: str | None = None) -> None:
         """Take a decision in; the next decision of this unit sees it."""

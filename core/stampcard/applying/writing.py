@@ -16,6 +16,7 @@ from stampcard.applying.rewarding import save_redemptions
 from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
+from stampcard.domain.consents import Consent
 from stampcard.domain.decisions import Change
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
@@ -27,6 +28,7 @@ from stampcard.storage import rows, saving
 from stampcard.storage.addressing import AddressKey, save_addresses
 from stampcard.storage.alerting import alert_row
 from stampcard.storage.capping import save_bases
+from stampcard.storage.consenting import save_consent
 from stampcard.storage.entitling import save_perks, save_uses
 from stampcard.storage.proving import save_proofs, save_requests
 from stampcard.storage.segmenting import save_segments
@@ -42,8 +44,9 @@ if TYPE_CHECKING:
 class Touched:
     """What is to be written, beside the values themselves: which orders and wallets changed, rows that are new.
 
-    `before`: members as they were. `said`: members who said something about being addressed. `addresses`: those that customers
-    have now, with whose they are.
+    `before`: members as they were. `said`: members who said something about being addressed, `consents`: what sources heard
+    them say. `addresses`: those that customers have now, with whose they are. `effects`: keys of events that count from now
+    on; their rows are written already.
     """
 
     orders: set[tuple[str, str]] = field(default_factory=set)
@@ -57,7 +60,9 @@ class Touched:
     events: list[dict[str, Any]] = field(default_factory=list)
     debits: dict[str, dict[str, Any]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    consents: list[tuple[str, Consent]] = field(default_factory=list)
     addresses: dict[AddressKey, tuple[str | None, str]] = field(default_factory=dict)
+    effects: list[str] = field(default_factory=list)
 
     def copied(self) -> Touched:
         """The same, to go back to."""
@@ -110,6 +115,8 @@ def write(unit: Unit) -> list[Change]:
     ]
     saving.upsert(connection, "identity", seen)
     save_addresses(connection, merchant, unit.touched.addresses, unit.now)
+    for member, consent in unit.touched.consents:
+        save_consent(connection, merchant, sealer, unit.setting.numbering.next(unit.now), member, consent)
     if not unit.silent:
         send_out(connection, unit.setting, unit.now, unit.members, changes)
     return changes

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import plugging, reconciling, subscribing
+from stampcard.cli import backfilling, plugging, reconciling, removing, subscribing
 from stampcard.cli.invocation import UNREACHABLE, opened, settings_of
 from stampcard.cli.plugging import with_plugged
 from stampcard.cli.printing import moment, say, show, show_json, show_table
@@ -25,9 +26,10 @@ Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="One of the conn
 
 app.command("add")(plugging.add)
 app.command("set")(plugging.change)
-app.command("remove")(plugging.remove)
+app.command("remove")(removing.remove)
 app.command("webhooks")(subscribing.webhooks)
 app.command("reconcile")(reconciling.reconcile)
+app.command("backfill")(backfilling.backfill)
 
 
 @app.command("list")
@@ -90,10 +92,30 @@ def resume(context: typer.Context, name: Name) -> None:
 
 
 @app.command("test")
-def try_connection(context: typer.Context, name: Name, json: Json = False) -> None:
-    """Connect and ask the vendor whether all is well; ends with 4 when not."""
+def try_connection(
+    context: typer.Context,
+    name: Name,
+    payload: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Say what would become of this webhook's body instead.", show_default=False),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: VALUE'", help="A header of that webhook; give it once for each.", show_default=False
+        ),
+    ] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Look at no signature of that webhook.")] = False,
+    json: Json = False,
+) -> None:
+    """Connect and ask the vendor whether all is well; ends with 4 when not.
+
+    With --payload nothing is asked and nothing written: it says whether the webhook would be let in, what it tells, and what
+    that would earn; ends with 1 when it would not be let in or understood.
+    """
     from stampcard.cli.findings import connection_findings
     from stampcard.cli.logging import quiet
+    from stampcard.cli.rehearsing import rehearsed
     from stampcard.host.discovering import discover
 
     quiet()
@@ -102,6 +124,11 @@ def try_connection(context: typer.Context, name: Name, json: Json = False) -> No
     problems = _problems(spec, table)
     if problems:
         raise InvalidSettings(problems)
+    if payload is not None:
+        rehearsed(settings, spec, payload, header or [], unsigned=unsigned, json=json)
+        return
+    if header or unsigned:
+        raise typer.BadParameter("say which webhook by --payload", param_hint="--header" if header else "--unsigned")
     finding, *others = asyncio.run(connection_findings(settings, table, [spec]))
     ok = finding.level == "ok"
     if json:

@@ -13,6 +13,7 @@ from stampcard.clock import from_micros
 from stampcard.engine.describing import rate_of
 from stampcard.engine.wording import alert_words
 from stampcard.storage.alerting import list_alerts
+from stampcard.storage.data_requests import list_data_requests
 from stampcard.storage.depths import load_depths
 from stampcard.storage.listing import commands_before, orders_after, pushes_after, quarantine_groups, quarantine_sample
 from stampcard.storage.programming import load_programs
@@ -40,6 +41,7 @@ def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Findi
         *_dead(connection, merchant),
         *_unknown(connection, merchant, now),
         *_alerts(connection, merchant, now),
+        *_data_requests(connection, merchant, now),
     ]
     return found or [_finding("ok", "queues", "nothing is stuck, set aside or given up")]
 
@@ -77,6 +79,17 @@ def _alerts(connection: Connection, merchant: str, now: datetime) -> Iterator[Fi
         yield _finding(
             "warning", "alert", f"{one.at:%Y-%m-%d %H:%M}Z: {alert_words(one.alert, live.get(one.alert.program))}"
         )
+
+
+def _data_requests(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:
+    """People who wait for what is stored of them."""
+    most = 100
+    found = list_data_requests(connection, merchant, answered=False, after=None, limit=most)
+    if found:
+        waits = _text(now - found[0].asked_at)
+        text = f"{len(found)}{'+' * (len(found) == most)} people wait for what is stored of them, one for {waits}; "
+        text += "the law leaves a month in most places. See: stampcard member requests"
+        yield _finding("warning", "members", text)
 
 
 def _inbox(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:

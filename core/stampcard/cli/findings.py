@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
@@ -13,23 +14,35 @@ import httpx
 import structlog
 
 from stampcard.app import open_sealer
-from stampcard.cli.invocation import reached
+from stampcard.cli.invocation import opened, reached
 from stampcard.clock import SystemClock
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, InvalidSettings, PluginError, ProgramError, StampcardError, Unavailable
-from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_all, disconnect_all
+from stampcard.host.connecting import (
+    Connection,
+    ConnectionSpec,
+    Resources,
+    connect_all,
+    connect_one,
+    disconnect_all,
+)
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
 from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
 from stampcard.host.sections import HIDDEN, plugin_for, read_settings
+from stampcard.plugin.capabilities import Capabilities
+from stampcard.plugin.connections import Store
 from stampcard.program.model import Program
 from stampcard.sealing import read_keys
 from stampcard.settings import Settings
 from stampcard.storage import migrating
 from stampcard.storage.planning import standing_texts
 from stampcard.storage.programming import read_file, stored_versions
+from stampcard.storage.stating import SealedStore
 
 Level = Literal["ok", "warning", "problem", "unreachable"]
+#: Takes each answer of a vendor.
+Heard = Callable[[httpx.Response], None]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -166,40 +179,69 @@ async def connection_findings(
     table: PluginTable,
     specs: Sequence[ConnectionSpec] | None = None,
     *,
-    heard: Callable[[httpx.Response], None] = lambda _: None,
+    fresh: bool = False,
+    heard: Heard = lambda _: None,
 ) -> list[Finding]:
-    """Connect every connection whose section is right, or these, and ask each how it is; `heard` takes vendors' answers."""
+    """Connect every connection whose section is right, or these, and ask each how it is; `fresh`: none was there before.
+
+    `heard` takes each answer of a vendor.
+    """
     sound = [
         spec
         for spec in (settings.specs() if specs is None else specs)
         if not any(f.level == "problem" for f in section_findings([spec], table))
     ]
-    connections = await connect_all(sound, table, trial_resources(settings, heard))
-    try:
-        found = [await _health(connection) for connection in connections.values()]
-        return [*found, *[one for connection in connections.values() async for one in _webhooks(connection, settings)]]
-    finally:
-        await disconnect_all(connections)
+    with trial_resources(settings, fresh=fresh, heard=heard) as resources:
+        connections = await connect_all(sound, table, resources)
+        try:
+            found = [await _health(connection) for connection in connections.values()]
+            webhooks = [one for connection in connections.values() async for one in _webhooks(connection, settings)]
+            return [*found, *webhooks]
+        finally:
+            await disconnect_all(connections)
 
 
-def trial_resources(settings: Settings, heard: Callable[[httpx.Response], None] = lambda _: None) -> Resources:
-    """What a connection gets that leaves nothing behind."""
+@asynccontextmanager
+async def connected(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> AsyncIterator[Capabilities]:
+    """What one connection can do, to ask it something; raises PluginError where it cannot be connected."""
+    with trial_resources(settings) as resources:
+        connection = await connect_one(spec, table, resources)
+        try:
+            if connection.capabilities is None:
+                raise PluginError(spec.plugin, connection.problem)
+            yield connection.capabilities
+        finally:
+            await disconnect_all({spec.name: connection})
+
+
+@contextmanager
+def trial_resources(settings: Settings, *, fresh: bool = False, heard: Heard = lambda _: None) -> Iterator[Resources]:
+    """What connections get for a look at how they are: their own stores, as far as those can be reached.
+
+    `fresh`: they are not connected yet, and leave nothing behind. `heard` takes each answer of a vendor.
+    """
 
     async def note(answer: httpx.Response) -> None:
         heard(answer)
 
     def client(hosts: Sequence[str]) -> httpx.AsyncClient:
-        opened = guarded_client(settings.security.outbound_allow, hosts)
-        opened.event_hooks = {"response": [note]}
-        return opened
+        calling = guarded_client(settings.security.outbound_allow, hosts)
+        calling.event_hooks = {"response": [note]}
+        return calling
 
-    return Resources(
-        clock=SystemClock(),
-        log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
-        public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
-        open_store=lambda _: Forgetful(),
-        open_http=client,
-    )
+    with ExitStack() as stack:
+        open_store: Callable[[str], Store] = lambda _: Forgetful()  # noqa: E731 - the other one needs what was opened
+        if not fresh:
+            with suppress(ConfigurationError, Unavailable):
+                sealer, database = open_sealer(settings), stack.enter_context(opened(settings))
+                open_store = lambda name: SealedStore(database, settings.merchant, name, sealer)  # noqa: E731
+        yield Resources(
+            clock=SystemClock(),
+            log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
+            public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
+            open_store=open_store,
+            open_http=client,
+        )
 
 
 def _shape(found: str, needed: str, *, upgraded_at_start: bool) -> Finding:
@@ -241,7 +283,8 @@ async def _health(connection: Connection) -> Finding:
         return Finding(level="ok", about=about, text="connected; its plugin has no check of its own")
     if health.ok:
         return Finding(level="ok", about=about, text="connected")
-    return Finding(level="unreachable", about=about, text=health.problem)
+    opens = f". Open {health.open}" if health.open and health.open not in health.problem else ""
+    return Finding(level="warning" if health.open else "unreachable", about=about, text=f"{health.problem}{opens}")
 
 
 def _wrong(error: ConfigurationError) -> Finding:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import enrolling, merging, telling
+from stampcard.cli import disclosing, enrolling, merging, telling
 from stampcard.cli.invocation import settings_of
 from stampcard.cli.naming import Member, find_member
 from stampcard.cli.printing import say, show, show_json, show_table
@@ -73,6 +73,8 @@ app.command("memberships")(enrolling.memberships)
 app.command("join")(enrolling.join)
 app.command("confirm")(enrolling.confirm)
 app.command("leave")(enrolling.leave)
+app.command("requests")(disclosing.requests)
+app.command("answered")(disclosing.answered)
 app.command("merge")(merging.merge)
 app.command("unmerge")(merging.unmerge)
 app.command("merges")(merging.merges)

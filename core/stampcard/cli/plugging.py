@@ -76,13 +76,14 @@ def add(
 ) -> None:
     """Add a connection: asks what is missing, tests it, and plugs it in on every running process within a second."""
     from stampcard.cli.asking import is_person
+    from stampcard.cli.backfilling import offer
     from stampcard.clock import SystemClock
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.host.plugging import check_name, check_orders_of
     from stampcard.host.sections import plugin_for
     from stampcard.storage.plugging import Plugged
 
-    settings, sealer, table = _ready(context)
+    settings, sealer, table = ready(context)
     name = name or plugin
     manifest = plugin_for(name, plugin, table).manifest
     known = _known(settings, sealer)
@@ -92,14 +93,16 @@ def add(
     if is_person() and not json:
         section = _asked(manifest, section)
     spec = ConnectionSpec(name=name, plugin=plugin, settings=section)
-    _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
+    to_do = _check(settings, table, spec, test=not no_test, ask=is_person() and not json, fresh=True)
     now = SystemClock().now()
     _save(settings, sealer, Plugged(
         name=name, plugin=plugin, settings=section, added_at=now, changed_at=now, orders_of=orders_of, author=_user(),
     ))  # fmt: skip
-    _tell(settings, table, spec, json=json, done="is plugged in")
-    if not no_test and not json:
+    _tell(settings, table, spec, json=json, done="is plugged in", to_do=to_do)
+    if not no_test and not json and not to_do:
         _subscribe(settings, table, spec, ask=is_person())
+        if is_person():
+            offer(settings, table, spec)
 
 
 def _subscribe(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, ask: bool) -> None:
@@ -146,59 +149,20 @@ def change(
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.host.plugging import changed
 
-    settings, sealer, table = _ready(context)
-    one = _stored(settings, sealer, name)
+    settings, sealer, table = ready(context)
+    one = stored(settings, sealer, name)
     given = _given(values, files)
     if not given and not unset:
         raise typer.BadParameter("say what to change: --set KEY=VALUE, --from-file KEY=PATH or --unset KEY")
     section = changed(one.settings, given, unset)
     spec = ConnectionSpec(name=name, plugin=one.plugin, settings=section)
-    _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
+    to_do = _check(settings, table, spec, test=not no_test, ask=is_person() and not json)
     _save(settings, sealer, replace(one, settings=section, changed_at=SystemClock().now(), author=_user()))
-    _tell(settings, table, spec, json=json, done="was changed")
+    _tell(settings, table, spec, json=json, done="was changed", to_do=to_do)
 
 
-def remove(
-    context: typer.Context,
-    name: Annotated[
-        str, typer.Argument(metavar="CONNECTION", help="A connection of the database.", show_default=False)
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Unplug a connection and forget its secrets. Members, orders and points that it brought stay."""
-    from stampcard.clock import SystemClock
-    from stampcard.host.connecting import ConnectionSpec
-    from stampcard.storage.depths import load_depths
-    from stampcard.storage.numbering import Numbering
-    from stampcard.storage.plugging import remove_plugged
-
-    settings, sealer, table = _ready(context)
-    one = _stored(settings, sealer, name)
-    with opened(settings) as database:
-        depths = database.read_now(lambda connection: load_depths(connection, settings.merchant))
-        waiting = depths.pending.get(name, 0) + depths.dead.get(name, 0)
-        if not yes:
-            left = f" {waiting} things that were to be sent there will not be; rewards go back." if waiting else ""
-            typer.confirm(f"Remove {name}?{left} Its webhooks are not taken any more.", abort=True, err=True)
-        ended = _unsubscribed(settings, table, ConnectionSpec(name=name, plugin=one.plugin, settings=one.settings))
-        merchant, now = settings.merchant, SystemClock().now()
-        database.write_now(lambda c: remove_plugged(c, merchant, sealer, Numbering(), name, now))
-    show(f"{name} is removed. {ended}")
-
-
-def _unsubscribed(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> str:
-    """Let the vendor send nothing more, as far as it lets us; answers what is left for people to do."""
-    from stampcard.cli.subscribing import ended, webhook_address
-
-    left = "Delete its webhooks at the vendor: they are answered with 404 from now on"
-    try:
-        count = asyncio.run(ended(settings, table, spec, webhook_address(settings, spec.name)))
-    except (ConfigurationError, PluginError):
-        return left
-    return left if count is None else f"{count} webhook subscriptions ended at the vendor"
-
-
-def _ready(context: typer.Context) -> tuple[Settings, Sealer, PluginTable]:
+def ready(context: typer.Context) -> tuple[Settings, Sealer, PluginTable]:
+    """What commands about connections begin with."""
     from stampcard.app import open_sealer
     from stampcard.cli.logging import quiet
     from stampcard.host.discovering import discover
@@ -222,7 +186,7 @@ def _known(settings: Settings, sealer: Sealer) -> Mapping[str, Plugged]:
     return {one.name: one for one in found}
 
 
-def _stored(settings: Settings, sealer: Sealer, name: str) -> Plugged:
+def stored(settings: Settings, sealer: Sealer, name: str) -> Plugged:
     """A connection of the database; raises NotFound, RequestRefused for one of the settings file."""
     if name in settings.connections:
         raise RequestRefused("of_the_file", f"{name!r} stands in {_FILE}: change it there, and restart")
@@ -277,8 +241,13 @@ def _asked(manifest: PluginManifest, section: Mapping[str, Any]) -> dict[str, An
     return given
 
 
-def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test: bool, ask: bool) -> None:
-    """Look whether the settings are right and the vendor answers; whoever is asked may keep what does not work yet."""
+def _check(
+    settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test: bool, ask: bool, fresh: bool = False
+) -> str:
+    """Look whether the settings are right and the vendor answers; whoever is asked may keep what does not work yet.
+
+    Answers what a person is still to do in a browser, if that is all that is missing.
+    """
     from stampcard.cli.findings import connection_findings
     from stampcard.host.plugging import checked
 
@@ -287,15 +256,16 @@ def _check(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, test
     except InvalidSettings as error:
         raise InvalidSettings([_as_flag(problem, spec.name) for problem in error.problems]) from None
     if not test:
-        return
-    finding, *_ = asyncio.run(connection_findings(settings, table, [spec]))
-    if finding.level == "ok":
-        return
+        return ""
+    finding, *_ = asyncio.run(connection_findings(settings, table, [spec], fresh=fresh))
+    if finding.level != "unreachable":
+        return finding.text if finding.level == "warning" else ""
     say(f"{spec.name}: {finding.text}")
     if not ask:
         say("Nothing was changed. Mend it, or leave the test out: --no-test")
         raise typer.Exit(UNREACHABLE)
     typer.confirm("Keep it all the same?", abort=True, err=True)
+    return ""
 
 
 def _as_flag(problem: ConfigurationError, name: str) -> ConfigurationError:
@@ -315,13 +285,16 @@ def _save(settings: Settings, sealer: Sealer, one: Plugged) -> None:
         database.write_now(lambda connection: save_plugged(connection, settings.merchant, sealer, one))
 
 
-def _tell(settings: Settings, table: PluginTable, spec: ConnectionSpec, *, json: bool, done: str) -> None:
+def _tell(
+    settings: Settings, table: PluginTable, spec: ConnectionSpec, *, json: bool, done: str, to_do: str = ""
+) -> None:
     """Say that it is done, where webhooks go, and what is still missing."""
     from stampcard.host.plugging import checked, without_secrets_of
 
     base = settings.http.public_url
     address = f"{base or 'https://YOUR-HOST'}/webhooks/{spec.name}"
     missing = [] if base else ["http.public_url: say in stampcard.toml how the outside reaches this installation"]
+    missing += [to_do] if to_do else []
     if json:
         shown = without_secrets_of(checked(spec, table))
         show_json({"name": spec.name, "plugin": spec.plugin, "settings": shown, "webhook": address, "missing": missing})

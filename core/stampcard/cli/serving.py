@@ -1,12 +1,27 @@
-"""Where the running server is, for commands that talk to it."""
+"""Whether a server runs, and where it is, for commands that talk to it."""
 
 from __future__ import annotations
 
+from stampcard.clock import SystemClock
 from stampcard.errors import ConfigurationError
 from stampcard.settings import HttpSettings
+from stampcard.storage import leasing
+from stampcard.storage.database import Database
 
 #: Addresses that stand for all of a machine's own.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound to it
+
+
+def is_served(database: Database, merchant: str) -> bool:
+    """Whether a process serves this database now."""
+    if database.path is None:
+        now = SystemClock().now()
+        return database.read_now(lambda connection: leasing.is_held(connection, merchant, "timers", now))
+    try:
+        database.claim_file()  # let go when the database is closed
+    except ConfigurationError:
+        return True
+    return False
 
 
 def address_of(http: HttpSettings) -> str:

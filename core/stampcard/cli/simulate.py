@@ -68,7 +68,7 @@ def _simulated(settings: Settings, program: Program, length: Any, samples: int) 
             since=began,
             samples=samples,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
-            work_out=hooks.award_formula if hooks.implements("award_formula") else None,
+            work_out=hooks.award_formula,
         )
         total = await application.database.read(lambda c: listing.count_members(c, setting.merchant))
         with progress("deciding members", total) as told:

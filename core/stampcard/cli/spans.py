@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import typer
@@ -22,6 +22,19 @@ def span(written: str) -> timedelta:
         message = f"{written!r} is no time span: write 30m, 12h, 90d or 4w"
         raise typer.BadParameter(message)
     return int(form[1]) * _UNITS[form[2]]
+
+
+def moment_of(written: str, now: datetime) -> datetime:
+    """The beginning (UTC) of a day such as 2024-01-31, or the moment a span ago; a usage error for anything else."""
+    try:
+        return datetime.combine(date.fromisoformat(written.strip()), time(), UTC)
+    except ValueError:
+        pass
+    try:
+        return now - span(written)
+    except typer.BadParameter:
+        message = f"{written!r} is neither a day nor a time span: write 2024-01-31, 12h, 90d or 52w"
+        raise typer.BadParameter(message) from None
 
 
 def last_moment(day: str, zone: ZoneInfo) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +12,11 @@ from stampcard.cli.printing import say, show, show_json
 from stampcard.errors import ConfigurationError, NotFound, PluginError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.host.discovering import PluginTable
-    from stampcard.plugin import Audit, Subscribed, Subscriptions
+    from stampcard.plugin import Audit, Subscribed
     from stampcard.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="For other programs.")]
@@ -116,7 +115,10 @@ async def audited(
 
     Raises PluginError where the vendor does not answer.
     """
-    async with _subscriptions(settings, table, spec) as subscriptions:
+    from stampcard.cli.findings import connected
+
+    async with connected(settings, table, spec) as able:
+        subscriptions = able.subscriptions
         if subscriptions is None:
             return None
         return await (subscriptions.look(address) if but is None else subscriptions.mend(address, but))
@@ -124,21 +126,7 @@ async def audited(
 
 async def ended(settings: Settings, table: PluginTable, spec: ConnectionSpec, address: str) -> int | None:
     """How many subscriptions ended; None where the vendor cannot be asked. Raises PluginError."""
-    async with _subscriptions(settings, table, spec) as subscriptions:
-        return None if subscriptions is None else await subscriptions.end(address)
+    from stampcard.cli.findings import connected
 
-
-@asynccontextmanager
-async def _subscriptions(
-    settings: Settings, table: PluginTable, spec: ConnectionSpec
-) -> AsyncIterator[Subscriptions | None]:
-    from stampcard.cli.findings import trial_resources
-    from stampcard.host.connecting import connect_one, disconnect_all
-
-    connection = await connect_one(spec, table, trial_resources(settings))
-    try:
-        if connection.capabilities is None:
-            raise PluginError(spec.plugin, connection.problem)
-        yield connection.capabilities.subscriptions
-    finally:
-        await disconnect_all({spec.name: connection})
+    async with connected(settings, table, spec) as able:
+        return None if able.subscriptions is None else await able.subscriptions.end(address)

@@ -12,7 +12,7 @@ class Delivery(Value, frozen=True):
     """Raw bytes from a source, already verified, or fetched by ourselves.
 
     `key`: what makes the delivery the same as an earlier one. `topic` selects the parser and proves nothing. `read_at`:
-    microseconds since 1970 if we fetched it, else 0.
+    microseconds since 1970 if we fetched it, else 0. `past`: a backfill brought it; the host alone says so.
     """
 
     connection: str
@@ -22,3 +22,4 @@ class Delivery(Value, frozen=True):
     received_at: datetime
     read_at: int = 0
     headers: Mapping[str, str] = {}
+    past: bool = False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from stampcard.domain.consents import ConsentState
 from stampcard.domain.orders import OrderSnapshot, Refund
-from stampcard.domain.value import Value
+from stampcard.domain.value import Value, replace
 
 
 class OrderSeen(Value, frozen=True, tag="order_seen"):
@@ -65,7 +67,7 @@ class DataRequested(Value, frozen=True, tag="data_requested"):
 
 
 class CustomEvent(Value, frozen=True, tag="custom_event"):
-    """An event of the merchant's own, declared in the program; `key` makes it count once."""
+    """An event of the merchant's own, declared in the program; `key` makes it count once, an empty one once for a customer."""
 
     name: str
     customer: str
@@ -86,6 +88,19 @@ class CommandSettled(Value, frozen=True, tag="command_settled"):
     occurred_at: datetime
     result: Mapping[str, Any] = {}
     why: str = ""
+
+
+class ConsentSeen(Value, frozen=True, tag="consent_seen"):
+    """What a customer said at the source about being addressed by a channel (``email``, ``sms``) for a purpose.
+
+    `state` as with our own consents: given, pending, refused or withdrawn. What is told once more changes nothing.
+    """
+
+    customer: str
+    channel: str
+    purpose: str
+    state: ConsentState
+    occurred_at: datetime
 
 
 class ConnectionEnded(Value, frozen=True, tag="connection_ended"):
@@ -116,11 +131,30 @@ Event = (
     | CustomersMerged
     | DataRequested
     | CustomEvent
+    | ConsentSeen
     | CommandSettled
     | ConnectionEnded
     | SourceErased
     | SetAside
 )
+
+
+def plain_numbers(event: Event) -> Event:
+    """The event with the numbers of its own fields as JSON has them: plugins tell fractions as Decimal, rules read floats."""
+    match event:
+        case CustomEvent(data=fields) if _has_fractions(fields):
+            return replace(event, data=_plain(fields))
+        case CustomerSeen(attributes=fields) if _has_fractions(fields):
+            return replace(event, attributes=_plain(fields))
+    return event
+
+
+def _has_fractions(fields: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, Decimal) for value in fields.values())
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in fields.items()}
 
 
 class DayCame(Value, frozen=True, tag="day_came"):

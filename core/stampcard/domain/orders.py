@@ -98,11 +98,20 @@ class Refund(Value, frozen=True, omit_defaults=True):
     shipping_tax: Decimal = ZERO
 
 
-class OrderState(Value, frozen=True):
-    """Everything known of one order: the newest snapshot, and each refund at its newest state."""
+class OrderState(Value, frozen=True, omit_defaults=True):
+    """Everything known of one order: the newest snapshot, and each refund at its newest state.
+
+    `former_codes`: discount codes that only older snapshots showed; what was used once stays used.
+    """
 
     snapshot: OrderSnapshot | None = None
     refunds: Mapping[str, Refund] = {}
+    former_codes: tuple[str, ...] = ()
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Every discount code that the order showed at some time, the newest snapshot's first."""
+        return (*(self.snapshot.codes if self.snapshot is not None else ()), *self.former_codes)
 
 
 EMPTY = OrderState()
@@ -115,7 +124,9 @@ def merge(left: OrderState, right: OrderState) -> OrderState:
         known = refunds.get(reference)
         if known is None or known.stamp < refund.stamp:
             refunds[reference] = refund
-    return OrderState(snapshot=_newer(left.snapshot, right.snapshot), refunds=refunds)
+    snapshot = _newer(left.snapshot, right.snapshot)
+    former = {*left.codes, *right.codes}.difference(snapshot.codes if snapshot is not None else ())
+    return OrderState(snapshot=snapshot, refunds=refunds, former_codes=tuple(sorted(former)))
 
 
 def _newer(left: OrderSnapshot | None, right: OrderSnapshot | None) -> OrderSnapshot | None:

@@ -218,7 +218,9 @@ def _pay_all(deciding: Deciding, chosen: Sequence[Chosen]) -> None:
         of = [one for one in chosen if one.offer.rule.on == on]
         pairs, out = stacked(of, lambda one: plain(one, refunded=False))
         for one, code in out:
-            deciding.draft.reasons.append(Reason(rule=one.offer.rule.id, outcome="not_matched", code=code))
+            deciding.draft.reasons.append(
+                Reason(rule=one.offer.rule.id, outcome="not_matched", code=code, program=deciding.live.name)
+            )
             _withdraw(deciding.draft, deciding.order, awards[one.offer.rule.id])
         kept = pairs if measuring.is_whole else paid([one for one, _ in pairs], lambda one: plain(one, refunded=True))
         counting += pairs

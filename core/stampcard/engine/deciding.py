@@ -48,10 +48,12 @@ def decide_order(
     facts: Facts = NO_FACTS,
     *,
     again: bool = False,
+    past: bool = False,
 ) -> Decision:
     """What an order or a refund changes; nothing where all of it is known, unless it is to be decided `again`.
 
-    `customer` is the member of the incoming snapshot's customer, if it names one. Raises EventRefused for an order from
+    `customer` is the member of the incoming snapshot's customer, if it names one. An order of the `past` counts as heard of
+    when it was placed, and its customer joins the programs that were there then, and no others. Raises EventRefused for an order from
     the future or with a negative total.
     """
     reference = event.reference if isinstance(event, OrderSeen) else event.order
@@ -59,6 +61,8 @@ def decide_order(
     refunds = event.refunds if isinstance(event, OrderSeen) else (event.refund,)
     if snapshot is not None:
         _check(snapshot, world.now)
+    if past:
+        received_at = min(received_at, snapshot.occurred_at if snapshot is not None else refunds[0].occurred_at)
     known = world.orders.get((source, reference))
     order = known or Order(source=source, reference=reference, first_seen_at=received_at)
     state = merge(order.state, state_of(snapshot, refunds))
@@ -80,7 +84,7 @@ def decide_order(
     if member is not None:
         placed = order.state.snapshot
         at = placed.occurred_at if placed is not None else received_at
-        enrol(draft, world.members[member], at, paid=placed is not None and placed.paid)
+        enrol(draft, world.members[member], at, paid=placed is not None and placed.paid, past=past)
     order = award_order(draft, event, order, facts)
     return draft.decision(order, refetch=Refetch(kind="order", reference=reference) if tied else None)
 
@@ -92,10 +96,19 @@ def _check(snapshot: OrderSnapshot, now: datetime) -> None:
         raise EventRefused("negative_total", f"the order's total is {snapshot.total}")
 
 
-def enrol(draft: Draft, member: Member, occurred_at: datetime, *, paid: bool = False, asked: bool = False) -> Member:
+def enrol(
+    draft: Draft,
+    member: Member,
+    occurred_at: datetime,
+    *,
+    paid: bool = False,
+    asked: bool = False,
+    past: bool = False,
+) -> Member:
     """The member taking part in every program that is open to them; whoever is new to one has signed up for it.
 
-    `paid`: because of an order that was; `asked`: because somebody said so. Some programs take nobody without.
+    `paid`: because of an order that was; `asked`: because somebody said so. Some programs take nobody without. `past`: only
+    programs that were there then.
     """
     person = draft.member or member
     for current in draft.world.programs.current(draft.world.now):
@@ -107,6 +120,8 @@ def enrol(draft: Draft, member: Member, occurred_at: datetime, *, paid: bool = F
         if how == "segment" or (how == "request" and not asked) or (how == "first purchase" and not (paid or asked)):
             continue
         live = draft.world.programs.valid_at(current.name, occurred_at)
+        if past and live is None:
+            continue
         joined_at = occurred_at if live is not None else draft.world.now
         live = live or current
         if closed_to(live, joined_at, member.id, member.names) and closed_to(

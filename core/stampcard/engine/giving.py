@@ -10,7 +10,7 @@ from stampcard.domain.rewards import Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.limiting import given_back
-from stampcard.engine.redeeming import begin, revoke
+from stampcard.engine.redeeming import CHOICE, begin, revoke
 from stampcard.engine.rewarding import Asking, Refusal, binding, standing
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Draft
@@ -19,6 +19,7 @@ from stampcard.program.amounts import RewardAward
 
 #: Before the name of a reward where an award of points has its wallet.
 REWARD = "reward:"
+_TAKEN_BACK = "what it was given for was taken back"
 
 
 def of_reward(award: Award, form: Form) -> Award:
@@ -39,7 +40,7 @@ def give(
     """Bring an award of a reward to what is due, one or none; answers it with what is said of it.
 
     More due: first a written-off one counts again, then a new one is issued. Less due: one that is unused is taken back,
-    one that was used is written off. `limit`: what let no more be due. A reward that cannot be had uses no limit of the rule.
+    with what was picked where it is a choice; one that was used is written off. `limit`: what let no more be due. A reward that cannot be had uses no limit of the rule.
     """
     before, refusal = award, Refusal(code=_code_of(limit), detail=limit)
     if due > award.due:
@@ -99,11 +100,19 @@ def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple
 
 
 def _lower(draft: Draft, award: Award) -> Award:
-    given = next((one for one in _given(draft, award) if one.is_open and not one.orders), None)
-    if given is None:
-        return replace(award, written_off=award.written_off + 1)
-    draft.redemption(revoke(draft, given, "what it was given for was taken back"))
-    return replace(award, taken=award.taken + 1, revision=award.revision + 1)
+    for given in _given(draft, award):
+        picked = next((one for one in draft.world.redemptions.values() if one.subject == f"{CHOICE}{given.id}"), None)
+        if picked is not None and _is_unused(picked) and given.status == "used":
+            draft.redemption(revoke(draft, picked, _TAKEN_BACK))
+            given = replace(given, status="issued", ended_at=None)  # noqa: PLW2901 - as it was before the picking
+        if _is_unused(given):
+            draft.redemption(revoke(draft, given, _TAKEN_BACK))
+            return replace(award, taken=award.taken + 1, revision=award.revision + 1)
+    return replace(award, written_off=award.written_off + 1)
+
+
+def _is_unused(one: Redemption) -> bool:
+    return one.is_open and not one.orders
 
 
 def _given(draft: Draft, award: Award) -> list[Redemption]:

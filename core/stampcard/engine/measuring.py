@@ -176,6 +176,8 @@ def _by_lines(snapshot: OrderSnapshot, refund: Refund, base: Base, refunded: dic
         paid = line.gross - line.discount
         if base.discount == "before" and paid:
             amount = amount * line.gross / paid
+        elif base.discount == "before" and line.quantity:  # it cost nothing, so no money tells what came back
+            amount = line.gross * given.quantity / line.quantity
         refunded[given.line] += amount
     if SHIPPING in refunded:
         refunded[SHIPPING] += _taxed(snapshot, refund.shipping, refund.shipping_tax, base)

@@ -15,12 +15,11 @@ from stampcard.engine.world import Draft, Order, World
 
 
 def shown_by(world: World, order: Order) -> tuple[Redemption, ...]:
-    """The redemptions whose codes the order's newest snapshot shows."""
-    snapshot = order.state.snapshot
-    if snapshot is None or not snapshot.codes or not world.redemptions:
+    """The redemptions whose codes the order shows, or showed before it was edited."""
+    if not order.state.codes or not world.redemptions:
         return ()
     ours = {code_key(one.voucher.code): one for one in world.redemptions.values() if one.voucher is not None}
-    shown = dict.fromkeys(code_key(code) for code in snapshot.codes)
+    shown = dict.fromkeys(code_key(code) for code in order.state.codes)
     return tuple(ours[key] for key in shown if key in ours)
 
 

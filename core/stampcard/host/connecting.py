@@ -24,6 +24,7 @@ from stampcard.plugin.capabilities import (
     Fulfilment,
     ShopperSource,
     Sink,
+    Storefront,
     WebhookSource,
 )
 from stampcard.plugin.connections import ConnectionContext, Store
@@ -161,6 +162,7 @@ _PARTS: Mapping[str, type] = {
     "subscriptions": Subscriptions,
     "orders": OrderList,
     "history": OrderHistory,
+    "storefront": Storefront,
     "clean": Cleaner,
 }
 _PATH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

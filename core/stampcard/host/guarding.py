@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import aiohttp
 import httpx
@@ -97,6 +99,12 @@ class CheckedResolver(AbstractResolver):
         await self._inner.close()
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """What every client checks certificates with: to read all authorities takes long."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Checks each request, then sends it over aiohttp under one deadline for the whole call."""
 
@@ -107,7 +115,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._seconds = seconds
         self._max_answer = max_answer
         self._resolver = resolver
-        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._tls = _tls()
         self._inner = AiohttpTransport(verify=self._tls, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +27,7 @@ class Forgetful:
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
+        self._held: dict[str, asyncio.Lock] = {}
 
     async def get(self, key: str) -> bytes | None:
         """The stored value, or None."""
@@ -33,6 +36,12 @@ class Forgetful:
     async def set(self, key: str, value: bytes) -> None:
         """Store a value."""
         self._kept[key] = value
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[None]:
+        """Let nobody else hold the key until the block ends."""
+        async with self._held.setdefault(key, asyncio.Lock()):
+            yield
 
 
 async def try_out(spec: ConnectionSpec, table: PluginTable, resources: Resources) -> Health | None:

@@ -82,11 +82,14 @@ def _problem(
     if kind == "missing":
         variable = "__".join(map(str, ("STAMPCARD_CONNECTIONS", connection, *place))).upper()
         return ConfigurationError(setting, "is missing", f"Set it in stampcard.toml or as {variable}")
+    is_inside = any(isinstance(part, str) for part in place[1:])
+    if kind == "extra_forbidden" and is_inside:
+        return ConfigurationError(setting, "there is no such setting")
     if kind == "extra_forbidden":
         known = ", ".join(sorted(manifest.settings.model_fields)) or "none"
-        remedy = _suggestion(key, manifest.settings.model_fields) if len(place) == 1 else ""
+        remedy = _suggestion(key, manifest.settings.model_fields)
         return ConfigurationError(setting, "there is no such setting", remedy or f"Known: {known}")
-    if kind == "string_pattern_mismatch":
+    if kind == "string_pattern_mismatch" and not is_inside:
         field = manifest.settings.model_fields.get(key)
         said = field.description if field is not None else None
         return ConfigurationError(setting, "is not written as it has to be", f"It is {said}" if said else message)

@@ -11,14 +11,13 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import Row, delete, select, tuple_, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
+from stampcard.calling.looping import Loop
 from stampcard.clock import Clock, to_micros
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Refetch
-from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection
 from stampcard.plugin.capabilities import Fetch
 from stampcard.storage.database import Database
@@ -34,7 +33,7 @@ ATTEMPT = 25.0
 PATIENCE = 3600.0
 
 
-class Fetcher:
+class Fetcher(Loop):
     """Fetches for one connection, in whichever process holds its lease."""
 
     def __init__(
@@ -47,34 +46,18 @@ class Fetcher:
         stored: Callable[[], None],
     ) -> None:
         """`stored()` is called when something was fetched."""
+        super().__init__(Lease(database, clock, setting().merchant, f"fetch:{connection.name}", owner), connection.name)
         self._database = database
         self._clock = clock
         self._connection = connection
         self._setting = setting
         self._stored = stored
-        self._lease = Lease(database, clock, setting().merchant, f"fetch:{connection.name}", owner)
-        self._stop = asyncio.Event()
 
-    async def run(self) -> None:
-        """Fetch until `stop`."""
-        while not self._stop.is_set():
-            busy = 0
-            try:
-                if self._connection.name in self._setting().active and await self._lease.hold() is not None:
-                    busy = await self.fetch_once()
-            except (Unavailable, SQLAlchemyError) as error:
-                log.warning("fetching_waits", connection=self._connection.name, error=type(error).__name__)
-            if not busy:
-                try:
-                    async with asyncio.timeout(REST):
-                        await self._stop.wait()
-                except TimeoutError:
-                    pass
-        await self._lease.give_back()
-
-    def stop(self) -> None:
-        """End after the batch at hand."""
-        self._stop.set()
+    async def turn(self) -> float:
+        """Fetch what is due."""
+        if self._name not in self._setting().active or await self._lease.hold() is None:
+            return REST
+        return 0.0 if await self.fetch_once() else REST
 
     async def fetch_once(self) -> int:
         """Fetch one batch of wanted records, each stored as soon as it is here; answers how many were wanted."""
@@ -83,7 +66,7 @@ class Fetcher:
         if capabilities is None or capabilities.fetch is None:
             return 0
         for row in wanted:
-            if self._stop.is_set() or await self._lease.hold() is None:
+            if self._stopping or await self._lease.hold() is None:
                 break
             await self._fetch(row, capabilities.fetch)
         return len(wanted)

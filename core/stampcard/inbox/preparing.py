@@ -14,7 +14,7 @@ from stampcard.applying.resolving import customer_of
 from stampcard.applying.unit import Sourced
 from stampcard.domain.commands import OWN
 from stampcard.domain.deliveries import Delivery
-from stampcard.domain.events import CommandSettled, Event, Refetch
+from stampcard.domain.events import CommandSettled, Event, Refetch, plain_numbers
 from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, MalformedPayload, place_of
 from stampcard.host.connecting import Connection
@@ -40,7 +40,7 @@ def prepare(
 
 
 def _prepare(row: Row[Any], connection: Connection | None, source: str, sealer: Sealer) -> Prepared:
-    prepared = Prepared(delivery=row.id, connection=row.connection, source=source)
+    prepared = Prepared(delivery=row.id, connection=row.connection, source=source, past=bool(row.past))
     if connection is not None and connection.capabilities is None:
         return replace(prepared, waits_for=f"connection {row.connection!r}: {connection.problem}")
     webhook = connection.capabilities.webhook if connection and connection.capabilities else None
@@ -85,17 +85,16 @@ def _subject(delivery: Delivery, webhook: WebhookSource, row: Row[Any]) -> str |
 
 
 def _sourced(prepared: Prepared, found: Sequence[Any], row: Row[Any], received_at: Any) -> Prepared:
-    return Prepared(
-        delivery=prepared.delivery,
-        connection=prepared.connection,
-        source=prepared.source,
+    return replace(
+        prepared,
         events=tuple(
             Sourced(
-                event=event,
+                event=plain_numbers(event),
                 connection=prepared.connection,
                 source=prepared.source,
                 received_at=received_at,
                 delivery=row.id,
+                past=prepared.past,
             )
             for event in found
             if not isinstance(event, Refetch)

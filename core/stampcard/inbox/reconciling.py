@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection as DatabaseConnection
-from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
+from stampcard.calling.looping import Loop
 from stampcard.clock import Clock
-from stampcard.errors import Unavailable, told
+from stampcard.errors import told
 from stampcard.host.connecting import Connection
 from stampcard.plugin.orders import Listing, OrderList
 from stampcard.storage.database import Database
@@ -30,7 +29,7 @@ REST = 5.0
 Told = Callable[[int, int], None]
 
 
-class Reconciler:
+class Reconciler(Loop):
     """Looks through one connection's orders, in whichever process holds its lease."""
 
     def __init__(
@@ -43,33 +42,19 @@ class Reconciler:
         source: Callable[[str], str],
     ) -> None:
         """`source`: the connection that owns the references of this one's orders."""
-        self._database, self._clock = database, clock
-        self._name, self._connection = connection.name, connection
+        lease = Lease(database, clock, setting().merchant, f"reconcile:{connection.name}", owner)
+        super().__init__(lease, connection.name)
+        self._database, self._clock, self._connection = database, clock, connection
         self._setting, self._source = setting, source
-        self._lease = Lease(database, clock, setting().merchant, f"reconcile:{connection.name}", owner)
-        self._stop = asyncio.Event()
         self._next = clock.now()
 
-    async def run(self) -> None:
-        """Look again and again until `stop`."""
-        while not self._stop.is_set():
-            try:
-                if self._clock.now() >= self._next and self._name in self._setting().active:
-                    await self._turn()
-            except (Unavailable, SQLAlchemyError) as error:
-                log.warning("reconciling_waits", connection=self._name, error=type(error).__name__)
-            try:
-                async with asyncio.timeout(REST):
-                    await self._stop.wait()
-            except TimeoutError:
-                pass
-        await self._lease.give_back()
+    async def turn(self) -> float:
+        """Look, if it is time to."""
+        if self._clock.now() >= self._next and self._name in self._setting().active:
+            await self._look()
+        return REST
 
-    def stop(self) -> None:
-        """End after the page at hand."""
-        self._stop.set()
-
-    async def _turn(self) -> None:
+    async def _look(self) -> None:
         if await self._lease.hold() is None:
             return
         orders = self._connection.capabilities.orders if self._connection.capabilities is not None else None
@@ -90,7 +75,7 @@ class Reconciler:
             log.warning("reconciling_failed", connection=self._name, error=told(error))
 
     async def _holds(self) -> bool:
-        return not self._stop.is_set() and await self._lease.hold() is not None
+        return not self._stopping and await self._lease.hold() is not None
 
 
 async def reconcile(

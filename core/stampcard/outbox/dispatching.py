@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
+from stampcard.calling.looping import Loop
 from stampcard.clock import Clock
 from stampcard.domain.commands import STATES
 from stampcard.errors import Unavailable
@@ -29,7 +30,7 @@ FLIGHTS = 4
 REST = 0.25
 
 
-class Dispatcher:
+class Dispatcher(Loop):
     """Delivers for one connection until it is stopped."""
 
     def __init__(
@@ -43,10 +44,10 @@ class Dispatcher:
     ) -> None:
         """`told(connection, kind, outcomes)` is called after each call."""
         now = setting()
-        self._lease = Lease(database, clock, now.merchant, f"connection:{connection.name}", owner)
+        lease = Lease(database, clock, now.merchant, f"connection:{connection.name}", owner)
+        super().__init__(lease, connection.name)
         self._setting = setting
         self._told = told
-        self._name = connection.name
         lines = [Line(connection.name, sink) for sink in connection.sinks]
         self.jobs: list[Pushing | Commanding] = [
             Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
@@ -56,34 +57,13 @@ class Dispatcher:
         ]
         self._flights: set[asyncio.Task[None]] = set()
         self._count = dict.fromkeys((job.line.sink.kind for job in self.jobs), 0)
-        self.wake = asyncio.Event()
-        self._stopping = False
 
-    async def run(self) -> None:
-        """Deliver until `stop`, then let what is under way end."""
-        while not self._stopping:
-            self.wake.clear()
-            try:
-                pause = await self._turn()
-            except (Unavailable, SQLAlchemyError) as error:
-                log.warning("dispatching_waits", connection=self._name, error=type(error).__name__)
-                pause = 1.0
-            if pause and not self._stopping:
-                try:
-                    async with asyncio.timeout(pause):
-                        await self.wake.wait()
-                except TimeoutError:
-                    pass
+    async def end(self) -> None:
+        """Let the calls under way end."""
         if self._flights:
             await asyncio.wait(self._flights)
-        await self._lease.give_back()
 
-    def stop(self) -> None:
-        """Send nothing new."""
-        self._stopping = True
-        self.wake.set()
-
-    async def _turn(self) -> float:
+    async def turn(self) -> float:
         """Let every sink with room send one more batch; answers how long to rest."""
         if self._name not in self._setting().active:
             return 1.0

@@ -10,6 +10,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import (
     ConnectionEnded,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
@@ -41,6 +42,7 @@ from stampcard.plugin.capabilities import (
     RetryPolicy,
     ShopperSource,
     Sink,
+    Storefront,
     Support,
     WebhookSource,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionContext",
     "ConnectionEnded",
+    "ConsentSeen",
     "CustomEvent",
     "CustomerErased",
     "CustomerSeen",
@@ -122,6 +125,7 @@ __all__ = [
     "StackGroup",
     "Stamp",
     "Store",
+    "Storefront",
     "Subscribed",
     "Subscriptions",
     "Support",

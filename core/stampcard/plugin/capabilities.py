@@ -13,6 +13,7 @@ from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
+from stampcard.errors import CannotVerify
 from stampcard.plugin.orders import OrderHistory, OrderList
 from stampcard.plugin.outcomes import Lookup, Outcome, Rejected, Unknown
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
@@ -33,6 +34,13 @@ class WebhookSource(ABC):
 
         Raises InvalidSignature (answered 401) or CannotVerify (503), and nothing else, whatever the bytes.
         """
+
+    def unchecked(self, request: UnverifiedRequest) -> VerifiedRequest:  # noqa: ARG002 - a vendor may put all into its signature
+        """What `verify` would vouch for, of a request that nobody signed: only ever to try out what a body would do.
+
+        Raises CannotVerify where nothing can be read without a signature, and nothing else.
+        """
+        raise CannotVerify("this plugin reads nothing without its signature")
 
     @abstractmethod
     def delivery_key(self, request: VerifiedRequest) -> str:
@@ -231,6 +239,14 @@ class ShopperSource(ABC):
         """
 
 
+class Storefront(ABC):
+    """The shop as people see it."""
+
+    @abstractmethod
+    def landing(self, code: str) -> str:
+        """The https address where a friend arrives whom a code sent, with the code applied as far as the shop can."""
+
+
 class Cleaner(ABC):
     """Takes away what we show at a vendor, when its connection is removed."""
 
@@ -259,6 +275,7 @@ class Capabilities(Value, frozen=True):
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None
     shopper: ShopperSource | None = None
+    storefront: Storefront | None = None
     clean: Cleaner | None = None
     routes: tuple[Route, ...] = ()
     check_health: Callable[[], Awaitable[Health]] | None = None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,6 +20,12 @@ class Store(Protocol):
 
     async def set(self, key: str, value: bytes) -> None:
         """Store a value; returns once it is committed."""
+
+    def hold(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Let nobody else hold the key, in any process, until the block ends: what is in it may take half a minute.
+
+        Whoever comes meanwhile waits as long, then gets a PluginError.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

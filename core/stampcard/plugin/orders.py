@@ -44,28 +44,37 @@ class OrderList(ABC):
 class HistoryPage(Value, frozen=True):
     """A part of a vendor's past: whole orders as fetched deliveries (`read_at` is set), and where to go on behind them.
 
-    `place`: empty if that was all. `wait`: seconds after which it makes sense to go on, where the vendor gathers first.
+    `place`: empty if that was all. `wait`: seconds after which it makes sense to go on, where the vendor gathers first; only
+    then may the place be the one that was read. `note`: what the vendor is doing, or what it failed to do, for people.
     """
 
     deliveries: tuple[Delivery, ...] = ()
     place: str = ""
     wait: float = 0.0
+    note: str = ""
 
 
 class OrderHistory(ABC):
     """A vendor's orders of the past, whole, so that a new connection begins with what was before it.
 
-    A place is kept in the database and outlives a crash: the same one may be read twice, and must then bring the same.
-    Both methods raise PluginError where the vendor does not answer.
+    A place is kept in the database and outlives a crash: the same one may be read twice, and must then bring the same orders.
+    An order's key is the same each time that it is read, so that one which has not changed is taken in once. Both methods
+    raise PluginError where the vendor does not answer; they are asked again later.
     """
 
-    @abstractmethod
-    async def count(self, since: datetime) -> int | None:
-        """How many orders were placed since a moment; None where the vendor does not say."""
+    #: What people should know before they begin: what the vendor does not give, and what it wants for it.
+    hint: str = ""
 
     @abstractmethod
-    async def read(self, since: datetime, place: str = "") -> HistoryPage:
-        """The next orders that were placed since a moment, behind a place; at most a few hundred at once."""
+    async def count(self, since: datetime | None) -> int | None:
+        """How many orders were placed since a moment, or ever; None where the vendor does not say."""
+
+    @abstractmethod
+    async def read(self, since: datetime | None, place: str = "") -> HistoryPage:
+        """The next orders that were placed since a moment, or ever, behind a place; at most a few hundred at once.
+
+        The longest ago first, as far as the vendor lets us: whatever counts orders counts them as they come.
+        """
 
     def pace(self) -> float:
         """Seconds that the vendor wants to pass before the next call, as its last answer told."""

@@ -34,7 +34,8 @@ class Reply(Value, frozen=True):
     """An answer that is due at once and stores nothing: a vendor's challenge or ping, or what a route says.
 
     `location`: where a route sends a browser on to, with a status of 302 or 303. `frames`: origins whose pages may show a
-    route's answer in a frame; nobody else may.
+    route's answer in a frame; nobody else may. `resumes`: the connection has access again, so what ended because the
+    vendor took it away goes on.
     """
 
     body: bytes = b""
@@ -42,6 +43,7 @@ class Reply(Value, frozen=True):
     status: int = 200
     location: str = ""
     frames: tuple[str, ...] = ()
+    resumes: bool = False
 
 
 class Route(Value, frozen=True):

@@ -229,6 +229,8 @@ def _fault_of_award(program: Program, rule: Rule, award: Award) -> str:
 
 def _fault_of_given(rule: Rule, reward: str) -> str:
     """What a rule that gives a reward cannot say, because a reward is no number of points."""
+    if not isinstance(rule.award, RewardAward):
+        return "a rule that gives points gives them in every value: write a rule of its own for the reward"
     if any(not isinstance(value.award, RewardAward) for value in rule.values):
         return f"every value of a rule that gives a reward must give one too: write reward {reward}"
     if rule.on == REFUND:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
-from cel_expr_python.cel import Env, NewEnv, NewEnvConfigFromYaml, Type
+from cel_expr_python.cel import Env, EnvConfig, NewEnv, NewEnvConfigFromYaml, Type
 
 from stampcard.program.events import OF_ORDERS, PERK, REWARD, SEGMENT
 from stampcard.program.history import HISTORY
@@ -33,7 +34,7 @@ BY = ("sku", "product", "vendor", "collection", "tag")
 
 def environment(program: Program, on: str) -> Env:
     """The environment in which conditions of rules on that event are compiled."""
-    return NewEnv(config=NewEnvConfigFromYaml(_configuration()), variables=variables(program, on))
+    return NewEnv(config=_library(), variables=variables(program, on))
 
 
 def variables(program: Program, on: str) -> Mapping[str, Type]:
@@ -64,6 +65,11 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
     for name in _UNSEEN.get(on, ()):
         del seen[name]
     return seen
+
+
+@cache
+def _library() -> EnvConfig:
+    return NewEnvConfigFromYaml(_configuration())
 
 
 def _configuration() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -47,8 +47,14 @@ Fields = Annotated[
 ]
 
 
+@cache
+def _zones() -> frozenset[str]:
+    # A walk through some hundreds of files: longer than it takes to understand the rest of a program.
+    return frozenset(available_timezones())
+
+
 def _known_zone(name: str) -> str:
-    known = available_timezones()
+    known = _zones()
     if name not in known:
         close = get_close_matches(name, sorted(known), n=1)
         hint = f", did you mean {close[0]!r}?" if close else ", write one such as 'Europe/Berlin'"

@@ -27,6 +27,7 @@ Path = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -122,7 +123,7 @@ class _Builder:
             self._refuse_tricks(event)
             if not isinstance(event, ScalarEvent):
                 raise _Refused(event, "a key is a plain word")
-            key, place = str(event.value), _place(event)
+            key, place = _text(event), _place(event)
             value = self._value(next(self._events), (*path, key))
             if key in data:
                 first = self.keys[*path, key].line
@@ -150,8 +151,21 @@ class _Builder:
             raise _Refused(event, "tags (!) are not used in a program file: quote the text")
 
 
-def _scalar(event: ScalarEvent) -> Any:
+def _text(event: ScalarEvent) -> str:
+    # JSON writes a character such as an emoji as two halves, and YAML takes each for a character.
     text = str(event.value)
+    if not _HALF.search(text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _Refused(
+            event, "half a character (\\ud800 to \\udfff) says nothing: write the character itself"
+        ) from None
+
+
+def _scalar(event: ScalarEvent) -> Any:
+    text = _text(event)
     if event.style:
         return text
     if text.lower() in _WORDS:

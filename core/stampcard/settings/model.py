@@ -90,6 +90,12 @@ class HttpSettings(Section):
         default=None, description="how the outside reaches this installation; webhook addresses begin with it"
     )
     max_body: int = Field(default=4 * 1024 * 1024, gt=0, description="the largest webhook body, in bytes")
+    silent_hours: int = Field(
+        default=72,
+        ge=0,
+        le=8760,
+        description="hours without a webhook after which a connection that used to send some is not well; 0: never",
+    )
 
 
 class SecuritySettings(Section):

@@ -110,7 +110,7 @@ def _today(
 
 
 def _heard(connection: Connection, merchant: str, name: str, since: datetime, until: datetime) -> bool:
-    mine = (inbox.c.merchant == merchant, inbox.c.connection == name)
+    mine = (inbox.c.merchant == merchant, inbox.c.connection == name, inbox.c.past == 0)
     between = (inbox.c.id >= number_at(since), inbox.c.id < number_at(until))
     return bool(connection.execute(select(exists().where(*mine, *between))).scalar())
 
@@ -153,7 +153,9 @@ def _paid(connection: Connection, merchant: str, day: date) -> dict[str, int]:
     """Points that each program granted on a day, in the smallest units of its wallets."""
     found: dict[str, int] = {}
     place, end = number_at(_start(day)) - 1, number_at(_start(day + _DAY))
-    statement = select(event.c.id, event.c.reasons).where(event.c.merchant == merchant, event.c.id < end)
+    # What a backfill brought was not paid for that day's doings.
+    past = select(inbox.c.id).where(inbox.c.merchant == merchant, inbox.c.id == event.c.delivery, inbox.c.past == 1)
+    statement = select(event.c.id, event.c.reasons).where(event.c.merchant == merchant, event.c.id < end, ~exists(past))
     while chunk := connection.execute(statement.where(event.c.id > place).order_by(event.c.id).limit(CHUNK)).all():
         place = chunk[-1].id
         for row in chunk:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import CompoundSelect, Connection, Row, Select, and_, delete, or_, select, union, update
+from sqlalchemy import CompoundSelect, Connection, Row, Select, and_, delete, func, or_, select, union, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.deliveries import Delivery
@@ -54,6 +54,7 @@ def take_in(
             "body_sealed": sealer.seal(delivery.body, _about(merchant, delivery.connection, delivery.key)),
             "read_at": delivery.read_at,
             "received_at": to_micros(delivery.received_at),
+            "past": int(delivery.past),
         }
         for delivery in deliveries
     ]
@@ -72,11 +73,11 @@ def ids_about(merchant: str, members: Collection[str], prints: Collection[str]) 
     return union(mine.where(inbox.c.member.in_(members)), mine.where(inbox.c.subject_print.in_(prints)))
 
 
-def _ready(merchant: str, now: int, limit: int, claimed: Collection[int]) -> Select[Any]:
+def _ready(merchant: str, now: int, limit: int) -> Select[Any]:
     stopped = select(connection_state.c.connection).where(
         connection_state.c.merchant == merchant, connection_state.c.state == "paused"
     )
-    statement = (
+    return (
         select(inbox.c.id)
         .where(
             inbox.c.merchant == merchant,
@@ -87,13 +88,30 @@ def _ready(merchant: str, now: int, limit: int, claimed: Collection[int]) -> Sel
         .order_by(inbox.c.id)
         .limit(limit)
     )
-    return statement.where(inbox.c.id.not_in(claimed)) if claimed else statement
+
+
+def count_ready(connection: Connection, merchant: str, now: datetime, most: int) -> int:
+    """How many deliveries wait to be applied; nobody counts beyond `most`."""
+    waiting = _ready(merchant, to_micros(now), most).subquery()
+    return connection.execute(select(func.count()).select_from(waiting)).scalar() or 0
 
 
 def claim(connection: Connection, merchant: str, owner: str, now: datetime, limit: int) -> list[Row[Any]]:
-    """Ready rows, oldest first, now ours for a while; on SQLite the one worker needs no claim."""
+    """Ready rows, oldest first, now ours for a while; on SQLite the one worker needs no claim.
+
+    They are all live or all of the past, and the past comes only when nothing live is ready.
+    """
+    for past in (0, 1):
+        found = _claim(
+            connection, merchant, owner, now, _ready(merchant, to_micros(now), limit).where(inbox.c.past == past)
+        )
+        if found:
+            return found
+    return []
+
+
+def _claim(connection: Connection, merchant: str, owner: str, now: datetime, ready: Select[Any]) -> list[Row[Any]]:
     at = to_micros(now)
-    ready = _ready(merchant, at, limit, ())
     if connection.dialect.name == "sqlite":
         statement = select(inbox).where(inbox.c.merchant == merchant, inbox.c.id.in_(ready)).order_by(inbox.c.id)
         return list(connection.execute(statement))
@@ -121,6 +139,7 @@ def delivery_of(row: Row[Any], sealer: Sealer) -> Delivery | None:
         received_at=from_micros(row.received_at),
         read_at=row.read_at,
         headers=_HEADERS.decode(row.headers),
+        past=bool(row.past),
     )
 
 

@@ -38,6 +38,12 @@ def holds(connection: Connection, merchant: str, name: str, token: int) -> bool:
     return connection.execute(statement).scalar() == token
 
 
+def is_held(connection: Connection, merchant: str, name: str, now: datetime) -> bool:
+    """Whether anybody has it."""
+    until = select(lease.c.until).where(lease.c.merchant == merchant, lease.c.name == name)
+    return (connection.execute(until).scalar() or 0) > to_micros(now)
+
+
 def give_back(connection: Connection, merchant: str, name: str, token: int) -> None:
     """Let the next owner start at once."""
     connection.execute(

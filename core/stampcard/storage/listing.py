@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, Table, and_, case, func, or_, select, tuple_
@@ -150,6 +150,18 @@ def last_received(connection: Connection, merchant: str, name: str) -> int | Non
     """When the newest delivery of a connection came in."""
     statement = select(inbox.c.received_at).where(inbox.c.merchant == merchant, inbox.c.connection == name)
     return connection.execute(statement.order_by(inbox.c.id.desc()).limit(1)).scalar()
+
+
+def silent_for(connection: Connection, merchant: str, name: str, now: datetime, most: timedelta) -> timedelta | None:
+    """How long no webhook of a connection came, if that is longer than `most`; None where none ever came, or `most` is 0."""
+    heard = select(inbox.c.received_at).where(
+        inbox.c.merchant == merchant, inbox.c.connection == name, inbox.c.read_at == 0
+    )
+    last = connection.execute(heard.order_by(inbox.c.id.desc()).limit(1)).scalar()
+    if last is None or not most:
+        return None
+    silent = now - from_micros(last)
+    return silent if silent > most else None
 
 
 def orders_after(

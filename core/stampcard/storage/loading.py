@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, or_, select
+from sqlalchemy import CompoundSelect, Connection, Row, Select, bindparam, or_, select, union_all
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Award
@@ -61,7 +61,10 @@ _orders = (
 _owners = select(order_state.c.member, order_state.c.updated_at).where(
     order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
 )
-_awarded = select(award.c.member).where(award.c.merchant == _M, award.c.subject.in_(_IDS))
+_concerned = union_all(
+    select(award.c.member).where(award.c.merchant == _M, award.c.subject.in_(_IDS)),
+    select(debit.c.member).where(debit.c.merchant == _M, debit.c.subject != "", debit.c.subject.in_(_IDS)),
+)
 _awards = select(award).where(award.c.merchant == _M, award.c.subject.in_(_IDS))
 _balances = select(balance).where(balance.c.merchant == _M, balance.c.member.in_(_IDS))
 _live_lots = select(lot).where(lot.c.merchant == _M, lot.c.member.in_(_IDS), lot.c.remaining > 0)
@@ -99,7 +102,11 @@ _earned = select(entry.c.member, entry.c.wallet, entry.c.occurred_at, entry.c.is
 
 
 def _all(
-    connection: Connection, statement: Select[Any], merchant: str, ids: Collection[Any], **more: Any
+    connection: Connection,
+    statement: Select[Any] | CompoundSelect[Any],
+    merchant: str,
+    ids: Collection[Any],
+    **more: Any,
 ) -> list[Row[Any]]:
     if not ids:
         return []
@@ -176,9 +183,9 @@ def load_orders(
 
 
 def load_owners(connection: Connection, merchant: str, keys: Collection[tuple[str, str]]) -> set[str]:
-    """The members whom these orders belong to, or who have awards for them."""
+    """The members whom these orders belong to, who have awards for them, or spent points on them."""
     subjects = [f"order:{source}:{reference}" for source, reference in keys]
-    found = [*_by_source(connection, _owners, merchant, keys), *_all(connection, _awarded, merchant, subjects)]
+    found = [*_by_source(connection, _owners, merchant, keys), *_all(connection, _concerned, merchant, subjects)]
     return {row.member for row in found if row.member is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -27,8 +28,9 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def head() -> str:
-    """The newest shape that this version of Stampcard knows."""
+    """The newest shape that this version of Stampcard knows; the first call reads every migration for it."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 

@@ -17,7 +17,7 @@ from stampcard.storage.numbering import Numbering
 from stampcard.storage.requeueing import drop_command
 from stampcard.storage.revising import bump
 from stampcard.storage.rows import open_object, seal_object
-from stampcard.storage.tables import connection_state, fetch, outbox, push, store
+from stampcard.storage.tables import connection_state, fetch, job, outbox, push, store
 
 _table = tables.connection
 
@@ -100,6 +100,8 @@ def remove_plugged(
     for of in (push, fetch, store, connection_state):
         connection.execute(delete(of).where(of.c.merchant == merchant, of.c.connection == name))
     connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name))
+    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill")]
+    connection.execute(delete(job).where(job.c.merchant == merchant, job.c.name.in_(jobs)))
     bump(connection, merchant)
     return unsent + len(ids)
 

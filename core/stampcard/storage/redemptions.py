@@ -64,6 +64,12 @@ def _one(connection: Connection, merchant: str, sealer: Sealer, condition: Any) 
     return None if row is None else rows.redemption_of(row, sealer)
 
 
+def count_open_by(connection: Connection, merchant: str, by: str) -> int:
+    """How many rewards that somebody made real were not used yet."""
+    mine = (redemption.c.merchant == merchant, redemption.c.by == by, redemption.c.status == "issued")
+    return connection.execute(select(func.count()).select_from(redemption).where(*mine)).scalar() or 0
+
+
 def count_by_status(connection: Connection, merchant: str, program: str, reward: str) -> dict[str, int]:
     """How many redemptions of a reward have each status."""
     statement = (

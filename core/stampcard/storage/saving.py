@@ -7,10 +7,10 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, case, func, null, select
+from sqlalchemy import Connection, Dialect, Table, bindparam, case, delete, func, null, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from stampcard.storage.tables import metadata, push
+from stampcard.storage.tables import effect, metadata, push
 
 Row = Mapping[str, Any]
 
@@ -119,6 +119,12 @@ def insert_new(connection: Connection, table: str, rows: Collection[Row]) -> int
     target = metadata.tables[table]
     ordered = sorted(rows, key=_key(target))
     return execute_many(connection, _insert_new(target, connection.dialect.name, tuple(ordered[0])), ordered)
+
+
+def forget_effects(connection: Connection, merchant: str, keys: Collection[str]) -> None:
+    """Let events that were to count once be new again, because what they led to is not written."""
+    if keys:
+        connection.execute(delete(effect).where(effect.c.merchant == merchant, effect.c.key.in_(keys)))
 
 
 def upsert(connection: Connection, table: str, rows: Collection[Row]) -> None:

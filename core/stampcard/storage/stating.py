@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, func, select
 
-from stampcard.clock import Clock, to_micros
+from stampcard.clock import Clock, SystemClock, to_micros
+from stampcard.errors import PluginError
 from stampcard.sealing import Sealer
-from stampcard.storage import saving
+from stampcard.storage import leasing, saving
 from stampcard.storage.database import Database
 from stampcard.storage.revising import bump
 from stampcard.storage.tables import connection_state, inbox, store
@@ -17,25 +22,35 @@ from stampcard.storage.tables import connection_state, inbox, store
 #: More deliveries than this, failing alike within the window, pause their connection.
 MOST_ALIKE = 50
 WINDOW = timedelta(minutes=10)
+#: How long a key of a store is held at most, and how often (seconds) whoever waits for it looks again.
+HELD = timedelta(seconds=30)
+POLL = 0.05
 
 
 def load_states(connection: Connection, merchant: str) -> Sequence[Row[tuple[str, str, str, str, int]]]:
-    """Every stored state; a connection without one is active."""
-    return connection.execute(select(connection_state).where(connection_state.c.merchant == merchant)).all()
+    """The state of every connection that is not active."""
+    stopped = select(connection_state).where(
+        connection_state.c.merchant == merchant, connection_state.c.state != "active"
+    )
+    return connection.execute(stopped).all()
+
+
+def was_resumed(connection: Connection, merchant: str, name: str, since: datetime) -> bool:
+    """Whether somebody let a connection work again after a moment."""
+    resumed = select(connection_state.c.connection).where(
+        connection_state.c.merchant == merchant,
+        connection_state.c.connection == name,
+        connection_state.c.state == "active",
+        connection_state.c.since > to_micros(since),
+    )
+    return connection.execute(resumed).first() is not None
 
 
 def set_state(connection: Connection, merchant: str, name: str, state: str, reason: str, clock: Clock) -> None:
     """Pause, end or resume a connection, on all processes within a second."""
-    if state == "active":
-        connection.execute(
-            delete(connection_state).where(
-                connection_state.c.merchant == merchant, connection_state.c.connection == name
-            )
-        )
-    else:
-        since = to_micros(clock.now())
-        row = {"merchant": merchant, "connection": name, "state": state, "reason": reason, "since": since}
-        saving.upsert(connection, "connection_state", [row])
+    since = to_micros(clock.now())
+    row = {"merchant": merchant, "connection": name, "state": state, "reason": reason, "since": since}
+    saving.upsert(connection, "connection_state", [row])
     bump(connection, merchant)
 
 
@@ -83,6 +98,23 @@ class SealedStore:
             "value_sealed": self._sealer.seal(value, self._about(key)),
         }
         await self._database.write(lambda connection: saving.upsert(connection, "store", [row]))
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[None]:
+        """Let nobody else hold the key until the block ends, or its time is over."""
+        name, owner = f"store:{self._name}:{key}", os.urandom(8).hex()
+        # Leases of processes that share a database go by the machine's clock, whatever a plugin's clock says.
+        clock, begun = SystemClock(), time.monotonic()
+        take = partial(leasing.take, merchant=self._merchant, name=name, owner=owner, span=HELD)
+        while (token := await self._database.write(partial(take, now=clock.now()))) is None:
+            if time.monotonic() - begun > HELD.total_seconds():
+                raise PluginError(self._name, f"another process holds {key!r} of its store for too long")
+            await clock.sleep(POLL)
+        try:
+            yield
+        finally:
+            give_back = partial(leasing.give_back, merchant=self._merchant, name=name, token=token)
+            await self._database.write(give_back)
 
     def _about(self, key: str) -> bytes:
         return f"store:{self._merchant}:{self._name}:{key}".encode()

@@ -32,6 +32,7 @@ inbox = table(
     maybe("code"),
     maybe("detail"),
     maybe("settled_at", BIG),
+    col("past", BIG, default=0),  # 1: brought by a backfill
     Index("uq_inbox_delivery", "merchant", "connection", "key", "body_hash", unique=True),
     where_known("ix_inbox_member", "member"),
     where_known("ix_inbox_subject_print", "subject_print"),
@@ -233,6 +234,18 @@ proof_request = table(
     maybe("evidence_sealed", BLOB),
     Index("ix_proof_request_status", "merchant", "status", "asked_at", "id"),
     Index("ix_proof_request_member", "merchant", "member", "asked_at"),
+)
+
+data_request = table(
+    "data_request",
+    key("connection"),
+    key("request"),
+    maybe("member"),
+    col("asked_at", BIG),
+    maybe("answered_at", BIG),
+    col("answered_by", default=""),
+    col("note", default=""),
+    Index("ix_data_request_asked_at", "merchant", "asked_at", "connection", "request"),
 )
 
 #: In ten-thousandths of the program's currency.

@@ -20,6 +20,7 @@ from stampcard.testing.rules.judging import JudgingRules
 from stampcard.testing.rules.keeping import KeepingRules
 from stampcard.testing.rules.knowing import KnowingRules
 from stampcard.testing.rules.naming import NamingRules
+from stampcard.testing.rules.recalling import RecallingRules
 from stampcard.testing.rules.shopping import ShoppingRules
 from stampcard.testing.rules.subscribing import SubscribingRules
 from stampcard.testing.rules.verifying import VerifyingRules
@@ -36,5 +37,6 @@ class PluginContract(
     FulfillingRules,
     JudgingRules,
     SubscribingRules,
+    RecallingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

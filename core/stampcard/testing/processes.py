@@ -58,6 +58,11 @@ class Server:
         self.address = ""
 
     @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         """What it has said on stderr so far."""
         return self._log.read_text(encoding="utf8")

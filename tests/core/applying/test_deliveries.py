@@ -139,6 +139,33 @@ def test_a_custom_event_that_is_refused_leaves_its_key_free_and_counts_when_it_i
     assert active(database) == [5]
 
 
+def test_a_refused_delivery_leaves_the_keys_of_all_its_events_free(database: Database, setting: Setting) -> None:
+    setting = dataclasses.replace(setting, programs=programs(REVIEWS))
+    first, again = store(database, setting, "first", "again")
+    review = CustomEvent(name="review", customer="1", key="r", occurred_at=NOW, data={"stars": 5})
+    ahead = OrderSeen(reference="B", snapshot=order(5, at=NOW + timedelta(days=1)))
+
+    (refused,) = apply(database, setting, prepared(first, review, ahead))
+    (counted,) = apply(database, setting, prepared(again, review))
+
+    assert (refused.status, counted.status) == ("quarantined", "done")
+    assert active(database) == [5]
+
+
+def test_an_order_whose_formula_no_plugin_knows_is_not_paid_as_nothing(database: Database, setting: Setting) -> None:
+    text = REVIEWS.replace("on: review, award: 5", "on: purchase, award: formula happy")
+    (one,) = store(database, setting, "a")
+
+    (settled,) = apply(
+        database,
+        dataclasses.replace(setting, programs=programs(text)),
+        prepared(one, OrderSeen(reference="A", snapshot=order(60))),
+    )
+
+    assert (settled.status, settled.code) == ("failed", "PluginError")
+    assert "no plugin knows the formula 'happy'" in settled.detail
+
+
 def test_erasing_forgets_the_person_and_older_data_does_not_bring_them_back(
     database: Database, setting: Setting, sealer: Sealer
 ) -> None:

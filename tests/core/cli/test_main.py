@@ -77,8 +77,8 @@ def test_debug_adds_where_in_the_program_the_error_came_from(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["check", "--nonsense"], ["program", "check"], []])
-def test_a_wrong_call_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
-    assert script(*arguments, cwd=tmp_path).returncode == 2
+def test_a_wrong_call_is_exit_code_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
 def test_a_database_out_of_reach_is_exit_code_4_and_says_why_without_the_password(tmp_path: Path) -> None:
@@ -91,8 +91,9 @@ def test_a_database_out_of_reach_is_exit_code_4_and_says_why_without_the_passwor
     assert "Traceback" not in done.stderr
 
 
-def test_a_new_installation_goes_from_init_to_a_valid_program(tmp_path: Path) -> None:
+def test_a_new_installation_goes_from_init_to_a_valid_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     steps = (["init"], ["check"], ["db", "upgrade"], ["program", "apply", "program.yaml"], ["check", "--connect"])
-    done = [script(*step, cwd=tmp_path) for step in steps]
-    assert [one.returncode for one in done] == [0] * len(steps), [one.stderr for one in done]
+    done = [CliRunner().invoke(app, step) for step in steps]
+    assert [one.exit_code for one in done] == [0] * len(steps), [one.stderr for one in done]
     assert "program 'main' is valid as it stands here" in done[-1].stdout

@@ -25,6 +25,7 @@ snapshots = st.builds(
         stamp=stamp,
         lists_all_refunds=lists and stamp.digest == "a",
         refund_references=("R1",) if stamp.digest == "a" else (),
+        codes=tuple("XYZ"[: stamp.at.second]) if stamp.digest != "a" else (),
     ),
     stamps,
     st.just(True),
@@ -49,6 +50,13 @@ def test_grouping_does_not_matter(a: OrderState, b: OrderState, c: OrderState) -
     assert merge(merge(a, b), c) == merge(a, merge(b, c))
     assert merge(a, b) == merge(b, a)
     assert merge(a, a) == a
+
+
+@given(st.lists(pieces, min_size=1, max_size=6))
+def test_a_code_that_any_snapshot_showed_is_known(parts: list[OrderState]) -> None:
+    shown = {code for part in parts for code in part.codes}
+
+    assert set(reduce(merge, parts, EMPTY).codes) == shown
 
 
 def test_a_snapshot_that_lacks_a_known_refund_keeps_it() -> None:

@@ -213,16 +213,26 @@ def test_what_is_taken_back_gives_the_choice_back_unless_it_is_kept(keeps: bool,
     assert scene.choice.status == status
 
 
-@pytest.mark.parametrize(("picks", "status", "figures"), [(False, "revoked", (1, 0)), (True, "used", (0, 1))])
-def test_a_refund_takes_an_open_choice_back_and_writes_a_used_one_off(
-    picks: bool, status: str, figures: tuple[int, int]
+@pytest.mark.parametrize(
+    ("picks", "uses", "statuses", "figures"),
+    [
+        (False, False, ["revoked"], (1, 0)),
+        (True, False, ["revoked", "revoked"], (1, 0)),
+        (True, True, ["used", "used"], (0, 1)),
+    ],
+)
+def test_a_refund_takes_a_choice_back_with_what_was_picked_and_writes_off_what_was_used(
+    picks: bool, uses: bool, statuses: list[str], figures: tuple[int, int]
 ) -> None:
     scene = Scene()
-    picked = scene.pick("ours") if picks else None
+    if picks:
+        picked = scene.pick("ours")
+        if uses:
+            scene.take(decide_use(scene.world, picked, "till"))
     scene.refunds()
     (award,) = [one for of in scene.world.awards.values() for one in of.values()]
-    assert (scene.choice.status, (award.taken, award.written_off)) == (status, figures)
-    assert [scene.of(one) for one in scene.picks] == ([picked] if picked else [])
+    assert [one.status for one in (scene.choice, *scene.picks)] == statuses
+    assert (award.taken, award.written_off) == figures
 
 
 STEPS = st.sampled_from(

@@ -8,6 +8,7 @@ import pytest
 
 from stampcard.domain.awards import Adjustment, Award
 from stampcard.domain.events import OrderSeen, RefundSeen
+from stampcard.domain.orders import OrderLine
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.deciding import decide_order
@@ -54,6 +55,20 @@ def test_what_was_written_off_is_lowered_before_anything_is_granted_again() -> N
 
     assert (award(scene).granted, award(scene).written_off, award(scene).due) == (130, 0, 130)
     assert active(scene) == 30
+
+
+@pytest.mark.parametrize(("discount", "given_back"), [(50, 25), (100, 0)])
+def test_goods_that_count_before_their_discount_go_back_even_if_they_cost_nothing(
+    discount: int, given_back: int
+) -> None:
+    text = PROGRAM.replace("award: 1 per 1 EUR", "award: 1 per 1 EUR, base: {discount: before}")
+    two = OrderLine(reference="L1", quantity=2, gross=Decimal(100), discount=Decimal(discount))
+    scene = seen(world(text, now=LATER), order(lines=(two,)))
+    assert active(scene) == 100
+
+    scene = returned(scene, refund("R", [("L1", given_back)]))
+
+    assert active(scene) == 50
 
 
 def test_a_cancel_takes_everything_and_an_uncancel_gives_it_back() -> None:

@@ -29,6 +29,7 @@ def test_of_the_best_only_the_best_in_each_wallet_pays() -> None:
     )
     assert scene.buys(10).points == {"base": 10, "large": 8, "star": 1}
     assert scene.codes["small"] == "not_the_best"
+    assert {reason.program for reason in scene.reasons} == {"main"}
 
 
 def test_a_multiplier_competes_for_the_best_by_what_it_adds() -> None:

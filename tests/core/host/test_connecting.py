@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
 
@@ -74,6 +75,10 @@ class Memory:
 
     async def set(self, key: str, value: bytes) -> None:
         self.kept[key] = value
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[None]:  # noqa: ARG002 - nobody else is there
+        yield
 
 
 class Opened:

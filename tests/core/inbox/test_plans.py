@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +25,6 @@ from stampcard.domain.events import CustomEvent
 from stampcard.domain.orders import OrderLine
 from stampcard.domain.plans import Subscription
 from stampcard.errors import NotFound, RequestRefused
-from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.tables import plan, plan_term
 from stampcard.testing.applying import rows
@@ -277,10 +275,9 @@ def test_plans_come_to_the_same_in_whatever_order_deliveries_come_and_repeat(
 
 
 @pytest.fixture
-def late(setting: Setting, tmp_path: Path) -> Iterator[Shop]:
+def late(setting: Setting, new_sqlite: Callable[[], str]) -> Iterator[Shop]:
     """A shop that hears of everything a year later."""
-    database = Database(f"sqlite:///{tmp_path / 'late.db'}")
-    migrating.upgrade(database)
+    database = Database(new_sqlite())
     shop = Shop(database, setting, PROGRAM)
     shop.clock.advance(timedelta(days=401))
     yield shop

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from stampcard.engine.versions import compiled
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.inbox import timing
 from stampcard.program.reading import read_program
-from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.segmenting import load_segments
 from stampcard.storage.tables import job, segment_member
@@ -187,10 +185,9 @@ async def test_a_condition_that_fails_changes_nothing_and_says_why(database: Dat
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(1, 300)), min_size=1, max_size=12))
 def test_segments_are_what_a_full_recount_says_after_whatever_happened(
-    setting: Setting, tmp_path: Path, steps: list[tuple[int, int, int]]
+    setting: Setting, new_sqlite: Callable[[], str], steps: list[tuple[int, int, int]]
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path / f'{uuid.uuid4()}.db'}")
-    migrating.upgrade(database)
+    database = Database(new_sqlite())
     shop = Shop(database, setting, PROGRAM)
     for age, (what, which, amount) in enumerate(steps, start=1):
         reference, customer = f"O{which}", f"c{which}"

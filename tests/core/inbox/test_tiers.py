@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +17,13 @@ from stampcard.applying import tiering
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.holding import hold, let_go
 from stampcard.applying.locking import lock_member
+from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
+from stampcard.applying.spending import cancel_spend, spend
 from stampcard.applying.unit import Unit
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.engine.deciding import decide_tier_moved
 from stampcard.inbox import timing
-from stampcard.storage import migrating
 from stampcard.storage.database import Database
 from stampcard.storage.tables import lot, progress, redemption, tier
 from stampcard.testing.applying import apply, prepare, rows, store
@@ -222,11 +222,9 @@ async def test_rules_pay_for_notices_and_for_tiers_that_are_kept(database: Datab
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 400)), min_size=1, max_size=14))
 def test_what_is_counted_step_by_step_is_what_orders_and_awards_say(
-    setting: Setting, tmp_path: Path, by: str, steps: list[tuple[int, int, int]]
+    setting: Setting, new_sqlite: Callable[[], str], by: str, steps: list[tuple[int, int, int]]
 ) -> None:
-    path = tmp_path / f"{uuid.uuid4()}.db"
-    database = Database(f"sqlite:///{path}")
-    migrating.upgrade(database)
+    database = Database(new_sqlite())
     shop = Shop(database, setting, PROGRAM.replace("by: points", f"by: {by}"))
     for age, (what, which, amount) in enumerate(steps, start=1):
         reference, customer = f"O{which}", f"c{which % 2}"
@@ -481,3 +479,18 @@ async def test_other_rates_are_counted_anew(database: Database, setting: Setting
     await shop.timer.tick()
     shop.returns("A", 200)
     assert shop.stored() == shop.anew() == {}
+
+
+async def test_what_a_tier_that_ended_pays_is_kept_by_a_spend_that_is_cancelled_before_any_timer(
+    database: Database, setting: Setting
+) -> None:
+    shop = Shop(database, setting, PROGRAM + "  - {id: sorry, on: tier_down, award: 7}\n")
+    shop.buys("A", 120)
+    member = shop.member()
+    shop.act(lambda unit: Answer(status=200, body={"points": spend(unit, member, "points", 20, "s", "").amount}))
+    shop.clock.advance(timedelta(days=800))
+
+    shop.act(lambda unit: Answer(status=200, body={"points": cancel_spend(unit, "s", "").amount}))
+
+    assert (shop.ways()[-1], shop.points()) == ("down green", 127)
+    shop.proves()

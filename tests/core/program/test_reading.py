@@ -21,6 +21,7 @@ currency: EUR
 timezone: Europe/Berlin
 wallets: {points: {}}
 """
+CUPS = '{"program": "main", "currency": "EUR", "timezone": "UTC", "wallets": {"points": {}}}'
 RULE = HEAD + "rules:\n  - {id: buy, on: purchase, award: 1 per 1 EUR}\n"
 
 
@@ -34,6 +35,12 @@ def problems(text: str) -> list[str]:
 def test_every_shipped_program_can_be_read_and_survives_as_json(path: Path) -> None:
     program = read_program(path.read_text(), path.name)
     assert Program.model_validate_json(program.model_dump_json()) == program
+
+
+def test_a_character_that_json_writes_as_two_halves_is_one() -> None:
+    document = {**json.loads(CUPS), "name": "Coffee \U0001f375"}
+    assert "\\ud83c\\udf75" in json.dumps(document)
+    assert read_program(json.dumps(document), "cups.json").name == "Coffee \U0001f375"
 
 
 def test_the_demo_gives_a_point_for_a_euro_and_fifty_for_joining() -> None:
@@ -152,6 +159,8 @@ def test_a_program_cannot_be_changed() -> None:
         (HEAD + "rules: {id: a}\n", "5:8 rules: write a list here, each entry beginning with '- '"),
         (HEAD + "currency: USD\n", "5:1 'currency' stands here a second time (first in line 2)"),
         (HEAD + "a: &x 1\n", "5:4 anchors (&) and aliases (*) are not used in a program file: quote the text"),
+        (HEAD + 'a: "\\ud83c"\n', "5:4 half a character"),
+        (HEAD + '"\\udf81\\ud83c": 1\n', "5:1 half a character"),
         (HEAD + "a: *x\n", "5:4 anchors (&) and aliases (*) are not used"),
         (HEAD + "a: !!python/name:os.system\n", "5:4 tags (!) are not used in a program file"),
         (HEAD + "---\na: 1\n", "5:1 a program file holds one document"),

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 _ones = itertools.count()
 
 
-def granted(connection: Connection, at: datetime, points: int) -> None:
+def granted(connection: Connection, at: datetime, points: int, delivery: int | None = None) -> None:
     reasons = (Reason(rule="buy", outcome="paid", code="matched", granted=points, program="main"),)
     row = {
         "merchant": "main",
@@ -31,20 +31,33 @@ def granted(connection: Connection, at: datetime, points: int) -> None:
         "applied_at": 0,
         "body": "{}",
         "reasons": pack_reasons(reasons),
+        "delivery": delivery,
     }
     saving.insert(connection, "event", [row])
 
 
-def heard(connection: Connection, at: datetime) -> None:
+def heard(connection: Connection, at: datetime, *, past: bool = False) -> int:
     number = number_at(at) + next(_ones)
     row = {"merchant": "main", "id": number, "connection": "shop", "key": str(number), "body_hash": "", "topic": ""}
-    connection.execute(insert(inbox).values(**row, received_at=0))
+    connection.execute(insert(inbox).values(**row, received_at=0, past=int(past)))
+    return number
 
 
 def looked(database: Database, now: datetime, connections: tuple[str, ...] = ("shop",)) -> list[Alert]:
     seen = database.read_now(lambda connection: look(connection, "main", connections, now))
     database.write_now(lambda connection: tell(connection, "main", Numbering(1), seen, now))
     return list(seen.alerts)
+
+
+def test_what_a_backfill_brings_makes_no_day_unusual_and_no_connection_talkative(database: Database) -> None:
+    for ago in range(12, 1, -1):
+        database.write_now(lambda c, ago=ago: granted(c, NOON - DAY * ago, 100, heard(c, NOON - DAY * ago)))  # type: ignore[misc]
+        assert looked(database, NOON - DAY * (ago - 1)) == []
+    database.write_now(lambda c: granted(c, NOON - DAY, 100))
+    database.write_now(lambda c: granted(c, NOON - DAY, 90_000, heard(c, NOON - DAY, past=True)))
+    database.write_now(lambda c: heard(c, NOON - timedelta(hours=1), past=True))
+
+    assert [one.kind for one in looked(database, NOON)] == ["silent"]
 
 
 def test_a_day_that_pays_three_times_as_much_as_usual_is_told_once(database: Database) -> None:

@@ -17,7 +17,7 @@ from stampcard.applying.unit import Unit
 from stampcard.clock import SystemClock, to_micros
 from stampcard.engine.reports import REPORTS
 from stampcard.sealing import Sealer
-from stampcard.storage import inboxing, listing, loading, migrating, requeueing, saving, tiering
+from stampcard.storage import inboxing, listing, loading, requeueing, saving, tiering
 from stampcard.storage.chronicling import BOOKED, Place, timeline
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
@@ -86,10 +86,8 @@ def look_into_the_inbox(connection: Connection) -> None:
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Database:
-    database = Database(f"sqlite:///{tmp_path / 'stampcard.db'}")
-    migrating.upgrade(database)
-    return database
+def sqlite(new_sqlite: Callable[[], str]) -> Database:
+    return Database(new_sqlite())
 
 
 def test_nothing_that_a_unit_of_work_loads_is_looked_for_among_all_rows_of_a_merchant(

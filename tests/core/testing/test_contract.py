@@ -157,6 +157,37 @@ def listing(old: str, new: str) -> dict[str, str]:
     return LISTING | {CONNECT: LISTING[CONNECT].replace(old, new)}
 
 
+#: The sales that the till had, on two pages.
+HISTORY = {
+    "sinks=(display,), ": "sinks=(display,), history=Past(context), ",
+    CONNECT: """class Past(plugin.OrderHistory):
+    def __init__(self, context): self.http, self.url, self.times = context.http, context.settings.api_url, 0
+    async def count(self, since):
+        await self.ask()
+        return None
+    async def read(self, since, place=""):
+        await self.ask()
+        self.times += 1
+        one = plugin.Delivery(connection="contract", key="past:A1", topic="sale", body=b"{}", received_at=since, read_at=1)
+        return plugin.HistoryPage(deliveries=(one,), place="" if place else "2")
+    async def ask(self):
+        try: answer = await self.http.get(f"{self.url}/customers/past/all", headers={"authorization": "Bearer a-token-of-the-till"})
+        except httpx.HTTPError as error: raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None
+        if answer.text != "shown": raise plugin.PluginError("till", "the till does not answer")
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance",)\n    fetched = ("sale",)',
+}
+
+
+def recalling(old: str, new: str) -> dict[str, str]:
+    """The sample with a past that is changed."""
+    assert old in HISTORY[CONNECT]
+    return HISTORY | {CONNECT: HISTORY[CONNECT].replace(old, new)}
+
+
 #: A source of shoppers, who show a card that the till has signed.
 SHOPPERS = {
     "sinks=(display,), ": "sinks=(display,), shopper=Cards(webhook), ",
@@ -269,6 +300,10 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {CHECK: CHECK.replace("request.body", 'request.body.rstrip() + b"\\n"')},
         checked("if json.loads(request.body or '0'): return plugin.VerifiedRequest(topic='sale', body=request.body)"),
     ],
+    "test_what_is_unchecked_is_what_would_be_vouched_for": [
+        {EVENTS: f"    def unchecked(self, request):\n        return plugin.VerifiedRequest(topic='', body=b'')\n\n{EVENTS}"},
+        {EVENTS: f"    def unchecked(self, request):\n        return self.verify(request)\n\n{EVENTS}"},
+    ],
     "test_a_redelivery_has_the_same_key": [{KEY: "return uuid.uuid4().hex"}],
     "test_every_verified_request_has_a_key_that_can_be_stored": [
         {KEY: 'return ""'},
@@ -349,6 +384,20 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_a_vendor_in_trouble_lists_no_orders": [
         listing('if answer.text != "shown": raise', "if answer.status_code == 203: raise"),
         listing('raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None', "raise"),
+    ],
+    "test_a_vendor_in_trouble_has_no_past": [
+        recalling('if answer.text != "shown": raise', "if answer.status_code == 203: raise"),
+        recalling("except httpx.HTTPError as error: raise", "except httpx.HTTPError as error: return None #"),
+        recalling('"the till does not answer"', 'str(answer.request.headers) + "a-token-of-the-till"'),
+    ],
+    "test_a_place_in_the_past_that_is_read_twice_brings_the_same": [
+        recalling('key="past:A1"', 'key=f"past:{self.times}"'),
+        recalling('body=b"{}"', 'body=b"%d" % self.times'),
+        recalling('place="" if place else "2"', 'place="2"'),
+        recalling('place="" if place else "2"', "place=str(int(place or 1) + 1)"),
+        recalling('connection="contract"', 'connection="till"'),
+        recalling("read_at=1", "read_at=0"),
+        recalling('topic="sale"', 'topic="return"'),
     ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
     "test_a_proof_that_is_not_its_own_is_left_to_others": [judging('if proof != "cashier": return None', "")],
@@ -476,6 +525,11 @@ def test_a_sound_source_of_shoppers_breaks_no_rule(
     contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
 ) -> None:
     getattr(contract_of(SHOPPERS), rule)()
+
+
+@pytest.mark.parametrize("rule", [name for name in BROKEN if "_past" in name])
+def test_a_sound_past_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
+    getattr(contract_of(HISTORY), rule)()
 
 
 def test_a_sound_list_of_webhooks_breaks_no_rule(

@@ -18,6 +18,7 @@ import respx
 import structlog
 
 from stampcard.plugin import ConnectionContext, Delivery, Event, Refetch, UnverifiedRequest, Voucher
+from stampcard.testing.rules.case import MemoryStore
 from stampcard_shopify.client import Client
 from stampcard_shopify.fulfilling import ShopifyFulfilment
 from stampcard_shopify.plugin import ShopifySettings
@@ -41,16 +42,6 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
-
-
-class MemoryStore(dict[str, bytes]):
-    """A connection's store without a database."""
-
-    async def get(self, key: str) -> bytes | None:  # type: ignore[override]
-        return super().get(key)
-
-    async def set(self, key: str, value: bytes) -> None:
-        self[key] = value
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -215,18 +206,27 @@ def member(simulated: ShopifySimulator) -> str:
 
 
 @pytest.fixture
-async def fulfilment(
+async def at_shop(
     simulated: ShopifySimulator, clock: FakeClock, store: MemoryStore
-) -> AsyncIterator[ShopifyFulfilment]:
-    """What makes rewards real at the simulated shop, over a network."""
+) -> AsyncIterator[Callable[..., ConnectionContext[ShopifySettings]]]:
+    """Make a context of the simulated shop, over a network; all of one test share clock and store."""
     async with httpx.AsyncClient() as http:
-        context = ConnectionContext(
-            name="acme",
-            settings=ShopifySettings.model_validate(simulated.settings()),
-            http=http,
-            clock=clock,
-            log=structlog.get_logger(),
-            store=store,
-            public_url="https://points.example",
-        )
-        yield ShopifyFulfilment(Client(context), clock)
+
+        def make(**changes: Any) -> ConnectionContext[ShopifySettings]:
+            return ConnectionContext(
+                name="acme",
+                settings=ShopifySettings.model_validate({**simulated.settings(), **changes}),
+                http=http,
+                clock=clock,
+                log=structlog.get_logger(),
+                store=store,
+                public_url="https://points.example",
+            )
+
+        yield make
+
+
+@pytest.fixture
+def fulfilment(at_shop: Callable[..., ConnectionContext[ShopifySettings]], clock: FakeClock) -> ShopifyFulfilment:
+    """What makes rewards real at the simulated shop."""
+    return ShopifyFulfilment(Client(at_shop()), clock)

@@ -13,9 +13,11 @@ import msgspec
 import stampcard_shopify.plugin
 from stampcard.plugin import (
     ConnectionEnded,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
+    CustomEvent,
     DataRequested,
     OrderSeen,
     Refetch,
@@ -31,6 +33,9 @@ SETTINGS = {"shop": "acme.myshopify.com", "webhook_secrets": SECRETS, "access_to
 EXPECTED: dict[str, list[type]] = {
     "app_uninstalled__plain": [ConnectionEnded],
     "customers_create__full": [CustomerSeen],
+    "customers_email_marketing_consent_update__never": [],
+    "customers_email_marketing_consent_update__subscribed": [ConsentSeen, CustomEvent],
+    "customers_marketing_consent_update__unsubscribed": [ConsentSeen],
     "customers_data_request__person": [DataRequested],
     "customers_merge__completed": [CustomersMerged],
     "customers_merge__failed": [],
@@ -51,6 +56,18 @@ EXPECTED: dict[str, list[type]] = {
     "refunds_create__money_only": [RefundSeen],
     "refunds_create__old_shipping": [RefundSeen],
     "shop_redact__plain": [SourceErased],
+}
+FETCHED = msgspec.json.decode((Path(__file__).parent / "fixtures" / "fetched_order__refunded.json").read_bytes())
+#: A past of one order, by the fields that are asked for.
+PAST = {
+    "ordersCount": {"ordersCount": {"count": 1}},
+    "orders(first": {
+        "orders": {
+            "pageInfo": {"hasNextPage": False},
+            "edges": [{"cursor": "c", "node": {"legacyResourceId": FETCHED["id"].rpartition("/")[2]}}],
+        }
+    },
+    "nodes(ids": {"nodes": [FETCHED]},
 }
 
 
@@ -84,5 +101,8 @@ class TestShopify(PluginContract):
             return httpx.Response(401)
         query = msgspec.json.decode(request.content)["query"]
         tagged = re.findall(r"(c\d+_\w+): tags", query)
+        for name, answer in PAST.items():
+            if name in query:
+                return httpx.Response(200, json={"data": answer})
         kinds = tagged or ["metafieldsSet" if "metafieldsSet" in query else "shop"]
         return httpx.Response(200, json={"data": {kind: {"userErrors": []} for kind in kinds}})

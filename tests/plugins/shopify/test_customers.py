@@ -9,9 +9,11 @@ import pytest
 
 from stampcard.plugin import (
     ConnectionEnded,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
+    CustomEvent,
     DataRequested,
     MalformedPayload,
     SourceErased,
@@ -64,6 +66,33 @@ def test_a_merge_names_both_when_it_succeeded_and_is_nothing_when_it_failed(deco
     nobody = load("customers_merge__completed") | {"admin_graphql_api_customer_deleted_id": "gid://shopify/Order/2"}
     with pytest.raises(MalformedPayload, match="is no customer"):
         decode("customers_merge__completed", nobody)
+
+
+def test_who_subscribes_agrees_and_joins_the_newsletter_once(decode: Decode, load: Load) -> None:
+    at = datetime(2026, 3, 10, 15, 58, tzinfo=UTC)
+    agreed, joined = decode("customers_email_marketing_consent_update__subscribed")
+    assert agreed == ConsentSeen(customer="7001", channel="email", purpose="marketing", state="given", occurred_at=at)
+    assert joined == CustomEvent(name="newsletter", customer="7001", key="", occurred_at=at)
+    body = load("customers_email_marketing_consent_update__subscribed")
+    left = body | {"email_marketing_consent": {"state": "unsubscribed", "consent_updated_at": None}}
+    assert decode("customers_email_marketing_consent_update__subscribed", left) == [
+        ConsentSeen(customer="7001", channel="email", purpose="marketing", state="withdrawn", occurred_at=NOW)
+    ]
+
+
+def test_who_never_said_anything_is_not_heard(decode: Decode, load: Load) -> None:
+    body = load("customers_email_marketing_consent_update__subscribed")
+    for said in (None, {"state": "not_subscribed"}, {"state": "redacted"}, {"state": "made up"}, {}):
+        assert (
+            decode("customers_email_marketing_consent_update__subscribed", body | {"email_marketing_consent": said})
+            == []
+        )
+
+
+def test_text_messages_are_another_channel(decode: Decode) -> None:
+    (said,) = decode("customers_marketing_consent_update__unsubscribed")
+    assert isinstance(said, ConsentSeen)
+    assert (said.customer, said.channel, said.state) == ("7001", "sms", "withdrawn")
 
 
 def test_an_erasure_names_every_identifier(decode: Decode) -> None:

@@ -1,39 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 import respx
-import structlog
 
 from stampcard.plugin import ConnectionContext, Listing, PluginError
 from stampcard.testing.clock import FakeClock
 from stampcard_shopify.client import Client
 from stampcard_shopify.listing import ShopifyOrders
-from stampcard_shopify.plugin import ShopifySettings
 from stampcard_shopify.simulator import ShopifySimulator
 
 API = "https://acme.myshopify.com/admin/api/2026-10/graphql.json"
 
 
 @pytest.fixture
-async def orders(simulated: ShopifySimulator, clock: FakeClock, store: Any) -> AsyncIterator[ShopifyOrders]:
+def orders(at_shop: Callable[..., ConnectionContext[Any]]) -> ShopifyOrders:
     """The list of a simulated shop."""
-    settings = ShopifySettings.model_validate(simulated.settings())
-    async with httpx.AsyncClient() as http:
-        context = ConnectionContext(
-            name="acme",
-            settings=settings,
-            http=http,
-            clock=clock,
-            log=structlog.get_logger(),
-            store=store,
-            public_url="https://points.example",
-        )
-        yield ShopifyOrders(Client(context))
+    return ShopifyOrders(Client(at_shop()))
 
 
 async def test_orders_are_listed_page_by_page_the_longest_ago_first(

@@ -50,6 +50,12 @@ def test_an_order_is_told_as_it_was_placed(seen: Callable[..., OrderSeen]) -> No
     assert (pot.product, pot.sku, pot.vendor, pot.gift_card) == ("7002", "POT-01", "Kiln & Co", False)
 
 
+def test_a_sale_at_the_till_is_told_as_such_and_may_name_nobody(decode: Decode, load: Load) -> None:
+    body = {name: value for name, value in load("orders_paid__discounted").items() if name != "customer"}
+    (event,) = decode("orders_paid__discounted", body | {"source_name": "pos", "location_id": 655441491})
+    assert (event.snapshot.channel, event.snapshot.customer) == ("pos", None)
+
+
 def test_whether_it_is_paid_is_told_by_the_body_not_by_the_topic(seen: Callable[..., OrderSeen]) -> None:
     assert not seen("orders_create__pending", topic="orders/paid").snapshot.paid
     assert seen("orders_paid__discounted", topic="orders/create").snapshot.paid

@@ -20,7 +20,9 @@ from stampcard.domain.value import replace
 from stampcard.plugin import InvalidSignature, UnverifiedRequest
 from stampcard.testing.clock import NOON, FakeClock
 from stampcard_shopify.plugin import ShopifySettings
-from stampcard_shopify.shoppers import LONGEST_QUERY, LONGEST_TOKEN, MOST_PARAMETERS, ShopifyShoppers
+from stampcard_shopify.queries import LONGEST, MOST_PARAMETERS
+from stampcard_shopify.sessions import LONGEST as LONGEST_TOKEN
+from stampcard_shopify.shoppers import ShopifyShoppers
 
 Make = Callable[..., ShopifySettings]
 Pairs = Sequence[tuple[str, str]]
@@ -234,7 +236,7 @@ def test_a_signature_in_another_shape_is_refused(source: ShopifyShoppers, shape:
 
 
 def test_a_query_that_is_too_large_is_refused(source: ShopifyShoppers) -> None:
-    refused(source, proxied({}, [("x", "1" * LONGEST_QUERY)]), "too long")
+    refused(source, proxied({}, [("x", "1" * LONGEST)]), "too long")
     refused(source, proxied({}, [("x", "")] * MOST_PARAMETERS), "too many")
 
 

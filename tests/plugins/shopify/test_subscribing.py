@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 import respx
-import structlog
 
 from stampcard.plugin import ConnectionContext, PluginError
-from stampcard.testing.clock import FakeClock
 from stampcard_shopify.client import Client
-from stampcard_shopify.plugin import ShopifySettings
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.subscribing import COMPLIANCE, TOPICS, ShopifySubscriptions
 
@@ -20,22 +17,10 @@ API = "https://acme.myshopify.com/admin/api/2026-10/graphql.json"
 
 
 @pytest.fixture
-async def subscriptions(
-    simulated: ShopifySimulator, clock: FakeClock, store: Any
-) -> AsyncIterator[ShopifySubscriptions]:
+def subscriptions(at_shop: Callable[..., ConnectionContext[Any]]) -> ShopifySubscriptions:
     """Those of an app at a simulated shop."""
-    settings = ShopifySettings.model_validate(simulated.settings())
-    async with httpx.AsyncClient() as http:
-        context = ConnectionContext(
-            name="acme",
-            settings=settings,
-            http=http,
-            clock=clock,
-            log=structlog.get_logger(),
-            store=store,
-            public_url="https://points.example",
-        )
-        yield ShopifySubscriptions(Client(context), settings)
+    context = at_shop()
+    return ShopifySubscriptions(Client(context), context.settings)
 
 
 def standing(simulated: ShopifySimulator) -> list[tuple[str, str]]:

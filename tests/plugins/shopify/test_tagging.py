@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 import respx
-import structlog
 
 from stampcard.plugin import ConnectionContext, Delivered, Rejected, RetryLater, TagPush
-from stampcard.testing.clock import FakeClock
 from stampcard_shopify.client import Client
-from stampcard_shopify.plugin import ShopifySettings
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.tagging import TagSink
 
@@ -29,20 +26,10 @@ def sink(connection: Callable[..., ConnectionContext[Any]], settings: Callable[.
 
 
 @pytest.fixture
-async def over_network(simulated: ShopifySimulator, clock: FakeClock, store: Any) -> AsyncIterator[TagSink]:
+def over_network(at_shop: Callable[..., ConnectionContext[Any]]) -> TagSink:
     """The sink at a simulated shop."""
-    settings = ShopifySettings.model_validate(simulated.settings())
-    async with httpx.AsyncClient() as http:
-        context = ConnectionContext(
-            name="acme",
-            settings=settings,
-            http=http,
-            clock=clock,
-            log=structlog.get_logger(),
-            store=store,
-            public_url="https://points.example",
-        )
-        yield TagSink(Client(context), settings)
+    context = at_shop()
+    return TagSink(Client(context), context.settings)
 
 
 async def test_marks_come_and_go_and_those_of_others_stay(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as trial
 from hypothesis import strategies as st
 
+from stampcard.domain.value import replace
 from stampcard.plugin import InvalidSignature, UnverifiedRequest
 from stampcard_shopify.plugin import ShopifySettings
 from stampcard_shopify.webhooks import ShopifyWebhooks
@@ -35,6 +36,14 @@ def test_each_secret_and_each_family_of_headers_is_good(
         "triggered-at": "2026-03-10T11:59:59Z",
         "api-version": "2026-10",
     }
+
+
+def test_two_families_of_headers_that_differ_vouch_for_nothing(source: ShopifyWebhooks, request_of: RequestOf) -> None:
+    old, new = request_of(), request_of(family="")
+    assert source.verify(replace(old, headers={**new.headers, **old.headers})).topic == "orders/paid"
+    for wrong in (request_of(secret="a guess", family=""), request_of(family="", shop_domain="other.myshopify.com")):
+        with pytest.raises(InvalidSignature, match="different things"):
+            source.verify(replace(old, headers={**wrong.headers, **old.headers}))
 
 
 def test_shopifys_own_library_signs_alike(source: ShopifyWebhooks, request_of: RequestOf) -> None:

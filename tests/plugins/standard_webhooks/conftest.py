@@ -1,23 +1,39 @@
-"""A receiver called ours: its secrets, a sink to it whose network is a function, and an oracle that knows signatures."""
+"""A receiver called ours with a sink to it, an oracle that knows signatures, and whole installations that take webhooks in."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import structlog
+from sqlalchemy import Select, select
+from standardwebhooks.webhooks import Webhook
 
+from stampcard.app import Application
 from stampcard.plugin import Balance, Change, ConnectionContext
+from stampcard.program.reading import read_program
+from stampcard.sealing import new_key_text
+from stampcard.settings import DeliverSettings, HttpSettings, SecuritySettings, Settings
+from stampcard.storage.database import Database
+from stampcard.storage.programming import store_version
+from stampcard.storage.tables import award, identity, inbox
 from stampcard.testing.clock import NOON, FakeClock
 from stampcard.testing.rules.case import MemoryStore
 from stampcard_standard_webhooks.plugin import StandardWebhooksSettings
 from stampcard_standard_webhooks.sending import WebhookSink
+from stampcard_webhooks.server import serving
 
 URL = "https://shop.example/loyalty/news?from=stampcard"
 NEWER = "whsec_dGhlIG5ld2VyIHNlY3JldCBvZiBmb3J0eSBieXRlcywgcmFuZG9tPw=="
@@ -96,3 +112,116 @@ def is_genuine() -> Genuine:
         return fits and abs(now.timestamp() - int(timestamp)) <= 300
 
     return judge
+
+
+EXAMPLES = Path(__file__).parents[3] / "config" / "connections"
+SHARED = "a-secret-of-this-test"
+WHSEC = "whsec_ZnJvbSB0aGUgdGlsbCwgb25lIG9mIDMwIGJ5dGVz"
+
+
+@dataclass(slots=True)
+class Installation:
+    """What a test does with it."""
+
+    application: Application
+    address: str
+    session: aiohttp.ClientSession
+
+    async def post(self, connection: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send a webhook; answers the status."""
+        async with self.session.post(f"{self.address}/webhooks/{connection}", data=body, headers=headers) as answer:
+            return answer.status
+
+    async def work(self) -> None:
+        """Apply all that came in."""
+        while await self.application.worker.work_once():
+            pass
+
+    async def send(self) -> None:
+        """Send what is due."""
+        for dispatcher in self.application.dispatchers.values():
+            await dispatcher.turn()
+            while dispatcher._flights:
+                await asyncio.gather(*dispatcher._flights)
+
+    async def read(self, statement: Select[Any]) -> list[Any]:
+        return await self.application.database.read(lambda connection: list(connection.execute(statement).all()))
+
+    async def awards(self) -> dict[tuple[str, str], int]:
+        """(subject, rule) → what is due now."""
+        rows = await self.read(select(award))
+        return {(row.subject, row.rule): row.granted - row.taken - row.written_off for row in rows}
+
+    async def points(self) -> int:
+        """All that is due now."""
+        return sum((await self.awards()).values())
+
+    async def names(self) -> set[str]:
+        """How members are called."""
+        return {f"{row.connection}:{row.reference}" for row in await self.read(select(identity))}
+
+    async def troubles(self) -> list[str]:
+        """Why deliveries were not applied."""
+        rows = await self.read(select(inbox.c.status, inbox.c.code, inbox.c.detail))
+        return [f"{row.code}: {row.detail}" for row in rows if row.status != "done"]
+
+
+@pytest.fixture
+def install(
+    tmp_path: Path, database_url: str, clock: FakeClock
+) -> Callable[..., AbstractAsyncContextManager[Installation]]:
+    """Serves a fresh installation over each kind of database: ``async with install(program, connections) as one``."""
+
+    @asynccontextmanager
+    async def serve(program: str, connections: Mapping[str, Any]) -> AsyncIterator[Installation]:
+        key_file = tmp_path / "stampcard.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(new_key_text(), encoding="utf8")
+        database, began = Database(database_url), clock.now() - timedelta(days=100)
+        read = read_program(program, "test")
+        database.write_now(lambda connection: store_version(connection, "main", read, program, "test", "", began))
+        database.close()
+        settings = Settings(
+            database=database_url,
+            key_file=key_file,
+            programs=(),
+            http=HttpSettings(port=0),
+            security=SecuritySettings(outbound_allow=("127.0.0.0/8",)),
+            deliver=DeliverSettings(coalesce=0, longest=0),
+            connections=dict(connections),
+        )
+        application = Application(settings, clock=clock)
+        await application.open(loops=False)
+        try:
+            async with serving(application) as address, aiohttp.ClientSession() as session:
+                yield Installation(application=application, address=address, session=session)
+        finally:
+            await application.close()
+
+    return serve
+
+
+@pytest.fixture
+def example() -> Callable[..., dict[str, Any]]:
+    """The connections of one of the shipped tables, with a secret: ``example("medusa")``."""
+
+    def load(name: str, **more: Any) -> dict[str, Any]:
+        found: dict[str, Any] = tomllib.loads((EXAMPLES / f"{name}.toml").read_text(encoding="utf8"))["connections"]
+        secret = WHSEC if found[name].get("signature", "standard") == "standard" else SHARED
+        return {name: {**found[name], "webhook_secrets": [secret], **more}}
+
+    return load
+
+
+@pytest.fixture
+def signed(clock: FakeClock) -> Callable[..., dict[str, str]]:
+    """The headers with which the system of a connection signs a body."""
+
+    def sign(connection: Mapping[str, Any], body: bytes, id_: str = "msg_1") -> dict[str, str]:
+        if connection.get("signature", "standard") == "standard":
+            signature = Webhook(WHSEC).sign(id_, clock.now(), body.decode())
+            stamp = str(int(clock.now().timestamp()))
+            return {"webhook-id": id_, "webhook-timestamp": stamp, "webhook-signature": signature}
+        return {connection["signature_header"]: hmac.new(SHARED.encode(), body, hashlib.sha256).hexdigest()}
+
+    return sign

@@ -61,11 +61,21 @@ class Recording(Value, frozen=True):
 class MemoryStore(dict[str, bytes]):
     """A connection's store, as long as the test lasts."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.locks: dict[str, asyncio.Lock] = {}
+
     async def get(self, key: str) -> bytes | None:  # type: ignore[override]
         return super().get(key)
 
     async def set(self, key: str, value: bytes) -> None:
         self[key] = value
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[None]:
+        lock = self.locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
 
 
 @dataclass(slots=True)

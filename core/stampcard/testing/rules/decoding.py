@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stampcard.plugin import (
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomEvent,
@@ -191,7 +192,9 @@ def _customer(event: Event | Refetch) -> str | None:
             return snapshot.customer
         case CustomerSeen(reference=reference) | CustomerErased(reference=reference):
             return reference
-        case DataRequested(reference=reference) | CustomEvent(customer=reference):
+        case DataRequested(reference=reference):
+            return reference
+        case CustomEvent(customer=reference) | ConsentSeen(customer=reference):
             return reference
     return None
 

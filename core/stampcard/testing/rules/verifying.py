@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stampcard.domain.value import replace
-from stampcard.plugin import InvalidSignature, Reply, UnverifiedRequest, VerifiedRequest, WebhookSource
+from stampcard.plugin import CannotVerify, InvalidSignature, Reply, UnverifiedRequest, VerifiedRequest, WebhookSource
 from stampcard.testing.rules.case import TRIAL, Case, Recording
 
 #: What aiohttp makes of a header byte that is no UTF-8.
@@ -107,6 +107,25 @@ class VerifyingRules(Case):
             request = self.request(recording.topic, recording.body)
             for changed in _rewritten(recording.body):
                 self._refused(replace(request, body=changed), source)
+
+    def test_what_is_unchecked_is_what_would_be_vouched_for(self) -> None:
+        """Unchecked gives what verify would give, with and without a signature, or is a CannotVerify; it raises nothing else."""
+        source = self.source()
+        for recording in self.recordings():
+            request = self.request(recording.topic, recording.body)
+            verified = self.vouched(source, request)
+            for unsigned in (request, _with(request, self.signature_header, None)):
+                assert self._unchecked(source, unsigned) in (None, verified), recording.name
+            for odd in self._variations(recording):
+                self._unchecked(source, odd)
+
+    def _unchecked(self, source: WebhookSource, request: UnverifiedRequest) -> VerifiedRequest | None:
+        try:
+            return source.unchecked(request)
+        except CannotVerify:
+            return None
+        except Exception as error:  # noqa: BLE001 - that is the finding
+            pytest.fail(f"unchecked raised {type(error).__name__}, not CannotVerify: {error}")
 
     def test_a_redelivery_has_the_same_key(self) -> None:
         """The same webhook, sent again later, has the same delivery key."""
