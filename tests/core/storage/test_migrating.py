@@ -172,7 +172,7 @@ def of_before(connection: Connection, fixture: Any) -> None:
             connection.execute(insert(shape), values)
 
 
-@pytest.mark.parametrize("shape", ["0001", "0009", "0016"])
+@pytest.mark.parametrize("shape", ["0001", "0009", "0018"])
 def test_what_an_earlier_version_wrote_is_all_there_and_goes_on(
     database: Database, setting: Setting, shape: str
 ) -> None:
