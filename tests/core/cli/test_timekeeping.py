@@ -4,8 +4,12 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from stampcard.cli.findings import trial_resources
 from stampcard.cli.timekeeping import Listener, Told, clock_finding, told_by
+from stampcard.settings import SecuritySettings, Settings
 from stampcard.testing.building import NOON
 from stampcard.testing.clock import FakeClock
 
@@ -41,3 +45,19 @@ def test_the_time_comes_from_the_date_of_an_answer() -> None:
         request = httpx.Request("GET", "https://shop.example.com/x")
         listener.note(httpx.Response(200, headers=headers, request=request))
     assert listener.heard == [told(0, "shop.example.com")]
+
+
+async def test_what_a_vendor_answers_to_a_plugin_tells_the_time() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(headers={"Date": "Tue, 10 Mar 2026 12:00:00 GMT"})
+
+    server = web.Application()
+    server.router.add_get("/", answer)
+    listener = Listener(FakeClock(NOON + timedelta(minutes=2)))
+    settings = Settings(security=SecuritySettings(outbound_allow=("127.0.0.0/8",)))
+    async with TestServer(server) as vendor:
+        with trial_resources(settings, fresh=True, heard=listener.note) as resources:
+            async with resources.open_http([]) as client:
+                await client.get(str(vendor.make_url("/")))
+    assert listener.heard == [told(120, "127.0.0.1")]
+    assert clock_finding(listener.heard, None).text.startswith("is 120 seconds ahead of 127.0.0.1")
