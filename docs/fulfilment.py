@@ -13,7 +13,8 @@ from typing import NamedTuple, get_args
 from stampcard.domain.rewards import RewardKind
 from stampcard.plugin import Feature, Support
 from stampcard.program.rewards import BY_US
-from stampcard_shopify.offering import FEATURES, KINDS
+from stampcard_shopify import offering as shopify
+from stampcard_woocommerce import offering as woocommerce
 
 PAGE = Path(__file__).resolve().parent / "reference" / "fulfilment.md"
 HEAD = """# Who makes a reward real, and what they enforce
@@ -70,7 +71,8 @@ _TILL: Mapping[Feature, Support] = {
 _PRINTED = _caveat("only what was agreed with whoever made the codes; we tell the till what we know of it")
 _CODES = {kind: YES for kind in get_args(RewardKind) if kind not in BY_US}
 MAKERS = (
-    Maker("Shopify", KINDS, FEATURES),
+    Maker("Shopify", shopify.KINDS, shopify.FEATURES),
+    Maker("WooCommerce", woocommerce.KINDS, woocommerce.FEATURES),
     Maker("`own` codes", _CODES, _TILL),
     Maker("`pool` codes", _CODES, {**dict.fromkeys(_TILL, _PRINTED), "bulk": _caveat("by upload, or at a shop")}),
     Maker(

@@ -50,6 +50,7 @@ from stampcard_standard_webhooks.mapping import Mapped, Topic
 from stampcard_standard_webhooks.messages import TYPES
 from stampcard_standard_webhooks.schema import message_schema
 from stampcard_standard_webhooks.settings import StandardWebhooksSettings
+from stampcard_woocommerce.plugin import WooCommerceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
@@ -145,14 +146,9 @@ def settings() -> str:
     return table(("Setting", "Variable", "Default", "Meaning"), _settings(Settings, "STAMPCARD_"))
 
 
-def shopify_settings() -> str:
-    rows = _settings(ShopifySettings, "STAMPCARD_CONNECTIONS__SHOP__")
-    return table(("Setting", "Variable, for a connection called `shop`", "Default", "Meaning"), rows)
-
-
-def standard_webhooks_settings() -> str:
-    rows = _settings(StandardWebhooksSettings, "STAMPCARD_CONNECTIONS__TILL__")
-    return table(("Setting", "Variable, for a connection called `till`", "Default", "Meaning"), rows)
+def plugin_settings(model: type[BaseModel], name: str = "shop") -> str:
+    rows = _settings(model, f"STAMPCARD_CONNECTIONS__{name.upper()}__")
+    return table(("Setting", f"Variable, for a connection called `{name}`", "Default", "Meaning"), rows)
 
 
 def standard_webhooks_messages() -> str:
@@ -385,8 +381,9 @@ def _formula(text: str) -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
-    "shopify-settings": shopify_settings,
-    "standard-webhooks-settings": standard_webhooks_settings,
+    "shopify-settings": partial(plugin_settings, ShopifySettings),
+    "woocommerce-settings": partial(plugin_settings, WooCommerceSettings),
+    "standard-webhooks-settings": partial(plugin_settings, StandardWebhooksSettings, "till"),
     "standard-webhooks-messages": standard_webhooks_messages,
     "mapping-settings": mapping_settings,
     "mapping-readings": mapping_readings,

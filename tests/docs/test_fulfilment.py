@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from stampcard.plugin import Feature
-from stampcard_shopify.offering import FEATURES, KINDS
+from stampcard_shopify import offering as shopify
+from stampcard_woocommerce import offering as woocommerce
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def test_every_feature_has_words(fulfilment: dict[str, Any]) -> None:
     assert set(fulfilment["WORDS"]) == set(get_args(Feature))
 
 
-def test_what_a_shop_says_of_itself_is_on_the_page(fulfilment: dict[str, Any]) -> None:
+@pytest.mark.parametrize("shop", [shopify, woocommerce])
+def test_what_a_shop_says_of_itself_is_on_the_page(fulfilment: dict[str, Any], shop: Any) -> None:
     text = fulfilment["page"]()
-    for support in (*KINDS.values(), *FEATURES.values()):
+    for support in (*shop.KINDS.values(), *shop.FEATURES.values()):
         assert support.note[1:] in text

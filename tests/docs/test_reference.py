@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from runpy import run_path
 from typing import Any, get_args
@@ -18,8 +18,8 @@ from stampcard.plugin import Outcome
 from stampcard.program.conditions import compile_conditions
 from stampcard.program.reading import read_program
 from stampcard.testing.building import LONG_AGO, NOON, order
-from stampcard_shopify.fetching import FETCHED
-from stampcard_shopify.webhooks import TOPICS
+from stampcard_shopify.webhooks import TOPICS as SHOPIFY
+from stampcard_woocommerce.webhooks import TOPICS as WOOCOMMERCE
 
 Tables = Callable[[str], list[list[dict[str, str]]]]
 
@@ -77,10 +77,13 @@ def test_every_example_of_a_condition_can_be_decided(generate: dict[str, Any]) -
         assert all(isinstance(verdict, bool) for verdict in verdicts), verdicts
 
 
-def test_the_shopify_page_lists_the_topics_that_the_plugin_reads(tables: Tables) -> None:
-    webhooks = tables("docs/reference/shopify.md")[1]
-    listed = {topic.strip("` ") for row in webhooks for topic in row["Topic"].split("`") if "/" in topic}
-    assert listed == TOPICS.keys() - {FETCHED}
+@pytest.mark.parametrize(("shop", "place", "topics"), [("shopify", 1, SHOPIFY), ("woocommerce", 2, WOOCOMMERCE)])
+def test_a_shops_page_lists_the_topics_that_the_plugin_reads(
+    tables: Tables, shop: str, place: int, topics: Mapping[str, Any]
+) -> None:
+    webhooks = tables(f"docs/reference/{shop}.md")[place]
+    listed = {topic for row in webhooks for topic in re.findall(r"[a-z_]+[./][a-z_]+", row["Topic"])}
+    assert listed == {topic for topic in topics if not topic.startswith("fetched/")}
 
 
 def test_the_page_of_metrics_names_the_kinds_and_outcomes_that_there_are(tables: Tables) -> None:

@@ -226,6 +226,20 @@ async def test_what_people_hand_out_waits_in_a_queue_until_it_is_done_or_refused
     await verified(served)
 
 
+async def test_a_stock_that_runs_low_is_told(served: Any) -> None:
+    await served.prepare()
+    member = await served.rich()
+
+    for _ in range(2):
+        assert (await redeem(served, member, "mug")).status == 201
+
+    alerts = (await served.call("GET", "/alerts")).body["items"]
+    assert sorted(alert["words"] for alert in alerts) == [
+        "reward mug of program 'main': 100 % of '2 times ever, in all' is used.",
+        "reward mug of program 'main': 80 % of '2 times ever, in all' is used.",
+    ]
+
+
 async def test_points_can_move_to_another_wallet(served: Any) -> None:
     await served.prepare()
     member = await served.rich()

@@ -34,19 +34,19 @@ def counter_keys(unit: Unit, sourced: Sourced, identities: Resolved) -> Iterator
     if not programs.counts:
         return
     order = unit.orders.get(key) if key is not None else None
-    row, at = identities.of(sourced), occurred_at(sourced.event)
-    if order is not None and order.state.snapshot is not None and not isinstance(sourced.event, OrderSeen):
-        at = order.state.snapshot.occurred_at
+    row, moments = identities.of(sourced), {occurred_at(sourced.event)}
+    if order is not None and order.state.snapshot is not None:
+        # An older state of the order that says another day tells nothing of that, but may bring a refund.
+        moments.add(order.state.snapshot.occurred_at)
     members: set[str] = {row.member} if row is not None else set()
     members |= {order.member} if order is not None and order.member is not None else set()
     kinds: tuple[str, ...] = (PURCHASE, REFUND) if key is not None else ()
     if isinstance(sourced.event, CustomEvent):
         kinds = (sourced.event.name,)
-    yield from sign_up_keys(unit, members, at)
-    for versions in programs.versions.values():
-        for live in versions:
-            if live.counts:
-                yield from (one for member in members for on in kinds for one in keys_for(live, on, at, member))
+    for at in moments:
+        yield from sign_up_keys(unit, members, at)
+        for live in (live for versions in programs.versions.values() for live in versions if live.counts):
+            yield from (one for member in members for on in kinds for one in keys_for(live, on, at, member))
 
 
 def sign_up_keys(unit: Unit, members: Collection[str], at: datetime) -> Iterator[CounterKey]:

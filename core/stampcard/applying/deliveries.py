@@ -138,18 +138,37 @@ def apply_deliveries(
 
 def is_special(prepared: Prepared) -> bool:
     """Whether a delivery must be applied alone, because it forgets or moves what others of the batch may have loaded."""
-    return any(isinstance(sourced.event, (*SPECIAL, CustomersMerged)) for sourced in prepared.events)
+    return any(map(_is_apart, prepared.events))
+
+
+def _is_apart(sourced: Sourced) -> bool:
+    return isinstance(sourced.event, (*SPECIAL, CustomersMerged))
 
 
 def _apply_alone(unit: Unit, prepared: Prepared) -> Settled:
-    member = None
-    for sourced in prepared.events:
+    """What else the delivery tells comes first: somebody who has just come can be merged at once."""
+    before = _apply_before(unit, replace(prepared, events=tuple(e for e in prepared.events if not _is_apart(e))))
+    if before.status != "done":
+        return before
+    member = before.member
+    for sourced in filter(_is_apart, prepared.events):
         if isinstance(sourced.event, CustomersMerged):
             member = merge_customers(unit, sourced, sourced.event)
         else:
             apply_special(unit, sourced)
-    forget = any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
-    return Settled(delivery=prepared.delivery, status="done", member=member, forget=forget)
+    forget = before.forget or any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
+    return replace(before, member=member, forget=forget)
+
+
+def _apply_before(unit: Unit, prepared: Prepared) -> Settled:
+    """Apply a delivery's ordinary events, if there are any, so that the others find what came of them."""
+    if not prepared.events:
+        return Settled(delivery=prepared.delivery, status="done")
+    own = Unit(unit.connection, unit.setting, unit.now)
+    (settled,) = decide_all(own, [prepared])
+    if settled.status == "done":
+        unit.former += own.save()
+    return settled
 
 
 def _still_ours(

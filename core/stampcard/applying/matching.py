@@ -25,7 +25,7 @@ STEP = 20
 Verdict = Literal["merge", "apart", "same_shop", "several", "on_hold"]
 _WORDS = {
     "same_shop": "one shop knows both, as two customers",
-    "several": "more than two members have this address",
+    "several": "more than two members have this address, two of them at one shop",
     "on_hold": "one of them is on hold",
 }
 
@@ -61,21 +61,30 @@ def match(connection: Connection, setting: Setting, now: datetime) -> tuple[int,
 def _compare(connection: Connection, setting: Setting, now: datetime, one: Same, same: Sequence[str]) -> list[Change]:
     merchant, changes = setting.merchant, list[Change]()
     found = loading.load_members(connection, merchant, [one.member, *same], setting.sealer, attributes=False, lock=True)
+    several = len(same) > 1 and _share_a_shop(connection, merchant, [one.member, *same])
+    mine = one.member
     for other in same:
-        people = {id_: found[id_] for id_ in (one.member, other) if id_ in found and found[id_].is_there}
+        people = {id_: found[id_] for id_ in (mine, other) if id_ in found and found[id_].is_there}
         if len(people) < 2:  # noqa: PLR2004 - one of them was erased or merged meanwhile
             continue
-        verdict = _judge(connection, setting, people, several=len(same) > 1)
+        verdict = _judge(connection, setting, people, several=several)
         if verdict == "merge":
             kept, gone = sorted(people.values(), key=lambda person: (person.joined_at, person.id))
             unit = Unit(connection, setting, now)
             merging.merge(unit, gone.id, kept.id, by="matching", note=f"the same verified {one.key[2]}")
             changes += unit.save()
+            mine = kept.id
         elif verdict != "apart":
             addressing.note_duplicate(
                 connection, merchant, (one.member, other), one.key[2], "doubtful", _WORDS[verdict], now
             )
     return changes
+
+
+def _share_a_shop(connection: Connection, merchant: str, members: Sequence[str]) -> bool:
+    """Whether a shop knows two of them: then nobody can tell which of the two the others are."""
+    known = [addressing.sources_known(connection, merchant, id_) for id_ in members]
+    return len(set().union(*known)) < sum(map(len, known))
 
 
 def _judge(connection: Connection, setting: Setting, people: dict[str, Member], *, several: bool) -> Verdict:

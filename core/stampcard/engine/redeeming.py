@@ -16,6 +16,7 @@ from stampcard.domain.members import Member
 from stampcard.domain.rewards import ACTIONS, ISSUE, RESTORE, WITHDRAW, Minted, Redemption, RedemptionStatus, Voucher
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, key_of
+from stampcard.engine.limiting import most_of
 from stampcard.engine.posting import About, post
 from stampcard.engine.refunding import credit
 from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of
@@ -164,6 +165,7 @@ def voucher_of(found: Standing, minted: Minted, now: datetime, valid_until: date
 
 def _charge(draft: Draft, found: Standing, member: str, now: datetime, counted: frozenset[str]) -> tuple[Charge, ...]:
     live, charges = found.live, []
+    terms = live.program.wallets.get(found.of.reward.wallet)
     day = now.astimezone(live.program.zone).date()
     for bound in found.of.bounds:
         amount = use_of(bound, found)
@@ -171,6 +173,8 @@ def _charge(draft: Draft, found: Standing, member: str, now: datetime, counted: 
             continue
         key = key_of(live.name, bound, day, member)
         draft.counters.move(key, amount)
+        if bound.limit.in_all:
+            draft.budgets[key._replace(member="")] = most_of(bound, terms.scale if terms else 0)
         charges.append(Charge(scope=key.scope, period=key.period, member=key.member, amount=amount, reserved=amount))
     return tuple(charges)
 

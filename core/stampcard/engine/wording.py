@@ -184,11 +184,16 @@ def holder_words(holder: str) -> str:
 
 def limit_of(live: LiveProgram | None, scope: str) -> tuple[Limit, int] | None:
     """The limit whose counter has that scope, with the scale of its points."""
-    for offer in () if live is None else live.offers.values():
-        for bound in offer.bounds:
-            if bound.scope == scope:
-                return bound.limit, offer.terms.scale
-    return None
+    if live is None:
+        return None
+    wallets = live.program.wallets
+    holders = [(offer.bounds, offer.terms.scale) for offer in live.offers.values()]
+    holders += [
+        (of.bounds, wallets[of.reward.wallet].scale if of.reward.wallet in wallets else 0)
+        for of in live.rewards.values()
+    ]
+    found = ((bound.limit, scale) for bounds, scale in holders for bound in bounds if bound.scope == scope)
+    return next(found, None)
 
 
 def charge_words(charge: Charge, live: LiveProgram | None) -> str:

@@ -31,7 +31,7 @@ class OrderList(ABC):
 
     @abstractmethod
     async def changed(self, since: datetime, place: str = "") -> Listings:
-        """The next orders that changed since a moment, the longest ago first, behind a place.
+        """The next orders that changed since a moment, behind a place; in an order in which none is skipped while others change.
 
         Raises PluginError where the vendor does not answer.
         """

@@ -152,6 +152,26 @@ def test_a_refused_delivery_leaves_the_keys_of_all_its_events_free(database: Dat
     assert active(database) == [5]
 
 
+def test_a_refund_beside_an_older_state_of_another_day_meets_the_limit_of_the_orders_own_day(
+    database: Database, setting: Setting
+) -> None:
+    limited = "award: 1 per 1 EUR, limits: '50 points per day, in all'"
+    text = REVIEWS.replace("on: review, award: 5", f"on: purchase, {limited}")
+    setting = dataclasses.replace(setting, programs=programs(text))
+    ids = store(database, setting, "a", "b", "c")
+    older = order(40, at=NOON - timedelta(days=1), customer="2")
+    events = [
+        OrderSeen(reference="A", snapshot=order(50)),
+        OrderSeen(reference="B", snapshot=order(40, age=90, customer="2")),
+        OrderSeen(reference="B", snapshot=older, refunds=(refund("R", money=10),)),
+    ]
+
+    for id_, event in zip(ids, events, strict=True):
+        apply(database, setting, prepared(id_, event))
+
+    assert sorted(active(database)) == [0, 50]
+
+
 def test_an_order_whose_formula_no_plugin_knows_is_not_paid_as_nothing(database: Database, setting: Setting) -> None:
     text = REVIEWS.replace("on: review, award: 5", "on: purchase, award: formula happy")
     (one,) = store(database, setting, "a")

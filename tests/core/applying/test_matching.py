@@ -130,7 +130,7 @@ async def test_whoever_is_doubtful_is_listed_and_not_merged(shop: TwoShops) -> N
     assert shop.doubtful() == ["email: one shop knows both, as two customers"]
     shop.sees("web", "77", email="ann@shop.example")
     await shop.timer.tick()
-    assert "email: more than two members have this address" in shop.doubtful()
+    assert "email: more than two members have this address, two of them at one shop" in shop.doubtful()
     shop.sees("shop", "3", phone="+49301234567")
     held = shop.of("shop", "3")
     shop.act_on(lambda unit: hold(unit, held, "a check"))

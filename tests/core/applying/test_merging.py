@@ -29,7 +29,7 @@ from stampcard.storage.loading import load_pasts
 from stampcard.storage.reading import balances
 from stampcard.storage.tables import metadata
 from stampcard.storage.verifying import verify
-from stampcard.testing.applying import rows
+from stampcard.testing.applying import apply, prepare, rows, store
 from stampcard.testing.building import order
 
 PROGRAM = """
@@ -352,6 +352,24 @@ async def test_a_shop_that_makes_one_customer_of_two_makes_one_member(shop: Shop
     assert shop.member("new") == shop.member("old") == shop.member("ann")
     shop.tell(OrderSeen(reference="B", snapshot=order(25, customer="ann", at=shop.clock.now(), age=9)))
     assert shop.points("ann") == 61
+    shop.proves()
+
+
+async def test_who_comes_and_is_merged_in_one_delivery_has_both(shop: Shop) -> None:
+    """As where opening an account takes over what a guest had, and an order of that account came along."""
+    shop.buys("A", 10, customer="guest")
+    now = shop.clock.now()
+    told = (
+        CustomersMerged(kept="ann", gone="guest", occurred_at=now),
+        CustomerSeen(reference="ann", occurred_at=now, attributes={"email": "ann@mail.example"}),
+        OrderSeen(reference="B", snapshot=order(20, customer="ann", at=now)),
+    )
+    for _ in range(2):
+        (delivery,) = store(shop.database, shop.setting, b"{}")
+        (settled,) = apply(shop.database, shop.setting, [prepare(delivery, *told)], now)
+        assert (settled.status, settled.member) == ("done", shop.member("ann"))
+        assert settled.subject_print is not None
+    assert shop.points("ann") == shop.points("guest") == 3 * 10 + 2 * 10 + 6
     shop.proves()
 
 

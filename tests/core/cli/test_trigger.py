@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from stampcard.cli.main import app
 
 SHOP = 'plugin = "shopify"\nshop = "example.myshopify.com"\naccess_token = "t"\nwebhook_secrets = ["a-secret"]\n'
+WOOCOMMERCE = 'plugin = "woocommerce"\nshop = "https://shop.example"\nwebhook_secrets = ["a-secret"]\n'
 
 
 class Server:
@@ -60,7 +61,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> Call
 
 def test_the_topics_are_listed(run: Callable[..., Result]) -> None:
     assert {"plugin": "shopify", "topic": "order.paid"} in json.loads(run("--list", "--json").stdout)
-    assert "shopify  order.refunded" in run("--list").stdout
+    listed = [line.split() for line in run("--list").stdout.splitlines()]
+    assert ["shopify", "order.refunded"] in listed
+    assert ["woocommerce", "order.deleted"] in listed
 
 
 def test_a_sample_is_signed_with_the_connections_own_secret_and_sent_to_the_server(
@@ -76,7 +79,9 @@ def test_a_sample_is_signed_with_the_connections_own_secret_and_sent_to_the_serv
     assert "a-secret" not in result.output
 
 
-def test_no_two_samples_are_the_same(run: Callable[..., Result], server: Server) -> None:
+@pytest.mark.parametrize("shop", [SHOP, WOOCOMMERCE])
+def test_no_two_samples_are_the_same(run: Callable[..., Result], server: Server, tmp_path: Path, shop: str) -> None:
+    (tmp_path / "stampcard.toml").write_text(f"[connections.shop]\n{shop}")
     run("order.paid")
     run("order.paid")
     orders = [json.loads(body)["id"] for _, _, body in server.received]
