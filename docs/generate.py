@@ -179,11 +179,8 @@ def _told(field: Mapping[str, Any]) -> str:
     kind = field.get("type")
     if "enum" in field:
         return ", ".join(map(code, field["enum"]))
-    if kind == ["string", "number"]:
-        return "money"
     if kind == "array":
-        inner = field["items"]
-        return f"list of {_told(inner)}" if "enum" not in inner else f"list of {', '.join(map(code, inner['enum']))}"
+        return f"list of {_told(field['items'])}"
     if field.get("format") == "date-time":
         return "time"
     words = {
@@ -192,6 +189,7 @@ def _told(field: Mapping[str, Any]) -> str:
         "boolean": "true or false",
         "object": "fields",
         "null": "null",
+        "['string', 'number']": "money",
     }
     return words[str(kind)]
 
