@@ -21,6 +21,7 @@ from stampcard.storage.tables import (
     balance,
     base_use,
     consent,
+    data_request,
     debit,
     entry,
     event,
@@ -53,7 +54,7 @@ LEFT_OUT: Mapping[str, str] = {
 }
 _Shown = Mapping[str, Any]
 _TABLES = (
-    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, imported, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
