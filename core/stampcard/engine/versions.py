@@ -245,6 +245,11 @@ class Programs(Value, frozen=True):
         """Every variable that any condition of any version reads."""
         return frozenset[str]().union(*(live.reads for versions in self.versions.values() for live in versions))
 
+    def asks(self, on: str, variable: str) -> bool:
+        """Whether any version's condition for an event reads a variable."""
+        found = (live.conditions.get(on) for versions in self.versions.values() for live in versions)
+        return any(of is not None and variable in of.reads for of in found)
+
     @property
     def recalls(self) -> bool:
         """Whether any condition asks for a member's past."""

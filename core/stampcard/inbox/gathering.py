@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,15 +92,27 @@ class Gatherer:
         wanted = "facts" in setting.programs.reward_reads or any(map(hooks.implements, _ASKING))
         if not (self._sources and wanted):
             return NO_FACTS
+        return (await self._about(setting, REWARD, self._clock.now(), [member]))[member]
+
+    async def facts_on(self, setting: Setting, on: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
+        """What is known for each of these members, whose day of the calendar (`on`) has come, where a condition may ask."""
+        if not self._sources or not setting.programs.asks(on, "facts"):
+            return dict.fromkeys(members, NO_FACTS)
+        return await self._about(setting, on, at, members)
+
+    async def _about(self, setting: Setting, name: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
+        """What is known for members to whom something happens that no source tells."""
         found = await self._database.read(
             lambda connection: loading.load_members(
-                connection, setting.merchant, [member], setting.sealer, attributes=True, lock=False
+                connection, setting.merchant, members, setting.sealer, attributes=True, lock=False
             )
         )
-        event = CustomEvent(name=REWARD, customer="", key=member, occurred_at=self._clock.now())
-        keys = dict(self._keys(event, found.get(member), setting))
-        await self._ask({(name, key) for name, key in keys.items() if key is not None})
-        return self._facts(keys)
+        asked = {
+            id_: dict(self._keys(CustomEvent(name=name, customer="", key=id_, occurred_at=at), found.get(id_), setting))
+            for id_ in members
+        }
+        await self._ask({(name, key) for keys in asked.values() for name, key in keys.items() if key is not None})
+        return {id_: self._facts(keys) for id_, keys in asked.items()}
 
     def _keys(self, event: Event, member: Member | None, setting: Setting) -> Iterator[tuple[str, str | None]]:
         """Source → what to ask it for this event."""
