@@ -52,7 +52,7 @@ def choose(unit: Unit, id_: str, name: str, asking: Asking, member: str = "") ->
     live, of = find_reward(unit.world, name, known.program)
     minted = prepared(unit, live, of, known.member)
     found = standing(unit.world, live, of, unit.members[known.member], asking)
-    decision = decide_choose(unit.world, known, found, unit.members[known.member], minted)
+    decision = decide_choose(unit.world, known, found, unit.members[known.member], minted, asking)
     unit.absorb(decision)
     return decision.redemptions[0]
 

@@ -182,6 +182,7 @@ class Unit:
             or automatic
             or "member.attributes" in self.segmenting.reads | self.entitling.reads
             or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
+            or (self.setting.programs.gives and self.setting.hooks.implements("redemption_veto"))
         )
         self.members = loading.load_members(
             self.connection, merchant, members, sealer, attributes=attributes, lock=True

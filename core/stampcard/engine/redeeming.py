@@ -19,7 +19,7 @@ from stampcard.engine.counting import CounterKey, key_of
 from stampcard.engine.limiting import most_of
 from stampcard.engine.posting import About, post
 from stampcard.engine.refunding import credit
-from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of
+from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of, vetoed
 from stampcard.engine.spending import Debit, draw, give_back
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.waiting import slide
@@ -56,9 +56,7 @@ def decide_redeem(
         draft.wallet(member.id, of.reward.wallet)
     found = standing(_settled(world, draft, member.id, of.reward.wallet), live, of, member, asking)
     refuse(found.refusals, found)
-    why = world.veto(of.name, live.name, member, asking.facts.known) if world.veto is not None else ""
-    if why:
-        raise RequestRefused("vetoed", why)
+    refuse_vetoed(world, found, member, asking)
     redemption = begin(draft, found, member, minted, price=found.price or 0)
     draft.redemption(redemption)
     if live.slides:
@@ -82,6 +80,13 @@ def refuse(refusals: tuple[Refusal, ...], found: Standing) -> None:
     if first.code == "insufficient_points" and found.price is not None:
         raise InsufficientPoints(found.price, found.price - found.missing)
     raise RequestRefused(first.code, f"{found.of.name}: {first.detail}")
+
+
+def refuse_vetoed(world: World, found: Standing, member: Member, asking: Asking) -> None:
+    """Raise what the first plugin says that does not let the member have it."""
+    against = vetoed(world, found, member, asking.facts)
+    if against is not None:
+        raise RequestRefused(against.code, against.detail)
 
 
 def begin(

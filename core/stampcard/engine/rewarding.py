@@ -50,7 +50,7 @@ class Asking(Value, frozen=True):
     counted: frozenset[str] = frozenset()
 
 
-_PLAIN = Asking()
+PLAIN = Asking()
 #: What stands against a reward that a rule gives, or that is picked from a choice; to whom it goes was decided there.
 _BINDING = frozenset(
     {"on_hold", "stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"}
@@ -89,7 +89,7 @@ class Standing(Value, frozen=True):
         return int(money * FINE)
 
 
-def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, asking: Asking = _PLAIN) -> Standing:
+def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, asking: Asking = PLAIN) -> Standing:
     """Judge a reward for a member; the member's wallet must be settled, and the reward's counters loaded."""
     variables = reward_variables(world, live, member, asking)
     occasion = Occasion(
@@ -136,6 +136,17 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
 def binding(found: Standing) -> tuple[Refusal, ...]:
     """What stands against a reward that nobody asks for with points."""
     return tuple(one for one in found.refusals if one.code in _BINDING)
+
+
+def vetoed(world: World, found: Standing, member: Member, facts: Facts = NO_FACTS) -> Refusal | None:
+    """Why a plugin does not let a member have a reward, or cannot be asked: the last word, where nothing else is against it."""
+    if world.veto is None:
+        return None
+    try:
+        why = world.veto(found.of.name, found.live.name, member, facts.known)
+    except RequestRefused as error:
+        return Refusal(code="plugin_failed", detail=error.detail)
+    return Refusal(code="vetoed", detail=why) if why else None
 
 
 def reward_variables(world: World, live: LiveProgram, member: Member, asking: Asking) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Gatherer:
 
     async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
         """The batch with facts on its events, where any condition asks for them."""
-        if not self._sources or "facts" not in setting.programs.reads:
+        if not self._wanted(setting):
             return batch
         events = [sourced for prepared in batch for sourced in prepared.events]
         facts = iter(await self.facts_of(setting, events))
@@ -79,7 +79,7 @@ class Gatherer:
 
     async def facts_of(self, setting: Setting, events: Sequence[Sourced]) -> list[Facts]:
         """The facts of each event, in order."""
-        if not self._sources or "facts" not in setting.programs.reads:
+        if not self._wanted(setting):
             return [NO_FACTS] * len(events)
         members = await self._database.read(lambda connection: _members(connection, setting, events))
         asked = [dict(self._keys(one.event, members.get(customer_of(one) or ("", "")), setting)) for one in events]
@@ -96,7 +96,7 @@ class Gatherer:
 
     async def facts_on(self, setting: Setting, on: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
         """What is known for each of these members, whose day of the calendar (`on`) has come, where a condition may ask."""
-        if not self._sources or not setting.programs.asks(on, "facts"):
+        if not self._sources or not (setting.programs.asks(on, "facts") or _gives(setting)):
             return dict.fromkeys(members, NO_FACTS)
         return await self._about(setting, on, at, members)
 
@@ -113,6 +113,10 @@ class Gatherer:
         }
         await self._ask({(name, key) for keys in asked.values() for name, key in keys.items() if key is not None})
         return {id_: self._facts(keys) for id_, keys in asked.items()}
+
+    def _wanted(self, setting: Setting) -> bool:
+        """Whether anybody asks for facts of an event: a condition, or a plugin that has a say in the rewards that rules give."""
+        return bool(self._sources) and ("facts" in setting.programs.reads or _gives(setting))
 
     def _keys(self, event: Event, member: Member | None, setting: Setting) -> Iterator[tuple[str, str | None]]:
         """Source → what to ask it for this event."""
@@ -164,6 +168,11 @@ class Gatherer:
             else:
                 lacking[name] = told.why if told is not None else _NOTHING_TO_ASK
         return Facts(known=known, lacking=lacking)
+
+
+def _gives(setting: Setting) -> bool:
+    """Whether rules give rewards that a plugin may be against."""
+    return setting.programs.gives and setting.hooks.implements("redemption_veto")
 
 
 async def _said(connection: str, source: FactSource, key: str) -> tuple[Mapping[str, Any] | None, str]:
