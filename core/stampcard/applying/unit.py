@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from stampcard.applying.capping import Bases, Capping
 from stampcard.applying.entitling import Entitling, Grants
 from stampcard.applying.proving import Proving, Verdicts
 from stampcard.applying.recording import event_row, impersonal
-from stampcard.applying.rewarding import Rewarding
+from stampcard.applying.rewarding import Rewarding, print_of
 from stampcard.applying.segmenting import Crossings, Segmenting
 from stampcard.applying.setting import Setting
 from stampcard.applying.subscribing import Subscribing, Terms
@@ -140,6 +141,7 @@ class Unit:
             automate=automate if self.setting.programs.automatic and not self.silent else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
+            code_print=partial(print_of, self.setting),
             work_out=hooks.award_formula,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
@@ -264,11 +266,11 @@ class Unit:
                 self.members[id_] = replace(self.members[id_], names=names)
 
     def know_rewards(
-        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
+        self, *, ids: Collection[str] = (), prints: Collection[str] = (), subjects: Collection[str] = ()
     ) -> None:
         """Load redemptions of locked members with what they hold, and who could make rewards real for whom."""
         merchant = self.setting.merchant
-        found = self.rewarding.find(ids=ids, codes=codes, subjects=subjects)
+        found = self.rewarding.find(ids=ids, prints=prints, subjects=subjects)
         chosen = {one.subject.removeprefix(CHOICE) for one in found.values() if one.subject.startswith(CHOICE)}
         picked = [f"{CHOICE}{one.id}" for one in found.values() if one.kind == "choice" and one.status == "used"]
         if chosen or picked:

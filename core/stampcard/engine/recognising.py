@@ -18,7 +18,11 @@ def shown_by(world: World, order: Order) -> tuple[Redemption, ...]:
     """The redemptions whose codes the order shows, or showed before it was edited."""
     if not order.state.codes or not world.redemptions:
         return ()
-    ours = {code_key(one.voucher.code): one for one in world.redemptions.values() if one.voucher is not None}
+    ours = {
+        code_key(world.code_print(one.voucher.code)): one
+        for one in world.redemptions.values()
+        if one.voucher is not None
+    }
     shown = dict.fromkeys(code_key(code) for code in order.state.codes)
     return tuple(ours[key] for key in shown if key in ours)
 
