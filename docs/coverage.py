@@ -253,7 +253,7 @@ _WITHOUT_EFFECT = frozenset({"name", "description"})
 #: challenges or messages. Later versions only shorten it.
 LATER = (
     "on: referral, message reaction",
-    "conditions: redemptions, message engagement",
+    "conditions: message engagement",
     "limits: discount value",
     "refunds: challenge progress, referral rewards",
     "switches: message",

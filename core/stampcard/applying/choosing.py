@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from stampcard.applying.locking import lock_member
 from stampcard.applying.redeeming import prepared, standings_of
 from stampcard.applying.unit import Unit
-from stampcard.domain.rewards import Redemption
+from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.choosing import check_choosable, decide_choose
-from stampcard.engine.redeeming import CHOICE, find_reward
+from stampcard.engine.redeeming import find_reward
 from stampcard.engine.rewarding import Asking, Standing, binding, standing
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.errors import NotFound, RequestRefused

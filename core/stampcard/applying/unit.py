@@ -28,18 +28,17 @@ from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, Event,
 from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
-from stampcard.domain.rewards import Fulfiller, Redemption
+from stampcard.domain.rewards import CHOICE, Fulfiller, Redemption
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
 from stampcard.engine.counting import MEMBERS, CounterKey
-from stampcard.engine.describing import Past, purchase_of
-from stampcard.engine.redeeming import CHOICE
+from stampcard.engine.describing import Past, purchase_of, taken_of
 from stampcard.engine.rewarding import keys_of
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
-from stampcard.program.history import HISTORY
+from stampcard.program.history import HISTORY, asks_for_rewards
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.consenting import load_consents
 
@@ -255,7 +254,9 @@ class Unit:
         if programs.recalls or asked & HISTORY.keys():
             reads = programs.reads | programs.reward_reads | reads
             asks_points = any(name.startswith("history.points") for name in reads)
-            self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)
+            self.pasts = loading.load_pasts(
+                self.connection, merchant, self.members, points=asks_points, rewards=asks_for_rewards(reads)
+            )
         if "member.consents" in programs.reads | programs.reward_reads | reads:
             said = load_consents(self.connection, merchant, self.members, self.setting.sealer, evidence=False)
             for id_, history in said.items():
@@ -431,6 +432,8 @@ class Unit:
         for debit in decision.debits:
             self.touched.debits[debit.key] = rows.debit_row(self.setting.merchant, debit, to_micros(self.now))
             self._keep_debit(debit)
+        if self.pasts:
+            self._remember_rewards(decision)
 
     def _keep_debit(self, debit: Debit) -> None:
         """Let the next decisions of this unit see a debit as it is now, wherever it was kept before."""
@@ -461,6 +464,22 @@ class Unit:
             if past is not None and issued:
                 earned = (entry.occurred_at, entry.wallet, -issued)
                 self.pasts[entry.member] = replace(past, points=(*past.points, earned))
+
+    def _remember_rewards(self, decision: Decision) -> None:
+        """Let the next decisions of this unit see which rewards were taken, and what they still cost."""
+        returned = {debit.key: debit.returned for of in self.debits.values() for debit in of}
+        for one in decision.redemptions:
+            past = self.pasts.get(one.member)
+            if past is not None:
+                taken = taken_of(one, returned.get(one.debit_key, 0))
+                others = {id_: of for id_, of in past.taken.items() if id_ != one.id}
+                mine = {one.id: taken} if taken is not None else {}
+                self.pasts[one.member] = replace(past, taken={**others, **mine})
+        for debit in decision.debits:
+            past, id_ = self.pasts.get(debit.member), debit.key.removeprefix("redemption:")
+            if past is not None and id_ in past.taken:
+                now = replace(past.taken[id_], points=debit.amount - debit.returned)
+                self.pasts[debit.member] = replace(past, taken={**past.taken, id_: now})
 
     def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
         """Keep an applied event with its reasons, as long as the ledger."""

@@ -32,6 +32,8 @@ RedemptionStatus = Literal["held", "issued", "used", "released", "expired", "rev
 ENDED: tuple[RedemptionStatus, ...] = ("used", "released", "expired", "revoked")
 
 
+#: Before the id of a choice, in the subject of what was picked from it.
+CHOICE = "choice:"
 #: Kinds of the commands that a fulfilment carries out, with what they ask of a voucher.
 ISSUE, WITHDRAW, RESTORE = "reward_issue", "reward_withdraw", "reward_restore"
 ACTIONS: Mapping[str, Literal["issue", "withdraw", "restore"]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from stampcard.domain.members import Member
-from stampcard.domain.rewards import Minted, Redemption
-from stampcard.engine.redeeming import CHOICE, begin, ended, refuse, refuse_vetoed
+from stampcard.domain.rewards import CHOICE, Minted, Redemption
+from stampcard.engine.redeeming import begin, ended, refuse, refuse_vetoed
 from stampcard.engine.rewarding import PLAIN, Asking, Standing, binding
 from stampcard.engine.world import Decision, Draft, World
 from stampcard.errors import Conflict, RequestRefused

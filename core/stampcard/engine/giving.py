@@ -6,11 +6,11 @@ from datetime import datetime
 
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
-from stampcard.domain.rewards import Redemption
+from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.limiting import given_back
-from stampcard.engine.redeeming import CHOICE, begin, revoke
+from stampcard.engine.redeeming import begin, revoke
 from stampcard.engine.rewarding import Asking, Refusal, binding, standing, vetoed
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, Draft, Facts

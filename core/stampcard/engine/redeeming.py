@@ -13,7 +13,17 @@ from stampcard.domain.awards import Charge
 from stampcard.domain.commands import Command
 from stampcard.domain.ledger import Account
 from stampcard.domain.members import Member
-from stampcard.domain.rewards import ACTIONS, ISSUE, RESTORE, WITHDRAW, Minted, Redemption, RedemptionStatus, Voucher
+from stampcard.domain.rewards import (
+    ACTIONS,
+    CHOICE,
+    ISSUE,
+    RESTORE,
+    WITHDRAW,
+    Minted,
+    Redemption,
+    RedemptionStatus,
+    Voucher,
+)
 from stampcard.domain.value import replace
 from stampcard.engine.counting import CounterKey, key_of
 from stampcard.engine.limiting import most_of
@@ -28,8 +38,6 @@ from stampcard.errors import Conflict, InsufficientPoints, NotFound, RequestRefu
 from stampcard.program.rewards import MANUAL, OWN, POOL
 
 Handling = Literal["done", "shipped", "refused"]
-#: Before the id of a choice, in the subject of what was picked from it.
-CHOICE = "choice:"
 
 
 def find_reward(world: World, name: str, program: str = "") -> tuple[LiveProgram, Catalogued]:
