@@ -10,8 +10,8 @@ from stampcard.applying.unit import Unit
 from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.choosing import check_choosable, decide_choose
-from stampcard.engine.redeeming import find_reward
 from stampcard.engine.rewarding import Asking, Standing, binding, standing
+from stampcard.engine.taking import find_reward
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.gifts import read_gift

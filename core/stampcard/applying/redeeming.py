@@ -21,16 +21,15 @@ from stampcard.engine.redeeming import (
     Handling,
     decide_handled,
     decide_overdue,
-    decide_redeem,
     decide_release,
     decide_revoke,
     decide_settled,
     decide_use,
     decide_withdrawn,
-    find_reward,
 )
 from stampcard.engine.rewarding import Asking, Standing, keys_of, standing
 from stampcard.engine.settling import settle
+from stampcard.engine.taking import decide_redeem, find_reward
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Decision
 from stampcard.errors import NotFound, RequestRefused

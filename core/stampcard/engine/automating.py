@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stampcard.domain.decisions import Reason
 from stampcard.domain.value import replace
-from stampcard.engine.redeeming import begin
 from stampcard.engine.rewarding import Refusal, Standing, standing, vetoed
+from stampcard.engine.taking import begin
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Draft
 

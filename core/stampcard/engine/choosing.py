@@ -6,8 +6,9 @@ from datetime import datetime
 
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import CHOICE, Minted, Redemption
-from stampcard.engine.redeeming import begin, ended, refuse, refuse_vetoed
+from stampcard.engine.redeeming import ended
 from stampcard.engine.rewarding import PLAIN, Asking, Standing, binding
+from stampcard.engine.taking import begin, refuse, refuse_vetoed
 from stampcard.engine.world import Decision, Draft, World
 from stampcard.errors import Conflict, RequestRefused
 

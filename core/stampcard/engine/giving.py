@@ -10,8 +10,9 @@ from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.limiting import given_back
-from stampcard.engine.redeeming import begin, revoke
+from stampcard.engine.redeeming import revoke
 from stampcard.engine.rewarding import Asking, Refusal, binding, standing, vetoed
+from stampcard.engine.taking import begin
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, Draft, Facts
 from stampcard.program.amounts import Award as Form

@@ -23,9 +23,9 @@ from stampcard.engine.redeeming import (
     decide_settled,
     decide_use,
     decide_withdrawn,
-    find_reward,
 )
 from stampcard.engine.rewarding import standing
+from stampcard.engine.taking import find_reward
 from stampcard.engine.world import Decision, World
 from stampcard.errors import Conflict, RequestRefused
 from stampcard.testing.building import LONG_AGO, NOON, absorbed, order, refund, world
