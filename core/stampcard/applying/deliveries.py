@@ -17,7 +17,7 @@ from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.matching import heard
 from stampcard.applying.merging import merge_customers
 from stampcard.applying.outgoing import push
-from stampcard.applying.redeeming import asked_rewards, settle_command
+from stampcard.applying.redeeming import Asked, asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
 from stampcard.applying.rewarding import print_of
 from stampcard.applying.setting import Setting, check_revision
@@ -207,8 +207,9 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     if unit.silent:  # what time alone brought them is paid and told as ever
         unit.former += settle_members(unit.connection, unit.setting, unit.now, owners)
     unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
-    if any(one.merged_into is not None for one in unit.members.values()) or _have_parted(unit, identities):
-        # Two members became one, or two again, between our look and the lock: all of it is looked up again.
+    merged = any(one.merged_into is not None for one in unit.members.values())
+    if merged or _have_parted(unit, identities) or _show_others(unit, asked):
+        # Two members became one, or two again, or an order showed a code, between our look and the lock: all of it is looked up again.
         return [Settled(delivery=one.delivery, status="later", code="changed_meanwhile") for one in batch]
     if asked.is_needed:
         unit.know_rewards(ids=asked.ids, prints=asked.prints, subjects=asked.subjects)
@@ -222,6 +223,14 @@ def _have_parted(unit: Unit, identities: Resolved) -> bool:
         return False
     now = loading.load_identities(unit.connection, unit.setting.merchant, identities.rows)
     return any(key not in now or now[key].member != row.member for key, row in identities.rows.items())
+
+
+def _show_others(unit: Unit, asked: Asked) -> bool:
+    """Whether an order shows a code by now whose redemption was not looked up, though what it takes off is counted."""
+    if not unit.setting.programs.discounts:
+        return False
+    known = set(asked.prints)
+    return any(print_ not in known for order in unit.orders.values() for print_ in order.state.codes)
 
 
 def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:

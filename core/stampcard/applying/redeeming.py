@@ -34,6 +34,7 @@ from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Decision
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.rewards import MANUAL
+from stampcard.storage import loading
 from stampcard.storage.tables import outbox, redemption
 
 #: How long a hold waits on for a vendor's answer that is still out, before it is looked at again.
@@ -59,7 +60,7 @@ class Asked(Value, frozen=True):
 _NOTHING = Asked()
 
 
-def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Iterable[tuple[str, str]]) -> Asked:
+def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Sequence[tuple[str, str]]) -> Asked:
     """What vendors' answers and codes on orders are about; where rules give rewards, what orders gave before."""
     ids: list[str] = []
     prints: list[str] = []
@@ -70,6 +71,8 @@ def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Iterable[tuple[
             case OrderSeen(snapshot=snapshot):
                 prints += (print_of(unit.setting, code) for code in snapshot.codes)
     gives = unit.setting.programs.gives
+    if unit.setting.programs.discounts:  # what they took off is counted anew with every refund
+        prints += sorted(loading.load_codes(unit.connection, unit.setting.merchant, list(orders)))
     if not (ids or prints or gives):
         return _NOTHING
     subjects = tuple(f"order:{source}:{reference}" for source, reference in orders) if gives else ()

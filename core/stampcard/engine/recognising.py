@@ -9,6 +9,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot
 from stampcard.domain.rewards import Redemption, Voucher, code_key
 from stampcard.domain.value import replace
+from stampcard.engine.budgeting import discounted
 from stampcard.engine.redeeming import used
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import Draft, Order, World
@@ -44,7 +45,7 @@ def recognise(draft: Draft, order: Order, shown: tuple[Redemption, ...], before:
     keys = {debit.key for of in before.debits.values() for debit in of if debit.subject}
     draft.debits += [debit for debit in draft.world.debits.get(order.subject, ()) if debit.key not in keys]
     for one in shown:
-        draft.redemption(used(draft, one, order.subject))
+        draft.redemption(discounted(draft, used(draft, one, order.subject), order))
         draft.reasons += [_reason(one, order), *_not_enforced(one, order.state.snapshot)]
 
 

@@ -19,6 +19,7 @@ from stampcard.domain.rewards import (
     RedemptionStatus,
 )
 from stampcard.domain.value import replace
+from stampcard.engine.budgeting import counted, is_of_discount
 from stampcard.engine.counting import CounterKey
 from stampcard.engine.posting import About, post
 from stampcard.engine.spending import give_back
@@ -75,7 +76,8 @@ def spend_held(draft: Draft, redemption: Redemption) -> None:
 
 def ended(draft: Draft, redemption: Redemption, status: RedemptionStatus, reason: str = "") -> Redemption:
     """A redemption to which nothing happens any more, but for what refunds of its order do."""
-    return replace(redemption, status=status, ended_at=draft.world.now, due_at=None, reason=reason or redemption.reason)
+    over = replace(redemption, status=status, ended_at=draft.world.now, due_at=None, reason=reason or redemption.reason)
+    return counted(draft, over)
 
 
 def _given_back(draft: Draft, redemption: Redemption) -> Redemption:
@@ -86,9 +88,11 @@ def _given_back(draft: Draft, redemption: Redemption) -> Redemption:
     choice = draft.world.redemptions.get(redemption.subject.removeprefix(CHOICE))
     if redemption.subject.startswith(CHOICE) and choice is not None and choice.status == "used":
         draft.redemption(replace(choice, status="issued", ended_at=None, due_at=choice.valid_until))
-    for charge in redemption.charges:
+    # What orders took off by it is counted on, also of those that are told of late.
+    kept = tuple(charge for charge in redemption.charges if is_of_discount(redemption, charge))
+    for charge in (one for one in redemption.charges if one not in kept):
         draft.counters.move(CounterKey(redemption.program, charge.scope, charge.period, charge.member), -charge.amount)
-    redemption = replace(redemption, charges=())
+    redemption = replace(redemption, charges=kept)
     debit = next((one for of in draft.world.debits.values() for one in of if one.key == redemption.debit_key), None)
     live = draft.world.programs.of_wallet(redemption.wallet, draft.world.now) if redemption.wallet else None
     if debit is None or live is None or not debit.left:
@@ -193,7 +197,7 @@ def used(draft: Draft, redemption: Redemption, where: str) -> Redemption:
         return redemption
     if redemption.status == "held":
         redemption = issued(draft, redemption, {})
-    redemption = replace(redemption, orders=(*redemption.orders, where))
+    redemption = counted(draft, replace(redemption, orders=(*redemption.orders, where)))
     if redemption.status in {"released", "revoked"} or (redemption.status == "expired" and redemption.returns):
         return redemption
     uses = redemption.voucher.uses if redemption.voucher is not None else 1

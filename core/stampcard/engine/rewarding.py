@@ -88,6 +88,13 @@ class Standing(Value, frozen=True):
         money = self.gift.money if self.gift.money is not None and self.gift.percent is None else Decimal(0)
         return int(money * FINE)
 
+    @property
+    def promised(self) -> int:
+        """The most that all uses of a percentage take off, in ten-thousandths; 0 where nothing says."""
+        if self.gift.percent is None or self.gift.money is None:
+            return 0
+        return int(self.gift.money * FINE) * self.of.reward.uses
+
 
 def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, asking: Asking = PLAIN) -> Standing:
     """Judge a reward for a member; the member's wallet must be settled, and the reward's counters loaded."""
@@ -161,6 +168,11 @@ def reward_variables(world: World, live: LiveProgram, member: Member, asking: As
     return {**seen, "facts": dict(asking.facts.known), "now": now}
 
 
+def is_untold(bound: Bound, found: Standing) -> bool:
+    """Whether a limit of money counts a percentage, of which nobody knows what it takes off before it is used."""
+    return bound.limit.measure == "money" and found.gift.percent is not None
+
+
 def keys_of(live: LiveProgram, of: Catalogued, member: str, now: datetime) -> Iterator[CounterKey]:
     """The counters that a redemption of a reward may move."""
     day = now.astimezone(live.program.zone).date()
@@ -177,7 +189,7 @@ def use_of(bound: Bound, found: Standing) -> int:
         case "points":
             return found.price or 0
         case "money":
-            return found.worth
+            return found.worth or found.promised
     return 1
 
 
@@ -191,6 +203,8 @@ def over_limits(
     for bound in (one for one in found.of.bounds if one.scope not in counted):
         key, use = key_of(live.name, bound, day, member), use_of(bound, found)
         most = most_of(bound, terms.scale if terms else 0)
+        if is_untold(bound, found):
+            use = max(1, use)  # where it may be anything, something must be left
         if bound.limit.measure == "members":
             over = not counters[key] and counters[key._replace(member="")] >= most
         else:

@@ -13,7 +13,7 @@ from stampcard.engine.counting import key_of
 from stampcard.engine.limiting import most_of
 from stampcard.engine.redeeming import about_of, ended, issued, send, spend_held
 from stampcard.engine.refunding import credit
-from stampcard.engine.rewarding import Asking, Refusal, Standing, standing, use_of, vetoed
+from stampcard.engine.rewarding import Asking, Refusal, Standing, is_untold, standing, use_of, vetoed
 from stampcard.engine.spending import Debit, draw
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.waiting import slide
@@ -164,7 +164,8 @@ def _charge(draft: Draft, found: Standing, member: str, now: datetime, counted: 
     day = now.astimezone(live.program.zone).date()
     for bound in found.of.bounds:
         amount = use_of(bound, found)
-        if bound.limit.per == "order" or not amount or bound.scope in counted:
+        known = bool(amount) or is_untold(bound, found)  # what it comes to is counted when it is seen
+        if bound.limit.per == "order" or not known or bound.scope in counted:
             continue
         key = key_of(live.name, bound, day, member)
         draft.counters.move(key, amount)

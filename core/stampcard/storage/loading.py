@@ -61,6 +61,9 @@ _orders = (
 _owners = select(order_state.c.member, order_state.c.updated_at).where(
     order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
 )
+_states = select(order_state.c.state).where(
+    order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
+)
 _concerned = union_all(
     select(award.c.member).where(award.c.merchant == _M, award.c.subject.in_(_IDS)),
     select(debit.c.member).where(debit.c.merchant == _M, debit.c.subject != "", debit.c.subject.in_(_IDS)),
@@ -199,6 +202,11 @@ def load_orders(
         about = f"order:{merchant}:{row.source}:{row.reference}"
         found[row.source, row.reference] = rows.order_of(row, rows.open_object(sealer, row.pinned_member_sealed, about))
     return found
+
+
+def load_codes(connection: Connection, merchant: str, keys: Collection[tuple[str, str]]) -> set[str]:
+    """The fingerprints of all codes that these orders showed at some time."""
+    return {print_ for row in _by_source(connection, _states, merchant, keys) for print_ in rows.codes_of(row)}
 
 
 def load_owners(connection: Connection, merchant: str, keys: Collection[tuple[str, str]]) -> set[str]:
