@@ -23,9 +23,9 @@ Every command says what it can do with `--help`. Data goes to stdout; progress, 
 smallest unit.
 
 Settings come from the environment, from `stampcard.toml` in the current folder, or from the file that `--config` names:
-see [settings](settings.md). `verify`, `replay`, `resync`, `dry-run`, `simulate` and the commands below `order`, `member`,
-`outbox`, `quarantine` and `connection` may run while a server serves the same database; what they make due the server
-sends within a second.
+see [settings](settings.md). `verify`, `replay`, `resync`, `dry-run`, `simulate`, `doctor`, `db backup`, `db check` and the commands
+below `order`, `member`, `outbox`, `quarantine`, `connection` and `secret` may run while a server serves the same database; what
+they make due the server sends within a second.
 
 This page is written by `python docs/commands.py`.
 

@@ -177,11 +177,10 @@ def _told(field: Mapping[str, Any]) -> str:
     if "$ref" in field:
         return _PLURALS[field["$ref"].rpartition("/")[2]]
     kind = field.get("type")
-    if kind == ["string", "number"]:
-        return "money"
+    if "enum" in field:
+        return ", ".join(map(code, field["enum"]))
     if kind == "array":
-        inner = field["items"]
-        return f"list of {_told(inner)}" if "enum" not in inner else f"list of {', '.join(map(code, inner['enum']))}"
+        return f"list of {_told(field['items'])}"
     if field.get("format") == "date-time":
         return "time"
     words = {
@@ -190,6 +189,7 @@ def _told(field: Mapping[str, Any]) -> str:
         "boolean": "true or false",
         "object": "fields",
         "null": "null",
+        "['string', 'number']": "money",
     }
     return words[str(kind)]
 

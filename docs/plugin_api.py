@@ -24,7 +24,7 @@ This page is written by `python docs/plugin_api.py`.
 """
 GROUPS = {
     "Who a plugin is": ("plugin.manifest", "plugin.hookspecs"),
-    "What a connection gets and gives": ("plugin.connections", "plugin.capabilities", "clock"),
+    "What a connection gets and gives": ("plugin.connections", "plugin.capabilities", "plugin.visits", "clock"),
     "Webhooks": ("plugin.requests", "plugin.signatures", "plugin.subscriptions"),
     "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders", "plugin.orders"),
     "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),

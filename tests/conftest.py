@@ -129,6 +129,18 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
+def spoil() -> Callable[[Path], None]:
+    """Writes over a page in the middle of a file, as a failing disk does."""
+
+    def write(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2 // 4096 * 4096)
+            file.write(b"\xff" * 4096)
+
+    return write
+
+
+@pytest.fixture
 def sealer() -> Sealer:
     return read_keys(new_key_text())
 

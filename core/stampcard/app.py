@@ -302,6 +302,10 @@ class Application:
         # What knows the revision comes first: whatever changes after that is a reason to look again.
         merchant = self.setting.merchant
         self._refreshed_at = self.clock.now()
+        try:
+            await asyncio.to_thread(self.setting.sealer.renew)
+        except ConfigurationError as error:
+            log.error("keys_not_renewed", setting=error.setting, problem=error.problem)
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
         states = await self.database.read(lambda connection: load_states(connection, merchant))
         self._stopped = frozenset(row.connection for row in states)
@@ -427,7 +431,7 @@ def open_sealer(settings: Settings) -> Sealer:
     except OSError as error:
         problem = f"{settings.key_file} cannot be read ({error.strerror})"
         raise ConfigurationError("key_file", problem, "Make one by: stampcard init") from None
-    return read_keys(text)
+    return read_keys(text).kept(lambda: open_sealer(settings))
 
 
 def _migrate(database: Database) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -16,6 +16,7 @@ from stampcard.plugin import ConnectionContext, RetryLater
 from stampcard_shopify.asking import UserError
 from stampcard_shopify.client import Answer, Client
 from stampcard_shopify.posting import CallFailed
+from stampcard_shopify.unfolding import Exported, Place, orders_of, place_of
 
 if TYPE_CHECKING:
     from stampcard_shopify.plugin import ShopifySettings
@@ -28,6 +29,11 @@ mutation Run($query: String!) {
     bulkOperation { id }
     userErrors { field message code }
   }
+}
+"""
+FIND = """
+query Find {
+  bulkOperations(first: 10, query: "operation_type:query") { nodes { id status query } }
 }
 """
 LOOK = """
@@ -71,8 +77,6 @@ ORDERS = """
   }
 }
 """
-#: Which list of its order a line of the file belongs to.
-_LISTS = {"LineItem": "lineItems", "ShippingLine": "shippingLines"}
 #: Bytes that are read of the file at once, and at most, where one order is longer.
 SOME, MOST = 256 * 1024, 4 * 1024 * 1024
 #: Seconds between two looks at an operation, and before one that failed is begun again, each time twice as long.
@@ -92,6 +96,20 @@ class Operation(Answer, frozen=True):
     partial_data_url: str | None = None
 
 
+class Known(Answer, frozen=True):
+    id: str
+    status: str
+    query: str
+
+
+class Knowns(Answer, frozen=True):
+    nodes: tuple[Known, ...]
+
+
+class Found(Answer, frozen=True):
+    bulk_operations: Knowns
+
+
 class Looked(Answer, frozen=True):
     bulk_operation: Operation | None
 
@@ -109,21 +127,6 @@ class Run(Answer, frozen=True):
     bulk_operation_run_query: Running
 
 
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """One order of the file in the shape of a fetched one, and the place behind it; not whole where it has refunds.
-
-    `read_at`: it is at least so new.
-    """
-
-    node: dict[str, Any]
-    behind: str
-    read_at: datetime
-
-    @property
-    def is_whole(self) -> bool:
-        return not self.node.get("refunds")
-
-
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Some orders of the file, and the place behind them, as in a HistoryPage."""
 
@@ -131,17 +134,6 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Exported, ...] = ()
     wait: float = 0.0
     note: str = ""
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Which operation is read, from which byte on, and how many failed before it."""
-
-    operation: str = ""
-    offset: int = 0
-    failed: int = 0
-
-    def __str__(self) -> str:
-        return f"bulk:{self.operation}:{self.offset}:{self.failed}"
 
 
 class Export:
@@ -153,13 +145,15 @@ class Export:
 
     async def begin(self, placed: str | None, failed: int) -> Part:
         """Let Shopify gather the orders; where it gathers something else for us already, that comes first."""
-        found = f" (query: {json.dumps(placed)})" if placed else ""
-        answer = (await self._client.ask(RUN, {"query": ORDERS % found}, Run)).bulk_operation_run_query
+        query = ORDERS % (f" (query: {json.dumps(placed)})" if placed else "")
+        # One whose beginning was never heard of, or was forgotten in a crash, is gone on with.
+        known = (await self._client.ask(FIND, {}, Found)).bulk_operations.nodes
+        running = next((one for one in known if one.status in _RUNNING and one.query.split() == query.split()), None)
+        if running is not None:
+            return _gathering(running.id, failed)
+        answer = (await self._client.ask(RUN, {"query": query}, Run)).bulk_operation_run_query
         if answer.bulk_operation is not None and not answer.user_errors:
-            number = answer.bulk_operation.id.rpartition("/")[2]
-            return Part(
-                place=str(Place(operation=number, failed=failed)), wait=LOOKING, note="Shopify gathers the orders"
-            )
+            return _gathering(answer.bulk_operation.id, failed)
         if answer.user_errors and all(error.code in _BUSY for error in answer.user_errors):
             note = "Shopify is busy with another bulk operation of this app"
             return Part(place=str(Place(failed=failed)), wait=AGAIN, note=note)
@@ -168,7 +162,7 @@ class Export:
 
     async def read(self, placed: str | None, text: str) -> Part:
         """What is behind a place, once it is gathered."""
-        place = _place(text)
+        place = place_of(text)
         if not place.operation:
             return await self.begin(placed, place.failed)
         identifier = f"gid://shopify/BulkOperation/{place.operation}"
@@ -192,7 +186,7 @@ class Export:
         if response.status_code in _EXPIRED:
             return _again(place, "is not shown any more")
         content, is_last = _content(response, place.offset)
-        orders = _orders(content, place, operation.created_at, is_last=is_last)
+        orders = orders_of(content, place, operation.created_at, is_last=is_last)
         if not orders and not is_last:
             if size >= MOST:
                 raise CallFailed(RetryLater(reason=f"an order of the bulk operation is longer than {MOST} bytes"))
@@ -220,9 +214,9 @@ class Export:
         return response
 
 
-def _place(text: str) -> Place:
-    operation, offset, failed = text.split(":")
-    return Place(operation=operation, offset=int(offset), failed=int(failed))
+def _gathering(identifier: str, failed: int) -> Part:
+    place = Place(operation=identifier.rpartition("/")[2], failed=failed)
+    return Part(place=str(place), wait=LOOKING, note="Shopify gathers the orders")
 
 
 def _again(place: Place, why: str) -> Part:
@@ -248,45 +242,3 @@ def _content(response: httpx.Response, offset: int) -> tuple[bytes, bool]:
     if not total.isdecimal() or not response.content:
         raise CallFailed(RetryLater(reason="Shopify's storage does not say how long the file is"))
     return response.content, offset + len(response.content) >= int(total)
-
-
-def _orders(content: bytes, place: Place, read_at: datetime, *, is_last: bool) -> list[Exported]:
-    """The orders with what belongs to each; the last one is whole only where another begins behind it, or the file ends."""
-    found: list[Exported] = []
-    node: dict[str, Any] | None = None
-    at = 0
-    for line in content.splitlines(keepends=True):
-        if not line.endswith(b"\n") and not is_last:
-            break
-        value = _line(line)
-        if value is not None and "__parentId" not in value:
-            found += [_exported(node, place, at, read_at)] if node is not None else []
-            node = value | {"lineItems": {"nodes": []}, "shippingLines": {"nodes": []}}
-        elif value is not None:
-            _belongs(value, node)
-        at += len(line)
-    return [*found, _exported(node, place, at, read_at)] if is_last and node is not None else found
-
-
-def _exported(node: dict[str, Any], place: Place, at: int, read_at: datetime) -> Exported:
-    behind = str(msgspec.structs.replace(place, offset=place.offset + at))
-    return Exported(node=node, behind=behind, read_at=read_at)
-
-
-def _line(line: bytes) -> dict[str, Any] | None:
-    if not line.strip():
-        return None
-    try:
-        return msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CallFailed(RetryLater(reason=f"a line of the bulk operation is none of JSON: {error}")) from None
-
-
-def _belongs(value: dict[str, Any], node: dict[str, Any] | None) -> None:
-    """Put what belongs to an order there."""
-    list_ = _LISTS.get(str(value.get("__typename")))
-    if node is None or value["__parentId"] != node.get("id"):
-        raise CallFailed(RetryLater(reason="the lines of the bulk operation are not grouped by their orders"))
-    if list_ is not None:
-        plain = {name: item for name, item in value.items() if not name.startswith("__")}
-        node[list_]["nodes"].append(plain)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
-
-import msgspec
 
 from stampcard.plugin import (
     ConnectionContext,
@@ -18,6 +15,7 @@ from stampcard.plugin import (
     Route,
     Subscriptions,
     UnverifiedRequest,
+    Visits,
 )
 from stampcard_shopify.queries import (
     HEX_DIGEST,
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
 INSTALLED = "installed"
 #: How long a person may take to agree.
 PATIENCE = timedelta(minutes=15)
-#: Installations that may be under way at once; the oldest is forgotten.
-MOST = 20
-_STATES = "installing"
 _ONCE = ("code", "hmac", "host", "id_token", "shop", "state", "timestamp")
 _OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 _ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - the name of a kind of token
@@ -61,6 +56,7 @@ class Installing:
         self._context, self._settings = context, context.settings
         self._tokens, self._subscriptions = tokens, subscriptions
         self._sessions, self._secrets = SessionTokens(context.settings, context.clock), secrets_of(context.settings)
+        self._visits = Visits(context, PATIENCE)
         self._base = f"{context.public_url}/connections/{context.name}"
 
     def routes(self) -> tuple[Route, ...]:
@@ -91,7 +87,7 @@ class Installing:
             "client_id": self._settings.client_id or "",
             "scope": ",".join(self._settings.scopes),
             "redirect_uri": f"{self._base}/{INSTALLED}",
-            "state": await self._begin(),
+            "state": await self._visits.begin(),
         }
         authorize = f"{self._settings.api_url.rstrip('/')}/admin/oauth/authorize"
         return Reply(status=302, location=f"{authorize}?{urlencode(query)}")
@@ -100,7 +96,7 @@ class Installing:
         """Take the code that Shopify sends a person back with."""
         found = parameters(request.url.partition("?")[2])
         self._check(found)
-        if not await self._ends(first(found, "state")):
+        if not await self._visits.end(first(found, "state")):
             raise InvalidSignature(
                 f"this installation was not begun here, or too long ago: open {self._tokens.address}"
             )
@@ -144,30 +140,3 @@ class Installing:
     def _told(self, text: str, *, resumes: bool = False) -> Reply:
         frames = (f"https://{self._settings.shop}", "https://admin.shopify.com")
         return Reply(body=f"{text}\n".encode(), frames=frames, resumes=resumes)
-
-    async def _begin(self) -> str:
-        """A new state, which whoever comes back must know."""
-        state = secrets.token_urlsafe(24)
-        async with self._context.store.hold(_STATES):
-            known = await self._states()
-            kept = dict(sorted(known.items(), key=lambda one: one[1])[-(MOST - 1) :])
-            await self._save(kept | {state: self._context.clock.now() + PATIENCE})
-        return state
-
-    async def _ends(self, state: str) -> bool:
-        """Whether an installation with that state is under way; it is not any more then."""
-        async with self._context.store.hold(_STATES):
-            known = await self._states()
-            if state not in known:
-                return False
-            await self._save({other: until for other, until in known.items() if other != state})
-            return True
-
-    async def _states(self) -> dict[str, datetime]:
-        """State → until when it counts, without those whose time is over."""
-        now, stored = self._context.clock.now(), await self._context.store.get(_STATES)
-        known = msgspec.json.decode(stored or b"{}", type=dict[str, datetime])
-        return {state: until for state, until in known.items() if now < until}
-
-    async def _save(self, states: dict[str, datetime]) -> None:
-        await self._context.store.set(_STATES, msgspec.json.encode(states))

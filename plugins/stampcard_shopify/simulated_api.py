@@ -113,6 +113,7 @@ class AdminApi:
             "orders": (10.0, ListedOrders(book).list),
             "ordersCount": (10.0, ListedOrders(book).count),
             "bulkOperationRunQuery": (10.0, counters.exports.run),
+            "bulkOperations": (2.0, counters.exports.list),
             "bulkOperation": (1.0, counters.exports.look),
             "metafieldsSet": (10.0, self._metafields_set),
             "metafieldsDelete": (10.0, self._metafields_delete),

@@ -6,6 +6,7 @@ https://shopify.dev/docs/api/usage/bulk-operations/queries.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import deque
@@ -38,10 +39,18 @@ class Operation:
     id: int
     created_at: datetime
     ready_at: datetime
-    content: bytes
-    orders: int
+    query: str
+    orders: list[Order]
+    grouped: bool
     error: str = ""
     expired: bool = False
+    content: bytes | None = None
+
+    def gather(self) -> bytes:
+        """The file; whatever happens later, it stays as it was."""
+        if self.content is None:
+            self.content = "".join(f"{line}\n" for line in _lines(self)).encode()
+        return self.content
 
 
 @dataclass(slots=True)
@@ -54,6 +63,7 @@ class Exports:
     failing: deque[str] = field(default_factory=deque)
     all: dict[int, Operation] = field(default_factory=dict)
     origin: str = ""
+    _gathering: asyncio.Lock = field(default_factory=asyncio.Lock)
     _numbers: Any = field(default_factory=lambda: count(_FIRST))
 
     def run(self, asked: Asked, now: datetime) -> Json:
@@ -68,15 +78,17 @@ class Exports:
         error = self.failing.popleft() if self.failing else ""
         shown = orders[: len(orders) // 2] if error else orders
         grouped = re.search(r"\bgroupObjects : true\b", asked.written) is not None
-        content = "".join(f"{line}\n" for line in _lines(shown, query, grouped=grouped)).encode()
-        ready_at = now + timedelta(seconds=self.takes)
-        one = Operation(next(self._numbers), now, ready_at, content, len(shown), error)
+        one = Operation(next(self._numbers), now, now + timedelta(seconds=self.takes), query, shown, grouped, error)
         self.all[one.id] = one
         return payload("bulkOperation", self._shown(one, now))
 
     def look(self, asked: Asked, now: datetime) -> Json | None:
         one = self.all.get(number_of(asked.argument("id"), _KIND))
         return None if one is None else self._shown(one, now)
+
+    def list(self, _asked: Asked, now: datetime) -> Json:
+        newest = sorted(self.all.values(), key=lambda one: one.id, reverse=True)
+        return {"nodes": [self._shown(one, now) for one in newest[:10]]}
 
     def expire(self) -> None:
         """Let a week pass over all files."""
@@ -88,39 +100,42 @@ class Exports:
         one = self.all.get(int(request.match_info["number"]))
         if one is None or one.expired:
             return web.Response(status=400, text="<Error><Code>ExpiredToken</Code></Error>")
+        async with self._gathering:  # in a thread: so long as that takes, the shop answers others
+            content = await asyncio.to_thread(one.gather)
         asked = _RANGE.fullmatch(request.headers.get("Range", ""))
         if asked is None:
-            return web.Response(body=one.content)
-        first, last = int(asked[1]), min(int(asked[2]), len(one.content) - 1)
-        if first >= len(one.content):
-            return web.Response(status=416, headers={"Content-Range": f"bytes */{len(one.content)}"})
-        headers = {"Content-Range": f"bytes {first}-{last}/{len(one.content)}"}
-        return web.Response(status=206, body=one.content[first : last + 1], headers=headers)
+            return web.Response(body=content)
+        first, last = int(asked[1]), min(int(asked[2]), len(content) - 1)
+        if first >= len(content):
+            return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
+        headers = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
+        return web.Response(status=206, body=content[first : last + 1], headers=headers)
 
     def _shown(self, one: Operation, now: datetime) -> Json:
         ready = now >= one.ready_at
         status = ("FAILED" if one.error else "COMPLETED") if ready else "RUNNING"
-        address = f"{self.origin}/bulk-operation-outputs/{one.id}.jsonl?Expires=1" if one.content and ready else None
+        address = f"{self.origin}/bulk-operation-outputs/{one.id}.jsonl?Expires=1" if one.orders and ready else None
         return {
             "id": gid(_KIND, one.id),
             "status": status,
             "errorCode": one.error or None if ready else None,
             "createdAt": moment(one.created_at),
             "completedAt": moment(one.ready_at) if status == "COMPLETED" else None,
-            "objectCount": str(one.content.count(b"\n")),
-            "rootObjectCount": str(one.orders if ready else one.orders // 2),
-            "fileSize": str(len(one.content)) if ready else None,
+            "objectCount": str(len(one.orders)),
+            "rootObjectCount": str(len(one.orders) if ready else len(one.orders) // 2),
+            "fileSize": None if one.content is None else str(len(one.content)),
+            "query": one.query,
             "url": address if not one.error else None,
             "partialDataUrl": address if one.error else None,
             "type": "QUERY",
         }
 
 
-def _lines(orders: list[Order], query: str, *, grouped: bool) -> Iterator[str]:
+def _lines(one: Operation) -> Iterator[str]:
     """Each order and, right behind it or else at the end, what stands in its connections."""
-    words = {*re.findall(r"\w+", query)}
-    later = list[str]()
-    for order in orders:
+    words = {*re.findall(r"\w+", one.query)}
+    later: deque[str] = deque()
+    for order in one.orders:
         node = order_node(order)
         children = [
             _written({**_selected(child, words), "__typename": kind, "__parentId": node["id"]})
@@ -129,10 +144,10 @@ def _lines(orders: list[Order], query: str, *, grouped: bool) -> Iterator[str]:
         ]
         node["refunds"] = [{"id": refund["id"]} for refund in node["refunds"]][:1]
         yield _written(_selected(node, words))
-        if grouped:
+        if one.grouped:
             yield from children
         else:
-            later += children
+            later.extend(children)
     yield from later
 
 

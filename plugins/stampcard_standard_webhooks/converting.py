@@ -182,7 +182,7 @@ class MoneyReading(Reading):
     unsigned: bool = Field(default=False, description="whether a sign is to be left out, as some tell refunds below 0")
 
     def _joined(self, path: Path, values: Sequence[Any]) -> Any:
-        amounts = [self._converted(path, value) for value in (values if path.is_many else values[:1])]
+        amounts = [self._converted(path, value) for value in values]
         return sum(amounts[1:], amounts[0])
 
     def convert(self, value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from stampcard.plugin import (
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
+    DataRequested,
     Event,
     MalformedPayload,
     OrderLine,
@@ -99,37 +101,70 @@ def exact(amount: Decimal, place: str) -> Decimal:
 
 def events_of(told: Told, at: datetime, place: str, *, refunds: bool = True) -> Iterator[Event]:
     """What is told, as events; `at`: when, unless it says so itself. Without `refunds` these are left out."""
-    match told:
-        case messages.Order():
-            yield from _order(told, at, place, refunds=refunds)
-        case messages.Refund():
-            if refunds:
-                yield RefundSeen(order=told.order, refund=_refund(told, at, place))
-        case messages.Customer():
-            yield _customer(told, utc(told.updated_at or at, f"{place}.updated_at"), place)
-        case messages.Erased():
-            if not (told.reference or told.emails or told.phones):
-                raise MalformedPayload(f"{place}: names nobody: give reference, emails or phones")
-            yield CustomerErased(
-                reference=told.reference,
-                occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at"),
-                emails=told.emails,
-                phones=told.phones,
-            )
-        case messages.Merged():
-            if told.kept == told.gone:
-                raise MalformedPayload(f"{place}.gone: is the same as kept")
-            yield CustomersMerged(
-                kept=told.kept, gone=told.gone, occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at")
-            )
-        case messages.Happened():
-            yield CustomEvent(
-                name=told.name,
-                customer=told.customer,
-                key=told.key,
-                occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at"),
-                data=_scalars(told.data, f"{place}.data"),
-            )
+    if isinstance(told, messages.Order):
+        yield from _order(told, at, place, refunds=refunds)
+    elif refunds or not isinstance(told, messages.Refund):
+        yield _ALONE[type(told)](told, at, place)
+
+
+def _refunded(told: messages.Refund, at: datetime, place: str) -> Event:
+    return RefundSeen(order=told.order, refund=_refund(told, at, place))
+
+
+def _changed(told: messages.Customer, at: datetime, place: str) -> Event:
+    return _customer(told, utc(told.updated_at or at, f"{place}.updated_at"), place)
+
+
+def _consented(told: messages.Consented, at: datetime, place: str) -> Event:
+    return ConsentSeen(
+        customer=told.customer,
+        channel=told.channel,
+        purpose=told.purpose,
+        state=told.state,
+        occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at"),
+    )
+
+
+def _erased(told: messages.Erased, at: datetime, place: str) -> Event:
+    if not (told.reference or told.emails or told.phones):
+        raise MalformedPayload(f"{place}: names nobody: give reference, emails or phones")
+    occurred_at = utc(told.occurred_at or at, f"{place}.occurred_at")
+    return CustomerErased(reference=told.reference, occurred_at=occurred_at, emails=told.emails, phones=told.phones)
+
+
+def _merged(told: messages.Merged, at: datetime, place: str) -> Event:
+    if told.kept == told.gone:
+        raise MalformedPayload(f"{place}.gone: is the same as kept")
+    return CustomersMerged(
+        kept=told.kept, gone=told.gone, occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at")
+    )
+
+
+def _requested(told: messages.Requested, at: datetime, place: str) -> Event:
+    occurred_at = utc(told.occurred_at or at, f"{place}.occurred_at")
+    return DataRequested(reference=told.reference, occurred_at=occurred_at, request=told.request)
+
+
+def _happened(told: messages.Happened, at: datetime, place: str) -> Event:
+    return CustomEvent(
+        name=told.name,
+        customer=told.customer,
+        key=told.key,
+        occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at"),
+        data=_scalars(told.data, f"{place}.data"),
+    )
+
+
+#: What is told by one event alone.
+_ALONE: Mapping[type[Told], Callable[[Any, datetime, str], Event]] = {
+    messages.Refund: _refunded,
+    messages.Customer: _changed,
+    messages.Consented: _consented,
+    messages.Erased: _erased,
+    messages.Merged: _merged,
+    messages.Requested: _requested,
+    messages.Happened: _happened,
+}
 
 
 def _order(order: messages.Order, at: datetime, place: str, *, refunds: bool) -> Iterator[Event]:
@@ -211,7 +246,8 @@ def _refund(refund: messages.Return, at: datetime, place: str) -> Refund:
         shipping=exact(refund.shipping, f"{place}.shipping"),
         shipping_tax=exact(refund.shipping_tax, f"{place}.shipping_tax"),
     )
-    return _stamped(value, "")
+    # Of two states with the same time the one that gives more back counts, since refunds only ever settle.
+    return _stamped(value, f"{value.money:024.9f}")
 
 
 def _stamped(value: T, along: str) -> T:

@@ -27,7 +27,18 @@ from stampcard_standard_webhooks.converting import (
     TextsReading,
     text_of,
 )
-from stampcard_standard_webhooks.messages import MOST_PARTS, Customer, Erased, Happened, Merged, Order, Refund, Told
+from stampcard_standard_webhooks.messages import (
+    MOST_PARTS,
+    Consented,
+    Customer,
+    Erased,
+    Happened,
+    Merged,
+    Order,
+    Refund,
+    Requested,
+    Told,
+)
 from stampcard_standard_webhooks.paths import found, parsed
 
 EVERY_OTHER = "*"
@@ -132,7 +143,8 @@ def _path(text: str) -> str:
 
 
 OrderTable, RefundTable, CustomerTable = table_of(Order), table_of(Refund), table_of(Customer)
-ErasedTable, MergedTable, EventTable = table_of(Erased), table_of(Merged), table_of(Happened)
+ConsentTable, EventTable = table_of(Consented), table_of(Happened)
+ErasedTable, MergedTable, RequestedTable = table_of(Erased), table_of(Merged), table_of(Requested)
 
 
 class Topic(PluginSettings):
@@ -146,14 +158,18 @@ class Topic(PluginSettings):
     order: OrderTable | None = None  # type: ignore[valid-type]
     refund: RefundTable | None = None  # type: ignore[valid-type]
     customer: CustomerTable | None = None  # type: ignore[valid-type]
+    consent: ConsentTable | None = None  # type: ignore[valid-type]
     erased: ErasedTable | None = None  # type: ignore[valid-type]
     merged: MergedTable | None = None  # type: ignore[valid-type]
+    requested: RequestedTable | None = None  # type: ignore[valid-type]
     event: EventTable | None = None  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _something(self) -> Topic:
         if not self.tables:
             raise ValueError(f"say what it becomes: a table {', '.join(TABLES)}")
+        if len(self.tables) > 1 and any(getattr(self, name) is not None for name in DRASTIC):
+            raise ValueError(f"what it becomes by {' or '.join(DRASTIC)} must be all that it becomes")
         return self
 
     @property
@@ -172,7 +188,7 @@ class Topic(PluginSettings):
         return [(table.shape, table.read(body, here)) for table in self.tables]
 
 
-TABLES = ("customer", "order", "refund", "erased", "merged", "event")
+TABLES = ("customer", "order", "refund", "consent", "erased", "merged", "requested", "event")
 
 
 class Mapped(PluginSettings):

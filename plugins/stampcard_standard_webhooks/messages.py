@@ -29,6 +29,7 @@ Money = Decimal
 Moment = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=MOST_ITEMS)]
 Scalar = Annotated[Any, Meta(extra_json_schema=_SCALAR)]
+Agreed = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
 
@@ -147,6 +148,24 @@ class Erased(Told, frozen=True, kw_only=True):
     occurred_at: Annotated[Moment | None, Meta(description="By default `timestamp`.")] = None
 
 
+class Requested(Told, frozen=True, kw_only=True):
+    """A customer asks for their data: a task for the merchant."""
+
+    reference: Annotated[Name, Meta(description="The source's id of the customer.")]
+    request: Annotated[Word, Meta(description="What the source calls the request, if it has a name.")] = ""
+    occurred_at: Annotated[Moment | None, Meta(description="By default `timestamp`.")] = None
+
+
+class Consented(Told, frozen=True, kw_only=True):
+    """What a customer said about being addressed; told once more it changes nothing."""
+
+    customer: Annotated[Name, Meta(description="The source's id of the customer.")]
+    channel: Annotated[Agreed, Meta(description="How: `email`, `sms` …")]
+    purpose: Annotated[Agreed, Meta(description="What for.")] = "marketing"
+    state: Literal["given", "pending", "refused", "withdrawn"]
+    occurred_at: Annotated[Moment | None, Meta(description="When they said it. By default `timestamp`.")] = None
+
+
 class Merged(Told, frozen=True, kw_only=True):
     """Two customers became one at the source."""
 
@@ -170,7 +189,9 @@ TYPES: Mapping[str, type[Told]] = {
     "order.updated": Order,
     "refund.updated": Refund,
     "customer.updated": Customer,
+    "customer.consented": Consented,
     "customer.erased": Erased,
     "customer.merged": Merged,
+    "customer.data_requested": Requested,
     "event.happened": Happened,
 }

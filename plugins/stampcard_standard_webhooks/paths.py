@@ -27,11 +27,6 @@ class Path(Struct, frozen=True):
     steps: tuple[Step, ...]
     of_body: bool = False
 
-    @property
-    def is_many(self) -> bool:
-        """Whether it leads to each of a list."""
-        return any(step is True for step in self.steps)
-
 
 @lru_cache(maxsize=1024)
 def parsed(text: str) -> Path:

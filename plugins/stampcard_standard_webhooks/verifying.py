@@ -25,7 +25,7 @@ Way = Literal["standard", "hmac-sha256-hex", "hmac-sha256-base64", "token"]
 PUBLIC = "whpk_"
 SETTING = "webhook_secrets"
 #: A receiver need not look at more than this of what nobody vouched for yet.
-_LONGEST_HEADER = 8192
+_LONGEST_HEADER, _MOST_SIGNATURES = 8192, 20
 _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,200}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _HEX = re.compile(r"(?:sha256=)?([0-9a-fA-F]{64})")
@@ -66,9 +66,12 @@ class Standard(Proof):
     def _fits(self, header: str, content: bytes) -> bool:
         if len(header) > _LONGEST_HEADER or not header.isascii():
             raise InvalidSignature("webhook-signature is too long, or holds letters that no signature has")
+        entries = list(filter(None, header.split(" ")))
+        if len(entries) > _MOST_SIGNATURES:
+            raise InvalidSignature("webhook-signature holds more signatures than anybody sends")
         dues = [hmac.digest(key, content, hashlib.sha256) for key in self._keys]
         fits = False
-        for entry in filter(None, header.split(" ")):
+        for entry in entries:
             version, comma, text = entry.partition(",")
             if not comma:
                 raise InvalidSignature("webhook-signature is not a list of VERSION,SIGNATURE with spaces between")

@@ -5,10 +5,7 @@ https://woocommerce.github.io/woocommerce-rest-api-docs/#auto-generating-api-key
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
@@ -23,6 +20,7 @@ from stampcard.plugin import (
     Route,
     Subscriptions,
     UnverifiedRequest,
+    Visits,
 )
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.decoding import read
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 #: How long a shop owner may take.
 PATIENCE = timedelta(minutes=30)
-#: So many of them may be on their way at once; of more, the oldest ones have to begin again.
-_MOST = 50
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -48,13 +44,6 @@ class Handed(Payload, frozen=True):
     key_permissions: str
 
 
-class Visit(msgspec.Struct, frozen=True):
-    """Somebody on their way: only a digest of what they carry is kept, and until when it is good."""
-
-    digest: str
-    until: datetime
-
-
 class Installation:
     """Three addresses: where the owner begins, where the shop sends the keys, and where the owner comes back to."""
 
@@ -64,7 +53,7 @@ class Installation:
         self._client, self._context = client, context
         self._address = f"{context.public_url.rstrip('/')}/connections/{context.name}"
         self._subscriptions = subscriptions
-        self._name = f"visits {context.settings.api_url}"
+        self._visits = Visits(context, PATIENCE)
         self._due = f"webhooks {context.settings.api_url}"
 
     def routes(self) -> tuple[Route, ...]:
@@ -77,16 +66,10 @@ class Installation:
     async def begin(self, _: UnverifiedRequest) -> Reply:
         if self._client.keys.is_fixed:
             return _page("The keys of this shop stand in the settings: nothing is handed over.", 409)
-        state = secrets.token_urlsafe(24)
-        now = self._context.clock.now()
-        async with self._context.store.hold(self._name):
-            visits = [visit for visit in await self._visits() if visit.until > now]
-            visits.append(Visit(_digest(state), now + PATIENCE))
-            await self._store(visits[-_MOST:])
         query = {
             "app_name": "Stampcard",
             "scope": "read_write",
-            "user_id": state,
+            "user_id": await self._visits.begin(),
             "return_url": f"{self._address}/installed",
             "callback_url": f"{self._address}/keys",
         }
@@ -98,7 +81,8 @@ class Installation:
         if self._client.keys.is_fixed:
             raise InvalidSignature("the keys of this shop stand in the settings: nobody was sent to hand others over")
         handed = read(request.body, Handed)
-        await self._leave(handed.user_id)
+        if not await self._visits.end(handed.user_id):
+            raise InvalidSignature(f"this is not known here, or it took too long: open {self._address}/install again")
         if handed.key_permissions != "read_write":
             raise MalformedPayload("the keys may not both read and write")
         pair = Pair(handed.consumer_key, handed.consumer_secret)
@@ -126,31 +110,6 @@ class Installation:
             return [f"Its webhooks are still to be set up ({error.problem}): connection webhooks {name} --fix"]
         missing = [f"{topic} could not be set up." for topic in audit.missing]
         return [f"It sends {len(audit.good)} kinds of webhooks now.", *missing]
-
-    async def _leave(self, state: str) -> None:
-        """Cross a visit off, for good; raises InvalidSignature for somebody whom we did not send."""
-        digest, now = _digest(state), self._context.clock.now()
-        async with self._context.store.hold(self._name):
-            visits = await self._visits()
-            others = [visit for visit in visits if not hmac.compare_digest(visit.digest, digest)]
-            found = len(others) < len(visits) and all(v.until > now for v in visits if v not in others)
-            if found:
-                await self._store(others)
-        if not found:
-            raise InvalidSignature(f"this is not known here, or it took too long: open {self._address}/install again")
-
-    async def _visits(self) -> list[Visit]:
-        try:
-            return msgspec.json.decode(await self._context.store.get(self._name) or b"[]", type=list[Visit])
-        except msgspec.MsgspecError:
-            return []
-
-    async def _store(self, visits: list[Visit]) -> None:
-        await self._context.store.set(self._name, msgspec.json.encode(visits))
-
-
-def _digest(state: str) -> str:
-    return hashlib.sha256(state.encode(errors="replace")).hexdigest()
 
 
 def _page(text: str, status: int = 200, *, resumes: bool = False) -> Reply:

@@ -1,6 +1,8 @@
 # ruff: noqa: T201 - a script that people run
 """A long trial: many orders of a shop's past, read by a real server that is killed on the way, in memory that stays flat.
 
+Meanwhile webhooks come, and wait no longer than otherwise.
+
     python -P tests/benchmarks/remembering.py [ORDERS]
 
 Ends with 1 where an order is missing, counted twice, or the ledger does not hold. What `make test` runs of it is small:
@@ -10,12 +12,14 @@ tests/flows/test_killing.py.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import tempfile
 import time
 from importlib.resources import files
 from pathlib import Path
 
+import aiohttp
 from sqlalchemy import func, select
 
 from stampcard.clock import SystemClock
@@ -24,7 +28,7 @@ from stampcard.storage.database import Database
 from stampcard.storage.depths import Depths, load_depths
 from stampcard.storage.tables import fetch, order_state
 from stampcard.storage.verifying import verify
-from stampcard.testing.demonstration import RATE, WELCOME
+from stampcard.testing.demonstration import CONNECTION, RATE, WELCOME
 from stampcard.testing.processes import Server, install, starting
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
@@ -78,14 +82,14 @@ async def _run(folder: Path, orders: int) -> bool:
     config = await asyncio.to_thread(install, folder, shop, program, plugin="shopify", database=url)
     watch = Watch(Database(url))
     try:
-        await _read(config, watch, orders)
-        return _check(shop, watch, orders)
+        await _read(config, shop, watch, orders)
+        return _check(shop, watch)
     finally:
         watch.database.close()
         await shop.stop()
 
 
-async def _read(config: Path, watch: Watch, orders: int) -> None:
+async def _read(config: Path, shop: ShopifySimulator, watch: Watch, orders: int) -> None:
     async with starting(config) as server:
         await asyncio.sleep(2.0)
         watch.memory(server)
@@ -98,12 +102,15 @@ async def _read(config: Path, watch: Watch, orders: int) -> None:
         first = watch.backfill().done
     killed = time.monotonic()
     async with starting(config) as server:
-        again = time.monotonic()
+        again, waits, over = time.monotonic(), list[float](), asyncio.Event()
+        live = asyncio.create_task(_live(shop, server.address, waits, over))
         ended = applied = 0.0
         while not applied or any(watch.depths().pending.values()):
             watch.memory(server, watch.backfill().done)
             if not ended and watch.backfill().ended_at is not None:
                 ended = time.monotonic()
+                over.set()
+                await live
             if ended and not applied and not watch.depths().ready and not watch.wanted():
                 applied = time.monotonic()
             await asyncio.sleep(LOOK)
@@ -112,6 +119,9 @@ async def _read(config: Path, watch: Watch, orders: int) -> None:
     spent = (killed - began) + (applied - again)
     print(f"killed after {first} orders; all read after {spent - (applied - ended):.0f} s, applied after {spent:.0f} s")
     print(f"{orders / spent:.0f} orders a second; all balances pushed {pushed - applied:.0f} s later")
+    waits.sort()
+    print(f"{len(waits)} webhooks meanwhile, answered within {waits[len(waits) // 2] * 1000:.0f} ms (half of them), "
+          f"{waits[int(len(waits) * 0.99)] * 1000:.0f} ms (99 %), {waits[-1] * 1000:.0f} ms at most")  # fmt: skip
     print(f"memory of the server: {watch.idle:.0f} MB idle, {watch.peak:.0f} MB at most")
     print(
         "after so many orders:",
@@ -119,7 +129,22 @@ async def _read(config: Path, watch: Watch, orders: int) -> None:
     )
 
 
-def _check(shop: ShopifySimulator, watch: Watch, orders: int) -> bool:
+async def _live(shop: ShopifySimulator, address: str, waits: list[float], over: asyncio.Event) -> None:
+    """Orders as they come, a few a second; `waits`: seconds until each webhook was answered."""
+    customers = itertools.cycle(list(shop.book.customers))
+    async with aiohttp.ClientSession() as session:
+        while not over.is_set():
+            for request in shop.buy(str(next(customers))):
+                began = time.monotonic()
+                posted = session.post(f"{address}/webhooks/{CONNECTION}", data=request.body, headers=request.headers)
+                async with posted as answer:
+                    answer.raise_for_status()
+                waits.append(time.monotonic() - began)
+            await asyncio.sleep(0.1)
+
+
+def _check(shop: ShopifySimulator, watch: Watch) -> bool:
+    orders = len(shop.book.orders)
     verified = watch.database.read_now(lambda connection: verify(connection, "main"))
     statement = select(func.count()).select_from(order_state)
     known = watch.database.read_now(lambda connection: connection.execute(statement).scalar() or 0)

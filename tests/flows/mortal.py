@@ -26,6 +26,7 @@ import stampcard.outbox.commanding
 import stampcard.outbox.pushing
 import stampcard.storage.commanding
 import stampcard.storage.inboxing
+import stampcard.storage.resealing
 import stampcard_shopify.exporting
 from stampcard.calling.lines import Line
 from stampcard.cli.main import run
@@ -135,6 +136,8 @@ POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
     "after-settling-commands": (after, stampcard.outbox.commanding, "settle_commands"),
     "while-moving-on": (inside, stampcard.applying.deliveries, "settle_command"),
     "after-moving-on": (after, stampcard.applying.deliveries, "settle_command"),
+    "while-sealing-anew": (inside, stampcard.storage.resealing, "write_step"),
+    "after-sealing-anew": (after, stampcard.storage.resealing, "write_step"),
 }
 
 

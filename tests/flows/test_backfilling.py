@@ -91,14 +91,14 @@ async def test_a_shops_past_is_there_once_beside_what_comes_live(
 
 
 async def test_a_shop_in_trouble_is_asked_again_and_loses_no_order(
-    demonstrate: Demonstrating, monkeypatch: pytest.MonkeyPatch
+    demonstrate: Demonstrating, new_postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stampcard.inbox.backfilling.PATIENCE", 0.2)
     monkeypatch.setattr(exporting, "AGAIN", 0.2)
     shop = ShopifySimulator(11, ShopPlan(api_failures=0.1, slowness=0.05, bucket=500.0))
     list(shop.history(50))
     shop.exports.failing.append("TIMEOUT")
-    async with demonstrate(shop) as demonstration:
+    async with demonstrate(shop, database=new_postgresql()) as demonstration:
         await begin(demonstration)
         await ended(demonstration)
         await check(demonstration)

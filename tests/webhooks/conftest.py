@@ -39,10 +39,12 @@ from stampcard.plugin import (
     InvalidSignature,
     Lookup,
     OrderHistory,
+    OrderList,
     Outcome,
     PluginError,
     PluginManifest,
     PluginSettings,
+    Refetch,
     RewardKind,
     Route,
     ShopperSource,
@@ -209,6 +211,7 @@ class Shop:
         self.mailing = Mailing()
         self.routes: tuple[Route, ...] = ()
         self.history: OrderHistory | None = None
+        self.orders: OrderList | None = None
 
     @hookimpl
     def plugin_manifest(self) -> PluginManifest:
@@ -225,6 +228,8 @@ class Shop:
             sinks=sinks,
             fulfil=self.vouchers,
             shopper=Cookies(),
+            fetch=_nothing if self.orders is not None else None,
+            orders=self.orders,
             history=self.history,
             routes=self.routes,
             check_health=self.check,
@@ -235,6 +240,10 @@ class Shop:
         if self.answers is not None:
             await self.answers()
         return self.health
+
+
+async def _nothing(_: Sequence[Refetch]) -> Sequence[Delivery]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)

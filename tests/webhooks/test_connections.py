@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from stampcard.plugin import Health
+from stampcard.plugin import Health, Listings, OrderList
+from stampcard.storage.reconciling import reconciled_until
 from stampcard_webhooks import wellbeing
 
 SHOPS = {"shop": {"plugin": "shopping"}, "till": {"plugin": "shopping", "broken": True}}
+
+
+class NoOrders(OrderList):
+    async def changed(self, since: Any, place: str = "") -> Listings:  # noqa: ARG002 - there is none
+        return Listings()
 
 
 async def test_a_connection_shows_its_health_and_what_waits(served: Any) -> None:
@@ -101,6 +107,21 @@ async def test_a_connection_of_which_nothing_is_heard_any_more_is_not_well(api: 
     assert "connection webhooks shop" in found["webhooks of shop"]
     await api.take_in("two")
     assert (await health())["ok"]
+
+
+async def test_orders_are_looked_at_again_as_far_back_as_somebody_wants(api: Any) -> None:
+    async def mark() -> Any:
+        return await api.application.database.read(lambda c: reconciled_until(c, "main", "till"))
+
+    api.shop.orders, now = NoOrders(), api.clock.now()
+    await api.call("POST", "/connections", {"name": "till", "plugin": "shopping"})
+    for days, expected in ((7, 7), (3, 7), (30, 30), (-5, 30)):
+        since = (now - timedelta(days=days)).isoformat()
+        answer = await api.call("POST", "/connections/till/reconcile", {"since": since})
+        assert (answer.status, answer.body["connection"]) == (202, "till")
+        assert await mark() == now - timedelta(days=expected)
+    refused = await api.call("POST", "/connections/shop/reconcile", {"since": now.isoformat()})
+    assert (refused.status, refused.body["code"]) == (422, "no_orders")
 
 
 async def test_what_ended_cannot_be_paused_but_resumed(api: Any) -> None:

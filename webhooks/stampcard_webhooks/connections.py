@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import Connection as DatabaseConnection
 
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros
-from stampcard.errors import Conflict, NotFound
+from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.host.connecting import Connection
 from stampcard.plugin.capabilities import Health
 from stampcard.storage.depths import Depths, load_depths
 from stampcard.storage.listing import last_received, silent_for
+from stampcard.storage.reconciling import look_back
 from stampcard.storage.rows import moment
 from stampcard.storage.stating import load_states, set_state
 from stampcard_webhooks.asking import Asked, Nothing, Query, Words
@@ -76,6 +77,19 @@ class Switching(Asked):
     """Why."""
 
     reason: Words = ""
+
+
+class LookingBack(Asked):
+    """How far."""
+
+    since: AwareDatetime = Field(description="All orders that changed since then are looked at again.")
+
+
+class LookingBackView(BaseModel):
+    """Since when orders are looked at again; maybe longer ago than was asked for."""
+
+    connection: str
+    since: datetime
 
 
 Standing = Mapping[str, tuple[State, str, datetime | None]]
@@ -168,6 +182,19 @@ async def resume_connection(call: Call[Query, Switching]) -> Answer:
     return await _switch(call, "active")
 
 
+async def reconcile_connection(call: Call[Query, LookingBack]) -> Answer:
+    """Let the vendor be asked for orders of which no webhook told: a running server begins within a minute."""
+    one = _named(call)
+    if one.capabilities is None or one.capabilities.orders is None:
+        raise RequestRefused("no_orders", one.problem or f"the plugin {one.plugin!r} cannot list orders")
+
+    def work(unit: Unit) -> Answer:
+        since = look_back(unit.connection, call.merchant, one.name, min(call.body.since, call.now))
+        return given(LookingBackView(connection=one.name, since=since), status=202)
+
+    return await call.write(work)
+
+
 async def _switch(call: Call[Query, Switching], state: State) -> Answer:
     one, clock = _named(call), call.application.clock
 
@@ -218,5 +245,15 @@ ROUTES = (
         handler=resume_connection,
         takes=Switching,
         gives=ConnectionItem,
+    ),
+    Route(
+        method="POST",
+        path="/connections/{name}/reconcile",
+        scope="connections:write",
+        summary="Ask the vendor for orders of which no webhook told",
+        handler=reconcile_connection,
+        takes=LookingBack,
+        gives=LookingBackView,
+        status=202,
     ),
 )

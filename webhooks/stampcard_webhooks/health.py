@@ -1,4 +1,4 @@
-"""Health for machines: /livez, /readyz, /metrics."""
+"""Health for machines: /livez, /readyz, /metrics; and the proof that an address leads to this installation."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ STUCK = timedelta(seconds=30)
 
 
 def add_health(server: web.Application) -> None:
-    """Add the three routes."""
+    """Add the routes."""
     server.router.add_get("/livez", told(livez))
     server.router.add_get("/readyz", told(readyz))
     server.router.add_get("/metrics", told(metrics))
+    # Below what a proxy lets through in any case; no connection can have this name.
+    server.router.add_get("/webhooks/-/{challenge:[0-9a-f]{32}}", told(challenged))
 
 
 async def livez(_: web.Request) -> web.Response:
     """The event loop answers; nothing else is asked."""
     return web.json_response({"status": "ok"})
+
+
+async def challenged(request: web.Request) -> web.Response:
+    """What only this installation can answer: `stampcard doctor` asks it from outside."""
+    setting = request.app[APPLICATION].setting
+    return web.json_response({"answer": setting.sealer.answer(f"{setting.merchant}:{request.match_info['challenge']}")})
 
 
 async def readyz(request: web.Request) -> web.Response:

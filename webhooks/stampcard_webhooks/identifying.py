@@ -68,6 +68,12 @@ def _opened(sealer: Sealer, token: str, now: datetime) -> _Link | None:
     return link if from_micros(link.until) > now else None
 
 
+def visitor(told: str, remote: str, proxies: int) -> str:
+    """The address of whoever asks, of which only as much is believed as our own `proxies` say (X-Forwarded-For)."""
+    names = [name for one in told.split(",") if (name := one.strip())]
+    return names[-proxies] if 0 < proxies <= len(names) else remote
+
+
 class Identifying:
     """Finds out who asks, and how often they may."""
 
@@ -87,7 +93,7 @@ class Identifying:
             return await self._identified(request, writes=writes)
         except InvalidSignature as error:
             log.info("shopper_refused", connection=request.match_info["connection"], reason=str(error))
-            self.pace("stranger", request.remote or "", STRANGERS)
+            self.pace_visitor("stranger", request, STRANGERS)
             raise Refused(401, "nobody vouches for this request", code="not_recognised") from None
 
     def _pace_shopper(self, who: str, *, writes: bool) -> None:
@@ -149,6 +155,11 @@ class Identifying:
         except Exception as error:
             log.error("identify_failed", connection=name, error=place_of(error))
             raise InvalidSignature(f"the plugin of {name!r} failed") from error
+
+    def pace_visitor(self, what: str, request: web.Request, rate: Rate) -> None:
+        """Count a request of somebody who is known by their address alone."""
+        told = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        self.pace(what, visitor(told, request.remote or "", self._application.settings.http.proxies), rate)
 
     def pace(self, what: str, who: str, rate: Rate) -> None:
         """Count a request; raises Refused with 429 when it comes too soon."""

@@ -106,7 +106,7 @@ def _read(sealer: Sealer, token: str, now: datetime) -> _Link:
 async def follow(request: web.Request) -> web.StreamResponse:
     """Record what the link says, and lead on."""
     application = request.app[APPLICATION]
-    request.app[IDENTIFYING].pace("link", request.remote or "", STRANGERS)
+    request.app[IDENTIFYING].pace_visitor("link", request, STRANGERS)
     now = application.clock.now()
     link = _read(application.setting.sealer, request.match_info["token"], now)
     try:
@@ -153,7 +153,7 @@ async def _record(request: web.Request, application: Application, link: _Link, n
 async def send_friend(request: web.Request) -> web.StreamResponse:
     """Send a friend to the shop, with the code of whoever sent them."""
     application, code = request.app[APPLICATION], request.match_info["code"]
-    request.app[IDENTIFYING].pace("link", request.remote or "", STRANGERS)
+    request.app[IDENTIFYING].pace_visitor("link", request, STRANGERS)
     if not _CODE.fullmatch(code):
         raise Refused(404, "this is no code", code="not_found")
     shops = _shops(application)

@@ -146,7 +146,7 @@ def _paced(request: web.Request, refused: Refused) -> Refused:
     if refused.status != HTTPStatus.NOT_FOUND:
         return refused
     try:
-        request.app[IDENTIFYING].pace("stranger", request.remote or "", STRANGERS)
+        request.app[IDENTIFYING].pace_visitor("stranger", request, STRANGERS)
     except Refused as haste:
         return haste
     return refused

@@ -31,7 +31,7 @@ def add_visiting(server: web.Application) -> None:
 async def visit(request: web.Request) -> web.StreamResponse:
     """Let the plugin answer; whatever it raises beyond its contract is told to the log alone."""
     name, application = request.match_info["connection"], request.app[APPLICATION]
-    request.app[IDENTIFYING].pace("visits", request.remote or "", VISITS)
+    request.app[IDENTIFYING].pace_visitor("visits", request, VISITS)
     connection = application.connections.get(name) or await application.find(name)
     routes = connection.capabilities.routes if connection is not None and connection.capabilities is not None else ()
     route = _route(routes, request.method, request.match_info["path"])

@@ -37,13 +37,14 @@ def backfill(
         str,
         typer.Option(metavar="DATE|SPAN", help="How far back: 2024-01-31, 90d, 52w. Begins anew.", show_default=False),
     ] = "",
+    anew: Annotated[bool, typer.Option("--anew", help="From the beginning, also where all was read.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Read nothing more until it is begun again.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Say how far it is, and no more.")] = False,
     json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
 ) -> None:
     """Read all orders that the vendor has from before, or since a day; they earn as if they had been told when they were placed.
 
-    A running server reads them, and this follows it; else they are read and applied here. Begun again, it goes on where it
+    A running server reads them, and this follows it; else they are read and applied here. Typed again, it goes on where it
     stopped.
     """
     from stampcard.storage.backfilling import stop_backfill
@@ -56,7 +57,11 @@ def backfill(
             view = _look(database, settings, name)
         _show(view, json=json)
         return
-    _begin(settings, name, since)
+    if not _begin(settings, name, since, anew=anew or bool(since)):
+        with opened(settings) as database:
+            _show(_look(database, settings, name), json=json)
+        say("All was read before. Read it again: --anew, or --since")
+        return
     try:
         view = _follow(settings, name)
     except KeyboardInterrupt:
@@ -65,12 +70,13 @@ def backfill(
     _show(view, json=json)
 
 
-def _begin(settings: Settings, name: str, since: str) -> None:
+def _begin(settings: Settings, name: str, since: str, *, anew: bool) -> bool:
+    """Let it begin or go on; False where it has ended and is not to begin anew."""
     from stampcard.cli.acting import acting
     from stampcard.cli.spans import moment_of
-    from stampcard.storage.backfilling import begin_backfill
+    from stampcard.storage.backfilling import begin_backfill, load_backfill
 
-    async def use(application: Application) -> str:
+    async def use(application: Application) -> bool:
         connection = application.connections.get(name)
         if connection is None:
             raise NotFound("connection", name)
@@ -81,15 +87,18 @@ def _begin(settings: Settings, name: str, since: str) -> None:
         if name not in application.setting.active:
             raise Conflict("connection_stopped", f"{name} is paused or ended: stampcard connection resume {name}")
         now = application.clock.now()
-        begin = moment_of(since, now) if since else None
+        begin, merchant = moment_of(since, now) if since else None, settings.merchant
+        known = await application.database.read(lambda database: load_backfill(database, merchant, name))
+        if known is not None and known.ended_at is not None and not anew:
+            return False
+        if connection.capabilities.history.hint:
+            say(connection.capabilities.history.hint)
         await application.database.write(
-            lambda database: begin_backfill(database, settings.merchant, name, now, begin, anew=bool(since))
+            lambda database: begin_backfill(database, merchant, name, now, begin, anew=anew)
         )
-        return connection.capabilities.history.hint
+        return True
 
-    hint = acting(settings, use, calls=True)
-    if hint:
-        say(hint)
+    return acting(settings, use, calls=True)
 
 
 def _follow(settings: Settings, name: str) -> BackfillView:
@@ -166,7 +175,10 @@ def _show(view: BackfillView, *, json: bool) -> None:
     since = f" since {moment(view.since)}" if view.since else ""
     of = f" of about {view.of}" if view.of else ""
     show(f"{view.connection}: {view.state}; {view.orders}{of} orders{since} are read")
-    show(f"{view.applied} are applied, {view.waiting} wait, {view.quarantined} are in quarantine")
+    known = max(0, view.orders - view.applied - view.waiting - view.quarantined)
+    show(
+        f"{view.applied} are applied, {view.waiting} wait, {view.quarantined} are in quarantine, {known} were known so"
+    )
     if view.trouble:
         show(f"The last try brought nothing: {view.trouble}")
     elif view.note and view.state != "ended":

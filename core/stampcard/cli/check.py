@@ -11,7 +11,9 @@ from stampcard.cli.printing import say, show, show_json, show_table
 from stampcard.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    import httpx
 
     from stampcard.cli.findings import Finding, Shown
     from stampcard.host.discovering import PluginTable
@@ -46,8 +48,18 @@ def check(
     raise typer.Exit(code)
 
 
-def findings_of(settings: Settings, table: PluginTable, *, connect: bool, vendors: bool = True) -> list[Finding]:
-    """What there is to say of an installation; `connect` reaches for the database and, with `vendors`, for those."""
+def findings_of(
+    settings: Settings,
+    table: PluginTable,
+    *,
+    connect: bool,
+    vendors: bool = True,
+    heard: Callable[[httpx.Response], None] = lambda _: None,
+) -> list[Finding]:
+    """What there is to say of an installation; `connect` reaches for the database and, with `vendors`, for those.
+
+    `heard` takes each answer of a vendor.
+    """
     from stampcard.cli import findings
     from stampcard.cli.plugging import with_plugged
 
@@ -65,7 +77,7 @@ def findings_of(settings: Settings, table: PluginTable, *, connect: bool, vendor
     if connect:
         found += findings.database_findings(settings)
     if connect and vendors:
-        found += asyncio.run(findings.connection_findings(settings, table))
+        found += asyncio.run(findings.connection_findings(settings, table, heard=heard))
     return found
 
 

@@ -13,6 +13,7 @@ from stampcard.clock import from_micros
 from stampcard.engine.describing import rate_of
 from stampcard.engine.wording import alert_words
 from stampcard.storage.alerting import list_alerts
+from stampcard.storage.backfilling import open_backfills
 from stampcard.storage.data_requests import list_data_requests
 from stampcard.storage.depths import load_depths
 from stampcard.storage.listing import commands_before, orders_after, pushes_after, quarantine_groups, quarantine_sample
@@ -42,6 +43,7 @@ def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Findi
         *_unknown(connection, merchant, now),
         *_alerts(connection, merchant, now),
         *_data_requests(connection, merchant, now),
+        *_backfills(connection, merchant),
     ]
     return found or [_finding("ok", "queues", "nothing is stuck, set aside or given up")]
 
@@ -79,6 +81,16 @@ def _alerts(connection: Connection, merchant: str, now: datetime) -> Iterator[Fi
         yield _finding(
             "warning", "alert", f"{one.at:%Y-%m-%d %H:%M}Z: {alert_words(one.alert, live.get(one.alert.program))}"
         )
+
+
+def _backfills(connection: Connection, merchant: str) -> Iterator[Finding]:
+    """Pasts that are not read to their end."""
+    for one in open_backfills(connection, merchant):
+        about, how = f"connections.{one.connection}", f"See: stampcard connection backfill {one.connection} --status"
+        if one.terms.stopped:
+            yield _finding("warning", about, f"the reading of its past was stopped after {one.done} orders. {how}")
+        elif one.terms.trouble:
+            yield _finding("warning", about, f"its past cannot be read on ({one.terms.trouble}). {how}")
 
 
 def _data_requests(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:

@@ -9,13 +9,16 @@ from stampcard.cli.printing import say, show, show_json
 from stampcard.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stampcard.cli.findings import Finding
+    from stampcard.cli.timekeeping import Told
     from stampcard.settings import Settings
 
 
 def doctor(
     context: typer.Context,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no vendor how it is.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody over the network.")] = False,
     json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
 ) -> None:
     """Look at everything, and say of each thing that is not right what to do; ends with 1 when there is any."""
@@ -42,22 +45,45 @@ def doctor(
 def _findings(settings: Settings, *, offline: bool) -> list[Finding]:
     from stampcard.cli.check import findings_of
     from stampcard.cli.logging import quiet
+    from stampcard.cli.safekeeping import copy_finding
+    from stampcard.cli.timekeeping import Listener
+    from stampcard.clock import SystemClock
     from stampcard.host.discovering import discover
 
     quiet()
-    found = findings_of(settings, discover(), connect=True, vendors=not offline)
-    return [*found, *_diagnosed(settings), _served(settings)]
+    listener = Listener(SystemClock())
+    found = findings_of(settings, discover(), connect=True, vendors=not offline, heard=listener.note)
+    found += [*_diagnosed(settings), copy_finding(settings), _served(settings)]
+    return [*found, *([] if offline else _reached(settings, listener.heard))]
+
+
+def _reached(settings: Settings, heard: Sequence[Told]) -> list[Finding]:
+    """Whether the outside leads here, and what others say the time is."""
+    from stampcard.cli.plugging import with_plugged
+    from stampcard.cli.reaching import look, sealer_of
+    from stampcard.cli.timekeeping import clock_finding
+    from stampcard.clock import SystemClock
+
+    sealer = sealer_of(settings)
+    found, told = look(with_plugged(settings), sealer, SystemClock()) if sealer is not None else ([], None)
+    return [*found, clock_finding(heard, told)]
 
 
 def _diagnosed(settings: Settings) -> list[Finding]:
     """What the database tells; nothing where there is none, which was told already."""
     from stampcard.cli.diagnosing import diagnose
+    from stampcard.cli.safekeeping import backup_finding, disk_findings
     from stampcard.clock import SystemClock
 
+    merchant, now = settings.merchant, SystemClock().now()
     try:
         with opened(settings) as database:
-            now = SystemClock().now()
-            return database.read_now(lambda connection: diagnose(connection, settings.merchant, now))
+            is_file = database.is_sqlite
+            return [
+                *database.read_now(lambda connection: diagnose(connection, merchant, now)),
+                database.read_now(lambda connection: backup_finding(connection, merchant, now, is_file=is_file)),
+                *disk_findings(database.path),
+            ]
     except (ConfigurationError, Unavailable):
         return []
 

@@ -10,6 +10,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import structlog
 
 from stampcard.app import open_sealer
@@ -40,6 +41,8 @@ from stampcard.storage.programming import read_file, stored_versions
 from stampcard.storage.stating import SealedStore
 
 Level = Literal["ok", "warning", "problem", "unreachable"]
+#: Takes each answer of a vendor.
+Heard = Callable[[httpx.Response], None]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -172,15 +175,23 @@ def database_findings(settings: Settings) -> Iterator[Finding]:
 
 
 async def connection_findings(
-    settings: Settings, table: PluginTable, specs: Sequence[ConnectionSpec] | None = None, *, fresh: bool = False
+    settings: Settings,
+    table: PluginTable,
+    specs: Sequence[ConnectionSpec] | None = None,
+    *,
+    fresh: bool = False,
+    heard: Heard = lambda _: None,
 ) -> list[Finding]:
-    """Connect every connection whose section is right, or these, and ask each how it is; `fresh`: none was there before."""
+    """Connect every connection whose section is right, or these, and ask each how it is; `fresh`: none was there before.
+
+    `heard` takes each answer of a vendor.
+    """
     sound = [
         spec
         for spec in (settings.specs() if specs is None else specs)
         if not any(f.level == "problem" for f in section_findings([spec], table))
     ]
-    with trial_resources(settings, fresh=fresh) as resources:
+    with trial_resources(settings, fresh=fresh, heard=heard) as resources:
         connections = await connect_all(sound, table, resources)
         try:
             found = [await _health(connection) for connection in connections.values()]
@@ -204,11 +215,20 @@ async def connected(settings: Settings, table: PluginTable, spec: ConnectionSpec
 
 
 @contextmanager
-def trial_resources(settings: Settings, *, fresh: bool = False) -> Iterator[Resources]:
+def trial_resources(settings: Settings, *, fresh: bool = False, heard: Heard = lambda _: None) -> Iterator[Resources]:
     """What connections get for a look at how they are: their own stores, as far as those can be reached.
 
-    `fresh`: they are not connected yet, and leave nothing behind.
+    `fresh`: they are not connected yet, and leave nothing behind. `heard` takes each answer of a vendor.
     """
+
+    async def note(answer: httpx.Response) -> None:
+        heard(answer)
+
+    def client(hosts: Sequence[str]) -> httpx.AsyncClient:
+        calling = guarded_client(settings.security.outbound_allow, hosts)
+        calling.event_hooks = {"response": [note]}
+        return calling
+
     with ExitStack() as stack:
         open_store: Callable[[str], Store] = lambda _: Forgetful()  # noqa: E731 - the other one needs what was opened
         if not fresh:
@@ -220,7 +240,7 @@ def trial_resources(settings: Settings, *, fresh: bool = False) -> Iterator[Reso
             log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
             public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
             open_store=open_store,
-            open_http=lambda hosts: guarded_client(settings.security.outbound_allow, hosts),
+            open_http=client,
         )
 
 

@@ -33,6 +33,7 @@ from stampcard.cli import (
     report,
     resync,
     reward,
+    secret,
     segment,
     serve,
     simulate,
@@ -127,6 +128,7 @@ app.add_typer(outbox.app, name="outbox")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(switching.app, name="switch")
 app.add_typer(key.app, name="key")
+app.add_typer(secret.app, name="secret")
 app.add_typer(database.app, name="db")
 
 

@@ -273,6 +273,9 @@ def _as_flag(problem: ConfigurationError, name: str) -> ConfigurationError:
     key = problem.setting.removeprefix(f"connections.{name}").lstrip(".")
     if problem.problem != "is missing":
         return problem
+    table, dot, _ = key.partition(".")
+    if dot:
+        return ConfigurationError(problem.setting, problem.problem, f"It belongs into the JSON of --set {table}=…")
     return ConfigurationError(
         problem.setting, problem.problem, f"Say --set {key}=…, or --from-file {key}=PATH for a secret"
     )

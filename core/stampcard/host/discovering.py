@@ -45,6 +45,7 @@ class FailedPlugin(Value, frozen=True):
     name: str
     distribution: str
     reason: str
+    version: str = ""
 
 
 class PluginTable(Value, frozen=True):
@@ -76,7 +77,14 @@ def discover(
             _check_name_is_free(candidate.name, ready)
             ready[candidate.name] = _loaded(candidate)
         except PluginError as error:
-            failed.append(FailedPlugin(name=candidate.name, distribution=candidate.distribution, reason=error.problem))
+            failed.append(
+                FailedPlugin(
+                    name=candidate.name,
+                    distribution=candidate.distribution,
+                    reason=error.problem,
+                    version=candidate.version,
+                )
+            )
     return PluginTable(ready=ready, failed=tuple(failed))
 
 

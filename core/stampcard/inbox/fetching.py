@@ -18,6 +18,7 @@ from stampcard.calling.looping import Loop
 from stampcard.clock import Clock, to_micros
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Refetch
+from stampcard.domain.value import replace
 from stampcard.host.connecting import Connection
 from stampcard.plugin.capabilities import Fetch
 from stampcard.storage.database import Database
@@ -102,7 +103,9 @@ class Fetcher(Loop):
         """Take in what came and cross the wishes off in the same transaction, but for those renewed meanwhile."""
         setting = self._setting()
         if deliveries:
-            take_in(connection, setting.merchant, deliveries, setting.sealer, setting.numbering)
+            # Only a backfill brings what counts as of the past, whatever a plugin says.
+            live = [replace(delivery, past=False) for delivery in deliveries]
+            take_in(connection, setting.merchant, live, setting.sealer, setting.numbering)
         done = [(row.kind, row.reference, row.wanted_at) for row in wanted]
         connection.execute(
             delete(fetch).where(

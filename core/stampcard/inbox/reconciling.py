@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 #: How much of what was looked at is looked at again.
 OVERLAP = timedelta(minutes=15)
+#: How long somebody who wants us to look further back waits after the last look.
+AGAIN = timedelta(minutes=1)
 #: Seconds between two looks at the clock.
 REST = 5.0
 #: What is told of the way: how many orders were looked at, and how many of them are wanted.
@@ -47,12 +49,23 @@ class Reconciler(Loop):
         self._database, self._clock, self._connection = database, clock, connection
         self._setting, self._source = setting, source
         self._next = clock.now()
+        self._known: datetime | None = None
+        self._again = self._next
 
     async def turn(self) -> float:
-        """Look, if it is time to."""
-        if self._clock.now() >= self._next and self._name in self._setting().active:
-            await self._look()
+        """Look, if it is time to, or somebody wants us to look further back."""
+        if self._name in self._setting().active:
+            now, mark = self._clock.now(), await self._mark()
+            is_wanted = mark is not None and self._known is not None and mark < self._known and now >= self._again
+            if is_wanted or now >= self._next:
+                self._again = now + AGAIN
+                await self._look()
+                self._known = max(filter(None, (self._known, await self._mark())), default=None)
         return REST
+
+    async def _mark(self) -> datetime | None:
+        merchant = self._setting().merchant
+        return await self._database.read(lambda connection: reconciled_until(connection, merchant, self._name))
 
     async def _look(self) -> None:
         if await self._lease.hold() is None:
@@ -62,7 +75,7 @@ class Reconciler(Loop):
             return
         self._next = self._clock.now() + orders.every
         merchant = self._setting().merchant
-        known = await self._database.read(lambda connection: reconciled_until(connection, merchant, self._name))
+        known = await self._mark()
         if known is None:
             # What was before a connection is asked for by people: `connection reconcile --since`.
             now = self._clock.now()

@@ -54,6 +54,7 @@ from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, 
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.signatures import check_hmac_sha256_base64
 from stampcard.plugin.subscriptions import Audit, Subscribed, Subscriptions
+from stampcard.plugin.visits import Visits
 
 __all__ = [
     "API_VERSION",
@@ -134,6 +135,7 @@ __all__ = [
     "UnverifiedRequest",
     "VerifiedRequest",
     "Veto",
+    "Visits",
     "Voucher",
     "WebhookSource",
     "check_hmac_sha256_base64",

@@ -90,6 +90,13 @@ class HttpSettings(Section):
         default=None, description="how the outside reaches this installation; webhook addresses begin with it"
     )
     max_body: int = Field(default=4 * 1024 * 1024, gt=0, description="the largest webhook body, in bytes")
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="how many reverse proxies stand in front, one behind the other: so the address of a visitor, whose haste "
+        "is limited, is read from X-Forwarded-For; 0: visitors come here themselves",
+    )
     silent_hours: int = Field(
         default=72,
         ge=0,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.deliveries import Delivery
@@ -64,10 +64,18 @@ _encode = msgspec.json.Encoder().encode
 def load_backfill(connection: Connection, merchant: str, name: str) -> Backfill | None:
     """The newest of a connection."""
     found = connection.execute(select(job).where(*_mine(merchant, name))).one_or_none()
-    if found is None:
-        return None
+    return None if found is None else _of(found)
+
+
+def open_backfills(connection: Connection, merchant: str) -> Sequence[Backfill]:
+    """Those that did not come to their end, by connection."""
+    mine = (job.c.merchant == merchant, job.c.name.startswith(_job(""), autoescape=True), job.c.ended_at.is_(None))
+    return [_of(row) for row in connection.execute(select(job).where(*mine).order_by(job.c.name))]
+
+
+def _of(found: Row[Any]) -> Backfill:
     return Backfill(
-        connection=name,
+        connection=found.name.removeprefix(_job("")),
         started_at=from_micros(found.started_at),
         place=found.place,
         done=found.done,

@@ -28,6 +28,8 @@ _TRIES = 6
 #: Seconds after which no further try begins: a webhook's sender waits for five.
 _PATIENCE = 2.0
 _READERS = 4
+#: Seconds after which a PostgreSQL server that does not answer cannot be reached, unless the URL says otherwise.
+CONNECTING = 10
 
 
 class Database:
@@ -169,10 +171,12 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
 
 def _postgresql(url: str) -> Engine:
     _, _, rest = url.partition("://")
+    options = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=15000"
+    waits = {} if "connect_timeout=" in rest else {"connect_timeout": CONNECTING}
     return create_engine(
         f"postgresql+psycopg://{rest}",
         pool_size=10,
         max_overflow=4,
         pool_pre_ping=False,
-        connect_args={"options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=15000"},
+        connect_args={"options": options, **waits},
     )

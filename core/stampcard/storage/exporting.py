@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage import inboxing
 from stampcard.storage.loading import load_identities_of, sources_of
 from stampcard.storage.packing import unpack_reasons
+from stampcard.storage.resealing import about_of
 from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
     address,
@@ -20,6 +21,7 @@ from stampcard.storage.tables import (
     balance,
     base_use,
     consent,
+    data_request,
     debit,
     entry,
     event,
@@ -51,24 +53,8 @@ LEFT_OUT: Mapping[str, str] = {
     "counter": "how much of limits is used follows from the awards",
 }
 _Shown = Mapping[str, Any]
-_About = Callable[[str, _Shown], str]
-#: Column that lies sealed → what it is bound to.
-_SEALED: Mapping[str, Mapping[str, _About]] = {
-    "member": {"attributes_sealed": lambda merchant, row: f"member:{merchant}:{row['id']}"},
-    "consent": {"evidence_sealed": lambda merchant, row: f"consent:{merchant}:{row['member']}:{row['id']}"},
-    "proof_request": {"evidence_sealed": lambda merchant, row: f"proof:{merchant}:{row['id']}"},
-    "order_state": {
-        "pinned_member_sealed": lambda merchant, row: f"order:{merchant}:{row['source']}:{row['reference']}",
-    },
-    "redemption": {"voucher_sealed": lambda merchant, row: f"voucher:{merchant}:{row['id']}"},
-    "imported": {"referral_sealed": lambda merchant, row: f"imported:{merchant}:{row['print']}:{row['nth']}"},
-    "outbox": {
-        "data_sealed": lambda merchant, row: f"outbox:{merchant}:{row['connection']}:{row['key']}",
-        "result_sealed": lambda merchant, row: f"outbox:{merchant}:{row['connection']}:{row['key']}",
-    },
-}
 _TABLES = (
-    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
+    member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, imported, push, outbox,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
@@ -117,7 +103,7 @@ def _opened(table: str, row: _Shown, merchant: str, sealer: Sealer) -> dict[str,
         if name in {"merchant", "print"} or name.endswith("_print"):
             continue
         if name.endswith("_sealed"):
-            about = _SEALED[table][name](merchant, row)
+            about = about_of(table, name, {**row, "merchant": merchant})
             shown[name.removesuffix("_sealed")] = open_object(sealer, value, about) if value else None
         elif table == "event" and name == "reasons":
             shown[name] = msgspec.to_builtins(unpack_reasons(value)) if value else []

@@ -20,6 +20,8 @@ from stampcard.storage.tables import connection_state, idempotency, inbox
 
 #: How long a worker may hold what it claimed before another may take it over.
 CLAIM = timedelta(seconds=60)
+#: How many of the past are applied at once at most: nothing live is to wait long for the database.
+PAST = 100
 _HEADERS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -101,9 +103,9 @@ def claim(connection: Connection, merchant: str, owner: str, now: datetime, limi
 
     They are all live or all of the past, and the past comes only when nothing live is ready.
     """
-    for past in (0, 1):
+    for past, most in ((0, limit), (1, min(limit, PAST))):
         found = _claim(
-            connection, merchant, owner, now, _ready(merchant, to_micros(now), limit).where(inbox.c.past == past)
+            connection, merchant, owner, now, _ready(merchant, to_micros(now), most).where(inbox.c.past == past)
         )
         if found:
             return found

@@ -153,11 +153,15 @@ def last_received(connection: Connection, merchant: str, name: str) -> int | Non
 
 
 def silent_for(connection: Connection, merchant: str, name: str, now: datetime, most: timedelta) -> timedelta | None:
-    """How long no webhook of a connection came, if that is longer than `most`; None where none ever came, or `most` is 0."""
-    heard = select(inbox.c.received_at).where(
-        inbox.c.merchant == merchant, inbox.c.connection == name, inbox.c.read_at == 0
+    """How long no webhook of a connection came, if that is longer than `most`; None where none came of late, or `most` is 0."""
+    latest = (
+        select(inbox.c.received_at, inbox.c.read_at)
+        .where(inbox.c.merchant == merchant, inbox.c.connection == name)
+        .order_by(inbox.c.id.desc())
+        .limit(5_000)
+        .subquery()
     )
-    last = connection.execute(heard.order_by(inbox.c.id.desc()).limit(1)).scalar()
+    last = connection.execute(select(func.max(latest.c.received_at)).where(latest.c.read_at == 0)).scalar()
     if last is None or not most:
         return None
     silent = now - from_micros(last)

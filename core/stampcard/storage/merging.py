@@ -27,6 +27,7 @@ from stampcard.storage.tables import (
     base_use,
     consent,
     counter,
+    data_request,
     debit,
     event,
     idempotency,
@@ -65,6 +66,7 @@ MOVED: tuple[Table, ...] = (
     idempotency,
     imported,
     proof_request,
+    data_request,
 )
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (award, debit, lot, counter, membership, tier, progress, segment_member, push)

@@ -57,6 +57,15 @@ def reconciled_until(connection: Connection, merchant: str, name: str) -> dateti
     return from_micros(int(known.place)) if known is not None and known.place else None
 
 
+def look_back(connection: Connection, merchant: str, name: str, since: datetime) -> datetime:
+    """Let all orders be looked at again that changed since a moment; answers since when that is, maybe longer ago."""
+    known = reconciled_until(connection, merchant, name)
+    if known is not None and known <= since:
+        return known
+    note_reconciled(connection, merchant, name, since, 0)
+    return since
+
+
 def note_reconciled(connection: Connection, merchant: str, name: str, until: datetime, found: int) -> None:
     """Write down that all is known up to a moment, and how many more orders were found behind."""
     known = begin_job(connection, merchant, _job(name), 0, until)

@@ -17,6 +17,12 @@ def bump(connection: Connection, merchant: str) -> int:
     return current(connection, merchant)
 
 
+def bump_all(connection: Connection, merchant: str) -> None:
+    """Tell every process of every merchant to look again; `merchant` may have changed nothing yet."""
+    bump(connection, merchant)
+    connection.execute(update(revision).where(revision.c.merchant != merchant).values(number=revision.c.number + 1))
+
+
 def current(connection: Connection, merchant: str) -> int:
     """The number now; 0 before the first change."""
     return connection.execute(_NUMBER, {"merchant": merchant}).scalar() or 0

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from stampcard.applying.setting import Setting
 from stampcard.applying.trying import NEWCOMER, Question, Tried, try_out
-from stampcard.domain.events import CustomEvent, OrderSeen, RefundSeen
+from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, RefundSeen
 from stampcard.domain.value import replace
 from stampcard.errors import EventRefused, NotFound, RequestRefused
 from stampcard.program.reading import read_program
@@ -87,6 +87,11 @@ def test_nothing_at_all_is_written(database: Database, live: Setting, pretended:
         {"event": bought(20, age=5, reference="A"), "program": read_program(OTHER, "test")},
         {"event": CustomEvent(name="review", customer="1", key="k", occurred_at=pretended)},
         {"event": bought(70), "customer": None, "member": known, "attributes": {"colour": "red"}},
+        {"event": RefundSeen(order="A", refund=refund("S", [("L1", 5)])), "customer": None},
+        {
+            "event": CustomerSeen(reference="nobody", occurred_at=NOON, attributes={"email": "a@b.example"}),
+            "customer": "nobody",
+        },
     ]
     for question in questions:
         assert asked(database, live, **question, now=pretended).decision.changed
@@ -169,3 +174,29 @@ def test_the_transaction_itself_lets_nothing_be_written(database: Database, live
 
     with pytest.raises(Exception, match=r"read-?only"):
         database.read_now(write_after)
+
+
+def test_a_refund_comes_to_what_it_then_takes_back(database: Database, live: Setting) -> None:
+    tell(database, live, bought(60, reference="A"))
+    event = RefundSeen(order="A", refund=refund("R", [("L1", 15)]))
+    tried = asked(database, live, event, customer=None)
+    tell(database, live, event)
+
+    due = rows(database, select(award.c.granted, award.c.taken).where(award.c.rule == "purchase"))
+
+    assert tried.points == {"points": -15}
+    assert [row.granted - row.taken for row in due] == [45]
+
+
+def test_news_that_is_old_changes_nothing_if_it_is_taken_as_told(database: Database, live: Setting) -> None:
+    tell(database, live, bought(60, reference="A"))
+    old = bought(20, age=-60, reference="A")
+    assert asked(database, live, old).points == {"points": -40}, "by default it is the newest"
+    assert asked(database, live, old, as_told=True).points == {}
+
+
+def test_a_customer_says_what_signing_up_would_pay(database: Database, live: Setting) -> None:
+    event = CustomerSeen(reference="9", occurred_at=LATER, attributes={"email": "a@b.example"})
+    assert asked(database, live, event, customer="9").points == {"points": 10}
+    tell(database, live, event)
+    assert asked(database, live, event, customer="9").points == {}

@@ -46,6 +46,7 @@ def test_each_thing_that_is_not_right_is_told_with_what_to_do(
     run: Run, database: Database, join: Callable[[str], str], set_aside: Callable[..., int], command: Callable[..., str]
 ) -> None:
     join("7")
+    run("db", "backup", "--made-elsewhere")
     set_aside("malformed", "no id")
     command("unknown")
     run("connection", "pause", "shop", "--note", "moving house")
@@ -109,6 +110,30 @@ def test_a_program_file_that_is_not_what_is_valid_is_told(installed: Path, run: 
     (finding,) = looked_at(run, 1)
     assert "differs from what is valid" in finding
     assert "stampcard program diff" in finding
+
+
+def test_members_without_a_backup_are_told_with_the_command(
+    run: Run, database: Database, join: Callable[[str], str]
+) -> None:
+    join("7")
+    told = looked_at(run, 1 if database.is_sqlite else 0)
+    assert [text for text in told if text.startswith("backup")] == [
+        "backup: there is none. Make one each day, and take it to another machine: stampcard db backup"
+    ] * database.is_sqlite
+    run("db", "backup", "--made-elsewhere")
+    assert looked_at(run, 0) == []
+
+
+def test_the_outside_is_looked_at_unless_nobody_is_to_be_asked(
+    run: Run, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (installed / "stampcard.toml").write_text("programs = []\n")
+    monkeypatch.setenv("STAMPCARD_HTTP__PUBLIC_URL", "https://127.0.0.1:1")
+    assert [text for text in looked_at(run, 1) if not text.startswith("server")] == []
+    findings = {one["about"]: one for one in json.loads(run("doctor", "--json").stdout)["findings"]}
+    assert findings["clock"]["text"].startswith("not looked at")
+    assert "127.0.0.1:1 is not looked at: " in findings["http.public_url"]["text"]
+    assert findings["http.public_url"]["level"] == "warning"
 
 
 def test_a_server_that_does_not_answer_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

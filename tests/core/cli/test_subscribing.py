@@ -26,7 +26,7 @@ from stampcard.plugin import (
 
 Run = Callable[..., Result]
 TOPICS = ("parcel.sent", "parcel.lost")
-ADDRESS = "https://points.example/webhooks/post"
+ADDRESS = "https://127.0.0.1:1/webhooks/post"
 
 
 class PostOffice(Subscriptions):
@@ -82,7 +82,7 @@ def office(installed: Path, monkeypatch: pytest.MonkeyPatch) -> PostOffice:
     post = Post()
     table = discovering.discover({"post": post})
     monkeypatch.setattr(discovering, "discover", lambda: table)
-    (installed / "stampcard.toml").write_text('programs = []\n[http]\npublic_url = "https://points.example"\n')
+    (installed / "stampcard.toml").write_text('programs = []\n[http]\npublic_url = "https://127.0.0.1:1"\n')
     return post.office
 
 

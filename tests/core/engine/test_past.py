@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from stampcard.domain.events import OrderSeen
+from stampcard.domain.events import OrderSeen, RefundSeen
+from stampcard.domain.wallets import balance_of
 from stampcard.engine.deciding import decide_order
+from stampcard.engine.settling import settle
 from stampcard.engine.world import World
 from stampcard.program.events import SIGN_UP
-from stampcard.testing.building import NOON, PROGRAM, absorbed, order, programs, world
+from stampcard.testing.building import NOON, PROGRAM, absorbed, order, programs, refund, world
 from stampcard.testing.scenes import stranger
 
 LONG = NOON - timedelta(days=200)
@@ -44,6 +46,15 @@ def test_in_whatever_order_it_is_told_live_and_of_the_past_it_earns_the_same(tur
     assert found.orders["shop", "O1"].first_seen_at == LONG
 
 
+def test_points_that_would_have_expired_by_now_have_expired() -> None:
+    brief = PROGRAM.replace("wallets: {points: {", "wallets: {points: {expire: 30 days, ")
+    for ago, active in ((200, 0), (10, 10)):
+        found, codes = hears(world(brief), order(10, at=NOON - timedelta(days=ago)), past=True)
+        assert codes == ["matched"]
+        (wallet,) = found.wallets.values()
+        assert balance_of(settle(wallet, NOON)[0].sums, 0).active == active
+
+
 def test_before_the_program_nothing_is_earned_and_nobody_joins() -> None:
     began = programs(WELCOME, valid_from=NOON - timedelta(days=30))
     new = world(WELCOME, members=("ann",))
@@ -58,9 +69,6 @@ def test_before_the_program_nothing_is_earned_and_nobody_joins() -> None:
 
 
 def test_of_refunds_alone_a_past_makes_no_late_order() -> None:
-    from stampcard.domain.events import RefundSeen
-    from stampcard.testing.building import refund
-
     told = RefundSeen(order="O1", refund=refund("R1", [("L1", 10)], at=LONG))
     decision = decide_order(world(), told, "shop", None, NOON, past=True)
     assert decision.order is not None

@@ -25,7 +25,9 @@ async def answer(wanted: Sequence[Refetch]) -> Sequence[Delivery]:
     if any(one.reference == "B" for one in wanted):
         raise ConnectionError
     return [
-        Delivery(connection="shop", key=one.reference, topic="order", body=b"{}", received_at=NOON, read_at=1)
+        Delivery(
+            connection="shop", key=one.reference, topic="order", body=b"{}", received_at=NOON, read_at=1, past=True
+        )
         for one in wanted
     ]
 
@@ -44,7 +46,8 @@ async def test_a_record_that_fails_holds_no_other_up_and_what_came_is_stored(
 
     await fetcher.fetch_once()
 
-    assert [row.key for row in rows(database, select(inbox.c.key).order_by(inbox.c.key))] == ["A", "C"]
+    found = rows(database, select(inbox.c.key, inbox.c.past).order_by(inbox.c.key))
+    assert [(row.key, row.past) for row in found] == [("A", 0), ("C", 0)]  # of the past is what a backfill brings
     assert len(stored) == 2
     (left,) = rows(database, select(fetch))
     assert (left.reference, left.attempts, left.error) == ("B", 1, "ConnectionError")

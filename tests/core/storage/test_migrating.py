@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
+from base64 import b64decode
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,13 +13,25 @@ from alembic import command
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from stampcard.clock import to_micros
+from stampcard.applying.setting import Setting
+from stampcard.applying.spending import spend
+from stampcard.applying.unit import Unit
+from stampcard.clock import SystemClock, to_micros
 from stampcard.domain.events import DayCame, OrderSeen
 from stampcard.domain.orders import state_of
+from stampcard.sealing import Sealer, read_keys
 from stampcard.storage import migrating, rows
 from stampcard.storage.database import Database
+from stampcard.storage.inspecting import ledger_faults
+from stampcard.storage.programming import load_programs
+from stampcard.storage.resealing import ABOUT, about_of
 from stampcard.storage.tables import event, membership, metadata, order_state, push
+from stampcard.storage.verifying import verify
+from stampcard.testing.applying import tell
 from stampcard.testing.building import NOON, order, refund
+
+#: Each written by the version of Stampcard that had this shape, while its simulated shop traded.
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def test_the_migrated_tables_are_the_tables_as_written(database: Database) -> None:
@@ -140,6 +156,82 @@ def test_an_older_file_is_copied_before_it_is_changed(tmp_path: Path) -> None:
     assert kept.read_now(lambda connection: connection.execute(text("SELECT count(*) FROM treasure")).scalar()) == 0
     kept.close()
     database.close()
+
+
+def of_before(connection: Connection, fixture: Any) -> None:
+    """The database that an earlier version of Stampcard wrote while a simulated shop traded, row by row."""
+    metadata.drop_all(connection)
+    connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+    command.upgrade(migrating._config(connection), fixture["shape"])
+    for name, written in fixture["rows"].items():
+        shape = Table(name, MetaData(), autoload_with=connection)
+        for row in written:
+            values = {
+                key: b64decode(value["base64"]) if isinstance(value, dict) else value for key, value in row.items()
+            }
+            connection.execute(insert(shape), values)
+
+
+@pytest.mark.parametrize("shape", ["0001", "0009", "0018"])
+def test_what_an_earlier_version_wrote_is_all_there_and_goes_on(
+    database: Database, setting: Setting, shape: str
+) -> None:
+    fixture = json.loads((FIXTURES / f"shape-{shape}.json").read_text(encoding="utf-8"))
+    sealer, written = read_keys("\n".join(fixture["keys"])), fixture["rows"]
+    database.write_now(lambda connection: of_before(connection, fixture))
+
+    copy = migrating.upgrade(database)
+
+    assert (copy is not None) == database.is_sqlite
+    if copy is not None:
+        before = Database(f"sqlite:///{copy}")
+        assert before.read_now(migrating.current) == shape
+        before.close()
+    assert database.read_now(migrating.drift) == []
+    verified = database.read_now(lambda connection: verify(connection, "main"))
+    assert (verified.findings, verified.total, verified.entries) == ((), 0, len(written["entry"]))
+    assert database.read_now(ledger_faults) == []
+    assert figures(database) == {(row["member"], row["wallet"]): row["active"] for row in written["balance"]}
+    sealed = database.read_now(lambda connection: opened(connection, sealer))
+    assert sealed >= {"member", "inbox", "idempotency", "store"}
+    programs = database.read_now(lambda connection: load_programs(connection, "main"))
+    go_on(database, replace(setting, sealer=sealer, programs=programs), written)
+
+
+def opened(connection: Connection, sealer: Sealer) -> set[str]:
+    """The tables of which everything sealed opens."""
+    found = set()
+    for name, columns in ABOUT.items():
+        for row in connection.execute(select(metadata.tables[name])).mappings():
+            for column in filter(row.get, columns):
+                about = about_of(name, column, {str(key): row[key] for key in row})
+                assert sealer.open(row[column], about.encode())
+                found.add(name)
+    return found
+
+
+def figures(database: Database) -> dict[tuple[str, str], int]:
+    """What every member has, by member and wallet."""
+    found = database.read_now(lambda connection: connection.execute(select(metadata.tables["balance"])).all())
+    return {(row.member, row.wallet): row.active for row in found}
+
+
+def go_on(database: Database, setting: Setting, written: Any) -> None:
+    """Somebody spends, and an order of then is told once more again: nothing is counted twice."""
+    richest = max(written["balance"], key=lambda row: row["active"])["member"]
+
+    def work(connection: Connection) -> None:
+        unit = Unit(connection, setting, SystemClock().now())
+        spend(unit, richest, "points", 1, "after", "")
+        unit.save()
+
+    before = figures(database)
+    database.write_now(work)
+    assert figures(database)[richest, "points"] == before[richest, "points"] - 1
+    told = [row for row in written["event"] if row["kind"] == "order_seen"]
+    tell(database, setting, msgspec.json.decode(told[-1]["body"], type=OrderSeen), now=SystemClock().now())
+    assert database.read_now(lambda connection: verify(connection, "main")).findings == ()
+    assert figures(database)[richest, "points"] == before[richest, "points"] - 1
 
 
 def test_orders_of_before_keep_all_but_the_codes_that_they_showed_in_clear(database: Database) -> None:

@@ -168,11 +168,23 @@ async def test_a_file_that_has_expired_is_gathered_again(
 
 
 @pytest.mark.usefixtures("many")
+async def test_an_operation_whose_beginning_was_never_heard_of_is_gone_on_with(
+    past: ShopifyHistory, simulated: ShopifySimulator, clock: FakeClock
+) -> None:
+    simulated.exports.takes = 60.0
+    begun, again = await past.read(None), await past.read(None)
+    assert begun.place == again.place
+    other = await past.read(clock.now() - timedelta(days=300))
+    assert other.place != begun.place
+    assert len(simulated.exports.all) == 2
+
+
+@pytest.mark.usefixtures("many")
 async def test_a_shop_that_runs_one_operation_at_a_time_is_waited_for(
     past: ShopifyHistory, simulated: ShopifySimulator, clock: FakeClock
 ) -> None:
     simulated.exports.most, simulated.exports.takes = 1, 100.0
-    await past.read(None)
+    await past.read(clock.now() - timedelta(days=300))
     busy = await past.read(None)
     assert (busy.place, busy.wait) == ("bulk::0:0", 60.0)
     await clock.sleep(120.0)
@@ -285,7 +297,8 @@ async def test_an_operation_that_shopify_refuses_is_told(
     connection: Callable[..., ConnectionContext[Any]], router: respx.Router
 ) -> None:
     refused = {"bulkOperation": None, "userErrors": [{"field": ["query"], "message": "No.", "code": "INVALID"}]}
-    router.post(API).mock(return_value=httpx.Response(200, json={"data": {"bulkOperationRunQuery": refused}}))
+    data = {"bulkOperationRunQuery": refused, "bulkOperations": {"nodes": []}}
+    router.post(API).mock(return_value=httpx.Response(200, json={"data": data}))
     context = connection()
     with pytest.raises(PluginError, match=r"begins no bulk operation: INVALID: No\."):
         await ShopifyHistory(Client(context), context).read(None, "bulk::0:0")

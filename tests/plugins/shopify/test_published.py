@@ -60,6 +60,7 @@ DOCUMENTS = {
     "count": history.COUNT,
     "run": exporting.RUN,
     "look": exporting.LOOK,
+    "find": exporting.FIND,
     "exported": exporting.ORDERS % " (query: \"processed_at:>='2026-01-01T00:00:00Z'\")",
     "exported_all": exporting.ORDERS % "",
     **{name: written({"c0": Step(field, {}), "c1": Step(field, {})})[0] for name, field in FIELDS.items()},

@@ -16,10 +16,12 @@ import stampcard_standard_webhooks.plugin
 from stampcard.plugin import (
     BalancePush,
     Command,
+    ConsentSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
+    DataRequested,
     OrderSeen,
     RefundSeen,
     TagPush,
@@ -52,8 +54,10 @@ class TestStandardWebhooks(PluginContract):
         "message__bare": [OrderSeen],
         "message__refund": [RefundSeen],
         "message__customer": [CustomerSeen],
+        "message__consented": [ConsentSeen],
         "message__erased": [CustomerErased],
         "message__merged": [CustomersMerged],
+        "message__requested": [DataRequested],
         "message__event": [CustomEvent],
         "message__unknown": [],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -111,11 +112,24 @@ def test_of_two_states_of_the_same_second_the_one_that_is_further_along_is_newer
         {"paid": False},
         {"paid": True},
         {"paid": True, "fulfilled_at": "2026-03-10T11:59:30Z"},
+        {"paid": False, "cancelled": True},
         {"paid": True, "cancelled": True},
     ]
     stamps = [stamp(total=total, **state) for state in states for total in ("20", "21", "22")]
     assert sorted(stamps, key=lambda one: one.digest[:3]) == stamps
-    assert max(stamps[:3]) < min(stamps[3:6]) < max(stamps[3:6]) < min(stamps[6:9]) < max(stamps[6:9]) < min(stamps[9:])
+    groups = [stamps[place : place + 3] for place in range(0, len(stamps), 3)]
+    assert all(max(earlier) < min(later) for earlier, later in itertools.pairwise(groups))
+
+
+def test_of_two_refunds_of_the_same_second_the_one_that_gives_more_back_is_newer(load: Callable[[str], Any]) -> None:
+    stamps = []
+    for money in ("0", "5.00", "10", "100"):
+        body = load("refund")
+        body["data"]["money"] = money
+        (told,) = decoded(body)
+        assert isinstance(told, RefundSeen)
+        stamps.append(told.refund.stamp)
+    assert sorted(stamps) == stamps
 
 
 def test_a_refund_alone_and_an_event_and_a_customer_are_told(load: Callable[[str], Any]) -> None:
@@ -136,9 +150,15 @@ def test_a_refund_alone_and_an_event_and_a_customer_are_told(load: Callable[[str
 
 
 def test_refunds_can_be_left_to_another_connection(load: Callable[[str], Any]) -> None:
-    *_, order = decoded(load("order"), refunds="ignore")
+    body = load("order")
+    body["data"]["lists_all_refunds"] = True
+    *_, whole = decoded(body)
+    *_, order = decoded(body, refunds="ignore")
+    assert isinstance(whole, OrderSeen)
     assert isinstance(order, OrderSeen)
+    assert (whole.snapshot.lists_all_refunds, whole.snapshot.refund_references) == (True, ("R-1",))
     assert (order.refunds, order.snapshot.refund_references) == ((), ())
+    assert not order.snapshot.lists_all_refunds, "or what the other tells would be taken for gone"
     assert decoded(load("refund"), refunds="ignore") == []
 
 
@@ -163,6 +183,8 @@ def test_refunds_can_be_left_to_another_connection(load: Callable[[str], Any]) -
         ("refunds", [{"reference": "R"}] * 2, "data.refunds: two of them have the reference 'R'"),
         ("customer", {"reference": 7}, "data.customer.reference: expected `str`, got `int`"),
         ("customer", {"reference": "7", "attributes": {"email": 5}}, "data.customer.attributes.email: must be text"),
+        ("customer", {"reference": "7", "attributes": {"x": 1e300}}, "data.customer.attributes.x: must be text of at"),
+        ("customer", {"reference": "7", "attributes": {"x": 2**53}}, "data.customer.attributes.x: must be text of at"),
         (
             "customer",
             {"reference": "7", "attributes": {"x": [1]}},

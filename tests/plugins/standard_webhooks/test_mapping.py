@@ -163,7 +163,7 @@ def test_one_body_may_tell_several_things_and_what_is_not_wanted_tells_nothing()
 
 
 def test_the_topic_stands_in_the_body_or_in_a_header() -> None:
-    tables = {"sold": {"order": ORDER}, "*": {"erased": {"reference": "id"}}}
+    tables = {"*": {"erased": {"reference": "id"}}, "sold": {"order": ORDER}}
     by_body = source({"topic": "what", "topics": tables})
 
     def told(of: GenericWebhooks, body: Any, topic: str = "message") -> list[type]:
@@ -234,6 +234,8 @@ def test_what_a_table_lacks_is_said() -> None:
         "connections.till.mapping.topics.*.order.total: is missing"
     )
     assert "say what it becomes" in problems({"topics": {"*": {}}})[0]
+    both = {"order": ORDER, "erased": {"reference": "id"}}
+    assert "must be all that it becomes" in problems({"topics": {"*": both}})[0]
     assert "say where the topic stands" in problems({"topics": {"sold": {"order": ORDER}}})[0]
     assert "not both" in problems({"topic": "a", "topic_header": "b", "topics": {"*": {"order": ORDER}}})[0]
     assert (

@@ -72,6 +72,12 @@ async def test_a_prestashop_order_that_is_cancelled_or_not_paid_has_nothing(
             assert await one.post("prestashop", body, signed(connections["prestashop"], body)) == 200
             await one.work()
             assert await one.points() == due, state
+        guest = shape("prestashop")
+        guest["order"] |= {"id": 215, "id_customer": "0"}
+        body = json.dumps(guest).encode()
+        assert await one.post("prestashop", body, signed(connections["prestashop"], body)) == 200
+        await one.work()
+        assert await one.names() == {"prestashop:12"}
         assert await one.troubles() == []
 
 

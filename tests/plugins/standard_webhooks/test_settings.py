@@ -69,3 +69,62 @@ def test_one_secret_or_pattern_needs_no_list() -> None:
 def test_a_pattern_that_fits_no_event_is_refused_with_those_there_are() -> None:
     _, (problem,) = read(events=["points.*", "point.*"])
     assert str(problem).startswith("connections.ours.events.1: 'point.*' fits no event; there are points.earned, ")
+
+
+def alone(**section: Any) -> list[str]:
+    """What is wrong with a section that has no other settings."""
+    return [str(problem) for problem in read_settings("ours", plugin_manifest(), section)[1]]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"url": "https://shop.example/", "secrets": SECRET},
+        {"state_url": "https://shop.example/", "secrets": SECRET},
+        {"webhook_secrets": SECRET},
+        {"webhook_secrets": [SECRET, "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="], "tolerance": 60},
+        {
+            "webhook_secrets": SECRET,
+            "url": "https://shop.example/",
+            "secrets": SECRET,
+            "state_url": "https://b.example",
+        },
+        {"webhook_secrets": "0123456789abcdef", "signature": "token", "signature_header": "X-Token"},
+    ],
+)
+def test_a_connection_may_tell_or_be_told_or_both(section: dict[str, Any]) -> None:
+    assert alone(**section) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({}, "connections.ours: set url and secrets to be told of changes, or webhook_secrets to take webhooks in"),
+        ({"url": "https://shop.example/"}, "connections.ours: give secrets: what webhooks to url and state_url are"),
+        ({"secrets": SECRET}, "connections.ours: set url and secrets to be told of changes"),
+        ({"secrets": SECRET, "webhook_secrets": SECRET}, "connections.ours: secrets sign what is sent"),
+        (
+            {"webhook_secrets": "a-secret-of-another-kind"},
+            "connections.ours.webhook_secrets: the secret with number 0, from 0, must be whsec_",
+        ),
+        (
+            {"webhook_secrets": [SECRET, "whpk_AAAA"]},
+            "connections.ours.webhook_secrets: the secret with number 1, from 0, must be whpk_",
+        ),
+        (
+            {"webhook_secrets": "short", "signature": "token", "signature_header": "X"},
+            "connections.ours.webhook_secrets: the secret with number 0, from 0, must have at least 16",
+        ),
+        (
+            {"webhook_secrets": "0123456789abcdef", "signature": "token"},
+            "connections.ours: set signature_header to the name",
+        ),
+        ({"webhook_secrets": SECRET, "signature_header": "X"}, "connections.ours: set signature_header to the name"),
+        ({"webhook_secrets": SECRET, "tolerance": 0}, "connections.ours.tolerance: "),
+        ({"webhook_secrets": SECRET, "signature": "md5"}, "connections.ours.signature: "),
+    ],
+)
+def test_what_does_not_go_together_says_what_to_set(section: dict[str, Any], said: str) -> None:
+    (first, *_) = alone(**section)
+    assert first.startswith(said)
+    assert SECRET not in first

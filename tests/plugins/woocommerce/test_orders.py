@@ -6,9 +6,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import settings as trial
+from hypothesis import strategies as st
 
-from stampcard.plugin import MalformedPayload, OrderSeen, Refetch
+from stampcard.plugin import Delivery, MalformedPayload, OrderSeen, Refetch
+from stampcard_woocommerce.decoding import read, snapshot_of
+from stampcard_woocommerce.payloads import OrderBody
+from stampcard_woocommerce.webhooks import WooCommerceWebhooks
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -53,6 +60,33 @@ def test_fees_never_take_off_more_than_there_is(decode: Any) -> None:
     fees = [{"id": 1, "total": "-99.00", "total_tax": "0"}]
     snapshot = seen(decode("order_updated__paid", {"fee_lines": fees})).snapshot
     assert sum(line.gross - line.discount for line in snapshot.lines) == 0
+
+
+@trial(max_examples=50, deadline=None, derandomize=True, database=None)
+@given(
+    totals=st.lists(st.decimals(0, 500, places=2), min_size=1, max_size=6),
+    off=st.decimals(0, 900, places=2),
+)
+def test_what_a_fee_takes_off_is_spread_to_the_cent(totals: list[Decimal], off: Decimal) -> None:
+    lines = [
+        {"id": place, "quantity": 1, "subtotal": str(total), "total": str(total)}
+        for place, total in enumerate(totals, start=1)
+    ]
+    body = {
+        "id": 1,
+        "status": "processing",
+        "currency": "EUR",
+        "total": "0",
+        "customer_id": 0,
+        "date_created_gmt": "2026-03-10T11:00:00",
+        "date_modified_gmt": "2026-03-10T11:00:00",
+        "line_items": lines,
+        "fee_lines": [{"id": 9, "total": f"-{off}"}],
+    }
+    snapshot = snapshot_of(read(msgspec.json.encode(body), OrderBody), None, (), 0)
+    left = [line.gross - line.discount for line in snapshot.lines]
+    assert sum(left) == max(Decimal(0), sum(totals, Decimal(0)) - off)
+    assert all(amount >= 0 for amount in left)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +171,6 @@ def test_refunds_name_lines_or_an_amount(decode: Any) -> None:
 
 
 def test_a_fetched_body_that_comes_by_webhook_is_nothing(decode: Any, settings: Any, load: Any) -> None:
-    import msgspec
-
-    from stampcard.plugin import Delivery
-    from stampcard_woocommerce.webhooks import WooCommerceWebhooks
-
     for name, topic in (("fetched_order__refunded", "fetched/order"), ("fetched_nothing__plain", "fetched/nothing")):
         delivery = Delivery(
             connection="shop", key="k", topic=topic, body=msgspec.json.encode(load(name)), received_at=NOW
