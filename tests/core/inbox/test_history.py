@@ -13,11 +13,15 @@ from stampcard.applying.choosing import choose
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
+from stampcard.clock import EPOCH
 from stampcard.domain.rewards import Redemption
 from stampcard.engine.rewarding import Asking
+from stampcard.engine.versions import compiled
 from stampcard.errors import RequestRefused
+from stampcard.program.reading import read_program
 from stampcard.storage import loading, rows
 from stampcard.storage.database import Database
+from stampcard.storage.simulating import Comparison, simulate
 from stampcard.storage.tables import redemption, segment_member
 from stampcard.testing import applying
 
@@ -98,7 +102,7 @@ async def test_segments_follow_at_once_and_what_expires_unused_counts_no_more(sh
     assert segments(shop) == {"takers", "spenders"}
     await shop.on("2026-03-28")
     assert segments(shop) == {"takers"}
-    (kept,) = loading_taken(shop).values()
+    (kept,) = remembered(shop).values()
     assert kept.points == 200
 
 
@@ -111,7 +115,7 @@ async def test_a_refund_of_the_order_that_used_it_lowers_what_was_spent(shop: Sh
 
     shop.returns("A", 10)
 
-    assert sorted(taken.points for taken in loading_taken(shop).values()) == [200, 200]
+    assert sorted(taken.points for taken in remembered(shop).values()) == [200, 200]
     assert segments(shop) == {"takers"}
 
 
@@ -126,9 +130,25 @@ async def test_a_choice_that_a_rule_gives_counts_once_whatever_is_picked(shop: S
     (box,) = (rows.redemption_of(row, shop.setting.sealer) for row in applying.rows(shop.database, select(redemption)))
     does(shop, choose, box.id, "tea", Asking())
 
-    assert list(loading_taken(shop)) == [box.id]
+    assert list(remembered(shop)) == [box.id]
 
 
-def loading_taken(shop: Shop) -> Any:
+async def test_a_simulation_sees_the_rewards_that_were_taken_in_truth(shop: Shop) -> None:
+    shop.clock.advance(60)  # behind the first order
+    takes(shop, "five")
+    takes(shop, "by-hand")
+    shop.clock.advance(60)
+    shop.buys("A", 1)
+    changed = compiled(read_program(PROGRAM.replace("award: 7", "award: 9"), "changed"), 1, EPOCH)
+    now = compiled(read_program(PROGRAM, "now"), 1, EPOCH)
+
+    tally = simulate(shop.database, shop.setting.sealer, Comparison(merchant="main", before=now, after=changed))
+
+    fan = tally.rules["fan", "points"]
+    assert (fan.before, fan.after, fan.times_after) == (70, 90, 1)  # with one decimal
+
+
+def remembered(shop: Shop) -> Any:
+    """What the database knows of the rewards that ann took, by redemption."""
     member = shop.member()
     return shop.database.read_now(lambda c: loading.load_taken(c, "main", [member])).get(member, {})
