@@ -94,6 +94,7 @@ _LIMITS = {
     "in all": r"in all",
     "trim": r"trim|\"100 points per month\"",
     "reject": r"reject",
+    "discount value": r"limits: '\d+ EUR ever, in all'[\s\S]*% off",
 }
 _AWARDS = {
     "points": r"award: \d+\b(?! per)",
@@ -253,8 +254,7 @@ _WITHOUT_EFFECT = frozenset({"name", "description"})
 #: challenges or messages. Later versions only shorten it.
 LATER = (
     "on: referral, message reaction",
-    "conditions: redemptions, message engagement",
-    "limits: discount value",
+    "conditions: message engagement",
     "refunds: challenge progress, referral rewards",
     "switches: message",
 )  # fmt: skip

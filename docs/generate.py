@@ -294,7 +294,13 @@ def _own(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def history() -> str:
-    measures = {"orders": "how many", "spend": "the program's money", "points": "earned, in whole points"}
+    measures = {
+        "orders": "how many",
+        "spend": "the program's money",
+        "points": "earned, in whole points",
+        "redemptions": "rewards taken or given, how many",
+        "redeemed": "spent on rewards, in whole points",
+    }
     rows = [(code(f"history.{of}.…"), measures[of], ", ".join(map(code, WINDOWS))) for of in MEASURES]
     return table(("Name", "In", "Windows"), rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace as replaced
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from stampcard.domain.commands import STATES
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.rewards import ACTIONS
+from stampcard.engine.world import Facts
 from stampcard.errors import ConfigurationError, Unavailable
 from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import Connection, Resources
@@ -352,6 +353,12 @@ class Application:
     async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
         """Ask plugins what they know of the world for these events."""
         return await self.gatherer.gather(setting, batch)
+
+    async def gather_day(
+        self, setting: Setting, on: str, at: datetime, members: Collection[str]
+    ) -> Mapping[str, Facts]:
+        """Ask plugins what they know for members whose birthday or anniversary it is."""
+        return await self.gatherer.facts_on(setting, on, at, members)
 
     def wake(self) -> None:
         """Let the loops look at once for what was made due."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.tiers import Tier, TierMoved
 from stampcard.engine.gauging import measure_of
 from stampcard.engine.versions import assembled, compiled
+from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.host.connecting import Connection
 from stampcard.inbox.timing import Timer
 from stampcard.program.reading import read_program
@@ -49,6 +50,11 @@ class Around:
 
     async def gather(self, _setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
         return batch
+
+    async def gather_day(
+        self, _setting: Setting, _on: str, _at: datetime, members: Collection[str]
+    ) -> Mapping[str, Facts]:
+        return dict.fromkeys(members, NO_FACTS)
 
 
 class Shop:

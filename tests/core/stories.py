@@ -24,11 +24,11 @@ from stampcard.engine.entitling import entitled, meet
 from stampcard.engine.gauging import Counted
 from stampcard.engine.progressing import moved
 from stampcard.engine.proving import passed
-from stampcard.engine.redeeming import decide_redeem, find_reward
 from stampcard.engine.requesting import decide_settle
 from stampcard.engine.rewarding import Asking, Standing, standing
 from stampcard.engine.segmenting import judge
 from stampcard.engine.subscribing import fold, term_of_event, terms_of, trial_of
+from stampcard.engine.taking import decide_redeem, find_reward
 from stampcard.engine.tiering import assess
 from stampcard.engine.versions import LiveProgram, assembled, compiled
 from stampcard.engine.world import Decision, World

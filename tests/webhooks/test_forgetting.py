@@ -25,12 +25,13 @@ rules:
   - {id: german, on: purchase, award: 3, when: has(member.attributes.country) && member.attributes.country == 'DE'}
   - {id: review, on: review, award: 5}
 rewards:
-  five: {gives: 5 EUR off, price: 20, by: own}
+  five: {gives: 5 EUR off, price: 20, by: own, prefix: QUASTE}
 """
 #: What names or describes the two accounts of one person.
 PERSON = (
     "cust-4711", "cust-0815", "ada@shop.example", "ada.second@shop.example", "+4930123456", "Adalina", "Quastenflosser",
     "1990-03-12", "192.0.2.77", "returns everything she buys", "two accounts of hers", "because she asked for it",
+    "QUASTE-", "ADALINA-BY-MAIL",
 )  # fmt: skip
 
 
@@ -53,11 +54,15 @@ async def live(served: Any) -> str:
     found = (await served.call("GET", "/members")).body["items"]
     ids = {one["identities"][0]["reference"]: one["id"] for one in found}
     first, second = ids["cust-4711"], ids["cust-0815"]
-    for member in (first, second):
+    for reference, member in ids.items():
         said = {"channel": "email", "purpose": "marketing", "state": "given", "source": "checkout", "ip": "192.0.2.77"}
         assert (await served.call("POST", f"/members/{member}/consents", said)).status == 201
         taken = await served.call("POST", f"/members/{member}/redemptions", {"reward": "five"})
         assert taken.status == 201
+        # An edit shows them no more.
+        for age, codes in ((0, (taken.body["code"], "ADALINA-BY-MAIL")), (1, ())):
+            snapshot = order(10, customer=reference, at=now, age=age, codes=codes)
+            await served.apply(OrderSeen(reference=f"C{reference[-1]}", snapshot=snapshot))
         changed = {"wallet": "points", "points": 3, "reason": "because she asked for it"}
         assert (await served.call("POST", f"/members/{member}/adjustments", changed)).status == 201
     put = await served.call("POST", "/segments/main/staff/members", {"add": [first]})

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stampcard.applying.rewarding import print_of
 from stampcard.domain.bases import BaseUse
-from stampcard.domain.rewards import code_key
 from stampcard.engine.capping import base_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Order
@@ -87,11 +87,13 @@ class Capping:
     def _shown(self, order: Order, member: str) -> Iterable[tuple[LiveProgram, str]]:
         """Rewards of which the order counted before, or whose codes it shows."""
         snapshot = order.state.snapshot
-        codes = {code_key(code) for code in snapshot.codes} if snapshot is not None else set[str]()
+        codes = snapshot.codes if snapshot is not None else ()
         shown = {
             (one.program, one.reward)
             for one in self._unit.redemptions.values()
-            if one.voucher is not None and one.member == member and code_key(one.voucher.code) in codes
+            if one.voucher is not None
+            and one.member == member
+            and print_of(self._unit.setting, one.voucher.code) in codes
         }
         shown |= {place[1:3] for place in self._unit.bases.known if (place[0], place[3]) == (member, order.subject)}
         for live in self.live:

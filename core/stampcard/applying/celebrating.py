@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import takewhile
 
 from sqlalchemy import Connection, select
 
@@ -16,6 +17,7 @@ from stampcard.engine.counting import keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import decide_day
 from stampcard.engine.versions import LiveProgram
+from stampcard.engine.world import Facts
 from stampcard.program.events import ANNIVERSARY, BIRTHDAY
 from stampcard.storage.tables import award, member, membership
 
@@ -31,11 +33,15 @@ def celebrate(
     on: str,
     day: date,
     after: str,
-    limit: int,
+    facts: Mapping[str, Facts],
 ) -> tuple[int, str, list[Change]]:
-    """Pay the next members behind `after` whose day it is; answers how many, behind whom to go on, and what changed."""
+    """Pay the next members behind `after` whose day it is; answers how many, behind whom to go on, and what changed.
+
+    `facts`: what plugins said for those whose day it was a moment ago. Whoever it is the day of since then, and all behind
+    them, are left for the next time.
+    """
     check_revision(connection, setting)
-    found = _members(connection, setting, live, on, day, after, limit)
+    found = list(takewhile(facts.__contains__, celebrated(connection, setting, live, on, day, after, len(facts))))
     if not found:
         return 0, after, []
     at = midnight(day, live.program.zone)
@@ -50,7 +56,7 @@ def celebrate(
             continue
         if on == ANNIVERSARY and person.joined_at.year >= day.year:
             continue
-        decision = decide_day(unit.world, live.name, on, person, at, day.year)
+        decision = decide_day(unit.world, live.name, on, person, at, day.year, facts[id_])
         unit.absorb(decision)
         if decision.reasons:
             unit.record_day(DayCame(name=on, occurred_at=at), id_, decision.reasons)
@@ -76,9 +82,10 @@ def days_of(day: date) -> list[str]:
     return [*days, "02-29"] if days == ["02-28"] and not leap else days
 
 
-def _members(
+def celebrated(
     connection: Connection, setting: Setting, live: LiveProgram, on: str, day: date, after: str, limit: int
 ) -> Sequence[str]:
+    """The next members behind `after` whose day it is."""
     mine = (membership.c.merchant == setting.merchant, membership.c.program == live.name, membership.c.member > after)
     if on == ANNIVERSARY:
         statement = select(membership.c.member).where(*mine, membership.c.anniversary.in_(days_of(day)))

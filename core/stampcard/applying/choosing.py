@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from stampcard.applying.locking import lock_member
 from stampcard.applying.redeeming import prepared, standings_of
 from stampcard.applying.unit import Unit
-from stampcard.domain.rewards import Redemption
+from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.choosing import check_choosable, decide_choose
-from stampcard.engine.redeeming import CHOICE, find_reward
 from stampcard.engine.rewarding import Asking, Standing, binding, standing
+from stampcard.engine.taking import find_reward
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.gifts import read_gift
@@ -52,7 +52,7 @@ def choose(unit: Unit, id_: str, name: str, asking: Asking, member: str = "") ->
     live, of = find_reward(unit.world, name, known.program)
     minted = prepared(unit, live, of, known.member)
     found = standing(unit.world, live, of, unit.members[known.member], asking)
-    decision = decide_choose(unit.world, known, found, unit.members[known.member], minted)
+    decision = decide_choose(unit.world, known, found, unit.members[known.member], minted, asking)
     unit.absorb(decision)
     return decision.redemptions[0]
 

@@ -17,8 +17,9 @@ from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.matching import heard
 from stampcard.applying.merging import merge_customers
 from stampcard.applying.outgoing import push
-from stampcard.applying.redeeming import asked_rewards, settle_command
+from stampcard.applying.redeeming import Asked, asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
+from stampcard.applying.rewarding import print_of
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.settling import settle_members
 from stampcard.applying.unit import Sourced, Unit
@@ -206,11 +207,12 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     if unit.silent:  # what time alone brought them is paid and told as ever
         unit.former += settle_members(unit.connection, unit.setting, unit.now, owners)
     unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
-    if any(one.merged_into is not None for one in unit.members.values()) or _have_parted(unit, identities):
-        # Two members became one, or two again, between our look and the lock: all of it is looked up again.
+    merged = any(one.merged_into is not None for one in unit.members.values())
+    if merged or _have_parted(unit, identities) or _show_others(unit, asked):
+        # Two members became one, or two again, or an order showed a code, between our look and the lock: all of it is looked up again.
         return [Settled(delivery=one.delivery, status="later", code="changed_meanwhile") for one in batch]
     if asked.is_needed:
-        unit.know_rewards(ids=asked.ids, codes=asked.codes, subjects=asked.subjects)
+        unit.know_rewards(ids=asked.ids, prints=asked.prints, subjects=asked.subjects)
     unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
     return [_decide(unit, prepared, identities) for prepared in batch]
 
@@ -221,6 +223,14 @@ def _have_parted(unit: Unit, identities: Resolved) -> bool:
         return False
     now = loading.load_identities(unit.connection, unit.setting.merchant, identities.rows)
     return any(key not in now or now[key].member != row.member for key, row in identities.rows.items())
+
+
+def _show_others(unit: Unit, asked: Asked) -> bool:
+    """Whether an order shows a code by now whose redemption was not looked up, though what it takes off is counted."""
+    if not unit.setting.programs.discounts:
+        return False
+    known = set(asked.prints)
+    return any(print_ not in known for order in unit.orders.values() for print_ in order.state.codes)
 
 
 def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
@@ -366,11 +376,16 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
 
 
 def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSeen | RefundSeen:
-    """An order event whose customer is only a fingerprint: enough to compare, nothing to find a person by."""
-    if isinstance(event, RefundSeen) or not event.snapshot.customer:
+    """An order event whose customer and codes are only fingerprints: enough to compare, nothing to find a person by."""
+    if isinstance(event, RefundSeen):
         return event
-    print_ = fingerprint_of(unit, (source, event.snapshot.customer))
-    return replace(event, snapshot=replace(event.snapshot, customer=print_))
+    snapshot = event.snapshot
+    if snapshot.codes:
+        prints = dict.fromkeys(print_of(unit.setting, code) for code in snapshot.codes)
+        snapshot = replace(snapshot, codes=tuple(prints))
+    if snapshot.customer:
+        snapshot = replace(snapshot, customer=fingerprint_of(unit, (source, snapshot.customer)))
+    return replace(event, snapshot=snapshot)
 
 
 def _save_refetches(connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime) -> None:

@@ -17,9 +17,9 @@ from stampcard.domain.orders import OrderSnapshot
 from stampcard.domain.value import Value, replace
 from stampcard.engine.describing import rate_of
 from stampcard.engine.evaluating import Evaluation, evaluate
-from stampcard.engine.redeeming import find_reward
 from stampcard.engine.rewarding import Asking, Standing, keys_of, standing
 from stampcard.engine.settling import settle
+from stampcard.engine.taking import find_reward
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.storage.loading import load_identities

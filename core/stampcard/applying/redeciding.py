@@ -19,9 +19,9 @@ def lock_orders(unit: Unit, members: Collection[str], orders: Collection[tuple[s
     owners = loading.load_owners(unit.connection, unit.setting.merchant, orders)
     unit.lock(sorted({*members, *owners}), sorted(orders), attributes=bool(orders))
     subjects = [f"order:{source}:{reference}" for source, reference in orders]
-    codes = {code for order in unit.orders.values() for code in order.state.codes}
-    if unit.setting.programs.gives or codes:
-        unit.know_rewards(subjects=subjects, codes=codes)
+    prints = {print_ for order in unit.orders.values() for print_ in order.state.codes}
+    if unit.setting.programs.gives or prints:
+        unit.know_rewards(subjects=subjects, prints=prints)
     keys = set()
     for order in unit.orders.values():
         snapshot = order.state.snapshot

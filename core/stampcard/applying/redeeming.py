@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from stampcard.applying.locking import lock_member, present
+from stampcard.applying.rewarding import print_of
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
@@ -20,20 +21,20 @@ from stampcard.engine.redeeming import (
     Handling,
     decide_handled,
     decide_overdue,
-    decide_redeem,
     decide_release,
     decide_revoke,
     decide_settled,
     decide_use,
     decide_withdrawn,
-    find_reward,
 )
 from stampcard.engine.rewarding import Asking, Standing, keys_of, standing
 from stampcard.engine.settling import settle
+from stampcard.engine.taking import decide_redeem, find_reward
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.engine.world import Decision
 from stampcard.errors import NotFound, RequestRefused
 from stampcard.program.rewards import MANUAL
+from stampcard.storage import loading
 from stampcard.storage.tables import outbox, redemption
 
 #: How long a hold waits on for a vendor's answer that is still out, before it is looked at again.
@@ -50,7 +51,7 @@ class Asked(Value, frozen=True):
     """The redemptions that a batch of events may touch, and whose they are."""
 
     ids: tuple[str, ...] = ()
-    codes: tuple[str, ...] = ()
+    prints: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     owners: frozenset[str] = frozenset()
     is_needed: bool = False
@@ -59,23 +60,25 @@ class Asked(Value, frozen=True):
 _NOTHING = Asked()
 
 
-def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Iterable[tuple[str, str]]) -> Asked:
+def asked_rewards(unit: Unit, events: Iterable[Sourced], orders: Sequence[tuple[str, str]]) -> Asked:
     """What vendors' answers and codes on orders are about; where rules give rewards, what orders gave before."""
     ids: list[str] = []
-    codes: list[str] = []
+    prints: list[str] = []
     for sourced in events:
         match sourced.event:
             case CommandSettled(key=key):
                 ids.append(key.partition(":")[0])
             case OrderSeen(snapshot=snapshot):
-                codes += snapshot.codes
+                prints += (print_of(unit.setting, code) for code in snapshot.codes)
     gives = unit.setting.programs.gives
-    if not (ids or codes or gives):
+    if unit.setting.programs.discounts:  # what they took off is counted anew with every refund
+        prints += sorted(loading.load_codes(unit.connection, unit.setting.merchant, list(orders)))
+    if not (ids or prints or gives):
         return _NOTHING
     subjects = tuple(f"order:{source}:{reference}" for source, reference in orders) if gives else ()
-    found = unit.rewarding.find(ids=ids, codes=codes, subjects=subjects)
+    found = unit.rewarding.find(ids=ids, prints=prints, subjects=subjects)
     owners = frozenset(one.member for one in found.values())
-    return Asked(ids=tuple(ids), codes=tuple(codes), subjects=subjects, owners=owners, is_needed=bool(found) or gives)
+    return Asked(ids=tuple(ids), prints=tuple(prints), subjects=subjects, owners=owners, is_needed=bool(found) or gives)
 
 
 def settle_command(unit: Unit, event: CommandSettled) -> Decision:

@@ -29,10 +29,9 @@ class Rewarding:
         return Rewarding(self.connection, self.setting, dict(self._pools), set(self._given))
 
     def find(
-        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
+        self, *, ids: Collection[str] = (), prints: Collection[str] = (), subjects: Collection[str] = ()
     ) -> dict[str, Redemption]:
-        """Redemptions by id, by code, or by what gave them."""
-        prints = [print_of(self.setting, code) for code in codes]
+        """Redemptions by id, by the fingerprint of their code, or by what gave them."""
         merchant, sealer = self.setting.merchant, self.setting.sealer
         return loading.load_redemptions(self.connection, merchant, sealer, ids=ids, prints=prints, subjects=subjects)
 

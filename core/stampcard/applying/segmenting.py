@@ -101,6 +101,7 @@ class Segmenting:
         """Whose segments a decision may have changed; `former`: who had its order before."""
         found = {former} if former is not None else set[str]()
         found |= {award.member for award in decision.awards} | {wallet.member for wallet in decision.wallets}
+        found |= {one.member for one in decision.redemptions}
         if decision.member is not None:
             found.add(decision.member.id)
         if decision.order is not None and decision.order.member is not None:

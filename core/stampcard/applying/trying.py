@@ -193,7 +193,7 @@ def _world(
         wallets=wallets,
         debits=debits,
         counters=counters_of(connection, merchant, programs, members),
-        pasts=loading.load_pasts(connection, merchant, members, points=True) if programs.recalls else {},
+        pasts=loading.load_pasts(connection, merchant, members, points=True, rewards=True) if programs.recalls else {},
         adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         work_out=hooks.award_formula,
     )

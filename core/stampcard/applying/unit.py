@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from stampcard.applying.capping import Bases, Capping
 from stampcard.applying.entitling import Entitling, Grants
 from stampcard.applying.proving import Proving, Verdicts
 from stampcard.applying.recording import event_row, impersonal
-from stampcard.applying.rewarding import Rewarding
+from stampcard.applying.rewarding import Rewarding, print_of
 from stampcard.applying.segmenting import Crossings, Segmenting
 from stampcard.applying.setting import Setting
 from stampcard.applying.subscribing import Subscribing, Terms
@@ -27,18 +28,17 @@ from stampcard.domain.events import ConsentChanged, CustomEvent, DayCame, Event,
 from stampcard.domain.happenings import Happened
 from stampcard.domain.ledger import Entry
 from stampcard.domain.members import Held, Member
-from stampcard.domain.rewards import Fulfiller, Redemption
+from stampcard.domain.rewards import CHOICE, Fulfiller, Redemption
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Wallet
 from stampcard.engine.automating import automate
 from stampcard.engine.counting import MEMBERS, CounterKey
-from stampcard.engine.describing import Past, purchase_of
-from stampcard.engine.redeeming import CHOICE
+from stampcard.engine.describing import Past, purchase_of, taken_of
 from stampcard.engine.rewarding import keys_of
 from stampcard.engine.spending import Debit
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, AwardKey, Decision, Facts, Order, World
-from stampcard.program.history import HISTORY
+from stampcard.program.history import HISTORY, asks_for_rewards
 from stampcard.storage import loading, rows, saving
 from stampcard.storage.consenting import load_consents
 
@@ -140,6 +140,7 @@ class Unit:
             automate=automate if self.setting.programs.automatic and not self.silent else None,
             price_of=hooks.reward_price if hooks.implements("reward_price") else None,
             veto=hooks.redemption_veto if hooks.implements("redemption_veto") else None,
+            code_print=partial(print_of, self.setting),
             work_out=hooks.award_formula,
             adjust=hooks.award_adjustments if hooks.implements("award_adjustments") else None,
         )
@@ -182,6 +183,7 @@ class Unit:
             or automatic
             or "member.attributes" in self.segmenting.reads | self.entitling.reads
             or any(map(self.setting.hooks.implements, ("award_adjustments", "outbound_commands")))
+            or (self.setting.programs.gives and self.setting.hooks.implements("redemption_veto"))
         )
         self.members = loading.load_members(
             self.connection, merchant, members, sealer, attributes=attributes, lock=True
@@ -252,7 +254,9 @@ class Unit:
         if programs.recalls or asked & HISTORY.keys():
             reads = programs.reads | programs.reward_reads | reads
             asks_points = any(name.startswith("history.points") for name in reads)
-            self.pasts = loading.load_pasts(self.connection, merchant, self.members, points=asks_points)
+            self.pasts = loading.load_pasts(
+                self.connection, merchant, self.members, points=asks_points, rewards=asks_for_rewards(reads)
+            )
         if "member.consents" in programs.reads | programs.reward_reads | reads:
             said = load_consents(self.connection, merchant, self.members, self.setting.sealer, evidence=False)
             for id_, history in said.items():
@@ -263,11 +267,11 @@ class Unit:
                 self.members[id_] = replace(self.members[id_], names=names)
 
     def know_rewards(
-        self, *, ids: Collection[str] = (), codes: Collection[str] = (), subjects: Collection[str] = ()
+        self, *, ids: Collection[str] = (), prints: Collection[str] = (), subjects: Collection[str] = ()
     ) -> None:
         """Load redemptions of locked members with what they hold, and who could make rewards real for whom."""
         merchant = self.setting.merchant
-        found = self.rewarding.find(ids=ids, codes=codes, subjects=subjects)
+        found = self.rewarding.find(ids=ids, prints=prints, subjects=subjects)
         chosen = {one.subject.removeprefix(CHOICE) for one in found.values() if one.subject.startswith(CHOICE)}
         picked = [f"{CHOICE}{one.id}" for one in found.values() if one.kind == "choice" and one.status == "used"]
         if chosen or picked:
@@ -428,6 +432,8 @@ class Unit:
         for debit in decision.debits:
             self.touched.debits[debit.key] = rows.debit_row(self.setting.merchant, debit, to_micros(self.now))
             self._keep_debit(debit)
+        if self.pasts:
+            self._remember_rewards(decision)
 
     def _keep_debit(self, debit: Debit) -> None:
         """Let the next decisions of this unit see a debit as it is now, wherever it was kept before."""
@@ -458,6 +464,22 @@ class Unit:
             if past is not None and issued:
                 earned = (entry.occurred_at, entry.wallet, -issued)
                 self.pasts[entry.member] = replace(past, points=(*past.points, earned))
+
+    def _remember_rewards(self, decision: Decision) -> None:
+        """Let the next decisions of this unit see which rewards were taken, and what they still cost."""
+        returned = {debit.key: debit.returned for of in self.debits.values() for debit in of}
+        for one in decision.redemptions:
+            past = self.pasts.get(one.member)
+            if past is not None:
+                taken = taken_of(one, returned.get(one.debit_key, 0))
+                others = {id_: of for id_, of in past.taken.items() if id_ != one.id}
+                mine = {one.id: taken} if taken is not None else {}
+                self.pasts[one.member] = replace(past, taken={**others, **mine})
+        for debit in decision.debits:
+            past, id_ = self.pasts.get(debit.member), debit.key.removeprefix("redemption:")
+            if past is not None and id_ in past.taken:
+                now = replace(past.taken[id_], points=debit.amount - debit.returned)
+                self.pasts[debit.member] = replace(past, taken={**past.taken, id_: now})
 
     def record(self, sourced: Sourced, reasons: Sequence[Reason], order: Order | None, member: str | None) -> None:
         """Keep an applied event with its reasons, as long as the ledger."""

@@ -13,8 +13,8 @@ from stampcard.cli.invocation import FAILED, PARTLY, UNREACHABLE
 from stampcard.cli.progressing import progress
 from stampcard.clock import Clock
 from stampcard.domain.rewards import Minted, Voucher
-from stampcard.engine.redeeming import voucher_of
 from stampcard.engine.rewarding import Standing
+from stampcard.engine.taking import voucher_of
 from stampcard.engine.versions import Catalogued, LiveProgram
 from stampcard.errors import Conflict, NotFound, RequestRefused, Unavailable, told
 from stampcard.host import connecting

@@ -190,7 +190,7 @@ def _switch(context: typer.Context, name: str, *, back: bool) -> None:
 def _named(programs: Programs, name: str) -> tuple[LiveProgram, Catalogued]:
     """The program and the reward that are meant; raises NotFound, or Conflict where several programs have it."""
     from stampcard.clock import SystemClock
-    from stampcard.engine.redeeming import find_reward
+    from stampcard.engine.taking import find_reward
     from stampcard.engine.world import World
 
     program, _, reward = name.rpartition("/")

@@ -45,7 +45,8 @@ class OrderSnapshot(Value, frozen=True, omit_defaults=True):
     `tax_included`: whether line and shipping amounts contain their tax. `total`: what the customer owes for the order
     as placed or edited, before refunds. `lists_all_refunds`: the source promises that the refunds it showed with this
     snapshot (`refund_references`) are all there are. `paid_with_points`: the part of the total that was paid with
-    points. `codes`: discount codes that the customer gave, as the source spells them. `fulfilled_at`: since when all of
+    points. `codes`: discount codes that the customer gave, as the source spells them; of an order that is kept, only
+    their fingerprints. `fulfilled_at`: since when all of
     it has been sent or handed over. `utc_offset`: minutes that the shop's clock was ahead of UTC when the order was
     placed. `cancelled_at`: where the source tells it.
     """

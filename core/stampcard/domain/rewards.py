@@ -32,6 +32,8 @@ RedemptionStatus = Literal["held", "issued", "used", "released", "expired", "rev
 ENDED: tuple[RedemptionStatus, ...] = ("used", "released", "expired", "revoked")
 
 
+#: Before the id of a choice, in the subject of what was picked from it.
+CHOICE = "choice:"
 #: Kinds of the commands that a fulfilment carries out, with what they ask of a voucher.
 ISSUE, WITHDRAW, RESTORE = "reward_issue", "reward_withdraw", "reward_restore"
 ACTIONS: Mapping[str, Literal["issue", "withdraw", "restore"]] = {
@@ -107,7 +109,8 @@ class Redemption(Value, frozen=True):
     `debit_key`; `worth` in ten-thousandths of the program's currency. `due_at`: when it ends by itself: the hold runs out,
     or its validity does. `orders`: the orders that its code was seen on. `subject` and `rule`: the award that gave it.
     `returns`: whether its points go back when it was not used in time. `withdrawn`: its code was switched off at the shop
-    because the reward was stopped.
+    because the reward was stopped. `discounts`: order → what it keeps of a percentage's discount, in ten-thousandths of the
+    program's currency, where a limit of money counts that.
     """
 
     id: str
@@ -135,6 +138,7 @@ class Redemption(Value, frozen=True):
     returns: bool = False
     reason: str = ""
     withdrawn: bool = False
+    discounts: Mapping[str, int] = {}
 
     @property
     def debit_key(self) -> str:

@@ -291,7 +291,9 @@ def _money(deciding: Deciding, offer: Offer) -> Decimal:
 def _bring(deciding: Deciding, offer: Offer, award: Award, due: int, limit: str = "") -> Award:
     """Bring the award of a rule that pays to what is due, and say why."""
     if is_reward(award):
-        after, reason = give(deciding.draft, deciding.live, award, due, deciding.snapshot.occurred_at, limit)
+        after, reason = give(
+            deciding.draft, deciding.live, award, due, deciding.snapshot.occurred_at, limit, deciding.facts
+        )
         deciding.draft.reasons.append(reason)
         return after
     before = deciding.award_of(offer) if award.allowed is not None else award

@@ -72,7 +72,14 @@ def base_of(
 
 
 def _kept(state: OrderState, lines: Iterable[OrderLine], *, ignore_restock: bool) -> Decimal:
-    """What refunds leave of the value of lines, each by the share of its price that went back, or of its units if it had none."""
+    """What refunds leave of the value of lines."""
+    lines = list(lines)
+    gone = gone_of(state, lines, ignore_restock=ignore_restock)
+    return max(ZERO, sum((line.gross * (1 - share) for line, share in zip(lines, gone, strict=True)), ZERO))
+
+
+def gone_of(state: OrderState, lines: Iterable[OrderLine], *, ignore_restock: bool) -> list[Decimal]:
+    """Which share of each line refunds gave back: of its price, or of its units if it had none; of all for money alone."""
     snapshot = state.snapshot
     assert snapshot is not None
     gone, units = dict.fromkeys((line.reference for line in snapshot.lines), ZERO), dict[str, int]()
@@ -86,13 +93,12 @@ def _kept(state: OrderState, lines: Iterable[OrderLine], *, ignore_restock: bool
             for part in refund.lines:
                 gone[part.line] = gone.get(part.line, ZERO) + part.subtotal
                 units[part.line] = units.get(part.line, 0) + part.quantity
-    whole = back = ZERO
+    found = []
     for line in lines:
         net = line.gross - line.discount
         of = gone[line.reference] / net if net else Decimal(units.get(line.reference, 0)) / max(1, line.quantity)
-        whole += line.gross
-        back += line.gross * (of + share)
-    return max(ZERO, whole - back)
+        found.append(of + share)
+    return found
 
 
 def _lines(only: Filter | None, snapshot: OrderSnapshot) -> list[OrderLine]:

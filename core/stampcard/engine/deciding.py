@@ -188,7 +188,7 @@ def pay_at_once(
     chosen, refused = choose(live, on, occasion)
     draft.reasons += [matched.reason for matched in refused if matched.reason is not None]
     if chosen:
-        _pay_chosen(draft, live, chosen, subject, member, at, data)
+        _pay_chosen(draft, live, chosen, subject, member, at, data, facts)
 
 
 def _pay_chosen(
@@ -199,6 +199,7 @@ def _pay_chosen(
     member: Member,
     at: datetime,
     data: Mapping[str, Any],
+    facts: Facts,
 ) -> None:
     draft.moments[live.name, subject] = at
     counting, out = stacked(chosen, lambda one: owed_at_once(one.award, one.offer.terms, data))
@@ -225,7 +226,7 @@ def _pay_chosen(
             watch(draft, live, want.offer, day)
             award = replace(award, desired=want.desired, allowed=allowed, charges=charges)
         if is_reward(award):
-            after, reason = give(draft, live, award, due, at, said)
+            after, reason = give(draft, live, award, due, at, said, facts)
         else:
             after = pay(draft, award, due, live, want.offer, at)
             reason = explained(want.offer, want.award, after, "", said)

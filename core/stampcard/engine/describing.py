@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 from stampcard.domain.members import Member
 from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot, OrderState, standing_refunds
+from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import Value
 from stampcard.engine.dating import midnight
-from stampcard.program.history import HISTORY, WINDOWS
+from stampcard.program.history import HISTORY, OF_REWARDS, WINDOWS
 from stampcard.program.model import Program
 
 _Sight = Callable[[OrderSnapshot], Any]
@@ -117,11 +118,23 @@ class Purchase(Value, frozen=True):
     currency: str
 
 
+class Taken(Value, frozen=True):
+    """What the past keeps of a reward that was taken or given: the points, in the smallest unit, that it still costs."""
+
+    at: datetime
+    program: str
+    wallet: str = ""
+    points: int = 0
+
+
 class Past(Value, frozen=True):
-    """A member's past: orders by (source, reference), and (occurred_at, wallet, points in the smallest unit) earned."""
+    """A member's past: orders by (source, reference), (occurred_at, wallet, points in the smallest unit) earned, and
+    rewards by the ids of their redemptions.
+    """
 
     purchases: Mapping[tuple[str, str], Purchase] = {}
     points: tuple[tuple[datetime, str, int], ...] = ()
+    taken: Mapping[str, Taken] = {}
 
 
 def purchase_of(state: OrderState) -> Purchase | None:
@@ -134,6 +147,18 @@ def purchase_of(state: OrderState) -> Purchase | None:
     return Purchase(occurred_at=snapshot.occurred_at, spend=spend, currency=snapshot.currency)
 
 
+def taken_of(one: Redemption, returned: int = 0) -> Taken | None:
+    """What the past keeps of a redemption of whose points so many went back.
+
+    Nothing of one that was given up or taken back, of one whose points went back unused, and of what was picked from a
+    choice: that was taken once already.
+    """
+    unused = one.status == "expired" and one.returns and not one.orders
+    if one.status in {"released", "revoked"} or unused or one.subject.startswith(CHOICE):
+        return None
+    return Taken(at=one.created_at, program=one.program, wallet=one.wallet, points=one.price - returned)
+
+
 def history_variables(
     past: Past, program: Program, reads: frozenset[str], at: datetime, leaving_out: tuple[str, str] | None = None
 ) -> dict[str, Any]:
@@ -143,6 +168,14 @@ def history_variables(
     for name in reads & HISTORY.keys():
         asked = HISTORY[name]
         first, end = span(asked.window, at.astimezone(zone).date(), zone)
+        if asked.of in OF_REWARDS:
+            rewards = [
+                one
+                for one in past.taken.values()
+                if one.program == program.program and first <= one.at < end and one.at <= at
+            ]
+            found[name] = len(rewards) if asked.of == "redemptions" else _points_of(rewards, program)
+            continue
         if asked.of == "points":
             found[name] = sum(
                 points / 10 ** program.wallets[wallet].scale
@@ -160,6 +193,12 @@ def history_variables(
         else:
             found[name] = float(sum((_converted(one, program) for one in orders), ZERO))
     return found
+
+
+def _points_of(rewards: Iterable[Taken], program: Program) -> float:
+    """What rewards cost, in whole points."""
+    wallets = program.wallets
+    return float(sum(one.points / 10 ** wallets[one.wallet].scale for one in rewards if one.wallet in wallets))
 
 
 @lru_cache(maxsize=1024)

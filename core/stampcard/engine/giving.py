@@ -6,14 +6,15 @@ from datetime import datetime
 
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
-from stampcard.domain.rewards import Redemption
+from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.engine.counting import COOLDOWN
 from stampcard.engine.limiting import given_back
-from stampcard.engine.redeeming import CHOICE, begin, revoke
-from stampcard.engine.rewarding import Asking, Refusal, binding, standing
+from stampcard.engine.redeeming import revoke
+from stampcard.engine.rewarding import Asking, Refusal, binding, standing, vetoed
+from stampcard.engine.taking import begin
 from stampcard.engine.versions import LiveProgram
-from stampcard.engine.world import Draft
+from stampcard.engine.world import NO_FACTS, Draft, Facts
 from stampcard.program.amounts import Award as Form
 from stampcard.program.amounts import RewardAward
 
@@ -35,16 +36,23 @@ def is_reward(award: Award) -> bool:
 
 
 def give(
-    draft: Draft, live: LiveProgram, award: Award, due: int, at: datetime, limit: str = ""
+    draft: Draft,
+    live: LiveProgram,
+    award: Award,
+    due: int,
+    at: datetime,
+    limit: str = "",
+    facts: Facts = NO_FACTS,
 ) -> tuple[Award, Reason]:
     """Bring an award of a reward to what is due, one or none; answers it with what is said of it.
 
     More due: first a written-off one counts again, then a new one is issued. Less due: one that is unused is taken back,
-    with what was picked where it is a choice; one that was used is written off. `limit`: what let no more be due. A reward that cannot be had uses no limit of the rule.
+    with what was picked where it is a choice; one that was used is written off. `limit`: what let no more be due. A reward that cannot be had uses no limit of
+    the rule; so does one that a plugin does not let the member have, until it is asked again with the next news of the subject.
     """
     before, refusal = award, Refusal(code=_code_of(limit), detail=limit)
     if due > award.due:
-        award, refusal = _raise(draft, live, award, at)
+        award, refusal = _raise(draft, live, award, at, facts)
         if refusal.code:
             award = replace(award, charges=given_back(award.program, award, draft.counters))
     elif due < award.due:
@@ -72,7 +80,7 @@ def _code_of(limit: str) -> str:
     return limit if limit in {"", COOLDOWN} else "limit"
 
 
-def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple[Award, Refusal]:
+def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime, facts: Facts) -> tuple[Award, Refusal]:
     nothing = Refusal(code="", detail="")
     if award.written_off:
         return replace(award, written_off=award.written_off - 1), nothing
@@ -87,9 +95,9 @@ def _raise(draft: Draft, live: LiveProgram, award: Award, at: datetime) -> tuple
     world = replace(draft.world, counters={**draft.world.counters, **draft.counters.changed})
     counted = frozenset(bound.scope for bound in live.offers[award.rule].bounds)
     found = standing(world, live, of, member, Asking(counted_at=at, counted=counted))
-    against = binding(found)
-    if against:
-        return award, against[0]
+    against = next(iter(binding(found)), None) or vetoed(world, found, member, facts)
+    if against is not None:
+        return award, against
     minted = draft.world.mint(live.name, name, of.reward.source, of.reward.prefix)
     if minted is None:
         return award, Refusal(code="sold_out", detail="the codes that were uploaded for it have run out")

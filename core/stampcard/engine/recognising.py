@@ -9,6 +9,7 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.orders import ZERO, OrderLine, OrderSnapshot
 from stampcard.domain.rewards import Redemption, Voucher, code_key
 from stampcard.domain.value import replace
+from stampcard.engine.budgeting import discounted
 from stampcard.engine.redeeming import used
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import Draft, Order, World
@@ -18,7 +19,11 @@ def shown_by(world: World, order: Order) -> tuple[Redemption, ...]:
     """The redemptions whose codes the order shows, or showed before it was edited."""
     if not order.state.codes or not world.redemptions:
         return ()
-    ours = {code_key(one.voucher.code): one for one in world.redemptions.values() if one.voucher is not None}
+    ours = {
+        code_key(world.code_print(one.voucher.code)): one
+        for one in world.redemptions.values()
+        if one.voucher is not None
+    }
     shown = dict.fromkeys(code_key(code) for code in order.state.codes)
     return tuple(ours[key] for key in shown if key in ours)
 
@@ -40,7 +45,7 @@ def recognise(draft: Draft, order: Order, shown: tuple[Redemption, ...], before:
     keys = {debit.key for of in before.debits.values() for debit in of if debit.subject}
     draft.debits += [debit for debit in draft.world.debits.get(order.subject, ()) if debit.key not in keys]
     for one in shown:
-        draft.redemption(used(draft, one, order.subject))
+        draft.redemption(discounted(draft, used(draft, one, order.subject), order))
         draft.reasons += [_reason(one, order), *_not_enforced(one, order.state.snapshot)]
 
 

@@ -50,7 +50,7 @@ class Asking(Value, frozen=True):
     counted: frozenset[str] = frozenset()
 
 
-_PLAIN = Asking()
+PLAIN = Asking()
 #: What stands against a reward that a rule gives, or that is picked from a choice; to whom it goes was decided there.
 _BINDING = frozenset(
     {"on_hold", "stopped", "draft", "program_ended", "sold_out", "limit", "not_at_shop", "shop_cannot"}
@@ -88,8 +88,15 @@ class Standing(Value, frozen=True):
         money = self.gift.money if self.gift.money is not None and self.gift.percent is None else Decimal(0)
         return int(money * FINE)
 
+    @property
+    def promised(self) -> int:
+        """The most that all uses of a percentage take off, in ten-thousandths; 0 where nothing says."""
+        if self.gift.percent is None or self.gift.money is None:
+            return 0
+        return int(self.gift.money * FINE) * self.of.reward.uses
 
-def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, asking: Asking = _PLAIN) -> Standing:
+
+def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, asking: Asking = PLAIN) -> Standing:
     """Judge a reward for a member; the member's wallet must be settled, and the reward's counters loaded."""
     variables = reward_variables(world, live, member, asking)
     occasion = Occasion(
@@ -138,6 +145,17 @@ def binding(found: Standing) -> tuple[Refusal, ...]:
     return tuple(one for one in found.refusals if one.code in _BINDING)
 
 
+def vetoed(world: World, found: Standing, member: Member, facts: Facts = NO_FACTS) -> Refusal | None:
+    """Why a plugin does not let a member have a reward, or cannot be asked: the last word, where nothing else is against it."""
+    if world.veto is None:
+        return None
+    try:
+        why = world.veto(found.of.name, found.live.name, member, facts.known)
+    except RequestRefused as error:
+        return Refusal(code="plugin_failed", detail=error.detail)
+    return Refusal(code="vetoed", detail=why) if why else None
+
+
 def reward_variables(world: World, live: LiveProgram, member: Member, asking: Asking) -> dict[str, Any]:
     """What the conditions of rewards read: the member, the past, facts, and the cart where there is one."""
     reads, now = live.reward_conditions.reads, world.now
@@ -148,6 +166,11 @@ def reward_variables(world: World, live: LiveProgram, member: Member, asking: As
     if asking.cart is not None and rate is not None:
         seen |= order_variables(asking.cart, reads, rate)
     return {**seen, "facts": dict(asking.facts.known), "now": now}
+
+
+def is_untold(bound: Bound, found: Standing) -> bool:
+    """Whether a limit of money counts a percentage, of which nobody knows what it takes off before it is used."""
+    return bound.limit.measure == "money" and found.gift.percent is not None
 
 
 def keys_of(live: LiveProgram, of: Catalogued, member: str, now: datetime) -> Iterator[CounterKey]:
@@ -166,7 +189,7 @@ def use_of(bound: Bound, found: Standing) -> int:
         case "points":
             return found.price or 0
         case "money":
-            return found.worth
+            return found.worth or found.promised
     return 1
 
 
@@ -180,6 +203,8 @@ def over_limits(
     for bound in (one for one in found.of.bounds if one.scope not in counted):
         key, use = key_of(live.name, bound, day, member), use_of(bound, found)
         most = most_of(bound, terms.scale if terms else 0)
+        if is_untold(bound, found):
+            use = max(1, use)  # where it may be anything, something must be left
         if bound.limit.measure == "members":
             over = not counters[key] and counters[key._replace(member="")] >= most
         else:

@@ -18,7 +18,7 @@ from stampcard.domain.orders import Refund
 from stampcard.domain.value import Value, replace
 from stampcard.engine.counting import CounterKey
 from stampcard.engine.deciding import decide_custom, decide_order, enrol
-from stampcard.engine.describing import Past, purchase_of
+from stampcard.engine.describing import Past, Taken, purchase_of
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.engine.world import Adjuster, AwardKey, Decision, Draft, Facts, FormulaWorker, Order, World
 from stampcard.errors import EventRefused, PluginError
@@ -37,12 +37,16 @@ class Reported(Value, frozen=True):
 
 
 class Life(Value, frozen=True):
-    """What is stored of one member; `member` has today's attributes, `joined_at` is when they joined the program, if so."""
+    """What is stored of one member; `member` has today's attributes, `joined_at` is when they joined the program, if so.
+
+    `taken`: the rewards that they took, which stay what they were whatever the program would have paid.
+    """
 
     member: Member
     joined_at: datetime | None = None
     orders: tuple[Order, ...] = ()
     events: tuple[Reported, ...] = ()
+    taken: Mapping[str, Taken] = {}
 
 
 class Paid(NamedTuple):
@@ -126,7 +130,7 @@ class _Living:
         self._person = replace(life.member, programs=frozenset())
         self._orders: dict[tuple[str, str], Order] = {}
         self._awards: dict[str, dict[AwardKey, Award]] = {}
-        self._past = Past()
+        self._past = Past(taken=life.taken)
         self._reasons: dict[str, tuple[Reason, ...]] = {}
         self._lacking: dict[str, int] = {}
         self._counts = {"steps": 0, "undecided": 0, "failed": 0}

@@ -106,8 +106,9 @@ class LiveProgram(Value, frozen=True):
     #: Whether any condition asks for a member's past, anything is limited, anything is for members whom it names.
     recalls: bool = False
     counts: bool = False
-    #: Whether any rule gives a reward.
+    #: Whether any rule gives a reward, and whether limits count what percentages take off.
     gives: bool = False
+    discounts: bool = False
     #: Its tiers, if it has any.
     ladder: Ladder | None = None
     names_members: bool = False
@@ -160,6 +161,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         counts=any(offer.bounds or offer.rule.cooldown for offer in offers.values())
         or any(reward.bounds for reward in rewards.values()),
         gives=any(map(_given, program.rules)),
+        discounts=any(map(_counts_discounts, rewards.values())),
         ladder=ladder_of(program),
         names_members=program.names_members,
     )
@@ -192,6 +194,12 @@ def _given(rule: Rule) -> tuple[str, ...]:
     """The rewards that a rule may give."""
     awards = (rule.award, *(value.award for value in rule.values))
     return tuple(dict.fromkeys(award.reward for award in awards if isinstance(award, RewardAward)))
+
+
+def _counts_discounts(of: Catalogued) -> bool:
+    """Whether a limit of money counts a percentage."""
+    is_percentage = any(gift.percent is not None for gift in of.reward.gifts)
+    return is_percentage and any(bound.limit.measure == "money" for bound in of.bounds)
 
 
 def _automatic(rewards: Iterable[Catalogued]) -> dict[str, tuple[Catalogued, ...]]:
@@ -245,6 +253,11 @@ class Programs(Value, frozen=True):
         """Every variable that any condition of any version reads."""
         return frozenset[str]().union(*(live.reads for versions in self.versions.values() for live in versions))
 
+    def asks(self, on: str, variable: str) -> bool:
+        """Whether any version's condition for an event reads a variable."""
+        found = (live.conditions.get(on) for versions in self.versions.values() for live in versions)
+        return any(of is not None and variable in of.reads for of in found)
+
     @property
     def recalls(self) -> bool:
         """Whether any condition asks for a member's past."""
@@ -277,6 +290,11 @@ class Programs(Value, frozen=True):
     def gives(self) -> bool:
         """Whether any rule gives a reward."""
         return any(live.gives for versions in self.versions.values() for live in versions)
+
+    @property
+    def discounts(self) -> bool:
+        """Whether any limit counts what percentages take off orders."""
+        return any(live.discounts for versions in self.versions.values() for live in versions)
 
     def ladders(self, now: datetime) -> tuple[Ladder, ...]:
         """The tiers of every program that has any now."""

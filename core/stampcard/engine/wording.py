@@ -63,6 +63,8 @@ WORDS: Mapping[str, str] = {
     "not_for_points": "it is given by rules alone",
     "no_price": "no plugin knows the formula of its price",
     "insufficient_points": "there are not enough points for it",
+    "vetoed": "a plugin does not let the member have it",
+    "plugin_failed": "a plugin whose word it needs could not be asked",
     "reward_used": "its code was used on this order",
     "code_used_again": "its code was used more often than it should be",
     "code_not_valid": "its code was not valid any more",

@@ -114,6 +114,8 @@ class World(Value, frozen=True):
     price_of: Pricer | None = None
     automate: Callable[[Draft, str, str], None] | None = None
     veto: Vetoing | None = None
+    #: What an order that is kept shows instead of a code.
+    code_print: Callable[[str], str] = str
 
 
 class Decision(Value, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,7 +68,7 @@ class Gatherer:
 
     async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
         """The batch with facts on its events, where any condition asks for them."""
-        if not self._sources or "facts" not in setting.programs.reads:
+        if not self._wanted(setting):
             return batch
         events = [sourced for prepared in batch for sourced in prepared.events]
         facts = iter(await self.facts_of(setting, events))
@@ -79,7 +79,7 @@ class Gatherer:
 
     async def facts_of(self, setting: Setting, events: Sequence[Sourced]) -> list[Facts]:
         """The facts of each event, in order."""
-        if not self._sources or "facts" not in setting.programs.reads:
+        if not self._wanted(setting):
             return [NO_FACTS] * len(events)
         members = await self._database.read(lambda connection: _members(connection, setting, events))
         asked = [dict(self._keys(one.event, members.get(customer_of(one) or ("", "")), setting)) for one in events]
@@ -92,15 +92,31 @@ class Gatherer:
         wanted = "facts" in setting.programs.reward_reads or any(map(hooks.implements, _ASKING))
         if not (self._sources and wanted):
             return NO_FACTS
+        return (await self._about(setting, REWARD, self._clock.now(), [member]))[member]
+
+    async def facts_on(self, setting: Setting, on: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
+        """What is known for each of these members, whose day of the calendar (`on`) has come, where a condition may ask."""
+        if not self._sources or not (setting.programs.asks(on, "facts") or _gives(setting)):
+            return dict.fromkeys(members, NO_FACTS)
+        return await self._about(setting, on, at, members)
+
+    async def _about(self, setting: Setting, name: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
+        """What is known for members to whom something happens that no source tells."""
         found = await self._database.read(
             lambda connection: loading.load_members(
-                connection, setting.merchant, [member], setting.sealer, attributes=True, lock=False
+                connection, setting.merchant, members, setting.sealer, attributes=True, lock=False
             )
         )
-        event = CustomEvent(name=REWARD, customer="", key=member, occurred_at=self._clock.now())
-        keys = dict(self._keys(event, found.get(member), setting))
-        await self._ask({(name, key) for name, key in keys.items() if key is not None})
-        return self._facts(keys)
+        asked = {
+            id_: dict(self._keys(CustomEvent(name=name, customer="", key=id_, occurred_at=at), found.get(id_), setting))
+            for id_ in members
+        }
+        await self._ask({(name, key) for keys in asked.values() for name, key in keys.items() if key is not None})
+        return {id_: self._facts(keys) for id_, keys in asked.items()}
+
+    def _wanted(self, setting: Setting) -> bool:
+        """Whether anybody asks for facts of an event: a condition, or a plugin that has a say in the rewards that rules give."""
+        return bool(self._sources) and ("facts" in setting.programs.reads or _gives(setting))
 
     def _keys(self, event: Event, member: Member | None, setting: Setting) -> Iterator[tuple[str, str | None]]:
         """Source → what to ask it for this event."""
@@ -152,6 +168,11 @@ class Gatherer:
             else:
                 lacking[name] = told.why if told is not None else _NOTHING_TO_ASK
         return Facts(known=known, lacking=lacking)
+
+
+def _gives(setting: Setting) -> bool:
+    """Whether rules give rewards that a plugin may be against."""
+    return setting.programs.gives and setting.hooks.implements("redemption_veto")
 
 
 async def _said(connection: str, source: FactSource, key: str) -> tuple[Mapping[str, Any] | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate
+from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate, celebrated
 from stampcard.applying.dating import count_wallets, date_points, switched_on
 from stampcard.applying.judging import count_judged, judge_all
 from stampcard.applying.matching import STEP, match
@@ -23,8 +23,10 @@ from stampcard.applying.settling import end_lasting, move_tiers, settle_due
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
+from stampcard.engine.dating import midnight
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.wording import alert_words
+from stampcard.engine.world import Facts
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
 from stampcard.storage.alerting import look, tell
@@ -204,11 +206,14 @@ class Timer:
             day += timedelta(days=1)
         day = max(day, today - live.program.accept_late)
         while day <= today and not self._stop.is_set():
-            count, last, changes = await self._step(_celebrating(live, on, day, place, name, done))
-            done, place = done + count, last
-            if not count:
+            who = await self._database.read(_whose_day(self._around.setting, live, on, day, place))
+            if not who:
                 await self._database.write(_moved(merchant, name, day.isoformat(), done))
                 day, place = day + timedelta(days=1), ""
+                continue
+            facts = await self._around.gather_day(self._around.setting, on, midnight(day, live.program.zone), who)
+            count, place, changes = await self._step(_celebrating(live, on, day, place, facts, name, done))
+            done += count
             await self._told(changes)
 
     async def _date(self, live: LiveProgram, wallet: str, name: str) -> None:
@@ -296,9 +301,17 @@ def _booking(setting: Setting, now: datetime, limit: int) -> Callable[[Connectio
     return work
 
 
-def _celebrating(live: LiveProgram, on: str, day: date, after: str, name: str, done: int) -> Step:
+def _whose_day(
+    setting: Setting, live: LiveProgram, on: str, day: date, after: str
+) -> Callable[[Connection], Sequence[str]]:
+    return lambda connection: celebrated(connection, setting, live, on, day, after, BATCH)
+
+
+def _celebrating(
+    live: LiveProgram, on: str, day: date, after: str, facts: Mapping[str, Facts], name: str, done: int
+) -> Step:
     def step(connection: Connection, setting: Setting, now: datetime) -> tuple[int, str, list[Change]]:
-        count, last, changes = celebrate(connection, setting, now, live, on, day, after, BATCH)
+        count, last, changes = celebrate(connection, setting, now, live, on, day, after, facts)
         if count:
             move_job(connection, setting.merchant, name, f"{day.isoformat()}/{last}", done + count)
         return count, last, changes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stampcard.applying.deliveries import Applied, Prepared, Settled, apply_deliveries, is_special, settle_alone
 from stampcard.applying.setting import Setting, Stale
 from stampcard.clock import Clock
+from stampcard.engine.world import Facts
 from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection
 from stampcard.inbox.preparing import prepare
@@ -39,6 +41,9 @@ class Surroundings(Protocol):
     def sources(self) -> Mapping[str, str]: ...
     async def refresh(self) -> None: ...
     async def gather(self, setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]: ...
+    async def gather_day(
+        self, setting: Setting, on: str, at: datetime, members: Collection[str]
+    ) -> Mapping[str, Facts]: ...
 
 
 class Worker:

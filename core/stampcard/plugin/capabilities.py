@@ -133,7 +133,7 @@ class FactSource(ABC):
         """What the answer depends on, such as a place; None where there is nothing to ask by. Pure and quick.
 
         `member` is None for somebody who is new. Events with the same key share one answer. Where a member looks at
-        rewards, the event is a custom one named ``reward``.
+        rewards, the event is a custom one named ``reward``; a member's day is one named ``birthday`` or ``anniversary``.
         """
 
     @abstractmethod

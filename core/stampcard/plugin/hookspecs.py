@@ -78,7 +78,8 @@ def reward_price(formula: str, reward: str, member: Member, facts: Mapping[str, 
 def redemption_veto(reward: str, program: str, member: Member, facts: Mapping[str, Any]) -> Veto | None:
     """Say why a member shall not have a reward, or None; pure, inside the unit of work, the last word of all.
 
-    A failure refuses the redemption, naming the plugin.
+    Asked on every way to a reward: when somebody asks for it or picks it from a choice, when a rule gives it, and when it
+    would be taken by itself. A failure is a veto that names the plugin.
     """
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Literal
 
 from stampcard.domain.value import Value
 from stampcard.program.periods import clamped
 
-Of = Literal["orders", "spend", "points"]
+Of = Literal["orders", "spend", "points", "redemptions", "redeemed"]
 
-#: What is counted; money in the program's currency, points in whole points.
-MEASURES: tuple[Of, ...] = ("orders", "spend", "points")
+#: What is counted; money in the program's currency, points (earned, and spent on rewards) in whole points.
+MEASURES: tuple[Of, ...] = ("orders", "spend", "points", "redemptions", "redeemed")
+#: What is counted of the rewards that a member took or was given.
+OF_REWARDS = frozenset({"redemptions", "redeemed"})
 
 
 def _month(day: date, back: int) -> date:
@@ -45,10 +47,15 @@ class Asked(Value, frozen=True):
     @property
     def is_amount(self) -> bool:
         """Whether it may have decimals."""
-        return self.of != "orders"
+        return self.of not in {"orders", "redemptions"}
 
 
 #: Variable → what it asks.
 HISTORY: Mapping[str, Asked] = {
     f"history.{of}.{window}": Asked(of=of, window=window) for of in MEASURES for window in WINDOWS
 }
+
+
+def asks_for_rewards(reads: Iterable[str]) -> bool:
+    """Whether any of these variables asks for the rewards of a member's past."""
+    return any(name in HISTORY and HISTORY[name].of in OF_REWARDS for name in reads)

@@ -39,6 +39,7 @@ CODES: Mapping[str, str] = {
     "waits_too_long": "points that wait longer than they can be used",
     "unused": "a group, campaign or variant that no rule uses, or a reward that nobody can get",
     "worth_more": "a reward for which one gets much more than its points are worth",
+    "open_end": "a percentage without `at most` under a budget of money, which it may exceed",
 }
 
 _LOST = {

@@ -53,9 +53,9 @@ def natural(name: str) -> Natural:
     if of in _MOMENTS and part in _OF_MOMENTS:
         low, high, words = _OF_MOMENTS[part]
         return Natural(Decimal(low), Decimal(high), whole=True, words=words)
-    if name == "member.days" or name.startswith("history.orders."):
+    if name == "member.days" or name.startswith(("history.orders.", "history.redemptions.")):
         return Natural(Decimal(0), whole=True, words="0 or more")
-    if name == "order.total" or name.startswith("history.spend."):
+    if name == "order.total" or name.startswith(("history.spend.", "history.redeemed.")):
         return Natural(Decimal(0), words="0 or more")
     return Natural(whole=name == "order.items")
 

@@ -1,4 +1,4 @@
-"""Hints about rewards: one that nobody can get, and one that is worth more than the points it costs."""
+"""Hints about rewards: one that nobody can get, is worth more than the points it costs, or may exceed its budget."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def remarks_on_rewards(program: Program) -> Iterator[Remark]:
         if reward.price is None and name not in given | chosen:
             yield Remark("unused", ("rewards", name), "nobody can get it: it has no price, and no rule gives it")
         yield from _on_worth(program, name, reward)
+        yield from _on_budget(program, name, reward)
 
 
 def _on_worth(program: Program, name: str, reward: Reward) -> Iterator[Remark]:
@@ -36,3 +37,16 @@ def _on_worth(program: Program, name: str, reward: Reward) -> Iterator[Remark]:
     if money > worth * MUCH_MORE:
         text = f"gives {money:f} {value.currency} for points worth {worth:.2f}, as {value} is what points are worth"
         yield Remark("worth_more", ("rewards", name, "price"), text)
+
+
+def _on_budget(program: Program, name: str, reward: Reward) -> Iterator[Remark]:
+    """A percentage of which nothing can be set aside in its budget."""
+    campaign = program.campaigns.get(reward.campaign)
+    budgets = [
+        limit
+        for limit in (*reward.limits, *(campaign.limits if campaign is not None else ()))
+        if limit.measure == "money" and limit.in_all
+    ]
+    if budgets and any(gift.percent is not None and gift.money is None for gift in reward.gifts):
+        text = f"what is out when {budgets[0]} is used up exceeds it: write `% off, at most … {program.currency}`"
+        yield Remark("open_end", ("rewards", name, "gives"), text)

@@ -8,16 +8,16 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Row, Select, bindparam, or_, select, union_all
+from sqlalchemy import CompoundSelect, Connection, Row, Select, and_, bindparam, func, or_, select, union_all
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.members import Member
-from stampcard.domain.rewards import Redemption
+from stampcard.domain.rewards import CHOICE, Redemption
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import CounterKey
-from stampcard.engine.describing import Past, Purchase
+from stampcard.engine.describing import Past, Purchase, Taken
 from stampcard.engine.spending import Debit
 from stampcard.engine.world import AwardKey, Order
 from stampcard.sealing import Sealer
@@ -61,6 +61,9 @@ _orders = (
 _owners = select(order_state.c.member, order_state.c.updated_at).where(
     order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
 )
+_states = select(order_state.c.state).where(
+    order_state.c.merchant == _M, order_state.c.source == _SOURCE, order_state.c.reference.in_(_IDS)
+)
 _concerned = union_all(
     select(award.c.member).where(award.c.merchant == _M, award.c.subject.in_(_IDS)),
     select(debit.c.member).where(debit.c.merchant == _M, debit.c.subject != "", debit.c.subject.in_(_IDS)),
@@ -98,6 +101,25 @@ _purchases = select(
 ).where(order_state.c.merchant == _M, order_state.c.member.in_(_IDS), order_state.c.currency != "")
 _earned = select(entry.c.member, entry.c.wallet, entry.c.occurred_at, entry.c.issued).where(
     entry.c.merchant == _M, entry.c.member.in_(_IDS), entry.c.issued != 0, entry.c.kind.not_in(("merge", "unmerge"))
+)
+#: What `taken_of` counts; the two say the same.
+_taken = (
+    select(
+        redemption.c.id,
+        redemption.c.member,
+        redemption.c.created_at,
+        redemption.c.program,
+        redemption.c.wallet,
+        (redemption.c.price - func.coalesce(debit.c.returned, 0)).label("points"),
+    )
+    .outerjoin(debit, and_(debit.c.merchant == redemption.c.merchant, debit.c.key == "redemption:" + redemption.c.id))
+    .where(
+        redemption.c.merchant == _M,
+        redemption.c.member.in_(_IDS),
+        redemption.c.status.not_in(("released", "revoked")),
+        or_(redemption.c.status != "expired", redemption.c.returns == 0, redemption.c.orders != "[]"),
+        redemption.c.subject.not_like(f"{CHOICE}%"),
+    )
 )
 
 
@@ -180,6 +202,11 @@ def load_orders(
         about = f"order:{merchant}:{row.source}:{row.reference}"
         found[row.source, row.reference] = rows.order_of(row, rows.open_object(sealer, row.pinned_member_sealed, about))
     return found
+
+
+def load_codes(connection: Connection, merchant: str, keys: Collection[tuple[str, str]]) -> set[str]:
+    """The fingerprints of all codes that these orders showed at some time."""
+    return {print_ for row in _by_source(connection, _states, merchant, keys) for print_ in rows.codes_of(row)}
 
 
 def load_owners(connection: Connection, merchant: str, keys: Collection[tuple[str, str]]) -> set[str]:
@@ -287,8 +314,10 @@ def load_counters(
     return found
 
 
-def load_pasts(connection: Connection, merchant: str, members: Collection[str], *, points: bool) -> dict[str, Past]:
-    """Members' past orders and, where asked for, what they earned."""
+def load_pasts(
+    connection: Connection, merchant: str, members: Collection[str], *, points: bool, rewards: bool
+) -> dict[str, Past]:
+    """Members' past orders and, where asked for, what they earned and which rewards they took."""
     purchases: dict[str, dict[tuple[str, str], Purchase]] = {member: {} for member in members}
     for row in _all(connection, _purchases, merchant, members):
         purchases[row.member][row.source, row.reference] = rows.past_purchase(row)
@@ -298,7 +327,20 @@ def load_pasts(connection: Connection, merchant: str, members: Collection[str], 
     for row in _all(connection, _earned, merchant, {*members, *into}) if points else ():
         of = into.get(row.member, row.member)
         earned.setdefault(of, []).append((from_micros(row.occurred_at), row.wallet, -row.issued))
-    return {member: Past(purchases=of, points=tuple(earned.get(member, ()))) for member, of in purchases.items()}
+    taken = load_taken(connection, merchant, members) if rewards else {}
+    return {
+        member: Past(purchases=of, points=tuple(earned.get(member, ())), taken=taken.get(member, {}))
+        for member, of in purchases.items()
+    }
+
+
+def load_taken(connection: Connection, merchant: str, members: Collection[str]) -> dict[str, dict[str, Taken]]:
+    """Member → the rewards of their past, by the ids of their redemptions."""
+    found: dict[str, dict[str, Taken]] = {}
+    for row in _all(connection, _taken, merchant, members):
+        taken = Taken(at=from_micros(row.created_at), program=row.program, wallet=row.wallet, points=row.points)
+        found.setdefault(row.member, {})[row.id] = taken
+    return found
 
 
 def load_debits_of(connection: Connection, merchant: str, keys: Collection[str]) -> list[Debit]:

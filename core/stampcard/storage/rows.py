@@ -33,6 +33,7 @@ _CHARGES = msgspec.json.Decoder(tuple[Charge, ...])
 _MOVES = msgspec.json.Decoder(tuple[LotMove, ...])
 _VOUCHER = msgspec.json.Decoder(Voucher)
 _DRAWS = msgspec.json.Decoder(tuple[Draw, ...])
+_NUMBERS = msgspec.json.Decoder(dict[str, int])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -118,6 +119,11 @@ def order_row(merchant: str, order: Order, now: int, sealer: Sealer) -> dict[str
         "spend": int(purchase.spend * FINE) if purchase else 0,
         "currency": purchase.currency if purchase else "",
     }
+
+
+def codes_of(row: Row[Any]) -> tuple[str, ...]:
+    """The fingerprints of the codes that an order showed at some time."""
+    return _ORDER_STATE.decode(row.state).codes if '"codes"' in row.state or '"former_codes"' in row.state else ()
 
 
 def past_purchase(row: Row[Any]) -> Purchase:
@@ -296,6 +302,7 @@ def bare_redemption(row: Row[Any]) -> Redemption:
         returns=bool(row.returns),
         reason=row.reason,
         withdrawn=bool(row.withdrawn),
+        discounts=_NUMBERS.decode(row.discounts) if row.discounts != "{}" else {},
     )
 
 
@@ -313,6 +320,7 @@ def redemption_row(merchant: str, redemption: Redemption, sealer: Sealer) -> dic
         "voucher_sealed": sealed,
         "orders": to_json(redemption.orders),
         "charges": to_json(redemption.charges),
+        "discounts": to_json(redemption.discounts),
         "returns": int(redemption.returns),
         "withdrawn": int(redemption.withdrawn),
     }

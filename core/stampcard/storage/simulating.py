@@ -16,6 +16,7 @@ from stampcard.engine.simulating import ATTRIBUTES, FACTS, Life, Lived, Reported
 from stampcard.engine.tallying import Tally
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import Adjuster, FormulaWorker, Order
+from stampcard.program.history import asks_for_rewards
 from stampcard.sealing import Sealer
 from stampcard.storage import loading, rows
 from stampcard.storage.database import Database
@@ -92,12 +93,15 @@ def _lives(connection: Connection, sealer: Sealer, wanted: Comparison, after: st
     people = _named(connection, wanted, people)
     joined = _joined(connection, wanted, ids)
     orders, events = _orders(connection, sealer, wanted, ids), _events(connection, wanted, ids)
+    asks = any(asks_for_rewards(live.reads) for live in wanted.lives)
+    taken = loading.load_taken(connection, merchant, ids) if asks else {}
     return [
         Life(
             member=people[id_],
             joined_at=joined.get(id_),
             orders=tuple(orders.get(id_, ())),
             events=tuple(events.get(id_, ())),
+            taken=taken.get(id_, {}),
         )
         for id_ in ids
         if id_ in people

@@ -428,6 +428,7 @@ redemption = table(
     col("returns", BIG, default=0),
     col("reason", default=""),
     col("withdrawn", BIG, default=0),
+    col("discounts", default="{}"),
     CheckConstraint("price >= 0", name="price_not_negative"),
     Index("ix_redemption_member", "merchant", "member", "created_at", "id"),
     Index("ix_redemption_created_at", "merchant", "created_at", "id"),

@@ -133,3 +133,19 @@ def test_at_midnight_points_activate_then_the_reward_is_taken_and_only_then_poin
 def test_what_cannot_be_taken_by_itself_is_refused_in_the_file(reward: str, message: str) -> None:
     with pytest.raises(ProgramError, match=message):
         read_program(f"{HEAD}rewards: {{it: {{{reward}}}}}", "program.yaml")
+
+
+def test_a_reward_that_a_plugin_is_against_waits_and_is_taken_once_it_is_not() -> None:
+    scene = Scene()
+    scene.world = replace(scene.world, veto=lambda reward, *_: "perks: blocked" if reward == "small" else "")
+
+    scene.gets(150)
+    said = decide_adjust(scene.world, "ann", "points", 1, "more", "a gift").reasons
+    assert (scene.active, scene.names) == (150, [])
+    assert [(one.rule, one.outcome, one.code, one.detail) for one in said] == [
+        ("small", "limited", "vetoed", "perks: blocked")
+    ]
+
+    scene.world = replace(scene.world, veto=lambda *_: "")
+    scene.gets(1)
+    assert (scene.active, scene.names) == (51, ["small"])

@@ -23,9 +23,9 @@ from stampcard.engine.redeeming import (
     decide_settled,
     decide_use,
     decide_withdrawn,
-    find_reward,
 )
 from stampcard.engine.rewarding import standing
+from stampcard.engine.taking import find_reward
 from stampcard.engine.world import Decision, World
 from stampcard.errors import Conflict, RequestRefused
 from stampcard.testing.building import LONG_AGO, NOON, absorbed, order, refund, world
@@ -122,6 +122,51 @@ def test_price_conditions_and_audiences_do_not_stand_against_what_is_picked() ->
     for name in ("dear", "others"):
         scene = Scene()
         assert (scene.pick(name).status, scene.choice.status) == ("issued", "used")
+
+
+def test_a_plugin_may_be_against_what_is_picked_and_the_choice_stays() -> None:
+    scene = Scene()
+    against = {"shop": "perks: you are blocked"}
+    scene.world = replace(scene.world, veto=lambda reward, *_: against.get(reward, ""))
+
+    with pytest.raises(RequestRefused, match="perks: you are blocked") as refused:
+        scene.pick("shop")
+    assert (refused.value.code, scene.choice.status, scene.picks) == ("vetoed", "issued", [])
+
+    assert scene.pick("ours").status == "issued"
+
+
+def test_a_plugin_that_is_against_what_a_rule_gives_is_asked_again_with_the_orders_next_news() -> None:
+    scene = Scene()
+    said = ["perks: you are blocked", ""]
+    scene.world = replace(scene.world, veto=lambda *_: said[0])
+    scene.take(decision := decide_order(
+        scene.world, OrderSeen(reference="B", snapshot=order(70, customer="ann")), "shop", "ann", NOON
+    ))  # fmt: skip
+    assert len(scene.world.redemptions) == 1
+    assert [(one.code, one.detail, one.due) for one in decision.reasons] == [("vetoed", "perks: you are blocked", 0)]
+
+    del said[0]
+    event = RefundSeen(order="B", refund=refund("R", [("L1", 10)], money=10))
+    scene.take(decision := decide_order(scene.world, event, "shop", None, NOON))
+
+    assert [(one.code, one.due) for one in decision.reasons] == [("matched", 1)]
+    assert [one.subject for one in scene.world.redemptions.values()] == ["order:shop:A", "order:shop:B"]
+
+
+def test_a_plugin_that_cannot_be_asked_about_what_a_rule_gives_leaves_the_order_as_it_is() -> None:
+    scene = Scene()
+
+    def fails(*_: Any) -> str:
+        raise RequestRefused("plugin_failed", "redemption_veto of plugin 'moody' failed")
+
+    scene.world = replace(scene.world, veto=fails)
+    event = OrderSeen(reference="B", snapshot=order(70, customer="ann"))
+
+    decision = decide_order(scene.world, event, "shop", "ann", NOON)
+
+    assert [(one.code, one.due) for one in decision.reasons] == [("plugin_failed", 0)]
+    assert (decision.order is not None, decision.redemptions) == (True, ())
 
 
 @pytest.mark.parametrize(("name", "code"), [("few", "sold_out"), ("card", "shop_cannot"), ("ours", "stopped")])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stampcard.engine.describing import Past, Purchase, history_variables, span
+from stampcard.domain.rewards import Redemption
+from stampcard.domain.value import replace
+from stampcard.engine.describing import Past, Purchase, Taken, history_variables, span, taken_of
 from stampcard.program.history import WINDOWS
 from stampcard.program.reading import read_program
 from stampcard.testing.building import NOON, refund
@@ -26,6 +29,13 @@ def past(*bought: tuple[str, float, str]) -> Past:
                 occurred_at=datetime.fromisoformat(at).replace(tzinfo=UTC), spend=Decimal(str(spend)), currency=currency
             )
             for number, (at, spend, currency) in enumerate(bought)
+        },
+        taken={
+            "1": Taken(at=NOON - timedelta(days=20), program="main", wallet="points", points=70),
+            "2": Taken(at=NOON - timedelta(days=1), program="main", wallet="points", points=25),
+            "3": Taken(at=NOON, program="main"),
+            "4": Taken(at=NOON, program="another", wallet="elsewhere", points=4),
+            "5": Taken(at=NOON + timedelta(minutes=1), program="main", wallet="points", points=9),
         },
         points=((NOON - timedelta(days=40), "points", 125), (NOON, "points", 30), (NOON, "elsewhere", 7)),
     )
@@ -49,6 +59,11 @@ def past(*bought: tuple[str, float, str]) -> Past:
         ("history.spend.ever", 1110.0),
         ("history.points.ever", 15.5),
         ("history.points.this_month", 3.0),
+        ("history.redemptions.ever", 3),
+        ("history.redemptions.days_7", 2),
+        ("history.redemptions.last_month", 1),
+        ("history.redeemed.ever", 9.5),
+        ("history.redeemed.this_month", 2.5),
     ],
 )
 def test_a_window_counts_the_programs_days(name: str, value: float) -> None:
@@ -108,3 +123,26 @@ def test_a_window_holds_the_moments_of_its_days_wherever_clocks_change(
     first, end = WINDOWS[window](day)
     begins, over = span(window, day, here)
     assert (begins <= moment < over) == (first <= moment.astimezone(here).date() < end)
+
+
+@pytest.mark.parametrize(
+    ("changed", "points"),
+    [
+        ({}, 30),
+        ({"status": "held"}, 30),
+        ({"status": "used"}, 30),
+        ({"status": "expired"}, 30),
+        ({"status": "expired", "returns": True, "orders": ("A",)}, 30),
+        ({"status": "expired", "returns": True}, None),
+        ({"status": "released"}, None),
+        ({"status": "revoked"}, None),
+        ({"subject": "choice:r0"}, None),
+    ],
+)
+def test_what_was_given_up_or_given_back_was_not_taken(changed: dict[str, Any], points: int | None) -> None:
+    one = Redemption(
+        id="r1", member="ann", program="main", version=1, reward="five", kind="amount_off", gives="5 EUR off", by="own",
+        status="issued", created_at=NOON, wallet="points", price=40,
+    )  # fmt: skip
+    taken = taken_of(replace(one, **changed), returned=10)
+    assert (taken.points if taken is not None else None) == points

@@ -18,16 +18,15 @@ from stampcard.domain.value import replace
 from stampcard.engine.deciding import decide_custom, decide_order
 from stampcard.engine.redeeming import (
     decide_overdue,
-    decide_redeem,
     decide_release,
     decide_revoke,
     decide_settled,
     decide_use,
     decide_withdrawn,
-    find_reward,
 )
 from stampcard.engine.requesting import decide_adjust
 from stampcard.engine.rewarding import Asking
+from stampcard.engine.taking import decide_redeem, find_reward
 from stampcard.engine.verifying import verify_awards, verify_wallet
 from stampcard.engine.wording import sentence
 from stampcard.engine.world import Decision, World

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.setting import Setting
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import CustomerSeen, Event, OrderSeen
+from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.host.connecting import Connection
 from stampcard.host.discovering import discover
 from stampcard.host.hooks import Hooks
@@ -80,6 +82,11 @@ class Around:
 
     async def gather(self, _setting: Setting, batch: Sequence[Prepared]) -> Sequence[Prepared]:
         return batch
+
+    async def gather_day(
+        self, _setting: Setting, _on: str, _at: datetime, members: Collection[str]
+    ) -> Mapping[str, Facts]:
+        return dict.fromkeys(members, NO_FACTS)
 
 
 async def unheard(_batch: Sequence[Prepared], _applied: Applied) -> None:

@@ -372,6 +372,8 @@ def test_check_asks_the_clock_for_today(tmp_path: Path) -> None:
         ("gives: 5 EUR off, price: 500", []),
         ("gives: 8 EUR off, price: 500", ["worth_more"]),
         ("gives: 50 % off, price: 500", []),
+        ("gives: 50 % off, price: 500, limits: '90 EUR ever, in all'", ["open_end"]),
+        ("gives: '50 % off, at most 9 EUR', price: 500, limits: '90 EUR ever, in all'", []),
         ("gives: merchandise, price: 0", []),
     ],
 )

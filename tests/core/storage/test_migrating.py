@@ -17,7 +17,7 @@ from stampcard.applying.setting import Setting
 from stampcard.applying.spending import spend
 from stampcard.applying.unit import Unit
 from stampcard.clock import SystemClock, to_micros
-from stampcard.domain.events import OrderSeen
+from stampcard.domain.events import DayCame, OrderSeen
 from stampcard.domain.orders import state_of
 from stampcard.sealing import Sealer, read_keys
 from stampcard.storage import migrating, rows
@@ -25,7 +25,7 @@ from stampcard.storage.database import Database
 from stampcard.storage.inspecting import ledger_faults
 from stampcard.storage.programming import load_programs
 from stampcard.storage.resealing import ABOUT, about_of
-from stampcard.storage.tables import membership, metadata, order_state, push
+from stampcard.storage.tables import event, membership, metadata, order_state, push
 from stampcard.storage.verifying import verify
 from stampcard.testing.applying import tell
 from stampcard.testing.building import NOON, order, refund
@@ -232,3 +232,36 @@ def go_on(database: Database, setting: Setting, written: Any) -> None:
     tell(database, setting, msgspec.json.decode(told[-1]["body"], type=OrderSeen), now=SystemClock().now())
     assert database.read_now(lambda connection: verify(connection, "main")).findings == ()
     assert figures(database)[richest, "points"] == before[richest, "points"] - 1
+
+
+def test_orders_of_before_keep_all_but_the_codes_that_they_showed_in_clear(database: Database) -> None:
+    shown = state_of(order(10, at=NOON, codes=("ADA-1",), tags=("codes",)), [refund("R", money=4, at=NOON)])
+    former = msgspec.structs.replace(state_of(order("0.10", at=NOON), ()), former_codes=("ADA-2",))
+
+    def make(connection: Connection) -> None:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        command.upgrade(migrating._config(connection), "0019")
+        order_states, events = (Table(name, MetaData(), autoload_with=connection) for name in ("order_state", "event"))
+        row = {"merchant": "main", "source": "shop", "first_seen_at": 1, "updated_at": 1}
+        connection.execute(
+            insert(order_states),
+            [{**row, "reference": n, "state": rows.to_json(of)} for n, of in {"A": shown, "B": former}.items()],
+        )
+        told = {"merchant": "main", "kind": "order_seen", "subject": "order:shop:A", "occurred_at": 1, "applied_at": 1}
+        bodies = [OrderSeen(reference="A", snapshot=shown.snapshot or order(1)), DayCame(name="x", occurred_at=NOON)]
+        connection.execute(
+            insert(events), [{**told, "id": n, "body": rows.to_json(of)} for n, of in enumerate(bodies, start=1)]
+        )
+
+    database.write_now(make)
+    migrating.upgrade(database)
+
+    states = database.read_now(lambda connection: connection.execute(select(order_state).order_by("reference")).all())
+    told = database.read_now(lambda connection: connection.execute(select(event).order_by(event.c.id)).all())
+    assert "ADA-" not in str([*states, *told])
+    kept = [rows.order_of(row, {}).state for row in states]
+    assert shown.snapshot is not None
+    assert kept[0] == msgspec.structs.replace(shown, snapshot=msgspec.structs.replace(shown.snapshot, codes=()))
+    assert kept[1] == msgspec.structs.replace(former, former_codes=())
+    assert told[1].body == rows.to_json(DayCame(name="x", occurred_at=NOON))

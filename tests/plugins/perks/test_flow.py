@@ -32,7 +32,14 @@ attributes: {student: boolean, blocked: boolean}
 wallets: {points: {}}
 rules:
   - {id: purchase, on: purchase, award: 1 per 1 EUR}
+  - {id: greeting, on: greeting, award: reward tea}
+  - {id: treat, on: treat, award: reward pick}
+events: {greeting: {}, treat: {}}
 rewards:
+  tea: {gives: merchandise}
+  pick: {gives: 'choice of cake, tea'}
+  cake: {gives: merchandise}
+  lamp: {gives: merchandise, price: 1000, automatic: 1}
   ride: {name: A ride, gives: custom ride, price: formula happy, valid: 30 days}
   cruise: {gives: custom cruise, price: 1}
   mug: {gives: merchandise, price: 1}
@@ -116,6 +123,14 @@ class Club:
         await eventually(f"the redemption is {status}", has_become)
         return await self.ask("GET", path)
 
+    async def happens(self, reference: str, name: str) -> None:
+        """Something of the program's own happens to a member."""
+        event = {"name": name, "connection": "taxi", "customer": reference, "key": f"{name}-{reference}"}
+        await self.ask("POST", "/events", event)
+
+    async def rewards(self, member: str) -> list[Any]:
+        return list((await self.ask("GET", f"/members/{member}/redemptions"))["items"])
+
     async def active(self, member: str) -> int:
         return int((await self.ask("GET", f"/members/{member}"))["balances"]["points"]["active"])
 
@@ -196,6 +211,28 @@ async def test_whom_the_plugin_refuses_gets_nothing_and_reads_why_and_whose_word
     assert (refused["status"], refused["code"]) == (422, "vetoed")
     assert "perks: you are blocked: please call us" in refused["detail"]
     assert await club.active(eve) == 500
+
+
+async def test_whom_the_plugin_refuses_gets_no_reward_by_any_other_way_either(club: Club) -> None:
+    eve, ann = await club.rich("9"), await club.rich("7")
+    for reference in ("9", "7"):
+        await club.happens(reference, "treat")
+    (choice,), _ = [await club.rewards(member) for member in (eve, ann)]
+    await club.ask("PATCH", f"/members/{eve}", {"attributes": {"blocked": True}})
+
+    picked = await club.ask("POST", f"/redemptions/{choice['id']}/choose", {"reward": "cake"})
+    for member, reference in ((eve, "9"), (ann, "7")):
+        await club.happens(reference, "greeting")
+        gift = {"wallet": "points", "points": 600, "reason": "a gift"}
+        await club.ask("POST", f"/members/{member}/adjustments", gift)
+
+    assert (picked["status"], picked["code"]) == (422, "vetoed")
+    assert "perks: you are blocked" in picked["detail"]
+    assert [one["reward"] for one in await club.rewards(eve)] == ["pick"]
+    assert sorted(one["reward"] for one in await club.rewards(ann)) == ["lamp", "pick", "tea"]
+    assert [await club.active(member) for member in (eve, ann)] == [1100, 100]
+    timeline = str(await club.ask("GET", f"/members/{eve}/timeline"))
+    assert "perks: you are blocked: please call us" in timeline
 
 
 @pytest.mark.parametrize(
