@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -16,11 +16,19 @@ from stampcard.storage.alerting import list_alerts
 from stampcard.storage.backfilling import open_backfills
 from stampcard.storage.data_requests import list_data_requests
 from stampcard.storage.depths import load_depths
-from stampcard.storage.listing import commands_before, orders_after, pushes_after, quarantine_groups, quarantine_sample
+from stampcard.storage.listing import (
+    commands_before,
+    orders_after,
+    pushes_after,
+    quarantine_groups,
+    quarantine_sample,
+    silent_for,
+)
 from stampcard.storage.programming import load_programs
 from stampcard.storage.stating import load_states
 from stampcard.storage.switching import list_switches
 from stampcard.storage.tables import event, fetch, inbox
+from stampcard_webhooks.wellbeing import silence
 
 #: What waits longer than this waits for somebody.
 SLOW = timedelta(minutes=5)
@@ -81,6 +89,17 @@ def _alerts(connection: Connection, merchant: str, now: datetime) -> Iterator[Fi
         yield _finding(
             "warning", "alert", f"{one.at:%Y-%m-%d %H:%M}Z: {alert_words(one.alert, live.get(one.alert.program))}"
         )
+
+
+def silent_findings(
+    connection: Connection, merchant: str, names: Iterable[str], now: datetime, most: timedelta
+) -> Iterator[Finding]:
+    """Connections of which no webhook came for longer than `most`; those that people stopped are told of already."""
+    stopped = {row.connection for row in load_states(connection, merchant)}
+    for name in sorted(set(names) - stopped):
+        span = silent_for(connection, merchant, name, now, most)
+        if span is not None:
+            yield _finding("warning", f"connections.{name}", silence(name, span))
 
 
 def _backfills(connection: Connection, merchant: str) -> Iterator[Finding]:

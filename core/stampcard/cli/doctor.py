@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,16 +72,19 @@ def _reached(settings: Settings, heard: Sequence[Told]) -> list[Finding]:
 
 def _diagnosed(settings: Settings) -> list[Finding]:
     """What the database tells; nothing where there is none, which was told already."""
-    from stampcard.cli.diagnosing import diagnose
+    from stampcard.cli.diagnosing import diagnose, silent_findings
+    from stampcard.cli.plugging import with_plugged
     from stampcard.cli.safekeeping import backup_finding, disk_findings
     from stampcard.clock import SystemClock
 
     merchant, now = settings.merchant, SystemClock().now()
+    names, most = list(with_plugged(settings).connections), timedelta(hours=settings.http.silent_hours)
     try:
         with opened(settings) as database:
             is_file = database.is_sqlite
             return [
                 *database.read_now(lambda connection: diagnose(connection, merchant, now)),
+                *database.read_now(lambda connection: list(silent_findings(connection, merchant, names, now, most))),
                 database.read_now(lambda connection: backup_finding(connection, merchant, now, is_file=is_file)),
                 *disk_findings(database.path),
             ]

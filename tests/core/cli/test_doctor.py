@@ -10,11 +10,12 @@ from sqlalchemy import update
 from typer.testing import Result
 
 from stampcard.applying.setting import Setting
-from stampcard.cli.diagnosing import diagnose
+from stampcard.cli.diagnosing import diagnose, silent_findings
 from stampcard.clock import SystemClock, to_micros
 from stampcard.domain.events import OrderSeen
 from stampcard.storage.database import Database
 from stampcard.storage.programming import load_programs
+from stampcard.storage.stating import set_state
 from stampcard.storage.tables import inbox, push
 from stampcard.testing.applying import tell
 from stampcard.testing.building import NOON, order
@@ -86,6 +87,23 @@ def test_what_waits_for_long_is_told(
     inbox_waits, push_waits = told(now + timedelta(hours=3, minutes=1))
     assert "wait to be applied" in inbox_waits
     assert "the oldest for 3 hours. Is stampcard serve running?" in push_waits
+
+
+def test_a_connection_of_which_nothing_is_heard_any_more_is_told(
+    database: Database, set_aside: Callable[..., int]
+) -> None:
+    set_aside("failed", "")
+    most = timedelta(hours=72)
+
+    def told(hours: int, *names: str) -> list[str]:
+        at = NOON + timedelta(hours=hours)
+        return [one.text for one in database.read_now(lambda c: list(silent_findings(c, "main", names, at, most)))]
+
+    assert told(71, "shop", "till") == []
+    (silent,) = told(80, "shop", "till")
+    assert silent.startswith("no webhook came for 80 hours")
+    database.write_now(lambda c: set_state(c, "main", "shop", "paused", "", SystemClock()))
+    assert told(80, "shop") == []
 
 
 def test_orders_in_money_that_no_program_knows_are_told(
