@@ -310,10 +310,11 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
         case CustomEvent() as event if row is not None:
+            is_keyed = bool(event.key)
             # What is kept must not name the customer.
-            event = event if event.key else replace(event, key=fingerprint_of(unit, (sourced.source, event.customer)))
+            event = event if is_keyed else replace(event, key=fingerprint_of(unit, (sourced.source, event.customer)))
             sourced = replace(sourced, event=event)
-            decision = _decide_custom(unit, sourced, event, row.member)
+            decision = _decide_custom(unit, sourced, event, row.member, is_keyed=is_keyed)
         case ConsentSeen() if row is not None:
             hear_consent(unit, row.member, sourced.event, sourced.connection)
         case SetAside(reason=reason):
@@ -348,10 +349,10 @@ def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any
     return decide_customer(unit.world, event, unit.members[row.member], seen_at)
 
 
-def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str) -> Decision:
-    """A custom event counts once by its key; the same key with other content is a conflict."""
+def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str, *, is_keyed: bool) -> Decision:
+    """A custom event counts once by its key; the same key with other content is a conflict, unless it names the customer."""
     merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
-    content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
+    content = _content(event, member)
     # Decided first: an event that is refused must leave its key free.
     minted = unit.rewarding.copied()
     decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
@@ -360,9 +361,19 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
         unit.touched.effects.append(key)
         return decision
     unit.rewarding = minted
-    if unit.connection.execute(_EFFECT, row).scalar() == content:
+    if not is_keyed or _is_same(unit, event, member, unit.connection.execute(_EFFECT, row).scalar()):
         return UNCHANGED
     raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
+
+
+def _is_same(unit: Unit, event: CustomEvent, member: str, known: str | None) -> bool:
+    """Whether an event is the known one; whoever was merged into a member is the same person."""
+    merged = loading.sources_of(unit.connection, unit.setting.merchant, [member])
+    return known in {_content(event, one) for one in (member, *merged)}
+
+
+def _content(event: CustomEvent, member: str) -> str:
+    return hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
 
 
 def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSeen | RefundSeen:
