@@ -143,19 +143,21 @@ def _utc_offset(order: OrderBody) -> int | None:
 
 
 def _lines(order: OrderBody) -> tuple[OrderLine, ...]:
-    """All lines; what fees take off is spread over them, for that is how plugins give discounts."""
+    """All lines; what fees take off is spread over them, for that is how plugins give discounts, and its tax with it."""
     off = -total(min(ZERO, exact(fee.total)) for fee in order.fee_lines)
+    untaxed = -total(min(ZERO, exact(fee.total_tax)) for fee in order.fee_lines)
     shares = _spread(off, [exact(line.total) for line in order.line_items])
-    return tuple(_line(line, share) for line, share in zip(order.line_items, shares, strict=True))
+    taxes = _spread(untaxed, [exact(line.total_tax) for line in order.line_items])
+    return tuple(map(_line, order.line_items, shares, taxes))
 
 
-def _line(line: Line, off: Decimal) -> OrderLine:
+def _line(line: Line, off: Decimal, untaxed: Decimal) -> OrderLine:
     return OrderLine(
         reference=str(line.id),
         quantity=pieces(line.quantity),
         gross=exact(line.subtotal),
         discount=exact(exact(line.subtotal) - exact(line.total) + off),
-        tax=exact(line.total_tax),
+        tax=exact(exact(line.total_tax) - untaxed),
         product=str(line.product_id or ""),
         sku=line.sku or "",
     )

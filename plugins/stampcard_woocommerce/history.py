@@ -9,7 +9,7 @@ import msgspec
 from stampcard.plugin import Delivery, HistoryPage, OrderHistory
 from stampcard_woocommerce.client import Client
 from stampcard_woocommerce.fetching import PAGE, OrderFetch
-from stampcard_woocommerce.listing import Place, before, behind, place_of
+from stampcard_woocommerce.listing import before, behind, place_of
 from stampcard_woocommerce.payloads import Person
 
 #: How long a page may take, so that it is kept before anybody gives it up.
@@ -41,9 +41,8 @@ class WooCommerceHistory(OrderHistory):
             await clock.sleep(self.pace())
             found.append(await self._fetch.completed(row, begun, known, kind="past"))
             if clock.now() - begun > BUDGET and len(found) < len(rows):
-                after = Place(at.bin, at.offset + len(found), total)
-                return HistoryPage(deliveries=tuple(found), place=str(after))
-        after = behind(at, len(rows), total)
+                break
+        after = behind(at, len(rows), total, len(found))
         return HistoryPage(deliveries=tuple(found), place="" if after.bin else str(after))
 
 

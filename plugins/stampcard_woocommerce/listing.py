@@ -47,11 +47,16 @@ def place_of(text: str) -> Place:
     return place
 
 
-def behind(place: Place, found: int, total: int) -> Place:
-    """The next place. Where rows vanished meanwhile, others moved into what was read already: so far it goes back."""
+def behind(place: Place, found: int, total: int, read: int | None = None) -> Place:
+    """The next place; `read`: how many of those found were, if not all.
+
+    Where rows vanished meanwhile, others moved into what was read already: so far it goes back.
+    """
     vanished = place.total - total
     if vanished > 0:
         return Place(place.bin, max(0, place.offset - vanished), total)
+    if read is not None and read < found:
+        return Place(place.bin, place.offset + read, total)
     if found < PAGE:
         return Place(place.bin + 1)
     return Place(place.bin, place.offset + found - AGAIN, total)

@@ -21,6 +21,7 @@ from stampcard.cli.main import app
 from stampcard.engine.rewarding import Asking
 from stampcard.settings import HttpSettings, Settings
 from stampcard.storage.plugging import Plugged, save_plugged
+from stampcard.storage.stating import set_state
 from stampcard.storage.tables import balance, connection, redemption
 from stampcard.storage.verifying import verify
 from stampcard.testing.demonstration import CONNECTION, Demonstration
@@ -109,5 +110,31 @@ async def test_a_shop_is_left_clean_and_what_stays_is_told(
         assert all(one.ends_at is not None and one.ends_at <= now for one in shop.discounts.codes.values())
         assert {row.status for row in await rows_of(demonstration, select(redemption))} == {"revoked"}
         assert await rows_of(demonstration, select(connection)) == []
+        found = await application.database.read(lambda c: verify(c, "main"))
+        assert (found.findings, found.total) == ((), 0)
+
+
+async def test_what_was_to_be_made_real_is_given_up_before_codes_are_switched_off(
+    demonstrate: Demonstrating, shop: ShopifySimulator, post: Post
+) -> None:
+    async with demonstrate(shop, PROGRAM, adapt=unplugged) as demonstration:
+        application = demonstration.application
+        await plug(demonstration, shop)
+        for told in shop.history(8):
+            await post(demonstration.target, told)
+        assert await demonstration.settled(60)
+        rich = await rows_of(demonstration, select(balance.c.member).where(balance.c.active >= 20).limit(1))
+        pause = partial(set_state, merchant="main", name=CONNECTION, state="paused", reason="", clock=application.clock)
+        await application.database.write(pause)
+        await application.refresh()
+        await take_codes(demonstration, [row.member for row in rich])
+
+        await leaving.take_codes_back(application, CONNECTION, leaving.Left(), lambda _: None)
+        application.wake()
+
+        async with asyncio.timeout(10):
+            while [row.status for row in await rows_of(demonstration, select(redemption))] != ["released"]:  # noqa: ASYNC110 - it happens in a database
+                await asyncio.sleep(0.02)
+        assert shop.discounts.codes == {}
         found = await application.database.read(lambda c: verify(c, "main"))
         assert (found.findings, found.total) == ((), 0)

@@ -18,7 +18,7 @@ from stampcard.applying.matching import heard
 from stampcard.applying.merging import merge_customers
 from stampcard.applying.outgoing import push
 from stampcard.applying.redeeming import Asked, asked_rewards, settle_command
-from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, fingerprint_of, resolve
+from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, effect_of, fingerprint_of, key_of, resolve
 from stampcard.applying.rewarding import print_of
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.settling import settle_members
@@ -44,7 +44,7 @@ from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
 from stampcard.storage.data_requests import keep_request
 from stampcard.storage.rows import moment, to_json
-from stampcard.storage.tables import effect, inbox
+from stampcard.storage.tables import inbox
 
 Status = Literal["done", "quarantined", "failed", "later"]
 #: How often a delivery that fails for a reason of ours is tried, and the wait (microseconds) that grows by itself.
@@ -93,7 +93,6 @@ class Applied(Value, frozen=True):
     changes: tuple[Change, ...] = ()
 
 
-_EFFECT = select(effect.c.body_hash).where(effect.c.merchant == bindparam("merchant"), effect.c.key == bindparam("key"))
 _SETTLE = (
     update(inbox)
     .where(inbox.c.merchant == bindparam("b_merchant"), inbox.c.id == bindparam("b_id"))
@@ -320,10 +319,10 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
         case CustomEvent() as event if row is not None:
-            # What is kept must not name the customer.
-            event = event if event.key else replace(event, key=fingerprint_of(unit, (sourced.source, event.customer)))
+            is_keyed = bool(event.key)
+            event = replace(event, key=key_of(unit.setting, sourced.source, event))
             sourced = replace(sourced, event=event)
-            decision = _decide_custom(unit, sourced, event, row.member)
+            decision = _decide_custom(unit, sourced, event, row.member, is_keyed=is_keyed)
         case ConsentSeen() if row is not None:
             hear_consent(unit, row.member, sourced.event, sourced.connection)
         case SetAside(reason=reason):
@@ -358,10 +357,10 @@ def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any
     return decide_customer(unit.world, event, unit.members[row.member], seen_at)
 
 
-def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str) -> Decision:
-    """A custom event counts once by its key; the same key with other content is a conflict."""
-    merchant, key = unit.setting.merchant, f"event:{event.name}:{event.key}"
-    content = hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
+def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str, *, is_keyed: bool) -> Decision:
+    """A custom event counts once by its key; the same key with other content is a conflict, unless it names the customer."""
+    merchant, key = unit.setting.merchant, effect_of(event)
+    content = _content(event, member)
     # Decided first: an event that is refused must leave its key free.
     minted = unit.rewarding.copied()
     decision = decide_custom(unit.world, event, unit.members[member], sourced.source, sourced.facts)
@@ -370,9 +369,19 @@ def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str
         unit.touched.effects.append(key)
         return decision
     unit.rewarding = minted
-    if unit.connection.execute(_EFFECT, row).scalar() == content:
+    if not is_keyed or _is_same(unit, event, member, loading.load_effect(unit.connection, merchant, key)):
         return UNCHANGED
     raise EventRefused("conflict", f"an event {event.name!r} with key {event.key!r} and other content is known")
+
+
+def _is_same(unit: Unit, event: CustomEvent, member: str, known: str | None) -> bool:
+    """Whether an event is the known one; whoever was merged into a member is the same person."""
+    merged = loading.sources_of(unit.connection, unit.setting.merchant, [member])
+    return known in {_content(event, one) for one in (member, *merged)}
+
+
+def _content(event: CustomEvent, member: str) -> str:
+    return hashlib.sha256(to_json((member, dict(sorted(event.data.items())))).encode()).hexdigest()
 
 
 def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSeen | RefundSeen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import combinations
 from typing import Literal, get_args
 
 from sqlalchemy import Connection
@@ -25,7 +26,7 @@ STEP = 20
 Verdict = Literal["merge", "apart", "same_shop", "several", "on_hold"]
 _WORDS = {
     "same_shop": "one shop knows both, as two customers",
-    "several": "more than two members have this address, two of them at one shop",
+    "several": "more than two members have this address, two of them at one shop or called two people",
     "on_hold": "one of them is on hold",
 }
 
@@ -61,7 +62,7 @@ def match(connection: Connection, setting: Setting, now: datetime) -> tuple[int,
 def _compare(connection: Connection, setting: Setting, now: datetime, one: Same, same: Sequence[str]) -> list[Change]:
     merchant, changes = setting.merchant, list[Change]()
     found = loading.load_members(connection, merchant, [one.member, *same], setting.sealer, attributes=False, lock=True)
-    several = len(same) > 1 and _share_a_shop(connection, merchant, [one.member, *same])
+    several = len(same) > 1 and _are_two(connection, merchant, [one.member, *same])
     mine = one.member
     for other in same:
         people = {id_: found[id_] for id_ in (mine, other) if id_ in found and found[id_].is_there}
@@ -75,16 +76,16 @@ def _compare(connection: Connection, setting: Setting, now: datetime, one: Same,
             changes += unit.save()
             mine = kept.id
         elif verdict != "apart":
-            addressing.note_duplicate(
-                connection, merchant, (one.member, other), one.key[2], "doubtful", _WORDS[verdict], now
-            )
+            addressing.note_duplicate(connection, merchant, (mine, other), one.key[2], "doubtful", _WORDS[verdict], now)
     return changes
 
 
-def _share_a_shop(connection: Connection, merchant: str, members: Sequence[str]) -> bool:
-    """Whether a shop knows two of them: then nobody can tell which of the two the others are."""
+def _are_two(connection: Connection, merchant: str, members: Sequence[str]) -> bool:
+    """Whether a shop knows two of them, or somebody said so: then nobody can tell which of the two the others are."""
     known = [addressing.sources_known(connection, merchant, id_) for id_ in members]
-    return len(set().union(*known)) < sum(map(len, known))
+    if len(set().union(*known)) < sum(map(len, known)):
+        return True
+    return any(addressing.are_apart(connection, merchant, *pair) for pair in combinations(members, 2))
 
 
 def _judge(connection: Connection, setting: Setting, people: dict[str, Member], *, several: bool) -> Verdict:

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 
 from stampcard.applying.identifying import claim
 from stampcard.applying.recording import occurred_at
+from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.events import ConsentSeen, CustomerSeen, CustomEvent, OrderSeen
@@ -25,6 +26,16 @@ IdentityKey = tuple[str, str]
 def fingerprint_of(unit: Unit, key: IdentityKey) -> str:
     """What is kept of an identity where the reference itself must not be."""
     return unit.setting.sealer.fingerprint("\0".join(key))
+
+
+def key_of(setting: Setting, source: str, event: CustomEvent) -> str:
+    """By what an event of the merchant's own counts once; what is kept of it must not name the customer."""
+    return event.key or setting.sealer.fingerprint(f"{source}\0{event.customer}")
+
+
+def effect_of(event: CustomEvent) -> str:
+    """The key of the effect of an event whose own key is there."""
+    return f"event:{event.name}:{event.key}"
 
 
 def customer_of(sourced: Sourced) -> IdentityKey | None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stampcard.applying.requests import check_attributes, check_fields, event_fields
+from stampcard.applying.resolving import effect_of, key_of
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.clock import EPOCH
@@ -19,7 +20,7 @@ from stampcard.domain.orders import OrderSnapshot
 from stampcard.domain.value import Value, replace
 from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import CounterKey
-from stampcard.engine.deciding import decide_custom, decide_customer, decide_order
+from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
 from stampcard.engine.versions import Programs, assembled, compiled
 from stampcard.engine.world import NO_FACTS, Decision, Facts, Order, World
 from stampcard.errors import NotFound
@@ -39,7 +40,7 @@ class Question(Value, frozen=True):
     """An event that did not happen. `customer` is the source's reference, `member` our id; an order may have neither.
 
     `attributes` are taken for the member's own, `program` for the valid one. `as_told`: an order counts as the news that it
-    says it is, so that old news changes nothing; otherwise it is the newest.
+    says it is, so that old news changes nothing, nor does an event that counted; otherwise it is the newest.
     """
 
     event: Triable
@@ -109,6 +110,9 @@ def try_out(connection: Connection, setting: Setting, question: Question) -> Tri
         if fields is None or person is None:
             raise NotFound("event", event.name)
         check_fields(fields, event.data, f"event {event.name}")
+        once = effect_of(replace(event, key=key_of(setting, source, event)))
+        if question.as_told and loading.load_effect(connection, setting.merchant, once) is not None:
+            return Tried(decision=UNCHANGED, world=world, member=person.id)
         decision = decide_custom(world, event, person, source, question.facts)
     return Tried(decision=decision, world=world, member=person.id if person else None)
 

@@ -351,6 +351,8 @@ class Unit:
 
     def absorb(self, decision: Decision, sourced: Sourced | None = None, member: str | None = None) -> None:
         """Take a decision in; the next decision of this unit sees it."""
+        if sourced is not None and decision.refetch is not None and sourced.source in self.setting.fetching:
+            self.touched.fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
         if not decision.changed:
             return
         days = self._count(decision)
@@ -370,8 +372,6 @@ class Unit:
                 self._remember(decision.order, former)
         self._absorb_points(decision)
         if sourced is not None:
-            if decision.refetch is not None and sourced.source in self.setting.fetching:
-                self.touched.fetches.add((sourced.source, decision.refetch.kind, decision.refetch.reference))
             self.record(sourced, decision.reasons, decision.order, member)
         self._follow(decision, sourced, member, former, days)
 

@@ -14,11 +14,12 @@ from stampcard.applying.redeeming import revoke
 from stampcard.applying.requests import Answer, answer
 from stampcard.applying.setting import Stale
 from stampcard.cli.acting import setting_of
-from stampcard.domain.rewards import WITHDRAW
+from stampcard.domain.rewards import ISSUE, WITHDRAW
 from stampcard.errors import RequestRefused
 from stampcard.errors import told as words_of
 from stampcard.plugin.outcomes import Delivered, Rejected
 from stampcard.storage.listing import references_after
+from stampcard.storage.plugging import drop_waiting
 from stampcard.storage.redemptions import Wanted, list_redemptions
 from stampcard.storage.stating import set_state
 from stampcard.storage.tables import outbox
@@ -62,7 +63,13 @@ class Left:
 
 async def take_codes_back(application: Application, name: str, left: Left, told: Told) -> None:
     """Take back every reward that the connection made and nobody used yet: points go back, codes are switched off there."""
-    database, merchant = application.database, application.setting.merchant
+    database, merchant, setting = application.database, application.setting.merchant, application.setting
+    # Whatever switches codes off would take along what makes new ones.
+    drop = partial(
+        drop_waiting, merchant=merchant, sealer=setting.sealer, numbering=setting.numbering, name=name,
+        now=application.clock.now(), kind=ISSUE,
+    )  # fmt: skip
+    await database.write(drop)
     wanted = Wanted(by=name, status="issued")
     while True:
         find = partial(

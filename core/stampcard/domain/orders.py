@@ -163,12 +163,16 @@ def exceeds(refund: Refund, snapshot: OrderSnapshot) -> bool:
     return refund.money > snapshot.total
 
 
-def is_tied(state: OrderState, incoming: OrderSnapshot) -> bool:
-    """Whether two webhook bodies of different content claim the same moment, so that only a fetch can tell."""
+def is_tied(state: OrderState, incoming: OrderSnapshot, received_at: int) -> bool:
+    """Whether a webhook body claims the moment of what is known, with other content, so that only a fetch can tell.
+
+    `received_at`: when it came, in microseconds since 1970; what was fetched later than that is newer anyway.
+    """
     known = state.snapshot
     return (
         known is not None
+        and incoming.stamp.read_at == 0
         and known.stamp.at == incoming.stamp.at
-        and known.stamp.read_at == incoming.stamp.read_at == 0
         and known.stamp.digest != incoming.stamp.digest
+        and known.stamp.read_at < received_at
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from stampcard.clock import to_micros
 from stampcard.domain.awards import Award
 from stampcard.domain.decisions import Reason
 from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, Refetch, RefundSeen, SegmentChanged
@@ -67,6 +68,8 @@ def decide_order(
     order = known or Order(source=source, reference=reference, first_seen_at=received_at)
     state = merge(order.state, state_of(snapshot, refunds))
     first_seen_at = min(order.first_seen_at, received_at)
+    tied = snapshot is not None and is_tied(order.state, snapshot, to_micros(received_at))
+    refetch = Refetch(kind="order", reference=reference) if tied else None
     if (
         known is not None
         and state == known.state
@@ -74,8 +77,7 @@ def decide_order(
         and not known.undecided
         and not again
     ):
-        return UNCHANGED
-    tied = snapshot is not None and is_tied(order.state, snapshot)
+        return UNCHANGED if refetch is None else replace(UNCHANGED, refetch=refetch)
     member = customer if snapshot is not None and state.snapshot == snapshot else order.member
     order = replace(order, state=state, member=member, first_seen_at=first_seen_at)
     shown = shown_by(world, order)
@@ -86,7 +88,7 @@ def decide_order(
         at = placed.occurred_at if placed is not None else received_at
         enrol(draft, world.members[member], at, paid=placed is not None and placed.paid, past=past)
     order = award_order(draft, event, order, facts)
-    return draft.decision(order, refetch=Refetch(kind="order", reference=reference) if tied else None)
+    return draft.decision(order, refetch)
 
 
 def _check(snapshot: OrderSnapshot, now: datetime) -> None:

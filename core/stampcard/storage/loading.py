@@ -27,6 +27,7 @@ from stampcard.storage.tables import (
     balance,
     counter,
     debit,
+    effect,
     entry,
     identity,
     lot,
@@ -166,6 +167,12 @@ def load_identities_of(connection: Connection, merchant: str, members: Collectio
 def sources_of(connection: Connection, merchant: str, members: Collection[str]) -> dict[str, str]:
     """Whoever was merged into these members → into whom."""
     return {row.id: row.merged_into for row in _all(connection, _merged, merchant, members)}
+
+
+def load_effect(connection: Connection, merchant: str, key: str) -> str | None:
+    """The digest of what counts once under a key, if it counted."""
+    found = select(effect.c.body_hash).where(effect.c.merchant == merchant, effect.c.key == key)
+    return connection.execute(found).scalar()
 
 
 def load_tombstones(connection: Connection, merchant: str, prints: Collection[str]) -> dict[str, int]:

@@ -91,19 +91,38 @@ def remove_plugged(
     """
     mine = (push.c.merchant == merchant, push.c.connection == name)
     unsent = connection.execute(select(func.count()).where(*mine, push.c.wanted > push.c.sent)).scalar() or 0
-    waiting = select(outbox.c.id).where(
-        outbox.c.merchant == merchant, outbox.c.connection == name, outbox.c.status.in_(("ready", "dead"))
-    )
-    ids = list(connection.execute(waiting.order_by(outbox.c.id)).scalars())
-    told = [drop_command(connection, merchant, id_, f"the connection {name} was removed", now) for id_ in ids]
-    tell(connection, merchant, sealer, numbering, [one for one in told if one is not None])
+    dropped = drop_waiting(connection, merchant, sealer, numbering, name, now)
     for of in (push, fetch, store, connection_state):
         connection.execute(delete(of).where(of.c.merchant == merchant, of.c.connection == name))
     connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name))
     jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill")]
     connection.execute(delete(job).where(job.c.merchant == merchant, job.c.name.in_(jobs)))
     bump(connection, merchant)
-    return unsent + len(ids)
+    return unsent + dropped
+
+
+def drop_waiting(
+    connection: Connection,
+    merchant: str,
+    sealer: Sealer,
+    numbering: Numbering,
+    name: str,
+    now: datetime,
+    kind: str | None = None,
+) -> int:
+    """Never send what waits to be done at a connection, or what of a kind does; answers how much that was.
+
+    Rewards that were to be made real there are given up, their points go back.
+    """
+    waiting = select(outbox.c.id).where(
+        outbox.c.merchant == merchant, outbox.c.connection == name, outbox.c.status.in_(("ready", "dead"))
+    )
+    if kind is not None:
+        waiting = waiting.where(outbox.c.kind == kind)
+    ids = list(connection.execute(waiting.order_by(outbox.c.id)).scalars())
+    told = [drop_command(connection, merchant, id_, f"the connection {name} was removed", now) for id_ in ids]
+    tell(connection, merchant, sealer, numbering, [one for one in told if one is not None])
+    return len(ids)
 
 
 def _about(merchant: str, name: str) -> str:

@@ -130,7 +130,10 @@ async def test_whoever_is_doubtful_is_listed_and_not_merged(shop: TwoShops) -> N
     assert shop.doubtful() == ["email: one shop knows both, as two customers"]
     shop.sees("web", "77", email="ann@shop.example")
     await shop.timer.tick()
-    assert "email: more than two members have this address, two of them at one shop" in shop.doubtful()
+    assert (
+        "email: more than two members have this address, two of them at one shop or called two people"
+        in shop.doubtful()
+    )
     shop.sees("shop", "3", phone="+49301234567")
     held = shop.of("shop", "3")
     shop.act_on(lambda unit: hold(unit, held, "a check"))
@@ -159,6 +162,31 @@ async def test_whom_somebody_parted_or_called_two_people_stay_so(shop: TwoShops)
     shop.sees("web", "77", phone="+49307654321")
     await shop.timer.tick()
     assert shop.of("shop", "5") == one
+
+
+async def test_a_third_is_neither_of_two_whom_somebody_called_two_people(shop: TwoShops) -> None:
+    shop.sees("shop", "1", email="ann@shop.example")
+    shop.sees("web", "77", email="bob@shop.example")
+    one, other = shop.of("shop", "1"), shop.of("web", "77")
+    shop.act_on(lambda unit: matching.keep_apart(unit, one, other))
+    shop.sees("web", "77", email="ann@shop.example")
+    shop.sees("till", "9", email="ann@shop.example")
+    await shop.timer.tick()
+    assert rows(shop.database, select(merge)) == []
+    assert len(shop.doubtful()) == 2
+
+
+async def test_whoever_is_doubtful_beside_a_merge_is_so_beside_who_is_left(shop: TwoShops) -> None:
+    for source, reference in (("shop", "1"), ("till", "9"), ("web", "77")):
+        shop.sees(source, reference, email=f"{source}@shop.example")
+    held = max(shop.of("shop", "1"), shop.of("till", "9"))
+    shop.act_on(lambda unit: hold(unit, held, "a check"))
+    for source, reference in (("web", "77"), ("till", "9"), ("shop", "1")):
+        shop.sees(source, reference, email="ann@shop.example")
+    await shop.timer.tick()
+    (row,) = rows(shop.database, select(merge))
+    found = shop.database.read_now(lambda c: duplicates_before(c, "main", "doubtful", None, 9))
+    assert {(one.first, one.second) for one in found} == {tuple(sorted((row.target, held)))}
 
 
 async def test_an_erased_person_leaves_no_address_and_no_pair(shop: TwoShops) -> None:

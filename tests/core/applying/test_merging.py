@@ -599,6 +599,22 @@ class Life:
         self.shop.clock.advance(timedelta(days=days))
 
 
+@pytest.mark.parametrize("key", ["R1", ""])
+def test_an_event_that_is_told_again_after_a_merge_is_the_same_still(
+    database: Database, setting: Setting, key: str
+) -> None:
+    shop = Shop(database, setting, PROGRAM)
+    shop.buys("A", 10)
+    event = CustomEvent(name="review", customer="bob", key=key, occurred_at=shop.clock.now())
+    shop.buys("B", 10, customer="bob")
+    shop.tell(event)
+    merged, points = merge(shop), shop.points()
+    shop.tell(event)
+    assert shop.points() == points
+    undo(shop, merged)
+    shop.tell(event)
+
+
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -195,6 +195,19 @@ def test_news_that_is_old_changes_nothing_if_it_is_taken_as_told(database: Datab
     assert asked(database, live, old, as_told=True).points == {}
 
 
+@pytest.mark.parametrize("key", ["R1", ""])
+def test_an_event_that_counted_earns_nothing_if_it_is_taken_as_told(
+    database: Database, setting: Setting, key: str
+) -> None:
+    live = dataclasses.replace(setting, programs=programs(TEXT.replace(", cooldown: 1 hour, limits: 1 times ever", "")))
+    event = CustomEvent(name="review", customer="1", key=key, occurred_at=LATER)
+    tell(database, live, bought(60, reference="A"))
+    assert asked(database, live, event, as_told=True).points == {"points": 3}
+    tell(database, live, event)
+    assert asked(database, live, event).points == {"points": 3}
+    assert asked(database, live, event, as_told=True).points == {}
+
+
 def test_a_customer_says_what_signing_up_would_pay(database: Database, live: Setting) -> None:
     event = CustomerSeen(reference="9", occurred_at=LATER, attributes={"email": "a@b.example"})
     assert asked(database, live, event, customer="9").points == {"points": 10}

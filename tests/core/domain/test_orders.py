@@ -73,12 +73,13 @@ def test_a_source_that_lists_all_refunds_removes_those_it_does_not_name_but_no_n
     assert [r.reference for r in standing_refunds(state)] == ["R2"]
 
 
-def test_two_webhook_bodies_of_one_moment_are_tied_but_a_fetched_one_never_is() -> None:
+def test_a_webhook_body_is_tied_with_what_is_known_of_its_moment_but_a_fetched_one_never_is() -> None:
     known, other = order(10, age=1), order(11, age=1)
     other = replace(other, stamp=replace(other.stamp, digest="other"))
     fetched = replace(other, stamp=replace(other.stamp, read_at=5))
 
-    assert is_tied(state_of(known, []), other)
-    assert not is_tied(state_of(known, []), fetched)
-    assert not is_tied(state_of(fetched, []), known)
-    assert not is_tied(state_of(known, []), known)
+    assert is_tied(state_of(known, []), other, 4)
+    assert not is_tied(state_of(known, []), fetched, 6)
+    assert not is_tied(state_of(fetched, []), known, 4)
+    assert is_tied(state_of(fetched, []), known, 6)
+    assert not is_tied(state_of(known, []), known, 4)

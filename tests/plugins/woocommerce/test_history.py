@@ -67,3 +67,21 @@ async def test_a_page_that_takes_too_long_ends_early_and_goes_on_behind(
         place = page.place
     assert keys == [f"past:order:{order.id}" for order in orders]
     assert place == ""
+
+
+async def test_a_page_that_ends_early_misses_none_where_others_vanished(
+    simulated: WooCommerceSimulator, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = simulated.register()
+    orders = [simulated.buy(customer) for _ in range(6)]
+    monkeypatch.setattr(history, "BUDGET", timedelta(seconds=-1))
+    past = WooCommerceHistory(client, OrderFetch(client, client.context))
+    first = await past.read(None)
+    second = await past.read(None, first.place)
+    simulated.turn(orders[0], "bin")
+    seen, place = {one.key for one in (*first.deliveries, *second.deliveries)}, second.place
+    while place:
+        page = await past.read(None, place)
+        seen |= {one.key for one in page.deliveries}
+        place = page.place
+    assert seen == {f"past:order:{order.id}" for order in orders}

@@ -56,6 +56,13 @@ def test_what_coupons_and_negative_fees_take_off_is_discount_and_other_fees_earn
     assert snapshot.fulfilled_at == datetime(2026, 3, 10, 11, 59, 50, tzinfo=UTC)
 
 
+def test_the_tax_of_what_fees_take_off_is_off_as_well(decode: Any, load: Any) -> None:
+    lines, fees = load("order_updated__paid")["line_items"], [{"id": 1, "total": "-6.00", "total_tax": "-1.32"}]
+    taxes = sum((Decimal(line["total_tax"]) for line in lines), Decimal(0))
+    snapshot = seen(decode("order_updated__paid", {"fee_lines": fees})).snapshot
+    assert sum(line.tax for line in snapshot.lines) == taxes - Decimal("1.32")
+
+
 def test_fees_never_take_off_more_than_there_is(decode: Any) -> None:
     fees = [{"id": 1, "total": "-99.00", "total_tax": "0"}]
     snapshot = seen(decode("order_updated__paid", {"fee_lines": fees})).snapshot
