@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 INSTALLED = "installed"
 #: How long a person may take to agree.
 PATIENCE = timedelta(minutes=15)
-#: Installations that may be under way at once; the oldest is forgotten.
-MOST = 20
+#: Installations that may be under way at once; the oldest is forgotten. No visitor may begin so often within that time that
+#: somebody else is.
+MOST = 500
 _STATES = "installing"
 _ONCE = ("code", "hmac", "host", "id_token", "shop", "state", "timestamp")
 _OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"

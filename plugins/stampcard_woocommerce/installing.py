@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 #: How long a shop owner may take.
 PATIENCE = timedelta(minutes=30)
-#: So many of them may be on their way at once; of more, the oldest ones have to begin again.
-_MOST = 50
+#: So many of them may be on their way at once; of more, the oldest ones have to begin again. No visitor may begin so often
+#: within that time that an owner is pushed out.
+MOST = 1000
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -82,7 +83,7 @@ class Installation:
         async with self._context.store.hold(self._name):
             visits = [visit for visit in await self._visits() if visit.until > now]
             visits.append(Visit(_digest(state), now + PATIENCE))
-            await self._store(visits[-_MOST:])
+            await self._store(visits[-MOST:])
         query = {
             "app_name": "Stampcard",
             "scope": "read_write",

@@ -107,7 +107,8 @@ class SealedStore:
         # Of all who wait here one alone asks the database, however many strangers knock at an address of the plugin's.
         turn, begun = self._turns.setdefault(key, asyncio.Lock()), time.monotonic()
         try:
-            await asyncio.wait_for(turn.acquire(), HELD.total_seconds())
+            async with asyncio.timeout(HELD.total_seconds()):
+                await turn.acquire()
         except TimeoutError:
             raise self._late(key) from None
         try:

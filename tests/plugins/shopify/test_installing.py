@@ -22,11 +22,12 @@ from stampcard.plugin import (
     UnverifiedRequest,
 )
 from stampcard_shopify.client import Client
-from stampcard_shopify.installing import Installing
+from stampcard_shopify.installing import PATIENCE, Installing
 from stampcard_shopify.plugin import SCOPES, ShopifySettings, connect
 from stampcard_shopify.queries import parameters, signed_texts
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.subscribing import ShopifySubscriptions
+from stampcard_webhooks.visiting import VISITS
 
 At = Callable[..., ConnectionContext[ShopifySettings]]
 
@@ -94,6 +95,13 @@ async def test_a_state_counts_once_and_not_for_long(desk: Desk, clock: Any) -> N
     clock.moment += timedelta(minutes=16)
     with pytest.raises(InvalidSignature, match="too long ago"):
         await desk.visit("installed", await desk.agree(sent))
+
+
+async def test_nobody_who_begins_as_often_as_one_visitor_may_pushes_another_out(desk: Desk) -> None:
+    query = await desk.agree(await desk.visit("install"))
+    for _ in range(round(VISITS.burst + VISITS.per_second * PATIENCE.total_seconds())):
+        await desk.visit("install")
+    assert (await desk.visit("installed", query)).status == 200
 
 
 async def test_nobody_else_ends_an_installation(desk: Desk, clock: Any) -> None:

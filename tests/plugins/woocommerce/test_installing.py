@@ -12,7 +12,9 @@ import pytest
 
 import stampcard_woocommerce.plugin
 from stampcard.plugin import Capabilities, InvalidSignature, MalformedPayload, PluginError, Reply, UnverifiedRequest
+from stampcard_webhooks.visiting import VISITS
 from stampcard_woocommerce.client import Client
+from stampcard_woocommerce.installing import PATIENCE
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 
 Visit = Callable[..., Any]
@@ -128,7 +130,17 @@ async def test_what_is_no_message_of_the_shops_is_malformed(visit: Visit, body: 
         await visit("keys", body)
 
 
-async def test_many_who_begin_push_only_the_oldest_out(simulated: Any, visit: Visit) -> None:
+async def test_nobody_who_begins_as_often_as_one_visitor_may_pushes_the_owner_out(simulated: Any, visit: Visit) -> None:
+    state = (await begun(visit))["user_id"]
+    for _ in range(round(VISITS.burst + VISITS.per_second * PATIENCE.total_seconds())):
+        await visit("install")
+    assert (await visit("keys", handed(simulated, state))).status == 200
+
+
+async def test_many_who_begin_push_only_the_oldest_out(
+    simulated: Any, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stampcard_woocommerce.installing.MOST", 50)
     first = (await begun(visit))["user_id"]
     states = [(await begun(visit))["user_id"] for _ in range(50)]
     with pytest.raises(InvalidSignature):
