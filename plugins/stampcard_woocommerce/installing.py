@@ -114,10 +114,20 @@ class Installation:
         if not self._client.keys.is_fixed and await self._client.keys.stored() is None:
             return _page(f"Stampcard got no keys. To try again, open {self._address}/install")
         lines = ["Stampcard has the keys of the shop. This page can be closed."]
-        if await self._context.store.get(self._due) == b"due":
-            await self._context.store.set(self._due, b"done")
+        if await self._is_due():
             lines += await self._mended()
         return _page("\n".join(lines))
+
+    async def _is_due(self) -> bool:
+        """Whether the webhooks are still to be set up; of all who ask, one is to do it."""
+        store = self._context.store
+        if await store.get(self._due) != b"due":
+            return False
+        async with store.hold(self._due):
+            is_due = await store.get(self._due) == b"due"
+            if is_due:
+                await store.set(self._due, b"done")
+        return is_due
 
     async def _mended(self) -> list[str]:
         name = self._context.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -95,6 +96,13 @@ async def test_who_comes_back_finds_the_webhooks_set_up_once(simulated: Any, vis
     calls = len(simulated.api.calls)
     await visit("installed")
     assert len(simulated.api.calls) == calls
+
+
+async def test_two_pages_that_are_shown_at_once_set_the_webhooks_up_once(simulated: Any, visit: Visit) -> None:
+    await visit("keys", handed(simulated, (await begun(visit))["user_id"]))
+    told = [reply.body.decode() for reply in await asyncio.gather(visit("installed"), visit("installed"))]
+    assert sum("kinds of webhooks" in text for text in told) == 1
+    assert len(simulated.hooks.all) == 7
 
 
 async def test_what_nobody_was_sent_with_is_refused_and_nothing_is_kept_twice(
