@@ -63,6 +63,7 @@ class Installing:
         self._tokens, self._subscriptions = tokens, subscriptions
         self._sessions, self._secrets = SessionTokens(context.settings, context.clock), secrets_of(context.settings)
         self._base = f"{context.public_url}/connections/{context.name}"
+        self._webhooks = f"{context.public_url}/webhooks/{context.name}"
 
     def routes(self) -> tuple[Route, ...]:
         """What is served."""
@@ -87,7 +88,7 @@ class Installing:
                     "requested_token_type": _OFFLINE,
                 }
                 return await self._keep(exchange)
-            return self._told("Stampcard is connected to this shop.")
+            return self._told("Stampcard is connected to this shop.", resumes=True)
         query = {
             "client_id": self._settings.client_id or "",
             "scope": ",".join(self._settings.scopes),
@@ -120,11 +121,14 @@ class Installing:
         check_moment(found, self._context.clock.now())
 
     async def _is_installed(self) -> bool:
+        """Whether the shop takes our token; the webhook that tells of its end may still be on its way."""
+        if await self._tokens.stored() is None:
+            return False
         try:
-            await self._tokens.current()
+            await self._subscriptions.look(self._webhooks)
         except PluginError:
             return False
-        return await self._tokens.stored() is not None
+        return True
 
     async def _keep(self, form: dict[str, str]) -> Reply:
         kept = await self._tokens.install(form)
@@ -133,7 +137,7 @@ class Installing:
         if missing:
             lines.append(f"The shop did not allow: {', '.join(missing)}.")
         try:
-            audit = await self._subscriptions.mend(f"{self._context.public_url}/webhooks/{self._context.name}")
+            audit = await self._subscriptions.mend(self._webhooks)
             lines.append(f"It sends {len(audit.good)} kinds of webhooks now.")
             lines += [f"{topic} could not be set up." for topic in audit.missing]
         except PluginError as error:

@@ -142,7 +142,17 @@ async def test_the_shop_may_vouch_for_whoever_opens_the_app_in_its_admin(desk: D
     assert reply.resumes
     assert reply.frames == (f"https://{desk.context.settings.shop}", "https://admin.shopify.com")
     await desk.client.ping()
-    assert not (await desk.visit("install", query)).resumes
+    # What ended goes on also where a crash came between the token and the connection's state.
+    again = await desk.visit("install", query)
+    assert (again.body, again.resumes) == (b"Stampcard is connected to this shop.\n", True)
+
+
+async def test_who_opens_the_app_installs_it_anew_where_the_shop_took_the_token_away(desk: Desk) -> None:
+    await desk.install()
+    desk.shop.uninstall()  # of which no webhook came yet
+    reply = await desk.visit("install", desk.shop.tokens.signed(id_token=desk.shop.tokens.session()))
+    assert reply.body.decode().startswith("Stampcard is installed at")
+    await desk.client.ping()
 
 
 async def test_a_session_token_that_is_not_the_shops_installs_nothing(desk: Desk) -> None:
