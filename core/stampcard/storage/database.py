@@ -148,6 +148,7 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
         poolclass=QueuePool,
         pool_size=_READERS if read_only else 2,
         connect_args={"check_same_thread": False, "timeout": 2},
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -179,4 +180,5 @@ def _postgresql(url: str) -> Engine:
         max_overflow=4,
         pool_pre_ping=False,
         connect_args={"options": options, **waits},
+        hide_parameters=True,
     )
