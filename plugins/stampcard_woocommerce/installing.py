@@ -48,6 +48,9 @@ class Handed(Payload, frozen=True):
     consumer_secret: _Word
     key_permissions: str
 
+    def __repr__(self) -> str:
+        return "Handed(…)"
+
 
 class Visit(msgspec.Struct, frozen=True):
     """Somebody on their way: only a digest of what they carry is kept, and until when it is good."""

@@ -27,6 +27,7 @@ from stampcard_shopify.plugin import SCOPES, ShopifySettings, connect
 from stampcard_shopify.queries import parameters, signed_texts
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.subscribing import ShopifySubscriptions
+from stampcard_shopify.tokens import Grant, Kept
 from stampcard_webhooks.visiting import VISITS
 
 At = Callable[..., ConnectionContext[ShopifySettings]]
@@ -207,6 +208,11 @@ async def test_what_the_shop_did_not_allow_is_told(desk: Desk) -> None:
     assert capabilities.check_health is not None
     health = await capabilities.check_health()
     assert "does not allow read_customer_merge" in health.problem
+
+
+def test_what_holds_a_token_does_not_show_it() -> None:
+    shown = f"{Grant('shpat_1', refresh_token='shprt_1')} {[Kept('shpat_1', refresh_token='shprt_1')]}"
+    assert "_1" not in shown
 
 
 async def test_other_ways_to_a_token_have_no_addresses(at_shop: At) -> None:

@@ -15,7 +15,8 @@ import stampcard_woocommerce.plugin
 from stampcard.plugin import Capabilities, InvalidSignature, MalformedPayload, PluginError, Reply, UnverifiedRequest
 from stampcard_webhooks.visiting import VISITS
 from stampcard_woocommerce.client import Client
-from stampcard_woocommerce.installing import PATIENCE
+from stampcard_woocommerce.installing import PATIENCE, Handed
+from stampcard_woocommerce.keys import Pair
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 
 Visit = Callable[..., Any]
@@ -180,6 +181,11 @@ async def test_keys_that_are_refused_are_to_be_handed_over_anew_unless_the_setti
         assert "refuses the keys" in health.problem
         opens.append(health.open)
     assert opens == [f"{OURS}/connections/shop/install", ""]
+
+
+def test_what_holds_keys_does_not_show_them() -> None:
+    handed = Handed(user_id="u", consumer_key="ck_1", consumer_secret="cs_1", key_permissions="read")
+    assert "_1" not in f"{handed} {[Pair('ck_1', 'cs_1')]}"
 
 
 async def test_keys_in_the_settings_are_not_replaced(simulated: Any, connection: Any, clock: Any) -> None:
