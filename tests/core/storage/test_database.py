@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -15,3 +17,12 @@ def test_an_error_quotes_nothing_of_what_was_to_be_written(database: Database) -
         with pytest.raises(DBAPIError) as raised:
             run(lambda connection: connection.execute(asked, {"who": "ada@shop.example"}))
         assert "ada@shop.example" not in str(raised.value)
+
+
+def test_a_new_file_is_for_its_owners_eyes_only(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    database.write_now(lambda connection: connection.execute(text("CREATE TABLE treasure (gold INTEGER)")))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("new.db*")}
+    database.close()
+    assert modes.keys() >= {"new.db", "new.db-wal"}
+    assert set(modes.values()) == {0o600}
