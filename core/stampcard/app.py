@@ -25,7 +25,7 @@ from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.rewards import ACTIONS
 from stampcard.engine.world import Facts
-from stampcard.errors import ConfigurationError, Unavailable
+from stampcard.errors import ConfigurationError, Unavailable, place_of, trace_of
 from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import Connection, Resources
 from stampcard.host.discovering import PluginTable, discover
@@ -417,8 +417,9 @@ async def _kept_alive(loop: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await loop()
-        except Exception:
-            log.exception("loop_failed", loop=getattr(loop, "__qualname__", "?"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
+            name = getattr(loop, "__qualname__", "?")
+            log.error("loop_failed", loop=name, error=place_of(error), trace=trace_of(error))
             await asyncio.sleep(1.0)
 
 

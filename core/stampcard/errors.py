@@ -24,6 +24,7 @@ StampcardError
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 
@@ -261,6 +262,12 @@ def place_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
+
+
+def trace_of(error: BaseException) -> list[str]:
+    """The way that an error came, a place each, and never its text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]  # noqa: PTH119 - text, no file
 
 
 def told(error: BaseException) -> str:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 INSTALLED = "installed"
 #: How long a person may take to agree.
 PATIENCE = timedelta(minutes=15)
+#: Installations that may be under way at once; the oldest is forgotten. No visitor may begin so often within that time that
+#: somebody else is.
+MOST = 500
 _ONCE = ("code", "hmac", "host", "id_token", "shop", "state", "timestamp")
 _OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 _ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - the name of a kind of token
@@ -56,8 +59,9 @@ class Installing:
         self._context, self._settings = context, context.settings
         self._tokens, self._subscriptions = tokens, subscriptions
         self._sessions, self._secrets = SessionTokens(context.settings, context.clock), secrets_of(context.settings)
-        self._visits = Visits(context, PATIENCE)
+        self._visits = Visits(context, PATIENCE, MOST)
         self._base = f"{context.public_url}/connections/{context.name}"
+        self._webhooks = f"{context.public_url}/webhooks/{context.name}"
 
     def routes(self) -> tuple[Route, ...]:
         """What is served."""
@@ -82,7 +86,7 @@ class Installing:
                     "requested_token_type": _OFFLINE,
                 }
                 return await self._keep(exchange)
-            return self._told("Stampcard is connected to this shop.")
+            return self._told("Stampcard is connected to this shop.", resumes=True)
         query = {
             "client_id": self._settings.client_id or "",
             "scope": ",".join(self._settings.scopes),
@@ -115,11 +119,14 @@ class Installing:
         check_moment(found, self._context.clock.now())
 
     async def _is_installed(self) -> bool:
+        """Whether the shop takes our token; the webhook that tells of its end may still be on its way."""
+        if await self._tokens.stored() is None:
+            return False
         try:
-            await self._tokens.current()
+            await self._subscriptions.look(self._webhooks)
         except PluginError:
             return False
-        return await self._tokens.stored() is not None
+        return True
 
     async def _keep(self, form: dict[str, str]) -> Reply:
         kept = await self._tokens.install(form)
@@ -128,7 +135,7 @@ class Installing:
         if missing:
             lines.append(f"The shop did not allow: {', '.join(missing)}.")
         try:
-            audit = await self._subscriptions.mend(f"{self._context.public_url}/webhooks/{self._context.name}")
+            audit = await self._subscriptions.mend(self._webhooks)
             lines.append(f"It sends {len(audit.good)} kinds of webhooks now.")
             lines += [f"{topic} could not be set up." for topic in audit.missing]
         except PluginError as error:

@@ -29,6 +29,9 @@ class Grant(msgspec.Struct, frozen=True):
     refresh_token: str = ""
     scope: str = ""
 
+    def __repr__(self) -> str:
+        return "Grant(…)"
+
 
 class Kept(msgspec.Struct, frozen=True):
     """A token as it is stored, together with what renews it: both are written at once, before either is used."""
@@ -37,6 +40,9 @@ class Kept(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
     refresh_token: str = ""
     scope: str = ""
+
+    def __repr__(self) -> str:
+        return "Kept(…)"
 
 
 class Tokens:

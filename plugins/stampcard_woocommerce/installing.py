@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 #: How long a shop owner may take.
 PATIENCE = timedelta(minutes=30)
+#: So many of them may be on their way at once; of more, the oldest ones have to begin again. No visitor may begin so often
+#: within that time that an owner is pushed out.
+MOST = 1000
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -43,6 +46,9 @@ class Handed(Payload, frozen=True):
     consumer_secret: _Word
     key_permissions: str
 
+    def __repr__(self) -> str:
+        return "Handed(…)"
+
 
 class Installation:
     """Three addresses: where the owner begins, where the shop sends the keys, and where the owner comes back to."""
@@ -53,7 +59,7 @@ class Installation:
         self._client, self._context = client, context
         self._address = f"{context.public_url.rstrip('/')}/connections/{context.name}"
         self._subscriptions = subscriptions
-        self._visits = Visits(context, PATIENCE)
+        self._visits = Visits(context, PATIENCE, MOST)
         self._due = f"webhooks {context.settings.api_url}"
 
     def routes(self) -> tuple[Route, ...]:
@@ -97,10 +103,20 @@ class Installation:
         if not self._client.keys.is_fixed and await self._client.keys.stored() is None:
             return _page(f"Stampcard got no keys. To try again, open {self._address}/install")
         lines = ["Stampcard has the keys of the shop. This page can be closed."]
-        if await self._context.store.get(self._due) == b"due":
-            await self._context.store.set(self._due, b"done")
+        if await self._is_due():
             lines += await self._mended()
         return _page("\n".join(lines))
+
+    async def _is_due(self) -> bool:
+        """Whether the webhooks are still to be set up; of all who ask, one is to do it."""
+        store = self._context.store
+        if await store.get(self._due) != b"due":
+            return False
+        async with store.hold(self._due):
+            is_due = await store.get(self._due) == b"due"
+            if is_due:
+                await store.set(self._due, b"done")
+        return is_due
 
     async def _mended(self) -> list[str]:
         name = self._context.name

@@ -135,6 +135,12 @@ class Named(Payload, frozen=True):
     id: Id | Numeral
 
 
+class Gone(Payload, frozen=True, forbid_unknown_fields=True):
+    """The body of a customer's deletion, which holds nothing else: nobody signs the topic, and orders have an `id`, too."""
+
+    id: Id | Numeral
+
+
 class Anything(Payload, frozen=True):
     """A body of any topic, with what may say whom it is about, or why WooCommerce could not build it."""
 

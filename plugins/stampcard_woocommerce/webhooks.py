@@ -169,9 +169,10 @@ def _customer(delivery: Delivery, settings: WooCommerceSettings) -> Found:
 
 
 def _deleted(delivery: Delivery, settings: WooCommerceSettings) -> Found:
-    reference = str(read(delivery.body, payloads.Named).id)
-    if settings.deleted_customers == "erase":
-        yield CustomerErased(reference=reference, occurred_at=delivery.received_at)
+    if settings.deleted_customers == "keep":
+        read(delivery.body, payloads.Named)
+        return
+    yield CustomerErased(reference=str(read(delivery.body, payloads.Gone).id), occurred_at=delivery.received_at)
 
 
 TOPICS: Mapping[str, Callable[[Delivery, Any], Found]] = {

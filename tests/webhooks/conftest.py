@@ -198,6 +198,7 @@ class Mailing(Subscriptions):
 class Nowhere(PluginSettings):
     broken: bool = False
     token: SecretStr | None = None
+    api_url: str = ""
 
 
 class Shop:

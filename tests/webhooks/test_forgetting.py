@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from stampcard.domain.events import CustomerErased, CustomerSeen, CustomEvent, OrderSeen, RefundSeen
+from stampcard.domain.events import (
+    ConsentSeen,
+    CustomerErased,
+    CustomerSeen,
+    CustomEvent,
+    DataRequested,
+    OrderSeen,
+    RefundSeen,
+)
 from stampcard.storage.tables import metadata
 from stampcard.testing.building import order, refund
 
@@ -31,7 +39,7 @@ rewards:
 PERSON = (
     "cust-4711", "cust-0815", "ada@shop.example", "ada.second@shop.example", "+4930123456", "Adalina", "Quastenflosser",
     "1990-03-12", "192.0.2.77", "returns everything she buys", "two accounts of hers", "because she asked for it",
-    "QUASTE-", "ADALINA-BY-MAIL",
+    "QUASTE-", "ADALINA-BY-MAIL", "by post to Quince Lane",
 )  # fmt: skip
 
 
@@ -50,6 +58,8 @@ async def live(served: Any) -> str:
             OrderSeen(reference=f"O{number}", snapshot=order(60, customer=reference, at=now)),
             RefundSeen(order=f"O{number}", refund=refund("R", [("L1", 5)], at=now)),
             CustomEvent(name="review", customer=reference, key=f"review-{number}", occurred_at=now),
+            ConsentSeen(customer=reference, channel="sms", purpose="marketing", state="given", occurred_at=now),
+            DataRequested(reference=reference, request=f"7{number}", occurred_at=now),
         )
     found = (await served.call("GET", "/members")).body["items"]
     ids = {one["identities"][0]["reference"]: one["id"] for one in found}
@@ -65,6 +75,9 @@ async def live(served: Any) -> str:
             await served.apply(OrderSeen(reference=f"C{reference[-1]}", snapshot=snapshot))
         changed = {"wallet": "points", "points": 3, "reason": "because she asked for it"}
         assert (await served.call("POST", f"/members/{member}/adjustments", changed)).status == 201
+    for request in ("shop/70", "shop/71"):
+        done = await served.call("POST", f"/data-requests/{request}/answer", {"note": "by post to Quince Lane"})
+        assert done.status == 200, done.body
     put = await served.call("POST", "/segments/main/staff/members", {"add": [first]})
     assert put.status == 200, put.body
     assert (
@@ -111,6 +124,7 @@ async def test_nothing_of_an_erased_person_is_left_in_the_whole_database(served:
     before = traces(await contents(served))
     assert {trace.partition(":")[0].partition(".")[0] for trace in before} >= {
         "member", "identity", "consent", "redemption", "order_state", "merge", "entry", "inbox",
+        "data_request",
     }  # fmt: skip
 
     assert (await served.call("DELETE", f"/members/{member}")).status == 204

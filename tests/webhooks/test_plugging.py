@@ -42,7 +42,7 @@ async def test_changed_settings_count_at_once_and_what_fails_changes_nothing(ser
     assert "the shop is closed" in refused.body["detail"]
     assert served.application.dispatchers["till"] is before
     kept = await served.call("PATCH", "/connections/till", {"settings": {"broken": True}, "test": False})
-    assert (kept.status, kept.body["settings"]) == (200, {"broken": True, "token": None})
+    assert (kept.status, kept.body["settings"]) == (200, {"broken": True, "token": None, "api_url": ""})
     shown = (await served.call("GET", "/connections/till")).body
     assert (shown["state"], "the shop is closed" in shown["problem"]) == ("failed", True)
     mended = await served.call("PATCH", "/connections/till", {"unset": ["broken"]})
@@ -155,3 +155,19 @@ async def test_with_a_connection_goes_what_was_to_be_sent_and_rewards_come_back(
     assert await served.figures(member) == before
     for table in (push, fetch):
         assert await served.read(select(table).where(table.c.connection == "till")) == []
+
+
+async def test_a_secret_never_reaches_a_host_that_it_was_not_given_for(served: Any) -> None:
+    ours, theirs = {"api_url": "https://shop.example", "token": "ours"}, {"api_url": "https://elsewhere.example"}
+    await served.call("POST", "/connections", {**TILL, "settings": ours})
+    asked = served.shop.asked
+    for body in ({"settings": theirs}, {"settings": {**theirs, "broken": False}, "test": False}):
+        refused = await served.call("PATCH", "/connections/till", body)
+        assert (refused.status, refused.body["code"]) == (422, "secrets_anew")
+        assert "give token anew" in refused.body["detail"]
+    assert served.shop.asked == asked
+    shown = (await served.call("GET", "/connections/till/settings")).body["settings"]
+    assert (shown["api_url"], shown["token"]) == ("https://shop.example", "…")
+    for settings in ({**theirs, "token": "theirs"}, {"broken": False}):
+        assert (await served.call("PATCH", "/connections/till", {"settings": settings})).status == 200
+    assert (await served.call("PATCH", "/connections/till", {"settings": ours, "unset": ["token"]})).status == 200

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from collections import OrderedDict
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
 
 import msgspec
 import structlog
@@ -31,6 +33,10 @@ LINK = timedelta(minutes=15)
 _PREFIX, _ABOUT = "st_", b"shopper link"
 #: Requests that one shopper may send, and redemptions; and requests that nobody vouches for, from one address.
 READS, WRITES, STRANGERS = Rate(per_second=5, burst=30), Rate(per_second=0.2, burst=5), Rate(per_second=0.5, burst=20)
+#: Some proxies tell the port of a visitor, too, which is another for each connection.
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")
+#: Letters that are remembered of a visitor whom a proxy calls by something else than an address.
+_LONGEST = 64
 #: Callers whose pace is remembered.
 REMEMBERED = 10_000
 
@@ -71,7 +77,19 @@ def _opened(sealer: Sealer, token: str, now: datetime) -> _Link | None:
 def visitor(told: str, remote: str, proxies: int) -> str:
     """The address of whoever asks, of which only as much is believed as our own `proxies` say (X-Forwarded-For)."""
     names = [name for one in told.split(",") if (name := one.strip())]
-    return names[-proxies] if 0 < proxies <= len(names) else remote
+    return _network(names[-proxies] if 0 < proxies <= len(names) else remote)
+
+
+def _network(told: str) -> str:
+    """An address without its port; of IPv6 the network of 64 bits, all of whose addresses one visitor has."""
+    text = next(filter(None, found.groups())) if (found := _WITH_PORT.fullmatch(told)) else told
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text[:_LONGEST]
+    if address.version == 4:  # noqa: PLR2004 - of the protocol
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
 class Identifying:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,16 @@ from stampcard.applying.unit import Unit
 from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, NotFound, PluginError, RequestRefused
 from stampcard.host.connecting import ConnectionSpec
-from stampcard.host.plugging import changed, check_name, check_orders_of, checked, try_out, without_secrets_of
+from stampcard.host.plugging import (
+    changed,
+    check_name,
+    check_orders_of,
+    check_secrets_anew,
+    checked,
+    try_out,
+    without_secrets_of,
+)
+from stampcard.plugin.manifest import PluginSettings
 from stampcard.plugin.subscriptions import Subscribed
 from stampcard.storage.listing import count_references, latest_topics
 from stampcard.storage.plugging import Plugged, load_plugged, remove_plugged, save_plugged
@@ -118,6 +128,9 @@ async def change_connection(call: Call[Query, Changing]) -> Answer:
         raise RequestRefused("nothing_to_change", "say what to change: settings, or names to unset")
     settings = changed(one.settings, call.body.settings, call.body.unset)
     after = replace(one, settings=settings, changed_at=call.now, author=call.key.name)
+    with suppress(ConfigurationError):  # settings that are wrong are told of when they are saved
+        read = _read(call.application, after)
+        check_secrets_anew(_standing(call.application, one), read, call.body.settings)
     return await _save(call, after, status=200, test=call.body.test)
 
 
@@ -224,6 +237,18 @@ async def _save(call: Call[Any, Any], one: Plugged, *, status: int, test: bool) 
     return await _done(call, one.name, await call.write(work))
 
 
+def _read(application: Application, one: Plugged) -> PluginSettings:
+    return checked(ConnectionSpec(name=one.name, plugin=one.plugin, settings=one.settings), application.table)
+
+
+def _standing(application: Application, one: Plugged) -> PluginSettings | None:
+    """What is stored, as its plugin reads it; None where another version of it reads it no more."""
+    try:
+        return _read(application, one)
+    except ConfigurationError:
+        return None
+
+
 async def _done(call: Call[Any, Any], name: str, answer: Answer) -> Answer:
     call.server[WELLBEING].forget(name)
     await call.application.refresh()
@@ -252,11 +277,10 @@ async def _stored(call: Call[Any, Any]) -> Plugged:
 
 
 def _view(application: Application, one: Plugged) -> PluggedView:
-    spec = ConnectionSpec(name=one.name, plugin=one.plugin, settings=one.settings)
     return PluggedView(
         name=one.name,
         plugin=one.plugin,
-        settings=without_secrets_of(checked(spec, application.table)),
+        settings=without_secrets_of(_read(application, one)),
         orders_of=one.orders_of or None,
         webhook=f"{application.public_url}/webhooks/{one.name}",
         added_at=one.added_at,

@@ -26,6 +26,8 @@ from stampcard.errors import (
     RequestRefused,
     StampcardError,
     Unavailable,
+    place_of,
+    trace_of,
 )
 
 log = structlog.get_logger()
@@ -148,10 +150,9 @@ def told(handler: Handler) -> Handler:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             return problem(error.status)
-        except Exception:
-            log.exception(
-                "request_failed", path=request.match_info.route.resource and request.match_info.route.resource.canonical
-            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on
+            route = request.match_info.route.resource
+            log.error("request_failed", path=route and route.canonical, error=place_of(error), trace=trace_of(error))
             return problem(500, "something went wrong here; the log has the details")
 
     return handle

@@ -18,6 +18,7 @@ from stampcard.storage.tables import (
     address,
     base_use,
     consent,
+    data_request,
     entry,
     idempotency,
     identity,
@@ -150,6 +151,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     # What was issued still works at the shop; here nobody can tell any more whose it was.
     _update(unit, redemption, redemption.c.member.in_(ids), voucher_sealed=None, reason="")
     _update(unit, merge, or_(merge.c.source.in_(ids), merge.c.target.in_(ids)), data_sealed=None, note="")
+    _update(unit, data_request, data_request.c.member.in_(ids), note="")
     addressing.forget_duplicates(unit.connection, unit.setting.merchant, ids)
     for table in (
         address, consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use,

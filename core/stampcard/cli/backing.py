@@ -72,15 +72,13 @@ def _usual(database: Database, now: datetime) -> Path:
 def _copied(database: Database, target: Path) -> int:
     """The bytes of the copy."""
     from stampcard.cli.progressing import progress
-    from stampcard.storage.copying import copy_file, taken
+    from stampcard.storage.copying import copy_file
 
     try:
         if database.path is None:
             return _dumped(database, target)
         with progress("copying pages", database.path.stat().st_size // _PAGE) as told:
             return copy_file(database.path, target, lambda done, _: told(done))
-    except FileExistsError:
-        raise taken(target) from None
     except OSError as error:
         say(f"error: {error.filename or target}: cannot be written ({error.strerror})")
         raise typer.Exit(FAILED) from None
@@ -90,6 +88,8 @@ def _dumped(database: Database, target: Path) -> int:
     """What pg_dump makes of a PostgreSQL database; the password goes by the environment, where nobody else sees it."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+    from stampcard.storage.copying import fresh
+
     program = shutil.which("pg_dump")
     if program is None:
         raise ConfigurationError(
@@ -97,9 +97,7 @@ def _dumped(database: Database, target: Path) -> int:
         )
     known = conninfo_to_dict(database.url)
     password = known.pop("password", None)
-    # A file that is there is not written over, and a new one is for its owner's eyes only from its first byte.
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with fresh(target) as part, part.open("wb") as file:
         done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
             [
                 program,
@@ -113,10 +111,9 @@ def _dumped(database: Database, target: Path) -> int:
             text=True,
             check=False,
         )
-    if done.returncode:
-        target.unlink()
-        for line in done.stderr.strip().splitlines():
-            say(line)
-        say("error: pg_dump could not do it")
-        raise typer.Exit(FAILED)
+        if done.returncode:
+            for line in done.stderr.strip().splitlines():
+                say(line)
+            say("error: pg_dump could not do it")
+            raise typer.Exit(FAILED)
     return target.stat().st_size

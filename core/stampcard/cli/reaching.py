@@ -63,6 +63,9 @@ def look(
         return [*found, _finding("warning", f"{base} {problem}")], None
     found += _judged(base, answered, sealer.answer(f"{settings.merchant}:{challenge}"))
     found += _certified(base, answered, clock.now())
+    if answered.until is not None and not settings.http.proxies:
+        text = "is 0, but what speaks https stands in front: all visitors count as one, so one of them in haste keeps all others out. "
+        found.append(Finding(level="warning", about="http.proxies", text=f"{text}Say how many proxies there are"))
     return found, answered.told
 
 

@@ -99,6 +99,7 @@ def _tell(path: Path, *, changed: bool, prepare: bool, drop_old: bool) -> None:
     if drop_old:
         show("former keys are taken away" if changed else "there is no former key")
         say("Backups of the database from before need them: keep the copies of the key file that belong to those.")
+        say("Links for follows and shares from before lead nowhere any more: make new ones.")
         return
     if prepare:
         show(

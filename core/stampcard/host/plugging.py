@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -97,6 +97,21 @@ def check_orders_of(name: str, owner: str, owners: Mapping[str, str]) -> None:
         raise RequestRefused("orders_of", f"{owner!r} itself reports orders of {owners[owner]!r}")
     if name in owners.values():
         raise RequestRefused("orders_of", f"other connections report orders of {name!r}")
+
+
+def check_secrets_anew(before: PluginSettings | None, after: PluginSettings, given: Collection[str]) -> None:
+    """Raise RequestRefused where a stored secret would reach a host that it was not given for; `given`: settings told anew.
+
+    Who may change a connection could read its secrets otherwise, by an address of their own.
+    """
+    known = before.outbound_hosts() if before is not None else ()
+    hosts = [host for host in after.outbound_hosts() if host not in known]
+    fields = type(after).model_fields
+    kept = [name for name in fields if name in after.model_fields_set and is_secret(fields[name].annotation)]
+    kept = [name for name in kept if name not in given and getattr(after, name)]
+    if hosts and kept:
+        problem = f"{hosts[0]} is another host than the stored secrets were given for: give {', '.join(kept)} anew"
+        raise RequestRefused("secrets_anew", problem)
 
 
 def questions(manifest: PluginManifest) -> tuple[str, ...]:

@@ -25,8 +25,11 @@ class _Visit(msgspec.Struct, frozen=True):
 class Visits:
     """The visits of one connection that are under way, kept in its store, so that any process may see their end."""
 
-    def __init__(self, context: ConnectionContext[Any], patience: timedelta, most: int = 50) -> None:
-        """`patience`: how long somebody may take. `most` may be on their way at once; of more, the oldest begin again."""
+    def __init__(self, context: ConnectionContext[Any], patience: timedelta, most: int = 1000) -> None:
+        """`patience`: how long somebody may take. `most` may be on their way at once; of more, the oldest begin again.
+
+        No visitor may begin so often within that time that somebody else is pushed out: the host lets two seconds pass between them.
+        """
         self._context, self._patience, self._most = context, patience, most
 
     async def begin(self) -> str:

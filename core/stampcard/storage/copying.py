@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkstemp
 
 from sqlalchemy import Connection
 
@@ -25,11 +26,7 @@ def copy_file(path: Path, target: Path, told: Callable[[int, int], None] = lambd
     Only then it gets its name, so that no half of a copy is taken for one. Raises ConfigurationError where the target is
     there already, and OSError where it cannot be written.
     """
-    if target.exists():
-        raise taken(target)
-    part = target.with_name(f"{target.name}.part")
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-    try:
+    with fresh(target) as part:
         with closing(sqlite3.connect(path, isolation_level=None)) as source, closing(sqlite3.connect(part)) as copy:
             # As long as this reads, the copy is of one moment; else it would begin anew with every commit.
             source.execute("BEGIN")
@@ -38,8 +35,24 @@ def copy_file(path: Path, target: Path, told: Callable[[int, int], None] = lambd
         problem = damage_of(part)
         if problem:
             raise ConfigurationError("database", f"the copy is not whole: {problem}", "Run: stampcard db check")
+    return target.stat().st_size
+
+
+@contextmanager
+def fresh(target: Path) -> Iterator[Path]:
+    """A new file for whoever makes a copy, which nobody else may read; it gets the target's name if all goes well.
+
+    Its own name cannot be guessed, so that nobody who may write to the folder has one lying there that the copy would go to.
+    Raises as `copy_file` does.
+    """
+    if target.exists():
+        raise taken(target)
+    descriptor, name = mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        yield part
         _name(part, target)
-        return target.stat().st_size
     finally:
         part.unlink(missing_ok=True)
 

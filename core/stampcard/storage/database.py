@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,7 +149,14 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
         poolclass=QueuePool,
         pool_size=_READERS if read_only else 2,
         connect_args={"check_same_thread": False, "timeout": 2},
+        hide_parameters=True,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _make(*_: Any) -> None:
+        # SQLite itself would let everybody read a new file; what it keeps beside one has the mode of that.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
@@ -179,4 +187,5 @@ def _postgresql(url: str) -> Engine:
         max_overflow=4,
         pool_pre_ping=False,
         connect_args={"options": options, **waits},
+        hide_parameters=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from functools import cache
 from pathlib import Path
@@ -67,7 +68,9 @@ def drift(connection: Connection) -> list[object]:
 
 def _copy(path: Path, revision: str) -> Path:
     target = path.with_name(f"{path.name}.before-{head()}-was-{revision or 'none'}")
+    # For its owner's eyes only from its first byte.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    target.chmod(0o600)
     with sqlite3.connect(path) as source, sqlite3.connect(target) as destination:
         source.backup(destination)
-    target.chmod(0o600)
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -80,6 +81,7 @@ class SealedStore:
         self._merchant = merchant
         self._name = name
         self._sealer = sealer
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def get(self, key: str) -> bytes | None:
         """The stored value, or None."""
@@ -102,19 +104,37 @@ class SealedStore:
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
         """Let nobody else hold the key until the block ends, or its time is over."""
+        # Of all who wait here one alone asks the database, however many strangers knock at an address of the plugin's.
+        turn, begun = self._turns.setdefault(key, asyncio.Lock()), time.monotonic()
+        try:
+            async with asyncio.timeout(HELD.total_seconds()):
+                await turn.acquire()
+        except TimeoutError:
+            raise self._late(key) from None
+        try:
+            async with self._lease(key, begun):
+                yield
+        finally:
+            turn.release()
+
+    @asynccontextmanager
+    async def _lease(self, key: str, begun: float) -> AsyncIterator[None]:
         name, owner = f"store:{self._name}:{key}", os.urandom(8).hex()
         # Leases of processes that share a database go by the machine's clock, whatever a plugin's clock says.
-        clock, begun = SystemClock(), time.monotonic()
+        clock = SystemClock()
         take = partial(leasing.take, merchant=self._merchant, name=name, owner=owner, span=HELD)
         while (token := await self._database.write(partial(take, now=clock.now()))) is None:
             if time.monotonic() - begun > HELD.total_seconds():
-                raise PluginError(self._name, f"another process holds {key!r} of its store for too long")
+                raise self._late(key)
             await clock.sleep(POLL)
         try:
             yield
         finally:
             give_back = partial(leasing.give_back, merchant=self._merchant, name=name, token=token)
             await self._database.write(give_back)
+
+    def _late(self, key: str) -> PluginError:
+        return PluginError(self._name, f"somebody else holds {key!r} of its store for too long")
 
     def _about(self, key: str) -> bytes:
         return f"store:{self._merchant}:{self._name}:{key}".encode()

@@ -2,6 +2,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from sqlalchemy import insert
@@ -114,6 +115,21 @@ def test_postgresql_is_copied_by_its_own_program(
     assert (copy.read_bytes()[:5], copy.stat().st_mode & 0o777) == (b"PGDMP", 0o600)
     again = run("db", "backup", "--to", str(copy))
     assert (again.exit_code, "is there already" in again.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_half_of_a_dump_is_not_left_behind_as_a_copy(
+    run: Run, installed: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, stdout: BinaryIO, **__: object) -> None:
+        stdout.write(b"PGDMP and then")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.which", lambda _: "pg_dump")
+    monkeypatch.setattr("subprocess.run", interrupted)
+    assert run("db", "backup", "--to", str(installed / "copy.dump")).exit_code != 0
+    assert list(installed.glob("copy*")) == []
+    assert database.read_now(lambda connection: last_backup(connection, "main")) is None
 
 
 def test_a_backup_that_was_made_elsewhere_is_remembered(run: Run, database: Database) -> None:

@@ -103,11 +103,11 @@ async def serve(settings: Settings) -> AsyncIterator[Callable[..., Any]]:
 
 
 async def looked(
-    settings: Settings, base: str, *, trusted: Path | None = None, allow: bool = True
+    settings: Settings, base: str, *, trusted: Path | None = None, allow: bool = True, proxies: int = 1
 ) -> tuple[list[Finding], Told | None]:
     told = settings.model_copy(
         update={
-            "http": settings.http.model_copy(update={"public_url": base}),
+            "http": settings.http.model_copy(update={"public_url": base, "proxies": proxies}),
             "security": settings.security.model_copy(update={"outbound_allow": ("127.0.0.0/8",) if allow else ()}),
         }
     )
@@ -130,6 +130,9 @@ async def test_an_address_that_leads_here_is_well_and_tells_the_time(
     assert len(found) == 2
     assert told is not None
     assert abs(told.ahead) < 10
+    *_, uncounted = (await looked(settings, base, trusted=file, proxies=0))[0]
+    assert (uncounted.level, uncounted.about) == ("warning", "http.proxies")
+    assert "one of them in haste keeps all others out" in uncounted.text
     untrusted, told = await looked(settings, base)
     (text,) = texts(untrusted, "warning")
     assert ("has a certificate that is not good (self" in text, told) == (True, None)

@@ -62,7 +62,16 @@ def test_the_copy_is_of_one_moment_although_others_commit_all_the_while(
     assert [total for _, total in told] == [told[0][1]] * len(told)
     assert (len(told) > 10, told[-1][0] == told[-1][1]) == (True, True)
     assert ((tmp_path / "copy.db").stat().st_mode & 0o777, (tmp_path / "copy.db").stat().st_size) == (0o600, size)
-    assert not (tmp_path / "copy.db.part").exists()
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.db"]
+
+
+def test_what_lay_in_the_way_gets_nothing_of_the_copy(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("")
+    (tmp_path / "copy.db.part").symlink_to(tmp_path / "theirs")
+    copy_file(file, tmp_path / "copy.db")
+    assert (tmp_path / "theirs").read_bytes() == b""
+    assert not (tmp_path / "copy.db").is_symlink()
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_is_written_over(file: Path, tmp_path: Path) -> None:

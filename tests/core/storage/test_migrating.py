@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -144,14 +145,24 @@ def test_upgrading_twice_changes_nothing_and_copies_nothing(database: Database) 
     assert migrating.upgrade(database) is None
 
 
-def test_an_older_file_is_copied_before_it_is_changed(tmp_path: Path) -> None:
+def test_an_older_file_is_copied_before_it_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes, connect = list[int](), sqlite3.connect
+
+    def connected(path: Any, *words: Any, **more: Any) -> sqlite3.Connection:
+        opened: sqlite3.Connection = connect(path, *words, **more)
+        if isinstance(path, Path) and ".before-" in path.name:
+            opened.execute("BEGIN IMMEDIATE").connection.rollback()
+            modes.append(path.stat().st_mode & 0o777)
+        return opened
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
     database = Database(f"sqlite:///{tmp_path / 'old.db'}")
     database.write_now(lambda connection: connection.execute(text("CREATE TABLE treasure (gold INTEGER)")))
 
     copy = migrating.upgrade(database)
 
     assert copy is not None
-    assert copy.stat().st_mode & 0o777 == 0o600
+    assert [*modes, 0o600] == [copy.stat().st_mode & 0o777] * 2
     kept = Database(f"sqlite:///{copy}")
     assert kept.read_now(lambda connection: connection.execute(text("SELECT count(*) FROM treasure")).scalar()) == 0
     kept.close()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
+from stampcard.errors import PluginError
 from stampcard.sealing import Sealer
 from stampcard.storage.database import Database
 from stampcard.storage.stating import SealedStore, load_states, set_state, was_resumed
@@ -29,6 +32,40 @@ async def test_a_key_is_held_by_one_of_all_processes_at_a_time(database: Databas
 
     await asyncio.gather(*map(renew, stores(database, sealer, 4)))
     assert seen == [1, 1, 1, 1]
+
+
+async def test_many_who_wait_in_one_process_ask_the_database_as_one(
+    database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, writes, write = SealedStore(database, "main", "shop", sealer), list[object](), database.write
+    monkeypatch.setattr(database, "write", lambda work: writes.append(work) or write(work))  # type: ignore[func-returns-value]
+
+    async def renew() -> None:
+        async with store.hold("token"):
+            await asyncio.sleep(0)
+
+    async with store.hold("token"):
+        waiting = [asyncio.create_task(renew()) for _ in range(20)]
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*waiting)
+    # Each of 21 takes and gives back.
+    assert len(writes) == 42
+
+
+async def test_who_waits_too_long_behind_others_of_the_process_gives_up(
+    database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SealedStore(database, "main", "shop", sealer)
+
+    async def renew() -> None:
+        async with store.hold("token"):
+            pass
+
+    async with store.hold("token"):
+        monkeypatch.setattr("stampcard.storage.stating.HELD", timedelta(seconds=0.1))
+        done = await asyncio.gather(*(renew() for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in done] == [PluginError] * 3
+    await renew()
 
 
 async def test_keys_and_connections_do_not_wait_for_each_other(database: Database, sealer: Sealer) -> None:

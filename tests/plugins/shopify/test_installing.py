@@ -22,11 +22,13 @@ from stampcard.plugin import (
     UnverifiedRequest,
 )
 from stampcard_shopify.client import Client
-from stampcard_shopify.installing import Installing
+from stampcard_shopify.installing import PATIENCE, Installing
 from stampcard_shopify.plugin import SCOPES, ShopifySettings, connect
 from stampcard_shopify.queries import parameters, signed_texts
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_shopify.subscribing import ShopifySubscriptions
+from stampcard_shopify.tokens import Grant, Kept
+from stampcard_webhooks.visiting import VISITS
 
 At = Callable[..., ConnectionContext[ShopifySettings]]
 
@@ -96,6 +98,13 @@ async def test_a_state_counts_once_and_not_for_long(desk: Desk, clock: Any) -> N
         await desk.visit("installed", await desk.agree(sent))
 
 
+async def test_nobody_who_begins_as_often_as_one_visitor_may_pushes_another_out(desk: Desk) -> None:
+    query = await desk.agree(await desk.visit("install"))
+    for _ in range(round(VISITS.burst + VISITS.per_second * PATIENCE.total_seconds())):
+        await desk.visit("install")
+    assert (await desk.visit("installed", query)).status == 200
+
+
 async def test_nobody_else_ends_an_installation(desk: Desk, clock: Any) -> None:
     query = await desk.agree(await desk.visit("install"))
     told = {name: values[0] for name, values in parse_qs(query).items()}
@@ -134,7 +143,17 @@ async def test_the_shop_may_vouch_for_whoever_opens_the_app_in_its_admin(desk: D
     assert reply.resumes
     assert reply.frames == (f"https://{desk.context.settings.shop}", "https://admin.shopify.com")
     await desk.client.ping()
-    assert not (await desk.visit("install", query)).resumes
+    # What ended goes on also where a crash came between the token and the connection's state.
+    again = await desk.visit("install", query)
+    assert (again.body, again.resumes) == (b"Stampcard is connected to this shop.\n", True)
+
+
+async def test_who_opens_the_app_installs_it_anew_where_the_shop_took_the_token_away(desk: Desk) -> None:
+    await desk.install()
+    desk.shop.uninstall()  # of which no webhook came yet
+    reply = await desk.visit("install", desk.shop.tokens.signed(id_token=desk.shop.tokens.session()))
+    assert reply.body.decode().startswith("Stampcard is installed at")
+    await desk.client.ping()
 
 
 async def test_a_session_token_that_is_not_the_shops_installs_nothing(desk: Desk) -> None:
@@ -189,6 +208,11 @@ async def test_what_the_shop_did_not_allow_is_told(desk: Desk) -> None:
     assert capabilities.check_health is not None
     health = await capabilities.check_health()
     assert "does not allow read_customer_merge" in health.problem
+
+
+def test_what_holds_a_token_does_not_show_it() -> None:
+    shown = f"{Grant('shpat_1', refresh_token='shprt_1')} {[Kept('shpat_1', refresh_token='shprt_1')]}"
+    assert "_1" not in shown
 
 
 async def test_other_ways_to_a_token_have_no_addresses(at_shop: At) -> None:

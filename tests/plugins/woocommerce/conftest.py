@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -51,9 +52,12 @@ class MemoryStore(dict[str, bytes]):
     def __init__(self) -> None:
         super().__init__()
         self.held: list[str] = []
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, key: str) -> bytes | None:  # type: ignore[override]
-        return super().get(key)
+        found = super().get(key)
+        await asyncio.sleep(0)  # others come in between, as with a database
+        return found
 
     async def set(self, key: str, value: bytes) -> None:
         self[key] = value
@@ -61,7 +65,8 @@ class MemoryStore(dict[str, bytes]):
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
         self.held.append(key)
-        yield
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            yield
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:

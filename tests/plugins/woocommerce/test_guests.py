@@ -15,6 +15,7 @@ from stampcard.plugin import (
     CustomerSeen,
     CustomersMerged,
     Delivery,
+    MalformedPayload,
     OrderSeen,
     Refetch,
 )
@@ -81,6 +82,12 @@ def test_a_deleted_account_is_forgotten_only_if_the_setting_says_so(decode: Any)
     assert decode("customer_deleted__plain") == []
     (erased,) = decode("customer_deleted__plain", deleted_customers="erase")
     assert erased == CustomerErased(reference="58", occurred_at=NOW)
+
+
+def test_a_body_of_another_topic_erases_nobody_whatever_its_header_says(decode: Any, load: Any) -> None:
+    for name in ("order_created__guest", "customer_updated__bare"):
+        with pytest.raises(MalformedPayload, match="unknown field"):
+            decode("customer_deleted__plain", load(name), deleted_customers="erase")
 
 
 def test_only_accounts_of_the_chosen_roles_become_members_at_once(decode: Any) -> None:

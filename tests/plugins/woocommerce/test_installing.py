@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,10 @@ import pytest
 
 import stampcard_woocommerce.plugin
 from stampcard.plugin import Capabilities, InvalidSignature, MalformedPayload, PluginError, Reply, UnverifiedRequest
+from stampcard_webhooks.visiting import VISITS
 from stampcard_woocommerce.client import Client
+from stampcard_woocommerce.installing import PATIENCE, Handed
+from stampcard_woocommerce.keys import Pair
 from stampcard_woocommerce.simulator import WooCommerceSimulator
 
 Visit = Callable[..., Any]
@@ -95,6 +99,13 @@ async def test_who_comes_back_finds_the_webhooks_set_up_once(simulated: Any, vis
     assert len(simulated.api.calls) == calls
 
 
+async def test_two_pages_that_are_shown_at_once_set_the_webhooks_up_once(simulated: Any, visit: Visit) -> None:
+    await visit("keys", handed(simulated, (await begun(visit))["user_id"]))
+    told = [reply.body.decode() for reply in await asyncio.gather(visit("installed"), visit("installed"))]
+    assert sum("kinds of webhooks" in text for text in told) == 1
+    assert len(simulated.hooks.all) == 7
+
+
 async def test_what_nobody_was_sent_with_is_refused_and_nothing_is_kept_twice(
     simulated: Any, visit: Visit, clock: Any
 ) -> None:
@@ -128,7 +139,17 @@ async def test_what_is_no_message_of_the_shops_is_malformed(visit: Visit, body: 
         await visit("keys", body)
 
 
-async def test_many_who_begin_push_only_the_oldest_out(simulated: Any, visit: Visit) -> None:
+async def test_nobody_who_begins_as_often_as_one_visitor_may_pushes_the_owner_out(simulated: Any, visit: Visit) -> None:
+    state = (await begun(visit))["user_id"]
+    for _ in range(round(VISITS.burst + VISITS.per_second * PATIENCE.total_seconds())):
+        await visit("install")
+    assert (await visit("keys", handed(simulated, state))).status == 200
+
+
+async def test_many_who_begin_push_only_the_oldest_out(
+    simulated: Any, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stampcard_woocommerce.installing.MOST", 50)
     first = (await begun(visit))["user_id"]
     states = [(await begun(visit))["user_id"] for _ in range(50)]
     with pytest.raises(InvalidSignature):
@@ -160,6 +181,11 @@ async def test_keys_that_are_refused_are_to_be_handed_over_anew_unless_the_setti
         assert "refuses the keys" in health.problem
         opens.append(health.open)
     assert opens == [f"{OURS}/connections/shop/install", ""]
+
+
+def test_what_holds_keys_does_not_show_them() -> None:
+    handed = Handed(user_id="u", consumer_key="ck_1", consumer_secret="cs_1", key_permissions="read")
+    assert "_1" not in f"{handed} {[Pair('ck_1', 'cs_1')]}"
 
 
 async def test_keys_in_the_settings_are_not_replaced(simulated: Any, connection: Any, clock: Any) -> None:
