@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 INSTALLED = "installed"
 #: How long a person may take to agree.
 PATIENCE = timedelta(minutes=15)
-#: Installations that may be under way at once; the oldest is forgotten. No visitor may begin so often within that time that
-#: somebody else is.
-MOST = 500
 _ONCE = ("code", "hmac", "host", "id_token", "shop", "state", "timestamp")
 _OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 _ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - the name of a kind of token
@@ -59,7 +56,7 @@ class Installing:
         self._context, self._settings = context, context.settings
         self._tokens, self._subscriptions = tokens, subscriptions
         self._sessions, self._secrets = SessionTokens(context.settings, context.clock), secrets_of(context.settings)
-        self._visits = Visits(context, PATIENCE, MOST)
+        self._visits = Visits(context, PATIENCE)
         self._base = f"{context.public_url}/connections/{context.name}"
         self._webhooks = f"{context.public_url}/webhooks/{context.name}"
 

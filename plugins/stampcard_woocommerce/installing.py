@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 #: How long a shop owner may take.
 PATIENCE = timedelta(minutes=30)
-#: So many of them may be on their way at once; of more, the oldest ones have to begin again. No visitor may begin so often
-#: within that time that an owner is pushed out.
-MOST = 1000
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -59,7 +56,7 @@ class Installation:
         self._client, self._context = client, context
         self._address = f"{context.public_url.rstrip('/')}/connections/{context.name}"
         self._subscriptions = subscriptions
-        self._visits = Visits(context, PATIENCE, MOST)
+        self._visits = Visits(context, PATIENCE)
         self._due = f"webhooks {context.settings.api_url}"
 
     def routes(self) -> tuple[Route, ...]:

@@ -146,17 +146,6 @@ async def test_nobody_who_begins_as_often_as_one_visitor_may_pushes_the_owner_ou
     assert (await visit("keys", handed(simulated, state))).status == 200
 
 
-async def test_many_who_begin_push_only_the_oldest_out(
-    simulated: Any, visit: Visit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stampcard_woocommerce.installing.MOST", 50)
-    first = (await begun(visit))["user_id"]
-    states = [(await begun(visit))["user_id"] for _ in range(50)]
-    with pytest.raises(InvalidSignature):
-        await visit("keys", handed(simulated, first))
-    assert (await visit("keys", handed(simulated, states[0]))).status == 200
-
-
 async def test_new_keys_take_the_place_of_refused_ones_in_every_process(
     simulated: Any, visit: Visit, connection: Any
 ) -> None:
