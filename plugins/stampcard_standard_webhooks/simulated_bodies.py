@@ -65,7 +65,7 @@ def consent_body(customer: str, state: str, at: datetime) -> Body:
 
 
 def event_body(name: str, customer: str, key: str, at: datetime) -> Body:
-    data = {"name": name, "customer": customer, "key": key, "data": {"stars": 5, "words": "très bon"}}
+    data = {"name": name, "customer": customer, "key": key, "data": {"product": "mug", "stars": 5, "photo": False}}
     return told("event.happened", at, data)
 
 

@@ -74,10 +74,10 @@ class TillSimulator(Simulator):
             message = f"the connection {why}"
             raise ValueError(message)
         body = written(self._sampling.make(topic, self.clock.now()))
-        secret = next(one for one in _texts(given["webhook_secrets"]) if not one.startswith(_PUBLIC))
-        way = _way(given)
+        secrets, way = _texts(given["webhook_secrets"]), _way(given)
         if way != "standard":
-            return _plainly_signed(way, str(given["signature_header"]), secret, body)
+            return _plainly_signed(way, str(given["signature_header"]), secrets[0], body)
+        secret = next(one for one in secrets if not one.startswith(_PUBLIC))
         id_, at = self._id(), self._now()
         return envelope(id_, at, body, v1(secret, content(id_, at, body)))
 

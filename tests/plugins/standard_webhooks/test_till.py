@@ -1,0 +1,85 @@
+"""A till without a plugin of its own, over HTTP: all that it tells comes twice, in any order, with forgeries between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from stampcard.calling import breaking
+from stampcard.plugin import RetryPolicy
+from stampcard.storage.tables import identity
+from stampcard.testing.demonstration import RATE, WELCOME, Demonstration, demonstrating
+from stampcard_standard_webhooks.sending import BalanceSink
+from stampcard_standard_webhooks.simulated_receiver import Shown
+from stampcard_standard_webhooks.simulated_trade import TillPlan
+from stampcard_standard_webhooks.simulator import TillSimulator
+
+PROGRAM = """
+program: club
+currency: USD
+timezone: America/New_York
+wallets: {points: {}}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 USD, base: {discount: after, tax: excluded, shipping: excluded}}
+  - {id: join, on: sign_up, award: 50}
+  - {id: say, on: review, award: 15}
+"""
+ORDERS = 40
+PLAN = TillPlan(
+    duplicates=1.0,
+    forged=0.3,
+    lost_answers=0.05,
+    api_failures=0.1,
+    throttles=0.1,
+    hangs=0.05,
+    hang=0.05,
+    event_points=15,
+)
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moments instead of hours between tries, and a breaker that soon probes again."""
+    monkeypatch.setattr(BalanceSink, "retry", RetryPolicy(waits=(0.1,) * 9))
+    monkeypatch.setattr(breaking, "PAUSE", 0.2)
+
+
+@pytest.fixture
+def till() -> TillSimulator:
+    return TillSimulator(11, PLAN)
+
+
+@pytest.fixture
+async def demonstration(till: TillSimulator, tmp_path: Path, database_url: str) -> AsyncIterator[Demonstration]:
+    running = demonstrating(till, tmp_path, PROGRAM, plugin="standard_webhooks", database=database_url)
+    async with running as demonstration:
+        yield demonstration
+
+
+async def test_every_balance_at_the_till_is_what_its_own_books_expect(
+    demonstration: Demonstration, till: TillSimulator
+) -> None:
+    await till.trade(demonstration.target, ORDERS)
+    assert await demonstration.settled(30)
+
+    assert {check.claim: check.detail for check in await demonstration.prove() if not check.holds} == {}
+    tally = till.tally
+    assert tally.duplicates * 2 == tally.sent
+    assert tally.refused == tally.forged > ORDERS
+    assert min(tally.lost_answers, tally.edited, tally.cancelled, tally.refunded_orders, tally.throttled) > 0
+    assert tally.failures_injected > 0
+    assert (till.receiver.doubts, till.receiver.strangers) == ([], set())
+    assert till.book.events, "what people also did counts once"
+    assert till.expected(RATE, WELCOME) != till.book.expected(RATE, WELCOME)
+    assert till.book.erased
+    wanted = select(identity.c.reference)
+    known = await demonstration.application.database.read(lambda connection: set(connection.scalars(wanted)))
+    assert known == set(till.book.customers), "nobody is known that wanted to be forgotten, in whatever order it came"
+
+    (reference, shown), *_ = till.receiver.shown.items()
+    till.receiver._shown[reference] = Shown(shown.version, shown.active + 1)
+    failing = [check.claim for check in await demonstration.prove() if not check.holds]
+    assert failing == ["every balance in the shop equals what its books expect"]
