@@ -170,12 +170,16 @@ class Order:
 
 @dataclass(slots=True)
 class Book:
-    """Everything that the till knows, by reference; `erased` are those who want to be forgotten."""
+    """Everything that the till knows, by reference; `erased` are those who want to be forgotten.
+
+    `consents`: what each said last.
+    """
 
     customers: dict[str, Customer] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     #: Key of an event → whose it is.
     events: dict[str, str] = field(default_factory=dict)
+    consents: dict[str, str] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
 
     def expected(self, points_per_unit: Decimal, welcome: int, for_an_event: int = 0) -> dict[str, int]:

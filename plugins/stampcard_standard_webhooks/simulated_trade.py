@@ -220,10 +220,10 @@ class Trade:
         return [event_body(self._plan.event, order.customer.reference, key, at)]
 
     def agree(self, order: Order, at: datetime) -> list[Body]:
-        return [] if order.customer is None else [consent_body(order.customer.reference, "given", at)]
+        return self._said(order, at, "given")
 
     def refuse(self, order: Order, at: datetime) -> list[Body]:
-        return [] if order.customer is None else [consent_body(order.customer.reference, "withdrawn", at)]
+        return self._said(order, at, "withdrawn")
 
     def move(self, order: Order, at: datetime) -> list[Body]:
         """The customer has another telephone."""
@@ -245,6 +245,13 @@ class Trade:
         del self._book.customers[customer.reference]
         self._book.erased.add(customer.reference)
         return [erasure_body(customer, at)]
+
+    def _said(self, order: Order, at: datetime, state: str) -> list[Body]:
+        """Whether the customer wants to be written to."""
+        if order.customer is None:
+            return []
+        self._book.consents[order.customer.reference] = state
+        return [consent_body(order.customer.reference, state, at)]
 
     def _item(self, product: Product, *, included: bool) -> Item:
         item = Item(f"l-{self._number()}", product, self._chance.randint(1, 3), included)

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature as DoesNotFit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook
 
+from stampcard.domain.value import replace
 from stampcard.plugin import Delivery, InvalidSignature, UnverifiedRequest, VerifiedRequest
 from stampcard.testing.clock import NOON, FakeClock
 from stampcard.testing.simulator import SignedRequest
@@ -39,6 +40,13 @@ def source_of(settings: Any) -> GenericWebhooks:
     return GenericWebhooks(StandardWebhooksSettings.model_validate(settings))
 
 
+def known(till: TillSimulator, setting: str = "webhook_secrets") -> list[str]:
+    """The secrets that a connection to the till is told."""
+    secrets = till.settings()[setting]
+    assert isinstance(secrets, list)
+    return secrets
+
+
 def unverified(request: SignedRequest) -> UnverifiedRequest:
     headers = {name.lower(): text for name, text in request.headers.items()}
     return UnverifiedRequest(url="", headers=headers, body=request.body, received_at=NOON)
@@ -54,7 +62,7 @@ def is_signed_by(key: Ed25519PublicKey, entry: str, content: bytes) -> bool:
 
 def test_what_it_sends_is_signed_as_the_published_library_signs_by_each_of_its_keys(clock: FakeClock) -> None:
     till = TillSimulator(4, clock=clock)
-    newer, former, public = till.settings()["webhook_secrets"]  # type: ignore[misc]
+    newer, former, public = known(till)
     key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public.removeprefix("whpk_")))
     used: set[str] = set()
     for request in till.history(20):
@@ -115,7 +123,7 @@ def test_a_sample_is_signed_for_whoever_asks_and_can_be_read(topic: str, signatu
     settings: dict[str, Any] = {"signature": signature, "webhook_secrets": [SHARED], "signature_header": "X-Sign"}
     if signature == "standard":
         # What a public key proves nobody can sign here.
-        settings = {"webhook_secrets": [till.settings()["webhook_secrets"][2], WHSEC]}  # type: ignore[index]
+        settings = {"webhook_secrets": [known(till)[2], WHSEC]}
     request = till.sample(topic, settings=settings)
     source = source_of(settings)
     verified = source.verify(unverified(request))
@@ -186,12 +194,18 @@ async def serving(plan: TillPlan, clock: FakeClock) -> AsyncIterator[tuple[TillS
     till = TillSimulator(4, plan, clock)
     till._trade.newcomer(NOON)
     await till.start()
-    (known,) = till.book.customers
-    url, secrets = str(till.settings()["state_url"]), till.settings()["secrets"]
+    (customer,) = till.book.customers
+    url, secrets = str(till.settings()["state_url"]), known(till, "secrets")
     async with aiohttp.ClientSession() as session:
 
         async def tell(
-            version: int, active: int, *, reference: str = known, number: int = 1, id_: str = "", kind: str = "balance"
+            version: int,
+            active: int,
+            *,
+            reference: str = customer,
+            number: int = 1,
+            id_: str = "",
+            kind: str = "balance",
         ) -> int:
             figures = {"points": {"active": active, "pending": 0, "lifetime": active}}
             data = {"member": "m", "reference": reference, "version": version, "balances": figures}
@@ -200,7 +214,7 @@ async def serving(plan: TillPlan, clock: FakeClock) -> AsyncIterator[tuple[TillS
             headers = {
                 "webhook-id": id_,
                 "webhook-timestamp": str(int(clock.now().timestamp())),
-                "webhook-signature": Webhook(secrets[number]).sign(id_, clock.now(), body),  # type: ignore[index]
+                "webhook-signature": Webhook(secrets[number]).sign(id_, clock.now(), body),
             }
             try:
                 async with session.post(url, data=body.encode(), headers=headers) as answer:
@@ -219,9 +233,9 @@ def calm(clock: FakeClock) -> AbstractAsyncContextManager[tuple[TillSimulator, T
 
 async def test_it_shows_the_newest_figures_that_it_was_told(calm: Any) -> None:
     async with calm as (till, tell):
-        (known,) = till.book.customers
+        (customer,) = till.book.customers
         assert [await tell(2, 50), await tell(5, 70), await tell(4, 60)] == [204] * 3
-        assert (till.shown(), till.shown_versions()) == ({known: 70}, {known: 5})
+        assert (till.shown(), till.shown_versions()) == ({customer: 70}, {customer: 5})
         assert (till.tally.pushes_received, till.tally.regressions) == (3, 1)
         assert till.receiver.strangers == set()
 
@@ -241,9 +255,9 @@ async def test_it_believes_only_what_its_own_secret_proves_and_what_is_said_the_
 
 async def test_nobody_that_was_erased_is_shown_and_whom_it_never_knew_is_remembered(calm: Any) -> None:
     async with calm as (till, tell):
-        (known,) = till.book.customers
+        (customer,) = till.book.customers
         assert [await tell(2, 50), await tell(2, 50, reference="who?")] == [204, 204]
-        till.book.erased.add(known)
+        till.book.erased.add(customer)
         assert till.shown() == {"who?": 50}
         assert till.receiver.strangers == {"who?"}
 
@@ -255,7 +269,7 @@ async def test_nobody_that_was_erased_is_shown_and_whom_it_never_knew_is_remembe
 async def test_it_fails_as_planned_and_nobodys_figures_twice_in_a_row(
     fault: str, statuses: set[int], clock: FakeClock
 ) -> None:
-    plan = TillPlan(**{"api_failures": 0.0, "throttles": 0.0, "hang": 0.01, fault: 1.0})
+    plan = replace(TillPlan(api_failures=0.0, throttles=0.0, hang=0.01), **{fault: 1.0})
     async with serving(plan, clock) as (till, tell):
         assert await tell(2, 50) in statuses
         assert till.shown() == {}

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from stampcard.calling import breaking
 from stampcard.plugin import RetryPolicy
-from stampcard.storage.tables import identity
+from stampcard.storage.tables import consent, identity
 from stampcard.testing.demonstration import RATE, WELCOME, Demonstration, demonstrating
 from stampcard_standard_webhooks.sending import BalanceSink
 from stampcard_standard_webhooks.simulated_receiver import Shown
@@ -59,6 +59,23 @@ async def demonstration(till: TillSimulator, tmp_path: Path, database_url: str) 
         yield demonstration
 
 
+async def known(demonstration: Demonstration) -> set[str]:
+    """Whom Stampcard has heard of, by the till's reference."""
+    wanted = select(identity.c.reference)
+    return await demonstration.application.database.read(lambda connection: set(connection.scalars(wanted)))
+
+
+async def consents(demonstration: Demonstration) -> dict[str, str]:
+    """What each customer said last."""
+    wanted = (
+        select(identity.c.reference, consent.c.state)
+        .join_from(identity, consent, identity.c.member == consent.c.member)
+        .order_by(consent.c.at)
+    )
+    rows = await demonstration.application.database.read(lambda connection: connection.execute(wanted).all())
+    return {row.reference: row.state for row in rows}
+
+
 async def test_every_balance_at_the_till_is_what_its_own_books_expect(
     demonstration: Demonstration, till: TillSimulator
 ) -> None:
@@ -75,9 +92,8 @@ async def test_every_balance_at_the_till_is_what_its_own_books_expect(
     assert till.book.events, "what people also did counts once"
     assert till.expected(RATE, WELCOME) != till.book.expected(RATE, WELCOME)
     assert till.book.erased
-    wanted = select(identity.c.reference)
-    known = await demonstration.application.database.read(lambda connection: set(connection.scalars(wanted)))
-    assert known == set(till.book.customers), "nobody is known that wanted to be forgotten, in whatever order it came"
+    assert await known(demonstration) == set(till.book.customers), "nobody is known who wanted to be forgotten"
+    assert await consents(demonstration) == till.book.consents != {}
 
     (reference, shown), *_ = till.receiver.shown.items()
     till.receiver._shown[reference] = Shown(shown.version, shown.active + 1)
