@@ -108,4 +108,4 @@ class Receiver:
             await asyncio.sleep(self._plan.hang)
             if request.transport is not None:
                 request.transport.close()
-        return web.Response(status=status or 500, headers={"Retry-After": "1"}, text="busy")
+        return web.Response(status=status or 500, headers={"Retry-After": str(self._plan.retry_after)}, text="busy")

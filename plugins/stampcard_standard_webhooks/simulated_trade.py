@@ -28,9 +28,9 @@ class TillPlan(Plan, frozen=True):
 
     `guests`: orders of nobody known. `new_customers`: orders of somebody who was not known. `silent`: newcomers of whom
     the order alone tells. `ties`: orders that are placed and paid within one second. Of the calls that bring figures:
-    `api_failures` are answered 5xx, `throttles` 429, `gone` 410, and `hangs` not at all, after `hang` seconds; nobody's
-    figures fare so twice in a row. `event`: what a program may call what people also do, `event_points`: what that is
-    worth to them. `days`: how far the history reaches back.
+    `api_failures` are answered 5xx, `throttles` 429, `gone` 410, each with `retry_after` seconds to wait, and `hangs`
+    not at all, after `hang` seconds; nobody's figures fare so twice in a row. `event`: what a program may call what
+    people also do, `event_points`: what that is worth to them. `days`: how far the history reaches back.
     """
 
     days: int = 20
@@ -42,6 +42,7 @@ class TillPlan(Plan, frozen=True):
     gone: float = 0.0
     hangs: float = 0.0
     hang: float = 30.0
+    retry_after: int = 1
     event: str = "review"
     event_points: int = 0
 
