@@ -79,9 +79,9 @@ def _list(*, json: bool) -> None:
 
 
 def _chosen(told: Settings, name: str | None) -> ConnectionSpec:
-    """The named connection, or the only one whose vendor can be simulated."""
+    """The named connection, or the only one whose vendor can be simulated and that takes webhooks in."""
     from stampcard.cli.plugging import with_plugged
-    from stampcard.cli.simulators import simulated_vendors
+    from stampcard.cli.simulators import simulated_vendors, simulator_of
 
     settings = with_plugged(told)
     possible = {spec.name: spec for spec in settings.specs() if spec.plugin in simulated_vendors()}
@@ -92,6 +92,9 @@ def _chosen(told: Settings, name: str | None) -> ConnectionSpec:
             (plugin,) = (spec.plugin for spec in settings.specs() if spec.name == name)
             raise NotFound("simulator of", plugin)
         return possible[name]
+    possible = {
+        name: spec for name, spec in possible.items() if not simulator_of(spec.plugin).build(0).unfit(spec.settings)
+    }
     if not possible:
         known = ", ".join(simulated_vendors())
         raise ConfigurationError("connections", f"none is of a plugin that can be simulated ({known})")
@@ -118,7 +121,10 @@ def _sample(spec: ConnectionSpec, topic: str, *, yes: bool) -> SignedRequest:
     section, problems = read_settings(spec.name, plugin_for(spec.name, spec.plugin, discover()).manifest, spec.settings)
     if section is None:
         raise InvalidSettings(problems)
-    return simulator.sample(topic, settings=revealed(section))
+    told = revealed(section)
+    if why := simulator.unfit(told):
+        raise ConfigurationError(f"connections.{spec.name}", why)
+    return simulator.sample(topic, settings=told)
 
 
 def _send(address: str, request: SignedRequest) -> httpx.Response:

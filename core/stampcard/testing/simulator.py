@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -108,6 +108,10 @@ class Simulator(ABC):
         """Those of `topics` that end or erase more than what the sample itself made up."""
         return frozenset()
 
+    def unfit(self, settings: Mapping[str, object]) -> str:  # noqa: ARG002 - for those that it matters to
+        """Why `sample` can make nothing for a connection with these settings, as the end of a sentence; else empty."""
+        return ""
+
     @abstractmethod
     def sample(self, topic: str, *, settings: Mapping[str, object] | None = None) -> SignedRequest:
         """One webhook of that topic as of now, signed for these settings (default: its own); ValueError if unknown."""
@@ -115,6 +119,10 @@ class Simulator(ABC):
     @abstractmethod
     def history(self, orders: int) -> Iterator[SignedRequest]:
         """Live through so many orders up to now, giving each webhook at the moment the shop sends it."""
+
+    def renewed(self, request: SignedRequest) -> SignedRequest:
+        """A webhook as its next attempt leaves: the same, unless its signature is for one moment."""
+        return request
 
     @abstractmethod
     def forge(self, request: SignedRequest, chance: random.Random) -> SignedRequest:
@@ -164,7 +172,7 @@ class Simulator(ABC):
 
     async def trade(self, target_url: str, orders: int, *, rate: float | None = None) -> None:
         """Send a history of so many orders there, at most `rate` orders a second, until all is acknowledged."""
-        courier = Courier(target_url, self._traffic, self.tally, self._answers)
+        courier = Courier(target_url, self._traffic, self.tally, self._answers, self.renewed)
         await courier.carry(self._paced(disorder(self._parcels(orders), self._traffic.window, self._travel), rate))
 
     def _parcels(self, orders: int) -> Iterator[Parcel]:
@@ -196,13 +204,24 @@ def disorder(parcels: Iterable[Parcel], window: int, chance: random.Random) -> I
 
 
 class Courier:
-    """Carries parcels to one receiver, many at a time, and each again until it is settled; `chance` loses answers."""
+    """Carries parcels to one receiver, many at a time, and each again until it is settled; `chance` loses answers.
 
-    def __init__(self, target_url: str, plan: Plan, tally: Tally, chance: random.Random) -> None:
+    `renew` is asked for each attempt of what is genuine.
+    """
+
+    def __init__(
+        self,
+        target_url: str,
+        plan: Plan,
+        tally: Tally,
+        chance: random.Random,
+        renew: Callable[[SignedRequest], SignedRequest],
+    ) -> None:
         self._target = target_url
         self._plan = plan
         self._tally = tally
         self._chance = chance
+        self._renew = renew
 
     async def carry(self, parcels: AsyncIterator[Parcel]) -> None:
         """Deliver them all; a parcel that fails to the last attempt is counted in `given_up`."""
@@ -235,7 +254,9 @@ class Courier:
     async def _deliver(self, session: aiohttp.ClientSession, parcel: Parcel) -> None:
         pause = self._plan.first_pause
         for attempt in range(1, self._plan.attempts + 1):
-            status, retry_after = await self._attempt(session, parcel.request)
+            status, retry_after = await self._attempt(
+                session, parcel.request if parcel.forged else self._renew(parcel.request)
+            )
             if self._settles(parcel, self._heard(parcel, status)):
                 return
             if attempt < self._plan.attempts:

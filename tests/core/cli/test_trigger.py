@@ -15,6 +15,11 @@ from stampcard.cli.main import app
 
 SHOP = 'plugin = "shopify"\nshop = "example.myshopify.com"\naccess_token = "t"\nwebhook_secrets = ["a-secret"]\n'
 WOOCOMMERCE = 'plugin = "woocommerce"\nshop = "https://shop.example"\nwebhook_secrets = ["a-secret"]\n'
+TILL = 'plugin = "standard_webhooks"\nwebhook_secrets = "whsec_ZnJvbSB0aGUgdGlsbCwgb25lIG9mIDMwIGJ5dGVz"\n'
+NEWS = (
+    'plugin = "standard_webhooks"\nurl = "https://ours.example/news"\n'
+    'secrets = "whsec_ZnJvbSB0aGUgdGlsbCwgb25lIG9mIDMwIGJ5dGVz"\n'
+)
 
 
 class Server:
@@ -64,6 +69,7 @@ def test_the_topics_are_listed(run: Callable[..., Result]) -> None:
     listed = [line.split() for line in run("--list").stdout.splitlines()]
     assert ["shopify", "order.refunded"] in listed
     assert ["woocommerce", "order.deleted"] in listed
+    assert ["standard_webhooks", "event.happened"] in listed
 
 
 def test_a_sample_is_signed_with_the_connections_own_secret_and_sent_to_the_server(
@@ -119,6 +125,19 @@ def test_of_several_connections_one_must_be_named(run: Callable[..., Result], se
     assert (result.exit_code, result.stderr) == (2, "error: say which --connection: other, shop\n")
     assert run("order.paid", "--connection", "other").exit_code == 0
     assert server.received[0][0] == "/webhooks/other"
+
+
+def test_a_connection_that_only_tells_is_not_asked_about_and_says_why_when_it_is_named(
+    run: Callable[..., Result], server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "stampcard.toml").write_text(f"[connections.till]\n{TILL}[connections.news]\n{NEWS}")
+    assert run("order.paid").exit_code == 0
+    ((path, headers, body),) = server.received
+    assert (path, json.loads(body)["data"]["paid"]) == ("/webhooks/till", True)
+    assert headers["webhook-signature"].startswith("v1,")
+    result = run("order.paid", "--connection", "news")
+    told = "connections.news: takes no webhooks in: it has no webhook_secrets"
+    assert (result.exit_code, result.stderr) == (3, f"error: {told}\n")
 
 
 def test_an_unknown_topic_and_an_unknown_connection_are_named(run: Callable[..., Result]) -> None:
