@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
@@ -93,11 +94,16 @@ async def receive_together(
 ) -> None:
     """Let the worker rest until all requests are stored, so that it finds them in one batch."""
 
+    resting_now = asyncio.Event()
+
     async def rest(_: object) -> int:
+        resting_now.set()
         return 0
 
     with monkeypatch.context() as resting:
         resting.setattr(working.Worker, "work_once", rest)
+        demonstration.application.worker.wake.set()
+        await resting_now.wait()
         for request in requests:
             assert (await post(demonstration.target, request)).status == 200
     demonstration.application.worker.wake.set()

@@ -154,9 +154,10 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _make(*_: Any) -> None:
-        # SQLite itself would let everybody read a new file; what it keeps beside one has the mode of that.
+        # SQLite itself would let everybody read a new file; what it keeps beside one has the mode of that. A file that is
+        # there must never be opened here: to close it again would give up all locks that this process has on it.
         with suppress(OSError):
-            os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+            os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from stampcard.storage import migrating
 from stampcard.storage.database import Database
 
 
@@ -26,3 +29,23 @@ def test_a_new_file_is_for_its_owners_eyes_only(tmp_path: Path) -> None:
     database.close()
     assert modes.keys() >= {"new.db", "new.db-wal"}
     assert set(modes.values()) == {0o600}
+
+
+def test_a_file_that_is_there_is_opened_by_sqlite_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Closing any other descriptor of it would give up the locks of the whole process, and two could write at once.
+    url, opened = f"sqlite:///{tmp_path / 'one.db'}", list[str]()
+    migrating.upgrade(first := Database(url))
+    plain = os.open
+
+    def spy(path: Any, *more: Any, **named: Any) -> int:
+        descriptor: int = plain(path, *more, **named)
+        opened.append(str(path))
+        return descriptor
+
+    monkeypatch.setattr(os, "open", spy)
+    second = Database(url)
+    for database in (first, second):
+        assert database.read_now(migrating.current) == migrating.head()
+        database.write_now(lambda connection: connection.execute(text("SELECT 1")))
+        database.close()
+    assert str(tmp_path / "one.db") not in opened
