@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import structlog
 import typer.main
 from hypothesis import HealthCheck, settings
 from tests.databases import Databases, postgresql_server
@@ -53,6 +54,14 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[None]:
+    """The log as it was: a command that a test runs here makes it deaf to all but grave things."""
+    configured = structlog.get_config()
+    yield
+    structlog.configure(**configured)
 
 
 @pytest.fixture(scope="session")
