@@ -77,7 +77,7 @@ class Application:
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
         self.owner = os.urandom(8).hex()
-        self.public_url = settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}"
+        self.public_url = settings.http.base_url
         self.table: PluginTable
         self.switchboard: Switchboard
         self.resources: Resources

@@ -238,7 +238,7 @@ def trial_resources(settings: Settings, *, fresh: bool = False, heard: Heard = l
         yield Resources(
             clock=SystemClock(),
             log=structlog.wrap_logger(structlog.PrintLogger(sys.stderr)),
-            public_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
+            public_url=settings.http.base_url,
             open_store=open_store,
             open_http=client,
         )

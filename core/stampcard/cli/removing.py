@@ -128,11 +128,11 @@ def _cleaned(settings: Settings, name: str, pending: _Pending, *, codes: bool, s
 
 def _unsubscribed(settings: Settings, table: PluginTable, spec: ConnectionSpec) -> str:
     """Let the vendor send nothing more, as far as it lets us; answers what is left for people to do."""
-    from stampcard.cli.subscribing import ended, webhook_address
+    from stampcard.cli.subscribing import ended
 
     left = "Delete its webhooks at the vendor: they are answered with 404 from now on"
     try:
-        count = asyncio.run(ended(settings, table, spec, webhook_address(settings, spec.name)))
+        count = asyncio.run(ended(settings, table, spec, f"{settings.http.base_url}/webhooks/{spec.name}"))
     except (ConfigurationError, PluginError):
         return left
     return left if count is None else f"{count} webhook subscriptions ended at the vendor"

@@ -104,6 +104,11 @@ class HttpSettings(Section):
         description="hours without a webhook after which a connection that used to send some is not well; 0: never",
     )
 
+    @property
+    def base_url(self) -> str:
+        """What addresses here begin with: as the outside reaches it, or else where it listens."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
 
 class SecuritySettings(Section):
     """Where calls may go beside the public https hosts that connections name."""

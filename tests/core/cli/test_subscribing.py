@@ -113,6 +113,15 @@ def test_what_is_missing_is_told_and_set_right(run: Run, office: PostOffice) -> 
     assert [one.address for one in office.known] == ["https://elsewhere.example"]
 
 
+def test_webhooks_to_an_address_that_is_not_https_end_too(run: Run, office: PostOffice, installed: Path) -> None:
+    (installed / "stampcard.toml").write_text('programs = []\n[http]\npublic_url = "http://points.example"\n')
+    run("connection", "add", "post", "--no-test")
+    office.known = [Subscribed(topic="parcel.sent", address="http://points.example/webhooks/post")]
+    removed = run("connection", "remove", "post", "--yes")
+    assert removed.stdout == "post is removed. 1 webhook subscriptions ended at the vendor\n"
+    assert office.known == []
+
+
 def test_whoever_adds_a_connection_is_asked_whether_webhooks_shall_come(
     run: Run, office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
