@@ -34,6 +34,7 @@ SCOPES = (
     "write_discounts",
     "write_gift_cards",
     "write_store_credit_account_transactions",
+    "read_store_credit_accounts",
 )
 
 

@@ -17,7 +17,7 @@ from stampcard.plugin import Clock
 DAY, HOUR, QUARTER = timedelta(seconds=86_399), timedelta(hours=1), timedelta(days=90)
 SCOPES = (
     "read_orders,write_customers,read_customer_merge,write_discounts,write_gift_cards,"
-    "write_store_credit_account_transactions"
+    "write_store_credit_account_transactions,read_store_credit_accounts"
 )
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
