@@ -42,6 +42,13 @@ async def test_everything_wrong_with_a_body_is_told_with_its_place(api: Any) -> 
         assert all(error["message"] for error in reply.body["errors"])
 
 
+async def test_what_our_own_checks_say_is_told_in_their_words_alone(api: Any) -> None:
+    reply = await api.call("POST", "/members", {"attributes": {"cups": 2**53}})
+    assert reply.body["errors"] == [{
+        "path": "attributes.cups", "message": f"must be text, true, false, null or a number of at most {2**53 - 1}",
+    }]  # fmt: skip
+
+
 async def test_numbers_that_are_none_are_refused(api: Any) -> None:
     for body in ('{"attributes": {"cups": NaN}}', '{"attributes": {"cups": 1e999}}'):
         reply = await api.call("POST", "/members", data=body, headers={"Content-Type": "application/json"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -145,9 +145,10 @@ def _too_large() -> Refused:
 
 
 def _invalid(error: ValidationError, detail: str) -> Refused:
-    errors = [{"path": _path(one["loc"]), "message": one["msg"]} for one in error.errors()]
-    return Refused(422, detail, code="invalid", errors=errors)
+    return Refused(422, detail, code="invalid", errors=list(errors_of(error)))
 
 
-def _path(place: Iterable[str | int]) -> str:
-    return ".".join(map(str, place))
+def errors_of(error: ValidationError) -> Iterator[dict[str, str]]:
+    """Each thing that is wrong, with its path; what our own checks say without pydantic's words before it."""
+    for one in error.errors():
+        yield {"path": ".".join(map(str, one["loc"])), "message": one["msg"].removeprefix("Value error, ")}

@@ -62,6 +62,8 @@ def check(
         _tell(damage, differences, ledger)
         if found == needed:
             show(f"the database has shape {found}")
+        if not (damage or differences or ledger):
+            show("it is whole: its tables are as they should be, and the sums of the ledger agree")
     if damage or differences or ledger:
         raise typer.Exit(FAILED)
 

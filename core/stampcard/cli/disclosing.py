@@ -44,7 +44,10 @@ def requests(
             *((one.connection, one.request, one.member or "unknown here", moment(one.asked_at),
                moment(one.answered_at) if one.answered_at else "") for one in found),
         ])  # fmt: skip
-        say("What is stored of one: stampcard member export MEMBER. Then: stampcard member answered CONNECTION REQUEST")
+        if any(one.answered_at is None for one in found):
+            say(
+                "What is stored of one: stampcard member export MEMBER. Then: stampcard member answered CONNECTION REQUEST"
+            )
 
 
 def answered(

@@ -41,6 +41,7 @@ def _asked(file: Path, program: Path | None) -> DryRun:
     from pydantic import ValidationError
 
     from stampcard.storage.programming import read_file
+    from stampcard_webhooks.asking import errors_of
     from stampcard_webhooks.supposing import DryRun
 
     try:
@@ -48,8 +49,8 @@ def _asked(file: Path, program: Path | None) -> DryRun:
     except OSError as error:
         raise ConfigurationError(str(file), f"cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        for one in error.errors():
-            say(f"error: {file}: {'.'.join(map(str, one['loc']))}: {one['msg']}")
+        for one in errors_of(error):
+            say(f"error: {file}: {one['path']}: {one['message']}")
         raise typer.Exit(USAGE) from None
     return asked if program is None else asked.model_copy(update={"program": read_file(program)[1]})
 

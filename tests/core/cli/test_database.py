@@ -31,7 +31,12 @@ def test_upgrading_makes_the_database_and_again_changes_nothing(file: Path) -> N
     for _ in range(2):
         result = db("upgrade")
         assert (result.exit_code, result.stdout, result.stderr) == (0, f"the database has shape {head()}\n", "")
-    assert db("check").exit_code == 0
+    checked = db("check")
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    assert checked.stdout.splitlines() == [
+        f"the database has shape {head()}",
+        "it is whole: its tables are as they should be, and the sums of the ledger agree",
+    ]
 
 
 def test_a_file_that_is_served_is_not_upgraded(file: Path) -> None:
@@ -68,7 +73,9 @@ def test_tables_that_somebody_altered_are_listed(file: Path) -> None:
     assert result.exit_code == 1
     (difference,) = json.loads(result.stdout)["differences"]
     assert "mine" in difference
-    assert "mine" in db("check").stderr
+    checked = db("check")
+    assert "mine" in checked.stderr
+    assert "whole" not in checked.stdout
 
 
 def test_a_file_that_is_no_database_is_one_clean_line(file: Path) -> None:
