@@ -35,6 +35,7 @@ from stampcard.program.reading import read_program
 from stampcard.program.schema import program_schema
 from stampcard.settings import Settings
 from stampcard.testing.building import order
+from stampcard_hubspot.settings import HubSpotSettings
 from stampcard_shopify.plugin import ShopifySettings
 from stampcard_standard_webhooks.converting import (
     AnyReading,
@@ -149,6 +150,17 @@ def settings() -> str:
 def plugin_settings(model: type[BaseModel], name: str = "shop") -> str:
     rows = _settings(model, f"STAMPCARD_CONNECTIONS__{name.upper()}__")
     return table(("Setting", f"Variable, for a connection called `{name}`", "Default", "Meaning"), rows)
+
+
+def hubspot_fields() -> str:
+    """The map of fields that a connection to HubSpot has by default."""
+    given = {"portal_id": 1, "access_token": "made-up", "webhook_secrets": ["made-up"]}
+    settings = HubSpotSettings.model_validate(given)
+    rows = []
+    for pair in settings.pairs(settings.defaults):
+        means = pair.label if pair.is_figure else "the contrary of it" if pair.opposite else ""
+        rows.append((code(pair.ours), code(pair.theirs), code(pair.owner), pair.kind, means))
+    return table(("Our name", "HubSpot's property", "Owner", "Kind", "Meaning"), rows)
 
 
 def standard_webhooks_messages() -> str:
@@ -389,6 +401,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "shopify-settings": partial(plugin_settings, ShopifySettings),
     "woocommerce-settings": partial(plugin_settings, WooCommerceSettings),
+    "hubspot-settings": partial(plugin_settings, HubSpotSettings, "crm"),
+    "hubspot-fields": hubspot_fields,
     "standard-webhooks-settings": partial(plugin_settings, StandardWebhooksSettings, "till"),
     "standard-webhooks-messages": standard_webhooks_messages,
     "mapping-settings": mapping_settings,

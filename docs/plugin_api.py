@@ -24,10 +24,17 @@ This page is written by `python docs/plugin_api.py`.
 """
 GROUPS = {
     "Who a plugin is": ("plugin.manifest", "plugin.hookspecs"),
-    "What a connection gets and gives": ("plugin.connections", "plugin.capabilities", "plugin.visits", "clock"),
+    "What a connection gets and gives": (
+        "plugin.connections",
+        "plugin.capabilities",
+        "plugin.rates",
+        "plugin.visits",
+        "clock",
+    ),
     "Webhooks": ("plugin.requests", "plugin.signatures", "plugin.subscriptions"),
     "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders", "plugin.orders"),
     "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),
+    "Contacts of a CRM": ("domain.contacts", "plugin.contacts"),
     "Members, points and awards": (
         "domain.members",
         "domain.wallets",
@@ -42,6 +49,8 @@ GROUPS = {
 #: What can carry no docstring of its own: the module that it belongs to, and its sentence.
 BARE = {
     "API_VERSION": ("plugin.manifest", f"Major and minor version of the plugin API: `{plugin.API_VERSION}`."),
+    "Choice": ("plugin.contacts", "What stands for one of our names in a map of fields: their field, a `FieldChoice`, or `False` for none."),
+    "FIGURES": ("domain.contacts", "What can be shown of a member that is known here alone: our name to a kind of field and a label."),
     "hookimpl": ("plugin.hookspecs", "The decorator that marks a function as the implementation of the hook it is named after."),
     "Event": ("domain.events", ""),
     "Feature": ("plugin.capabilities", "The name of something that a fulfilment may be able to enforce of a voucher, or to do with it later."),

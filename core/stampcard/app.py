@@ -35,7 +35,9 @@ from stampcard.inbox.backfilling import Backfiller
 from stampcard.inbox.batching import Batcher
 from stampcard.inbox.fetching import Fetcher
 from stampcard.inbox.gathering import Gatherer
+from stampcard.inbox.polling import Poller
 from stampcard.inbox.reconciling import Reconciler
+from stampcard.inbox.sweeping import Sweeper
 from stampcard.inbox.timing import Timer
 from stampcard.inbox.working import Worker
 from stampcard.observing import Metrics
@@ -53,6 +55,7 @@ from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.requeueing import retry_pushes
 from stampcard.storage.revising import current
 from stampcard.storage.stating import SealedStore, load_states, set_state
+from stampcard.storage.sweeping import begun_sweeps
 from stampcard.switchboard import Switchboard
 
 log = structlog.get_logger()
@@ -91,6 +94,7 @@ class Application:
         self._setting: Setting | None = None
         self._refreshed_at = EPOCH
         self._stopped: frozenset[str] = frozenset()
+        self._begun: frozenset[str] = frozenset()
         self._replugging = asyncio.Lock()
         self._plugs: set[asyncio.Task[None]] = set()
         self._elsewhere: dict[str, tuple[datetime, Mapping[str, tuple[str, ...]]]] = {}
@@ -194,7 +198,9 @@ class Application:
         self.switchboard.equip()
 
     def _dispatcher(self, connection: Connection) -> Dispatcher:
-        return Dispatcher(self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent)
+        return Dispatcher(
+            self.database, self.clock, self.owner, connection, lambda: self.setting, self._sent, self.worker.wake.set
+        )
 
     def _workers(self, connection: Connection) -> list[Loop]:
         """What fetches from a connection, finds what it did not tell, and reads its past."""
@@ -206,6 +212,9 @@ class Application:
             found.append(Reconciler(*about, lambda name: self.sources.get(name, name)))
         if of is not None and of.history is not None:
             found.append(Backfiller(*about, self.worker.wake.set))
+        if of is not None and of.contacts is not None:
+            found.append(Poller(*about, self.worker.wake.set))
+            found.append(Sweeper(*about, self.worker.wake.set))
         return found
 
     async def _with_plugged(self, sealer: Sealer) -> Settings:
@@ -225,6 +234,8 @@ class Application:
             plugins={name: connection.plugin for name, connection in connections.items() if _is_commanded(connection)},
             fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
+            # Nothing is read from a CRM or written to it before people had its contacts looked through.
+            crms={n: crm for n, one in connections.items() if n in self._begun and (crm := one.crm) is not None},
         )
 
     def _start(self) -> None:
@@ -309,6 +320,7 @@ class Application:
         programs = await self.database.read(lambda connection: load_programs(connection, merchant))
         states = await self.database.read(lambda connection: load_states(connection, merchant))
         self._stopped = frozenset(row.connection for row in states)
+        self._begun = await self.database.read(lambda connection: begun_sweeps(connection, merchant))
         silent = (target for target in programs.stopped if target.startswith("plugin:"))
         self.setting.hooks.stop(frozenset(target.removeprefix("plugin:") for target in silent))
         self._setting = replaced(self._wired(self.setting), programs=programs)

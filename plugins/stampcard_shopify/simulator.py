@@ -18,7 +18,7 @@ from decimal import Decimal
 from aiohttp import web
 
 from stampcard.plugin import Clock
-from stampcard.testing.simulator import SignedRequest, Simulator
+from stampcard.testing.simulator import ShopSimulator, SignedRequest
 from stampcard_shopify.simulated_api import AdminApi, Counters
 from stampcard_shopify.simulated_book import Book
 from stampcard_shopify.simulated_cards import Cards
@@ -48,7 +48,7 @@ def build(seed: int) -> ShopifySimulator:
     return ShopifySimulator(seed, ShopPlan(bucket=DEMO_BUCKET))
 
 
-class ShopifySimulator(Simulator):
+class ShopifySimulator(ShopSimulator):
     """One shop with its customers, orders and Admin API."""
 
     def __init__(self, seed: int, plan: ShopPlan | None = None, clock: Clock | None = None) -> None:

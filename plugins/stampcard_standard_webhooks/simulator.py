@@ -14,7 +14,7 @@ from decimal import Decimal
 from aiohttp import web
 
 from stampcard.plugin import Clock
-from stampcard.testing.simulator import SignedRequest, Simulator
+from stampcard.testing.simulator import ShopSimulator, SignedRequest
 from stampcard_standard_webhooks.simulated_bodies import written
 from stampcard_standard_webhooks.simulated_book import Book
 from stampcard_standard_webhooks.simulated_forging import Forger
@@ -31,7 +31,7 @@ def build(seed: int) -> TillSimulator:
     return TillSimulator(seed)
 
 
-class TillSimulator(Simulator):
+class TillSimulator(ShopSimulator):
     """One till with its customers and orders, and its receiver of figures."""
 
     def __init__(self, seed: int, plan: TillPlan | None = None, clock: Clock | None = None) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from aiohttp import web
 
 from stampcard.plugin import Clock
-from stampcard.testing.simulator import SignedRequest, Simulator
+from stampcard.testing.simulator import ShopSimulator, SignedRequest
 from stampcard_woocommerce.simulated_api import RestApi
 from stampcard_woocommerce.simulated_bodies import Body, customer_body, order_body
 from stampcard_woocommerce.simulated_book import Book, Order
@@ -44,7 +44,7 @@ def build(seed: int) -> WooCommerceSimulator:
     return WooCommerceSimulator(seed)
 
 
-class WooCommerceSimulator(Simulator):
+class WooCommerceSimulator(ShopSimulator):
     """One shop with its customers, orders, coupons, webhooks and REST API."""
 
     def __init__(self, seed: int, plan: WooPlan | None = None, clock: Clock | None = None) -> None:

@@ -18,6 +18,8 @@ from stampcard.plugin import Outcome
 from stampcard.program.conditions import compile_conditions
 from stampcard.program.reading import read_program
 from stampcard.testing.building import LONG_AGO, NOON, order
+from stampcard_hubspot.settings import SCOPES, ContactMap, HubSpotSettings
+from stampcard_hubspot.webhooks import NOTICES
 from stampcard_shopify.webhooks import TOPICS as SHOPIFY
 from stampcard_woocommerce.webhooks import TOPICS as WOOCOMMERCE
 
@@ -84,6 +86,28 @@ def test_a_shops_page_lists_the_topics_that_the_plugin_reads(
     webhooks = tables(f"docs/reference/{shop}.md")[place]
     listed = {topic for row in webhooks for topic in re.findall(r"[a-z_]+[./][a-z_]+", row["Topic"])}
     assert listed == {topic for topic in topics if not topic.startswith("fetched/")}
+
+
+def test_hubspots_page_lists_the_topics_that_the_plugin_reads(tables: Tables) -> None:
+    (webhooks,) = (table for table in tables("docs/reference/hubspot.md") if "Topic" in table[0])
+    assert {topic for row in webhooks for topic in re.findall(r"\w+\.\w+", row["Topic"])} == set(NOTICES)
+
+
+def test_hubspots_page_lists_the_scopes_that_an_installation_asks_for(tables: Tables) -> None:
+    (scopes,) = (table for table in tables("docs/reference/hubspot.md") if "Scope" in table[0])
+    assert {scope for row in scopes for scope in re.findall(r"[a-z_.]+", row["Scope"])} == {*SCOPES, "timeline"}
+
+
+def test_hubspots_steps_name_the_scopes_and_the_properties_to_subscribe_to(root: Path) -> None:
+    page = (root / "docs/how-to/connect-hubspot.md").read_text(encoding="utf-8")
+    scopes, properties = (
+        set(re.findall(r"[\w.]+", block))
+        for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+        if "https:" not in block
+    )
+    given = {"portal_id": 1, "access_token": "made-up", "webhook_secrets": ["made-up"]}
+    assert scopes == set(SCOPES) - {"oauth"}
+    assert properties == set(ContactMap(HubSpotSettings.model_validate(given)).heard)
 
 
 def test_the_page_of_metrics_names_the_kinds_and_outcomes_that_there_are(tables: Tables) -> None:

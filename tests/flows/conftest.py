@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from stampcard.testing.demonstration import Demonstration, demonstrating
-from stampcard.testing.simulator import SignedRequest, Simulator
+from stampcard.testing.simulator import ShopSimulator, SignedRequest
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 
@@ -43,7 +43,7 @@ def demonstrate(
     """Serves a fresh installation for a shop: ``async with demonstrate(shop, database=…) as demonstration``."""
 
     def make(
-        simulator: Simulator, program: str = PROGRAM, *, database: str = "", **more: Any
+        simulator: ShopSimulator, program: str = PROGRAM, *, database: str = "", **more: Any
     ) -> AbstractAsyncContextManager[Demonstration]:
         url = database or new_sqlite()
         return demonstrating(simulator, tmp_path, program, plugin="shopify", database=url, **more)

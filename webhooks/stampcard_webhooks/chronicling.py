@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import (
     ConsentChanged,
+    ContactSeen,
     CustomEvent,
     DayCame,
     HoldChanged,
@@ -241,6 +242,8 @@ def _heard_words(heard: Heard) -> str:
             return f"Event {name!r} of {heard.connection!r}."
         case RefundSeen(refund=refund):
             return f"Refund {refund.reference} of {refund.money:f} ({heard.subject})."
+        case ContactSeen():
+            return f"Their contact at {heard.connection!r} said something new."
         case event if isinstance(event, Happened):
             return _own_words(event)
         case event:

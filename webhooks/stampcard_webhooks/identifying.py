@@ -20,7 +20,8 @@ from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import OWN
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, InvalidSignature, place_of
-from stampcard.plugin.capabilities import Rate, ShopperSource
+from stampcard.plugin.capabilities import ShopperSource
+from stampcard.plugin.rates import Rate
 from stampcard.plugin.requests import UnverifiedRequest
 from stampcard.sealing import Sealer
 from stampcard.storage import loading

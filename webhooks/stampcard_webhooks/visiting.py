@@ -8,7 +8,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from stampcard.errors import CannotVerify, InvalidSignature, MalformedPayload, PluginError, place_of
-from stampcard.plugin.capabilities import Rate
+from stampcard.plugin.rates import Rate
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.problems import Refused, told

@@ -8,10 +8,19 @@ from datetime import datetime
 from stampcard.applying.recording import occurred_at
 from stampcard.applying.resolving import Resolved
 from stampcard.applying.unit import Sourced, Unit
-from stampcard.domain.events import CustomerSeen, CustomEvent, OrderSeen, RefundSeen
+from stampcard.domain.events import (
+    ContactGone,
+    ContactSeen,
+    ContactWritten,
+    CustomerSeen,
+    CustomEvent,
+    OrderSeen,
+    RefundSeen,
+)
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.program.agreeing import ORDER
 from stampcard.program.events import PURCHASE, REFUND, SIGN_UP
+from stampcard.storage.contacts import ContactKey
 
 
 def order_key(sourced: Sourced) -> tuple[str, str] | None:
@@ -19,6 +28,16 @@ def order_key(sourced: Sourced) -> tuple[str, str] | None:
     match sourced.event:
         case OrderSeen(reference=reference) | RefundSeen(order=reference):
             return sourced.source, reference
+    return None
+
+
+def contact_key(sourced: Sourced) -> ContactKey | None:
+    """The contact that an event is about."""
+    match sourced.event:
+        case ContactSeen(reference=reference) | ContactGone(reference=reference):
+            return sourced.source, reference
+        case ContactWritten(connection=name, reference=reference):
+            return name, reference
     return None
 
 

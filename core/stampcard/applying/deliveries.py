@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from stampcard.applying.concerning import counter_keys, freed_order, needs_attributes, order_key
+from stampcard.applying.concerning import (
+    contact_key,
+    counter_keys,
+    freed_order,
+    needs_attributes,
+    order_key,
+    sign_up_keys,
+)
 from stampcard.applying.consenting import hear_consent
 from stampcard.applying.erasing import SPECIAL, apply_special
+from stampcard.applying.listening import OF_CONTACTS, apply_told, follow_merge
 from stampcard.applying.matching import heard
+from stampcard.applying.meeting import ERASED, Meeting, meet, members_met
 from stampcard.applying.merging import merge_customers
 from stampcard.applying.outgoing import push
 from stampcard.applying.redeeming import Asked, asked_rewards, settle_command
@@ -22,12 +31,16 @@ from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, eff
 from stampcard.applying.rewarding import print_of
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.settling import settle_members
+from stampcard.applying.syncing import hear_contact, load_met, load_owning, lose_contact, note_times, owned, take_over
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
     CommandSettled,
     ConsentSeen,
+    ContactGone,
+    ContactSeen,
+    ContactWritten,
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
@@ -42,9 +55,20 @@ from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer,
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
 from stampcard.storage import loading, saving
+from stampcard.storage.contacts import ContactKey
 from stampcard.storage.data_requests import keep_request
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import inbox
+
+_NOBODY_MET: Mapping[ContactKey, Meeting] = {}
+
+
+class Known(Value, frozen=True):
+    """Who the customers of a batch are, and whose its contacts."""
+
+    identities: Resolved
+    met: Mapping[ContactKey, Meeting]
+
 
 Status = Literal["done", "quarantined", "failed", "later"]
 #: How often a delivery that fails for a reason of ours is tried, and the wait (microseconds) that grows by itself.
@@ -142,7 +166,7 @@ def is_special(prepared: Prepared) -> bool:
 
 
 def _is_apart(sourced: Sourced) -> bool:
-    return isinstance(sourced.event, (*SPECIAL, CustomersMerged))
+    return isinstance(sourced.event, (*SPECIAL, CustomersMerged, *OF_CONTACTS))
 
 
 def _apply_alone(unit: Unit, prepared: Prepared) -> Settled:
@@ -154,6 +178,9 @@ def _apply_alone(unit: Unit, prepared: Prepared) -> Settled:
     for sourced in filter(_is_apart, prepared.events):
         if isinstance(sourced.event, CustomersMerged):
             member = merge_customers(unit, sourced, sourced.event)
+            follow_merge(unit, sourced, sourced.event)
+        elif isinstance(sourced.event, OF_CONTACTS):
+            member = apply_told(unit, sourced.event)
         else:
             apply_special(unit, sourced)
     forget = before.forget or any(isinstance(sourced.event, SPECIAL) for sourced in prepared.events)
@@ -197,6 +224,8 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     }
     asked = asked_rewards(unit, events, orders)
     owners |= asked.owners
+    met = meet(unit, events)
+    owners |= {*members_met(met)}
     often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
     repeated = {
         row.member
@@ -205,15 +234,20 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     }
     if unit.silent:  # what time alone brought them is paid and told as ever
         unit.former += settle_members(unit.connection, unit.setting, unit.now, owners)
-    unit.lock(sorted(owners), orders, attributes=needs_attributes(unit, events), repeated=repeated)
+    unit.lock(sorted(owners), orders, attributes=bool(met) or needs_attributes(unit, events), repeated=repeated)
     merged = any(one.merged_into is not None for one in unit.members.values())
     if merged or _have_parted(unit, identities) or _show_others(unit, asked):
         # Two members became one, or two again, or an order showed a code, between our look and the lock: all of it is looked up again.
         return [Settled(delivery=one.delivery, status="later", code="changed_meanwhile") for one in batch]
     if asked.is_needed:
         unit.know_rewards(ids=asked.ids, prints=asked.prints, subjects=asked.subjects)
-    unit.count({key for sourced in events for key in counter_keys(unit, sourced, identities)})
-    return [_decide(unit, prepared, identities) for prepared in batch]
+    keys = {key for sourced in events for key in counter_keys(unit, sourced, identities)}
+    unit.count(keys | set(sign_up_keys(unit, members_met(met), unit.now)))
+    load_met(unit, {key for sourced in events if (key := contact_key(sourced)) is not None}, members_met(met))
+    load_owning(
+        unit, {row.member for one in events if (row := identities.of(one)) and isinstance(one.event, CustomerSeen)}
+    )
+    return [_decide(unit, prepared, Known(identities=identities, met=met)) for prepared in batch]
 
 
 def _have_parted(unit: Unit, identities: Resolved) -> bool:
@@ -232,8 +266,9 @@ def _show_others(unit: Unit, asked: Asked) -> bool:
     return any(print_ not in known for order in unit.orders.values() for print_ in order.state.codes)
 
 
-def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
+def _decide(unit: Unit, prepared: Prepared, known: Known) -> Settled:
     """One delivery by itself: all of its events, or nothing of it."""
+    identities = known.identities
     print_ = _subject_print(unit, prepared)
     if prepared.refusal is not None:
         code, detail = prepared.refusal
@@ -248,7 +283,7 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
     member: str | None = None
     try:
         for sourced in prepared.events:
-            member = decide_event(unit, sourced, identities) or member
+            member = decide_event(unit, sourced, identities, known.met) or member
     except SQLAlchemyError:
         raise
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
@@ -256,7 +291,9 @@ def _decide(unit: Unit, prepared: Prepared, identities: Resolved) -> Settled:
             unit.restore(checkpoint)
         unit.rewarding = minted
         return _failed(prepared, error, print_)
-    forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(unit, prepared, print_)
+    forget = any(identities.is_buried(sourced) for sourced in prepared.events) or _is_left_over(
+        unit, prepared, print_, known
+    )
     return Settled(delivery=prepared.delivery, status="done", member=member, subject_print=print_, forget=forget)
 
 
@@ -278,10 +315,13 @@ def _subject_print(unit: Unit, prepared: Prepared) -> str | None:
     return fingerprint_of(unit, keys[0]) if keys else None
 
 
-def _is_left_over(unit: Unit, prepared: Prepared, print_: str | None) -> bool:
+def _is_left_over(unit: Unit, prepared: Prepared, print_: str | None, known: Known) -> bool:
     """Whether a body that led to nothing tells of somebody who was erased: nobody needs it any more."""
     if prepared.subject is None or print_ is None:
         return False
+    met = known.met.get((prepared.source, prepared.subject))
+    if met is not None:
+        return met.why == ERASED
     return bool(loading.load_tombstones(unit.connection, unit.setting.merchant, [print_]))
 
 
@@ -301,8 +341,12 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
     return owners <= unit.members.keys()
 
 
-def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | None:
+def decide_event(
+    unit: Unit, sourced: Sourced, identities: Resolved, met: Mapping[ContactKey, Meeting] = _NOBODY_MET
+) -> str | None:
     """Decide one event inside the unit and take the decision in; answers the member it concerned."""
+    if isinstance(sourced.event, ContactSeen | ContactGone | ContactWritten):
+        return _decide_contact(unit, sourced, sourced.event, met)
     key, row = customer_of(sourced), identities.of(sourced)
     member: str | None = row.member if row is not None else None
     decision = UNCHANGED
@@ -343,6 +387,18 @@ def decide_event(unit: Unit, sourced: Sourced, identities: Resolved) -> str | No
     return member
 
 
+def _decide_contact(
+    unit: Unit, sourced: Sourced, event: ContactSeen | ContactGone | ContactWritten, met: Mapping[ContactKey, Meeting]
+) -> str | None:
+    """What a CRM tells of a contact, or what we made there."""
+    match event:
+        case ContactSeen():
+            return hear_contact(unit, sourced, event, met.get((sourced.source, event.reference)))
+        case ContactGone():
+            return lose_contact(unit, sourced, event)
+    return take_over(unit, event, met.get((event.connection, event.reference)))
+
+
 def _owner(unit: Unit, sourced: Sourced) -> str | None:
     key = order_key(sourced)
     order = unit.orders.get(key) if key is not None else None
@@ -354,7 +410,10 @@ def _decide_customer(unit: Unit, event: CustomerSeen, key: IdentityKey, row: Any
     if seen_at is None or event.occurred_at > seen_at:
         unit.seen[key] = (row.member, event.occurred_at)
         unit.touched.addresses |= heard(unit.setting, key[0], event, row.member)
-    return decide_customer(unit.world, event, unit.members[row.member], seen_at)
+    before = unit.members[row.member]
+    decision = decide_customer(unit.world, owned(unit, event, before), before, seen_at)
+    note_times(unit, before, decision.member, event.occurred_at)
+    return decision
 
 
 def _decide_custom(unit: Unit, sourced: Sourced, event: CustomEvent, member: str, *, is_keyed: bool) -> Decision:

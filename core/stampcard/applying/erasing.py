@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
 
+from stampcard.applying.outgoing import queue
 from stampcard.applying.resolving import fingerprint_of
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
+from stampcard.domain.commands import ERASE_CONTACT, Command
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
-from stampcard.storage import addressing, loading, saving
+from stampcard.storage import addressing, contacts, loading, saving
 from stampcard.storage.inboxing import ids_about
 from stampcard.storage.revising import bump
 from stampcard.storage.stating import was_resumed
@@ -133,6 +135,8 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     loading.load_members(unit.connection, unit.setting.merchant, ids, unit.setting.sealer, attributes=False, lock=True)
     prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
     _bury(unit, prints)
+    _forget_there(unit, ids)
+    contacts.forget_contacts(unit.connection, unit.setting.merchant, ids)
     _delete(unit, identity, identity.c.member.in_(ids))
     _delete(unit, push, push.c.member.in_(ids))
     nothing = {"attributes_sealed": None, "email_print": None, "phone_print": None, "birthday_print": None}
@@ -166,6 +170,21 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     unit.verdicts.forget(ids)
     unit.bases.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
+
+
+def _forget_there(unit: Unit, ids: Sequence[str]) -> None:
+    """Let CRMs forget them, too, where the settings want that."""
+    names = [name for name, crm in unit.setting.crms.items() if crm.settings.erase_contacts]
+    if not names:
+        return
+    known = loading.load_identities_of(unit.connection, unit.setting.merchant, ids)
+    commands = [
+        (row.connection, Command(kind=ERASE_CONTACT, key=f"erase:{row.reference}", member="", reference=row.reference))
+        for of in known.values()
+        for row in of
+        if row.connection in names
+    ]
+    queue(unit.connection, unit.setting, unit.now, commands)
 
 
 def _members(unit: Unit, *conditions: ColumnElement[bool]) -> set[str]:

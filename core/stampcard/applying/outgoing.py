@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from stampcard.applying.changing import MARKED
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
-from stampcard.domain.commands import TAGS, Command
+from stampcard.domain.commands import CONTACT, TAGS, Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.members import Identity, Member
 from stampcard.storage import loading, rows, saving
@@ -64,7 +64,15 @@ def mark(
         for member, version in versions.items()
         for row in known.get(member, ())
         for kind in setting.targets.get(row.connection, ())
-        if kind != TAGS or marked is None or member in marked
+        if kind != CONTACT and (kind != TAGS or marked is None or member in marked)
+    ]  # fmt: skip
+    # Who has no contact yet may get one.
+    marks += [
+        {"merchant": merchant, "connection": name, "kind": CONTACT, "member": member,
+         "wanted": version, "since": since, "due_at": due}
+        for name, crm in setting.crms.items()
+        for member, version in versions.items()
+        if crm.makes or any(row.connection == name for row in known.get(member, ()))
     ]  # fmt: skip
     saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
     return known

@@ -11,12 +11,17 @@ from stampcard.domain.decisions import Reason
 from stampcard.domain.events import (
     CommandSettled,
     ConsentSeen,
+    ContactGone,
+    ContactSeen,
+    ContactsListed,
+    ContactWritten,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
     CustomEvent,
     DataRequested,
     Event,
+    HoldAsked,
     OrderSeen,
     RefundSeen,
 )
@@ -66,6 +71,11 @@ _PERSONAL: Mapping[type, Mapping[str, Any]] = {
     CustomerErased: {"reference": "", "emails": (), "phones": ()},
     CustomersMerged: {"kept": "", "gone": ""},
     CommandSettled: {"result": {}},
+    ContactSeen: {"reference": "", "fields": {}, "emails": (), "phones": ()},
+    ContactGone: {"reference": ""},
+    ContactWritten: {"reference": "", "fields": {}},
+    HoldAsked: {"reason": ""},
+    ContactsListed: {"come": (), "gone": ()},
     DataRequested: {"reference": ""},
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
@@ -128,6 +128,21 @@ def standings_of(
     for key, wallet in unit.wallets.items():
         unit.wallets[key] = settle(wallet, unit.now)[0]
     return [standing(unit.world, live, of, unit.members[member], asking) for live, of in offered]
+
+
+def standings_of_all(unit: Unit, members: Collection[str], live: LiveProgram) -> dict[str, list[Standing]]:
+    """Member → every reward of one program as it stands for them; nothing is locked or written, those not there are left out."""
+    unit.look(*members)
+    people = {id_: one for id_, one in unit.members.items() if one.is_there}
+    unit.count(
+        {key for of in live.rewards.values() for id_ in people for key in keys_of(live, of, id_, unit.now)}, lock=False
+    )
+    for key, wallet in unit.wallets.items():
+        unit.wallets[key] = settle(wallet, unit.now)[0]
+    return {
+        id_: [standing(unit.world, live, of, one, Asking()) for of in live.rewards.values()]
+        for id_, one in people.items()
+    }
 
 
 def _locked(unit: Unit, id_: str) -> Redemption:

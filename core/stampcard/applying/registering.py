@@ -13,6 +13,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.members import Member
 from stampcard.sealing import Sealer
 from stampcard.storage import rows, saving
+from stampcard.storage.contacts import attribute_times
 from stampcard.storage.tables import membership
 
 _MOVE = (
@@ -28,15 +29,25 @@ _NOT_HELD: Mapping[str, Any] = {"held_at": None, "held_for": None}
 
 
 def save_members(
-    connection: Connection, setting: Setting, now: datetime, people: Mapping[str, tuple[Member, Member]]
+    connection: Connection,
+    setting: Setting,
+    now: datetime,
+    people: Mapping[str, tuple[Member, Member]],
+    told_at: Mapping[tuple[str, str], datetime],
 ) -> None:
-    """Write what changed of members, each given as before and after."""
+    """Write what changed of members, each given as before and after; `told_at`: since when an attribute is so, if not now."""
     merchant, sealer = setting.merchant, setting.sealer
     versions, joined, moved, attributes, holds = [], [], [], [], []
+    described = {id_ for id_, (before, after) in people.items() if after.attributes != before.attributes}
+    times = attribute_times(connection, merchant, described) if described else {}
     for id_, (before, after) in people.items():
         row = {"merchant": merchant, "id": id_, "joined_at": to_micros(after.joined_at)}
         if after.attributes != before.attributes:
-            attributes.append({**row, **attribute_columns(sealer, merchant, after)})
+            names = changed_attributes(before.attributes, after.attributes)
+            changed = {name: to_micros(told_at.get((id_, name), now)) for name in names}
+            known = {name: to_micros(at) for name, at in times.get(id_, {}).items()}
+            at = {"attributes_at": rows.to_json({**known, **changed})}
+            attributes.append({**row, **attribute_columns(sealer, merchant, after), **at})
         if after.held != before.held:
             held = after.held
             reason = {"held_at": to_micros(held.since), "held_for": held.reason} if held is not None else _NOT_HELD
@@ -70,6 +81,11 @@ def save_members(
     saving.insert_new(connection, "membership", joined)
     if moved:
         connection.execute(_MOVE, sorted(moved, key=lambda row: (row["b_member"], row["b_program"])))
+
+
+def changed_attributes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The attributes that are another, or gone, or new."""
+    return [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
 
 
 def _day_of_joining(setting: Setting, program: str, now: datetime) -> str:

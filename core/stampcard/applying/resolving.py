@@ -89,7 +89,7 @@ def resolve(unit: Unit, events: Iterable[Sourced]) -> Resolved:
     known = loading.load_identities(unit.connection, merchant, latest)
     new = latest.keys() - known.keys()
     prints = {key: fingerprint_of(unit, key) for key in latest}
-    found, made, claimed = _welcome(unit, sorted(new), addresses) if new else ({}, set(), set())
+    found, made, claimed = welcome(unit, sorted(new), addresses) if new else ({}, set(), set())
     buried = loading.load_tombstones(unit.connection, merchant, list(prints.values()))
     erased = {key: buried[print_] for key, print_ in prints.items() if print_ in buried}
     unwanted = {key for key in made if erased.get(key, -1) >= to_micros(latest[key])}
@@ -110,7 +110,7 @@ def _turn_away(unit: Unit, keys: Collection[IdentityKey], found: Mapping[Identit
         unit.connection.execute(delete(member).where(member.c.merchant == merchant, member.c.id == found[key].member))
 
 
-def _welcome(
+def welcome(
     unit: Unit, keys: list[IdentityKey], addresses: Mapping[IdentityKey, str]
 ) -> tuple[dict[IdentityKey, Any], set[IdentityKey], set[IdentityKey]]:
     """The rows of identities that were unknown, which of them are ours, and whose members an import made.

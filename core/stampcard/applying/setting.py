@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from stampcard.domain.rewards import RewardKind
 from stampcard.engine.versions import Programs
+from stampcard.host.contacts import Crm
 from stampcard.host.hooks import Hooks
 from stampcard.sealing import Sealer
 from stampcard.storage.numbering import Numbering
@@ -24,7 +25,8 @@ class Stale(Exception):
 class Setting:
     """All that units of work of one merchant share.
 
-    `matching`: the kinds of verified addresses by which members are found to be one person. `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
+    `matching`: the kinds of verified addresses by which members are found to be one person. `crms`: the connections that
+    are to a CRM. `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
     connections that are neither paused nor ended. `fetching`: those that can fetch a record. `fulfilling`: connection → the kinds of
     reward that it makes real. `coalesce`: how long a push
     waits for a further change; `longest`: for how long at most changes hold it back.
@@ -43,6 +45,7 @@ class Setting:
     coalesce: timedelta
     longest: timedelta
     matching: frozenset[str] = frozenset()
+    crms: Mapping[str, Crm] = field(default_factory=dict)
 
 
 def check_revision(connection: Connection, setting: Setting) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, select
 
 from stampcard.applying.importing import live_of
 from stampcard.applying.outgoing import mark
@@ -40,7 +40,7 @@ from stampcard.storage.tables import (
 )
 
 #: Events that tell of what we did ourselves, not of what a member did.
-_OWN = ("tier_moved", "segment_changed", "perk_changed")
+_OWN = ("tier_moved", "segment_changed", "perk_changed", "contact_seen", "consent_changed")
 _OF_MEMBERS = (identity, membership, tier, progress, segment_member, perk)
 
 
@@ -88,9 +88,8 @@ def undo(connection: Connection, setting: Setting, now: datetime, intake: Intake
         rows = importing.rows_of(connection, setting.merchant, intake.id, found)
         applied = {id_: [row for row in of if row.state == "applied"] for id_, of in rows.items()}
         versions = _take_back(connection, setting, now, intake, applied)
-        gone = _forget_idle(
-            connection, setting, intake, {row.member for of in applied.values() for row in of if row.created}
-        )
+        created = {row.member for of in applied.values() for row in of if row.created}
+        gone = forget_idle(connection, setting, intake.subject, created)
         if not quiet:
             mark(connection, setting, now, {id_: n for id_, n in versions.items() if id_ not in gone and n})
     if found:
@@ -149,8 +148,13 @@ def _return(
     return {(one.wallet, one.lot): one.points for one in returned}
 
 
-def _forget_idle(connection: Connection, setting: Setting, intake: Intake, made: Collection[str]) -> set[str]:
-    """Remove members whom only this import made and who did nothing since; the ledger keeps its entries."""
+def forget_idle(
+    connection: Connection, setting: Setting, subject: str, made: Collection[str], but: Collection[Table] = ()
+) -> set[str]:
+    """Remove members whom only an import made and who did nothing since; the ledger keeps its entries.
+
+    `subject`: of the entries that came with it. `but`: tables in which it made rows of its own.
+    """
     merchant = setting.merchant
     if not made:
         return set()
@@ -158,7 +162,7 @@ def _forget_idle(connection: Connection, setting: Setting, intake: Intake, made:
     did: list[tuple[Any, list[ColumnElement[bool]]]] = [
         (imported, [(imported.c.state == "applied") | (imported.c.kept > 0)]),
         (identity, [identity.c.seen_at.is_not(None)]),
-        (entry, [entry.c.subject.not_in(("", intake.subject))]),
+        (entry, [entry.c.subject.not_in(("", subject))]),
         (event, [event.c.kind.not_in(_OWN)]),
         (tier, [tier.c.state.like('%"by_hand":true%')]),
         (perk, [perk.c.state.like('%"hand":%')]),
@@ -171,17 +175,19 @@ def _forget_idle(connection: Connection, setting: Setting, intake: Intake, made:
         member.c.erased_at.is_(None),
     )
     for table, conditions in did:
+        if table in but:
+            continue
         mine = (table.c.merchant == merchant, table.c.member == member.c.id)
         statement = statement.where(~exists(select(table.c.merchant).where(*mine, *conditions)))
     gone = set(connection.execute(statement).scalars())
     if gone:
-        _remove(connection, setting, sorted(gone))
+        _remove(connection, setting, sorted(gone), but)
     return gone
 
 
-def _remove(connection: Connection, setting: Setting, gone: Sequence[str]) -> None:
+def _remove(connection: Connection, setting: Setting, gone: Sequence[str], but: Collection[Table]) -> None:
     merchant = setting.merchant
-    for table in _OF_MEMBERS:
+    for table in (*_OF_MEMBERS, *but):
         connection.execute(delete(table).where(table.c.merchant == merchant, table.c.member.in_(gone)))
     for name, kinds in setting.targets.items():
         # By key: without the connection a database goes through all pushes that there are.

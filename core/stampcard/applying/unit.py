@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stampcard.applying.capping import Bases, Capping
+from stampcard.applying.encountering import Encounters
 from stampcard.applying.entitling import Entitling, Grants
 from stampcard.applying.proving import Proving, Verdicts
 from stampcard.applying.recording import event_row, impersonal
@@ -61,7 +62,7 @@ class Sourced(Value, frozen=True):
 #: The parts of a unit that decisions change.
 _DECIDED = (
     "members", "orders", "awards", "wallets", "loaded", "entries", "seen", "debits", "counters", "pasts", "alerts",
-    "redemptions", "rewarding", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "touched",
+    "redemptions", "rewarding", "tiers", "crossings", "grants", "terms", "verdicts", "bases", "encounters", "touched",
 )  # fmt: skip
 
 
@@ -106,6 +107,7 @@ class Unit:
     verdicts: Verdicts = field(default_factory=Verdicts)
     capping: Capping = field(init=False)
     bases: Bases = field(default_factory=Bases)
+    encounters: Encounters = field(default_factory=Encounters)
     touched: Touched = field(default_factory=Touched)
     silent: bool = False
     quiet: bool = False

@@ -19,7 +19,7 @@ from stampcard.domain.wallets import Lot, Wallet
 from stampcard.engine.counting import COOLDOWN, MEMBERS
 from stampcard.engine.enrolling import decide_release
 from stampcard.engine.merging import Doubled, Part, combine, doubled, owned, shifted
-from stampcard.storage import addressing, loading, merging, rows, saving, tiering
+from stampcard.storage import addressing, contacts, loading, merging, rows, saving, tiering
 from stampcard.storage.merging import Joined, Record
 from stampcard.storage.tables import (
     counter,
@@ -51,6 +51,7 @@ class Uniting(Pair):
         followers = sorted(loading.sources_of(connection, merchant, [source]))
         self._point(followers)
         addressing.forget_duplicates(connection, merchant, [source], state="doubtful")
+        contacts.move_candidates(connection, merchant, source, target)
         self.lock()
         unit = self.unit
         old, new = unit.members[source], unit.members[target]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, tuple_
 
 from stampcard.applying.changing import MARKED, change_of, kinds_of, perk_kind
+from stampcard.applying.encountering import owe_contacts, save_encounters
 from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import save_redemptions
@@ -45,7 +47,8 @@ class Touched:
     """What is to be written, beside the values themselves: which orders and wallets changed, rows that are new.
 
     `before`: members as they were. `said`: members who said something about being addressed, `consents`: what sources heard
-    them say. `addresses`: those that customers have now, with whose they are. `effects`: keys of events that count from now
+    them say. `addresses`: those that customers have now, with whose they are. `told_at`: when each attribute of a member became what it
+    is, by the clock of whoever told it. `effects`: keys of events that count from now
     on; their rows are written already.
     """
 
@@ -62,6 +65,7 @@ class Touched:
     said: list[str] = field(default_factory=list)
     consents: list[tuple[str, Consent]] = field(default_factory=list)
     addresses: dict[AddressKey, tuple[str | None, str]] = field(default_factory=dict)
+    told_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
 
     def copied(self) -> Touched:
@@ -74,7 +78,7 @@ def write(unit: Unit) -> list[Change]:
     connection, merchant, now = unit.connection, unit.setting.merchant, to_micros(unit.now)
     changes = _changes(unit)
     people = {id_: (before, unit.members[id_]) for id_, before in unit.touched.before.items()}
-    save_members(connection, unit.setting, unit.now, people)
+    save_members(connection, unit.setting, unit.now, people, unit.touched.told_at)
     sealer = unit.setting.sealer
     orders = [rows.order_row(merchant, unit.orders[key], now, sealer) for key in unit.touched.orders]
     saving.upsert(connection, "order_state", orders)
@@ -115,10 +119,12 @@ def write(unit: Unit) -> list[Change]:
     ]
     saving.upsert(connection, "identity", seen)
     save_addresses(connection, merchant, unit.touched.addresses, unit.now)
+    save_encounters(unit)
     for member, consent in unit.touched.consents:
         save_consent(connection, merchant, sealer, unit.setting.numbering.next(unit.now), member, consent)
     if not unit.silent:
         send_out(connection, unit.setting, unit.now, unit.members, changes)
+    owe_contacts(unit)
     return changes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stampcard.domain.value import Value
-from stampcard.plugin.capabilities import Rate
+from stampcard.plugin.rates import Rate
 
 # What a sleep that ended a rounding error early may lack, so that nobody waits twice for nothing.
 _NEARLY = 1e-9

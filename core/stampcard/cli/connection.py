@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stampcard.cli import backfilling, plugging, reconciling, removing, subscribing
+from stampcard.cli import backfilling, plugging, reconciling, removing, subscribing, syncing
 from stampcard.cli.invocation import UNREACHABLE, opened, settings_of
 from stampcard.cli.plugging import with_plugged
 from stampcard.cli.printing import moment, say, show, show_json, show_table
@@ -30,6 +30,7 @@ app.command("remove")(removing.remove)
 app.command("webhooks")(subscribing.webhooks)
 app.command("reconcile")(reconciling.reconcile)
 app.command("backfill")(backfilling.backfill)
+app.command("sync")(syncing.sync)
 
 
 @app.command("list")

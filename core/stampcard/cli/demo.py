@@ -56,13 +56,19 @@ async def _demo(orders: int, seed: int, rate: float | None, database: str | None
     from rich.console import Console
 
     from stampcard.cli.simulators import simulator_of
+    from stampcard.errors import ConfigurationError
     from stampcard.testing.demonstration import demonstrating
+    from stampcard.testing.simulator import ShopSimulator
 
-    entry = simulator_of(vendor)
+    shop = simulator_of(vendor).build(seed)
+    if not isinstance(shop, ShopSimulator):
+        raise ConfigurationError(
+            "--simulator", f"{vendor!r} is no shop, so no orders come from it", "Name a storefront"
+        )
     program = files("stampcard.cli").joinpath("templates/demo.yaml").read_text(encoding="utf8")
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="stampcard-demo-") as folder:
-        running = demonstrating(entry.build(seed), Path(folder), program, plugin=vendor, database=database)
+        running = demonstrating(shop, Path(folder), program, plugin=vendor, database=database)
         async with running as demonstration:
             say(f"Stampcard serves at {demonstration.address}, the simulated shop trades {orders} orders.")
             await _trade(console, demonstration, orders, rate)

@@ -13,6 +13,7 @@ from stampcard.cli import (
     campaign,
     check,
     connection,
+    contact,
     database,
     demo,
     doctor,
@@ -113,6 +114,7 @@ app.add_typer(campaign.app, name="campaign")
 app.add_typer(reward.app, name="reward")
 app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
+app.add_typer(contact.app, name="contact")
 app.add_typer(importing.app, name="import")
 app.add_typer(perk.app, name="perk")
 app.add_typer(plan.app, name="plan")

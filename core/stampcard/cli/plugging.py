@@ -77,6 +77,7 @@ def add(
     """Add a connection: asks what is missing, tests it, and plugs it in on every running process within a second."""
     from stampcard.cli.asking import is_person
     from stampcard.cli.backfilling import offer
+    from stampcard.cli.syncing import announce
     from stampcard.clock import SystemClock
     from stampcard.host.connecting import ConnectionSpec
     from stampcard.host.plugging import check_name, check_orders_of
@@ -101,6 +102,7 @@ def add(
     _tell(settings, table, spec, json=json, done="is plugged in", to_do=to_do)
     if not no_test and not json and not to_do:
         _subscribe(settings, table, spec, ask=is_person())
+        announce(settings, table, spec)
         if is_person():
             offer(settings, table, spec)
 

@@ -135,4 +135,4 @@ def _unsubscribed(settings: Settings, table: PluginTable, spec: ConnectionSpec) 
         count = asyncio.run(ended(settings, table, spec, f"{settings.http.base_url}/webhooks/{spec.name}"))
     except (ConfigurationError, PluginError):
         return left
-    return left if count is None else f"{count} webhook subscriptions ended at the vendor"
+    return left if not count else f"{count} webhook subscriptions ended at the vendor"

@@ -69,7 +69,8 @@ def _shown(one: Subscribed) -> dict[str, str]:
 
 def lines(name: str, address: str, audit: Audit, heard: Collection[str]) -> Iterator[str]:
     """An audit in words."""
-    yield f"{len(audit.good)} topics come to {address}"
+    if audit.good or audit.wrong or audit.missing or not audit.by_hand:
+        yield f"{len(audit.good)} topics come to {address}"
     for one in audit.wrong:
         yield f"wrong: {one.topic} {one.problem}"
     missing = [topic for topic in audit.missing if topic not in heard]

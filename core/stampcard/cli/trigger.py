@@ -57,8 +57,10 @@ def trigger(
 
     settings = settings_of(context)
     spec = _chosen(settings, connection)
-    request = _sample(spec, topic, yes=yes)
-    address = f"{(url or address_of(settings.http)).rstrip('/')}/webhooks/{quote(spec.name)}"
+    path = f"/webhooks/{quote(spec.name)}"
+    # Whatever way it goes there: the server takes the address that its settings tell for the one that is signed.
+    request = _sample(spec, topic, settings.http.base_url + path, yes=yes)
+    address = (url or address_of(settings.http)).rstrip("/") + path
     answer = _send(address, request)
     if json:
         show_json({"url": address, "topic": topic, "status": answer.status_code, "answer": answer.text})
@@ -104,8 +106,8 @@ def _chosen(told: Settings, name: str | None) -> ConnectionSpec:
     return next(iter(possible.values()))
 
 
-def _sample(spec: ConnectionSpec, topic: str, *, yes: bool) -> SignedRequest:
-    """A webhook of the topic, signed with the connection's own secrets."""
+def _sample(spec: ConnectionSpec, topic: str, target: str, *, yes: bool) -> SignedRequest:
+    """A webhook of the topic to that address, signed with the connection's own secrets."""
     import secrets
 
     from stampcard.cli.simulators import simulator_of
@@ -124,6 +126,7 @@ def _sample(spec: ConnectionSpec, topic: str, *, yes: bool) -> SignedRequest:
     told = revealed(section)
     if why := simulator.unfit(told):
         raise ConfigurationError(f"connections.{spec.name}", why)
+    simulator.target_url = target
     return simulator.sample(topic, settings=told)
 
 

@@ -12,9 +12,11 @@ from stampcard.domain.wallets import Balance
 OWN = "stampcard"
 
 
-#: The kinds of state that is pushed: figures, and marks at the shop.
-BALANCE, TAGS = "balance", "tags"
-STATES = (BALANCE, TAGS)
+#: The kinds of state that is pushed: figures, marks at the shop, and members as a CRM's contacts.
+BALANCE, TAGS, CONTACT = "balance", "tags", "contact"
+STATES = (BALANCE, TAGS, CONTACT)
+#: Commands of ours at a CRM: to put a contact away that we made, and to forget one for good.
+REMOVE_CONTACT, ERASE_CONTACT = "contact_remove", "contact_erase"
 
 
 class BalancePush(Value, frozen=True):

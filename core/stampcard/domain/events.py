@@ -50,6 +50,28 @@ class CustomerErased(Value, frozen=True, tag="customer_erased"):
     phones: tuple[str, ...] = ()
 
 
+class ContactSeen(Value, frozen=True, tag="contact_seen"):
+    """A contact as a CRM shows it, read whole: who of our members it is, if any, is found out here.
+
+    `occurred_at`: when it last changed there. `fields`: their names → text, of those that the map knows; empty is nothing.
+    `emails` and `phones`: all that the contact has, the first the main one. `member`: our id of the member, where it says one.
+    """
+
+    reference: str
+    occurred_at: datetime
+    fields: Mapping[str, str] = {}
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    member: str = ""
+
+
+class ContactGone(Value, frozen=True, tag="contact_gone"):
+    """A contact was put away in the CRM, and may come back; the member stays."""
+
+    reference: str
+    occurred_at: datetime
+
+
 class CustomersMerged(Value, frozen=True, tag="customers_merged"):
     """The source made one customer of two: all of `gone` is `kept` now."""
 
@@ -123,16 +145,52 @@ class SetAside(Value, frozen=True, tag="set_aside"):
     occurred_at: datetime
 
 
+class ContactWritten(Value, frozen=True, tag="contact_written"):
+    """A contact was made for a member of ours; we tell it to ourselves. `fields`: what both sides show of it, as digests."""
+
+    connection: str
+    reference: str
+    member: str
+    occurred_at: datetime
+    fields: Mapping[str, tuple[str, str]] = {}
+
+
+class HoldAsked(Value, frozen=True, tag="hold_asked"):
+    """A CRM says that a member is to be on hold, and why, or is to go on (no reason); we tell it to ourselves."""
+
+    connection: str
+    member: str
+    reason: str
+    occurred_at: datetime
+
+
+class ContactsListed(Value, frozen=True, tag="contacts_listed"):
+    """Contacts came into a CRM's list or left it; we tell it to ourselves."""
+
+    connection: str
+    list: str
+    occurred_at: datetime
+    come: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+#: What we tell ourselves.
+Own = CommandSettled | ContactWritten | HoldAsked | ContactsListed
 Event = (
     OrderSeen
     | RefundSeen
     | CustomerSeen
     | CustomerErased
     | CustomersMerged
+    | ContactSeen
+    | ContactGone
     | DataRequested
     | CustomEvent
     | ConsentSeen
     | CommandSettled
+    | ContactWritten
+    | HoldAsked
+    | ContactsListed
     | ConnectionEnded
     | SourceErased
     | SetAside

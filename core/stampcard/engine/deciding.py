@@ -106,11 +106,12 @@ def enrol(
     paid: bool = False,
     asked: bool = False,
     past: bool = False,
+    brought: bool = False,
 ) -> Member:
     """The member taking part in every program that is open to them; whoever is new to one has signed up for it.
 
     `paid`: because of an order that was; `asked`: because somebody said so. Some programs take nobody without. `past`: only
-    programs that were there then.
+    programs that were there then. `brought`: they came with others from elsewhere, which pays nothing.
     """
     person = draft.member or member
     for current in draft.world.programs.current(draft.world.now):
@@ -130,12 +131,12 @@ def enrol(
             current, draft.world.now, member.id, member.names
         ):
             continue
-        person = admit(draft, live, person, joined_at)
+        person = admit(draft, live, person, joined_at, brought=brought)
     return person
 
 
-def admit(draft: Draft, live: LiveProgram, member: Member, at: datetime) -> Member:
-    """A member who takes part in one more program, with what signing up pays."""
+def admit(draft: Draft, live: LiveProgram, member: Member, at: datetime, *, brought: bool = False) -> Member:
+    """A member who takes part in one more program, with what signing up pays, unless they were `brought` from elsewhere."""
     states = (
         {**member.states, live.name: "unconfirmed"} if live.program.enrolment.confirm is not None else member.states
     )
@@ -143,7 +144,8 @@ def admit(draft: Draft, live: LiveProgram, member: Member, at: datetime) -> Memb
         member, programs=member.programs | {live.name}, states=states, joined={**member.joined, live.name: at}
     )
     draft.member = person
-    pay_at_once(draft, live, SIGN_UP, SIGN_UP, person, at, {})
+    if not brought:
+        pay_at_once(draft, live, SIGN_UP, SIGN_UP, person, at, {})
     return person
 
 
@@ -238,7 +240,9 @@ def _pay_chosen(
         slide(draft, live, member.id, "earn", at)
 
 
-def decide_customer(world: World, event: CustomerSeen, member: Member, seen_at: datetime | None) -> Decision:
+def decide_customer(
+    world: World, event: CustomerSeen, member: Member, seen_at: datetime | None, *, brought: bool = False
+) -> Decision:
     """What a customer record changes; `seen_at` is the source's time of the record we know, older ones tell nothing."""
     draft = Draft(world)
     if seen_at is None or event.occurred_at >= seen_at:
@@ -248,7 +252,7 @@ def decide_customer(world: World, event: CustomerSeen, member: Member, seen_at: 
         if attributes != member.attributes:
             member = replace(member, attributes=attributes)
             draft.member = member
-    enrol(draft, member, event.occurred_at)
+    enrol(draft, member, event.occurred_at, brought=brought)
     if draft.member is None:
         return UNCHANGED
     return draft.decision()

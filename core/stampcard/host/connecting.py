@@ -14,6 +14,7 @@ from stampcard.clock import Clock
 from stampcard.domain.rewards import ACTIONS, ISSUE
 from stampcard.domain.value import Value, replace
 from stampcard.errors import ConfigurationError, PluginError
+from stampcard.host.contacts import Crm, sinks_of
 from stampcard.host.discovering import LoadedPlugin, PluginTable
 from stampcard.host.fulfilling import FulfilmentSink
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
@@ -28,6 +29,7 @@ from stampcard.plugin.capabilities import (
     WebhookSource,
 )
 from stampcard.plugin.connections import ConnectionContext, Store
+from stampcard.plugin.contacts import Contacts, ContactSettings
 from stampcard.plugin.manifest import PluginSettings
 from stampcard.plugin.orders import OrderHistory, OrderList
 from stampcard.plugin.requests import Route
@@ -58,12 +60,21 @@ class Connection(Value, frozen=True):
 
     @property
     def sinks(self) -> tuple[Sink[Any], ...]:
-        """All that can be sent to it: its sinks, and the actions of its fulfilment."""
+        """All that can be sent to it: its sinks, the actions of its fulfilment, and contacts."""
         if self.capabilities is None:
             return ()
         fulfil = self.capabilities.fulfil
         actions = () if fulfil is None else tuple(FulfilmentSink(fulfil, kind) for kind in ACTIONS)
-        return (*self.capabilities.sinks, *actions)
+        contacts = self.capabilities.contacts
+        return (*self.capabilities.sinks, *actions, *(() if contacts is None else sinks_of(contacts)))
+
+    @property
+    def crm(self) -> Crm | None:
+        """What it is as a CRM, if it is one."""
+        contacts = self.capabilities.contacts if self.capabilities is not None else None
+        if contacts is None or not isinstance(self.settings, ContactSettings):
+            return None
+        return Crm(name=self.name, settings=self.settings, pairs=self.settings.pairs(contacts.defaults))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +161,7 @@ async def _capabilities(plugin: LoadedPlugin, context: ConnectionContext[Any], w
         raise PluginError(name, slow if limit.expired() else "connect failed: a time-out of its own") from error
     except Exception as error:
         raise PluginError(name, f"connect failed: {type(error).__name__}: {error}") from error
-    problem = _broken(capabilities)
+    problem = _broken(capabilities) or _broken_contacts(capabilities, context.settings)
     if problem:
         raise PluginError(name, problem)
     return capabilities  # type: ignore[no-any-return]
@@ -164,6 +175,7 @@ _PARTS: Mapping[str, type] = {
     "history": OrderHistory,
     "storefront": Storefront,
     "clean": Cleaner,
+    "contacts": Contacts,
 }
 _PATH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -186,6 +198,21 @@ def _broken(capabilities: object) -> str:
             return f"it has two sinks of kind {sink.kind!r}"
         kinds.add(sink.kind)
     return _broken_facts(capabilities.facts) or _broken_rewards(capabilities) or _broken_routes(capabilities.routes)
+
+
+def _broken_contacts(capabilities: Capabilities, settings: object) -> str:
+    if capabilities.contacts is None:
+        return ""
+    if capabilities.fetch is None or capabilities.webhook is None:
+        return "it has contacts, and no way to fetch one or to read what it fetched"
+    if not isinstance(settings, ContactSettings):
+        return "it has contacts, and its settings are no ContactSettings"
+    known: dict[str, str] = {}
+    for pair in settings.pairs(capabilities.contacts.defaults):
+        if pair.theirs in known:
+            return f"fields: {pair.theirs} cannot show both {known[pair.theirs]} and {pair.ours}"
+        known[pair.theirs] = pair.ours
+    return ""
 
 
 def _broken_routes(routes: Sequence[object]) -> str:

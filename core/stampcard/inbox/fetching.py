@@ -16,6 +16,7 @@ from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
 from stampcard.calling.looping import Loop
 from stampcard.clock import Clock, to_micros
+from stampcard.domain.commands import CONTACT
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Refetch
 from stampcard.domain.value import replace
@@ -27,7 +28,7 @@ from stampcard.storage.tables import fetch
 
 log = structlog.get_logger()
 
-BATCH = 50
+BATCH = 100
 REST = 0.5
 ATTEMPT = 25.0
 #: Longest pause (seconds) between two tries of a fetch; it is tried until it succeeds.
@@ -66,23 +67,27 @@ class Fetcher(Loop):
         capabilities = self._connection.capabilities
         if capabilities is None or capabilities.fetch is None:
             return 0
-        for row in wanted:
+        # A CRM gives many contacts at once; orders are read one by one, so that none holds another up.
+        contacts = [row for row in wanted if row.kind == CONTACT]
+        for rows in filter(None, (contacts, *([row] for row in wanted if row.kind != CONTACT))):
             if self._stopping or await self._lease.hold() is None:
                 break
-            await self._fetch(row, capabilities.fetch)
+            await self._fetch(rows, capabilities.fetch)
         return len(wanted)
 
-    async def _fetch(self, row: Row[Any], fetch_: Fetch) -> None:
-        """Fetch one record; one that fails is postponed and holds no other up."""
+    async def _fetch(self, rows: Sequence[Row[Any]], fetch_: Fetch) -> None:
+        """Fetch records in one call; what fails is postponed."""
         try:
             async with asyncio.timeout(ATTEMPT):
-                deliveries = list(await fetch_([Refetch(kind=row.kind, reference=row.reference)]))
+                deliveries = list(await fetch_([Refetch(kind=row.kind, reference=row.reference) for row in rows]))
         except Exception as error:  # noqa: BLE001 - whatever it was, the record is still wanted
             failure = type(error).__name__
             log.warning("fetch_failed", connection=self._connection.name, error=failure)
-            await self._database.write(lambda connection: self._postpone(connection, [row], failure))
+            await self._database.write(lambda connection: self._postpone(connection, rows, failure))
             return
-        await self._database.write(lambda connection: self._store(connection, [row], deliveries))
+        if rows[0].kind == CONTACT:  # each look at a contact counts, also where it shows nothing new
+            deliveries = [replace(one, key=f"{one.key}@{one.read_at}") for one in deliveries]
+        await self._database.write(lambda connection: self._store(connection, rows, deliveries))
         self._stored()
 
     def _due(self, connection: DatabaseConnection) -> Sequence[Row[Any]]:

@@ -14,7 +14,7 @@ from stampcard.applying.resolving import customer_of
 from stampcard.applying.unit import Sourced
 from stampcard.domain.commands import OWN
 from stampcard.domain.deliveries import Delivery
-from stampcard.domain.events import CommandSettled, Event, Refetch, plain_numbers
+from stampcard.domain.events import Event, Own, Refetch, plain_numbers
 from stampcard.domain.value import replace
 from stampcard.errors import ConfigurationError, MalformedPayload, place_of
 from stampcard.host.connecting import Connection
@@ -23,7 +23,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage.inboxing import delivery_of
 
 log = structlog.get_logger()
-_SETTLED = msgspec.json.Decoder(CommandSettled)
+_OWN = msgspec.json.Decoder(Own)
 
 
 def prepare(
@@ -66,7 +66,7 @@ def _prepare(row: Row[Any], connection: Connection | None, source: str, sealer: 
 
 def _events(delivery: Delivery, webhook: WebhookSource | None) -> list[Event | Refetch]:
     if delivery.connection == OWN:
-        return [_SETTLED.decode(delivery.body)]
+        return [_OWN.decode(delivery.body)]
     if webhook is None:
         raise MalformedPayload(f"there is no connection {delivery.connection!r} any more that takes webhooks")
     return list(webhook.events(delivery))

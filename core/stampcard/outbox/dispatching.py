@@ -14,10 +14,11 @@ from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
 from stampcard.calling.looping import Loop
 from stampcard.clock import Clock
-from stampcard.domain.commands import STATES
+from stampcard.domain.commands import CONTACT, STATES
 from stampcard.errors import Unavailable
 from stampcard.host.connecting import Connection
 from stampcard.outbox.commanding import Commanding
+from stampcard.outbox.contacting import Contacting
 from stampcard.outbox.pushing import Pushing
 from stampcard.plugin.outcomes import Outcome
 from stampcard.storage.database import Database
@@ -28,6 +29,9 @@ log = structlog.get_logger()
 FLIGHTS = 4
 #: How long (seconds) a connection with nothing due rests, unless it is woken.
 REST = 0.25
+
+
+Job = Pushing | Commanding | Contacting
 
 
 class Dispatcher(Loop):
@@ -41,20 +45,23 @@ class Dispatcher(Loop):
         connection: Connection,
         setting: Callable[[], Setting],
         told: Callable[[str, str, Sequence[Outcome]], None],
+        stored: Callable[[], None],
     ) -> None:
-        """`told(connection, kind, outcomes)` is called after each call."""
+        """`told(connection, kind, outcomes)` is called after each call, `stored()` when something was put into the inbox."""
         now = setting()
         lease = Lease(database, clock, now.merchant, f"connection:{connection.name}", owner)
         super().__init__(lease, connection.name)
         self._setting = setting
         self._told = told
-        lines = [Line(connection.name, sink) for sink in connection.sinks]
-        self.jobs: list[Pushing | Commanding] = [
-            Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
-            if line.sink.kind in STATES
-            else Commanding(database, clock, now.merchant, now.sealer, line, now.numbering)
-            for line in lines
-        ]
+
+        def job(line: Line) -> Job:
+            if line.sink.kind == CONTACT:
+                return Contacting(database, clock, line, connection, setting, stored)
+            if line.sink.kind in STATES:
+                return Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
+            return Commanding(database, clock, now.merchant, now.sealer, line, now.numbering)
+
+        self.jobs = [job(Line(connection.name, sink)) for sink in connection.sinks]
         self._flights: set[asyncio.Task[None]] = set()
         self._count = dict.fromkeys((job.line.sink.kind for job in self.jobs), 0)
 
@@ -73,7 +80,7 @@ class Dispatcher(Loop):
         pauses = [await self._launch(job, token) for job in self.jobs]
         return min(pauses, default=1.0)
 
-    async def _launch(self, job: Pushing | Commanding, token: int) -> float:
+    async def _launch(self, job: Job, token: int) -> float:
         kind = job.line.sink.kind
         if self._count[kind] >= FLIGHTS:
             return REST
@@ -86,7 +93,7 @@ class Dispatcher(Loop):
         flight.add_done_callback(self._flights.discard)
         return 0.0
 
-    async def _waited(self, job: Pushing | Commanding) -> bool:
+    async def _waited(self, job: Job) -> bool:
         """Wait until the line lets a call through, or everything ends; whether that took any time."""
         waited = False
         while (pause := job.line.wait()) > 0 and not self._stopping:
@@ -94,10 +101,10 @@ class Dispatcher(Loop):
             await asyncio.sleep(min(pause, 1.0))
         return waited
 
-    async def _due(self, job: Pushing | Commanding) -> Sequence[Any]:
+    async def _due(self, job: Job) -> Sequence[Any]:
         return await job.due(self._setting().programs) if isinstance(job, Pushing) else await job.due()
 
-    async def _fly(self, job: Pushing | Commanding, items: Sequence[Any], token: int) -> None:
+    async def _fly(self, job: Job, items: Sequence[Any], token: int) -> None:
         kind = job.line.sink.kind
         try:
             if await self._waited(job):

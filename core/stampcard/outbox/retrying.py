@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
-from stampcard.plugin.capabilities import RetryPolicy
 from stampcard.plugin.outcomes import RetryLater
+from stampcard.plugin.rates import RetryPolicy
 
 #: The least share of a wait that passes, whatever the jitter: a wait of nothing would be no wait.
 FLOOR = 0.1

@@ -6,11 +6,14 @@ A plugin is a module behind an entry point of the group ``stampcard.plugins``; i
 from stampcard.clock import Clock
 from stampcard.domain.awards import Adjustment, Award
 from stampcard.domain.commands import BalancePush, Command, TagPush
+from stampcard.domain.contacts import FIGURES, ContactPush, FieldPair, Person
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import (
     ConnectionEnded,
     ConsentSeen,
+    ContactGone,
+    ContactSeen,
     CustomerErased,
     CustomerSeen,
     CustomersMerged,
@@ -38,8 +41,6 @@ from stampcard.plugin.capabilities import (
     Fetch,
     Fulfilment,
     Health,
-    Rate,
-    RetryPolicy,
     ShopperSource,
     Sink,
     Storefront,
@@ -47,10 +48,12 @@ from stampcard.plugin.capabilities import (
     WebhookSource,
 )
 from stampcard.plugin.connections import ConnectionContext, Store
+from stampcard.plugin.contacts import Choice, ContactPage, Contacts, ContactSettings, FieldChoice, MemberPage
 from stampcard.plugin.hookspecs import hookimpl
 from stampcard.plugin.manifest import API_VERSION, PluginManifest, PluginSettings
 from stampcard.plugin.orders import HistoryPage, Listing, Listings, OrderHistory, OrderList
 from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, Rejected, RetryLater, Unknown
+from stampcard.plugin.rates import Rate, RetryPolicy
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.signatures import check_hmac_sha256_base64
 from stampcard.plugin.subscriptions import Audit, Subscribed, Subscriptions
@@ -58,6 +61,7 @@ from stampcard.plugin.visits import Visits
 
 __all__ = [
     "API_VERSION",
+    "FIGURES",
     "Absent",
     "Adjustment",
     "Audit",
@@ -67,6 +71,7 @@ __all__ = [
     "CannotVerify",
     "Capabilities",
     "Change",
+    "Choice",
     "Cleaner",
     "Clock",
     "Command",
@@ -74,6 +79,12 @@ __all__ = [
     "ConnectionContext",
     "ConnectionEnded",
     "ConsentSeen",
+    "ContactGone",
+    "ContactPage",
+    "ContactPush",
+    "ContactSeen",
+    "ContactSettings",
+    "Contacts",
     "CustomEvent",
     "CustomerErased",
     "CustomerSeen",
@@ -87,6 +98,8 @@ __all__ = [
     "FactSource",
     "Feature",
     "Fetch",
+    "FieldChoice",
+    "FieldPair",
     "Fulfilment",
     "Health",
     "HistoryPage",
@@ -97,6 +110,7 @@ __all__ = [
     "Lookup",
     "MalformedPayload",
     "Member",
+    "MemberPage",
     "OrderHistory",
     "OrderLine",
     "OrderList",
@@ -105,6 +119,7 @@ __all__ = [
     "Outcome",
     "PerkChanged",
     "PerkUsed",
+    "Person",
     "PluginError",
     "PluginManifest",
     "PluginSettings",

@@ -8,18 +8,21 @@ from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from stampcard.domain.commands import BalancePush, Command, TagPush
+from stampcard.domain.contacts import ContactPush
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
 from stampcard.errors import CannotVerify
+from stampcard.plugin.contacts import Contacts
 from stampcard.plugin.orders import OrderHistory, OrderList
 from stampcard.plugin.outcomes import Lookup, Outcome, Rejected, Unknown
+from stampcard.plugin.rates import Rate, RetryPolicy
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.subscriptions import Subscriptions
 
-Item = TypeVar("Item", BalancePush, TagPush, Command)
+Item = TypeVar("Item", BalancePush, TagPush, ContactPush, Command)
 
 
 class WebhookSource(ABC):
@@ -57,24 +60,6 @@ class WebhookSource(ABC):
         body.
         """
         return None
-
-
-class Rate(Value, frozen=True):
-    """A token bucket: so many calls a second, so many at once."""
-
-    per_second: float
-    burst: int
-
-
-class RetryPolicy(Value, frozen=True):
-    """How long to try before a person must look: waits in seconds between tries, each with full jitter."""
-
-    waits: tuple[float, ...] = (5, 30, 300, 1800, 7200, 18000, 36000)
-
-    @property
-    def tries(self) -> int:
-        """How often an item is sent at most."""
-        return len(self.waits) + 1
 
 
 class Sink(ABC, Generic[Item]):
@@ -272,6 +257,7 @@ class Capabilities(Value, frozen=True):
     fetch: Fetch | None = None
     orders: OrderList | None = None
     history: OrderHistory | None = None
+    contacts: Contacts | None = None
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None
     shopper: ShopperSource | None = None

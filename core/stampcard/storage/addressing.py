@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, Row, delete, select, tuple_, update
 
 from stampcard.clock import from_micros, to_micros
+from stampcard.domain.addresses import AddressKind
 from stampcard.domain.value import Value
 from stampcard.storage import loading, saving
 from stampcard.storage.tables import address, duplicate, identity
@@ -99,6 +100,20 @@ def others(connection: Connection, merchant: str, one: Same) -> list[str]:
         address.c.member != one.member,
     )
     return sorted(set(connection.execute(statement).scalars()))
+
+
+def members_at(
+    connection: Connection, merchant: str, kind: AddressKind, prints: Collection[str]
+) -> dict[str, set[str]]:
+    """Fingerprint of a verified address → the members who have it."""
+    found: dict[str, set[str]] = {}
+    if prints:
+        statement = select(address.c.print, address.c.member).where(
+            address.c.merchant == merchant, address.c.kind == kind, address.c.print.in_(sorted(prints))
+        )
+        for row in connection.execute(statement):
+            found.setdefault(row.print, set()).add(row.member)
+    return found
 
 
 def checked(connection: Connection, merchant: str, one: Same) -> None:

@@ -21,6 +21,8 @@ from stampcard.storage.tables import (
     balance,
     base_use,
     consent,
+    contact,
+    contact_conflict,
     data_request,
     debit,
     entry,
@@ -50,15 +52,23 @@ from stampcard.storage.tables import (
 #: Tables with a member's rows that are left out, and why.
 LEFT_OUT: Mapping[str, str] = {
     "idempotency": "answers to requests repeat what stands elsewhere, and are deleted after a week",
+    "contact_candidate": "a contact that may be the member's may as well be somebody else's",
     "counter": "how much of limits is used follows from the awards",
 }
 _Shown = Mapping[str, Any]
 _TABLES = (
     member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
-    event, imported, push, outbox,
+    event, imported, push, outbox, contact, contact_conflict,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
-_JSON = frozenset({"state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data"})
+_JSON = frozenset(
+    {
+        "state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data",
+        "attributes_at",
+    }
+)  # fmt: skip
+#: Columns that say something to us alone.
+_OURS: Mapping[str, frozenset[str]] = {"contact": frozenset({"fields", "content", "pending", "seen_in"})}
 
 
 def export_member(
@@ -100,7 +110,7 @@ def _rows(connection: Connection, table: Table, merchant: str, sealer: Sealer, o
 def _opened(table: str, row: _Shown, merchant: str, sealer: Sealer) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in row.items():
-        if name in {"merchant", "print"} or name.endswith("_print"):
+        if name in {"merchant", "print"} | _OURS.get(table, frozenset()) or name.endswith("_print"):
             continue
         if name.endswith("_sealed"):
             about = about_of(table, name, {**row, "merchant": merchant})

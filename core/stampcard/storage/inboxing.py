@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import CompoundSelect, Connection, Row, Select, and_, delete, func, or_, select, union, update
 
 from stampcard.clock import from_micros, to_micros
+from stampcard.domain.commands import OWN
 from stampcard.domain.deliveries import Delivery
 from stampcard.sealing import Sealer
 from stampcard.storage.numbering import Numbering
@@ -96,6 +97,14 @@ def count_ready(connection: Connection, merchant: str, now: datetime, most: int)
     """How many deliveries wait to be applied; nobody counts beyond `most`."""
     waiting = _ready(merchant, to_micros(now), most).subquery()
     return connection.execute(select(func.count()).select_from(waiting)).scalar() or 0
+
+
+def is_waiting(connection: Connection, merchant: str, name: str) -> bool:
+    """Whether a delivery of a connection, or what we told ourselves, is still to be applied."""
+    waiting = select(inbox.c.id).where(
+        inbox.c.merchant == merchant, inbox.c.status == "ready", inbox.c.connection.in_((name, OWN))
+    )
+    return connection.execute(waiting.limit(1)).scalar() is not None
 
 
 def claim(connection: Connection, merchant: str, owner: str, now: datetime, limit: int) -> list[Row[Any]]:

@@ -199,6 +199,18 @@ def load_members(
     }
 
 
+def standing_for(connection: Connection, merchant: str, ids: Collection[str]) -> dict[str, str]:
+    """Member → who they are by now: themselves, or whoever they were merged into; none for those who are not there."""
+    found: dict[str, str] = {}
+    waiting = {id_: id_ for id_ in ids}
+    while waiting:
+        rows_ = {row.id: row for row in _all(connection, _members, merchant, set(waiting.values()))}
+        here = {id_: rows_[now] for id_, now in waiting.items() if now in rows_ and rows_[now].erased_at is None}
+        found |= {id_: row.id for id_, row in here.items() if row.merged_into is None}
+        waiting = {id_: row.merged_into for id_, row in here.items() if row.merged_into is not None}
+    return found
+
+
 def load_orders(
     connection: Connection, merchant: str, keys: Collection[tuple[str, str]], sealer: Sealer, *, lock: bool
 ) -> dict[tuple[str, str], Order]:

@@ -13,10 +13,12 @@ from stampcard.domain.value import Value
 from stampcard.sealing import Sealer
 from stampcard.storage import saving, tables
 from stampcard.storage.commanding import tell
+from stampcard.storage.contacts import forget_connection
 from stampcard.storage.numbering import Numbering
 from stampcard.storage.requeueing import drop_command
 from stampcard.storage.revising import bump
 from stampcard.storage.rows import open_object, seal_object
+from stampcard.storage.sweeping import JOBS
 from stampcard.storage.tables import connection_state, fetch, job, outbox, push, store
 
 _table = tables.connection
@@ -95,8 +97,9 @@ def remove_plugged(
     for of in (push, fetch, store, connection_state):
         connection.execute(delete(of).where(of.c.merchant == merchant, of.c.connection == name))
     connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name))
-    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill")]
+    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill", *JOBS)]
     connection.execute(delete(job).where(job.c.merchant == merchant, job.c.name.in_(jobs)))
+    forget_connection(connection, merchant, name)
     bump(connection, merchant)
     return unsent + dropped
 

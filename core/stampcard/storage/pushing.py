@@ -23,6 +23,7 @@ _SETTLE = (
         push.c.connection == bindparam("b_connection"),
         push.c.kind == bindparam("b_kind"),
         push.c.member == bindparam("b_member"),
+        push.c.due_at == func.coalesce(bindparam("b_was_due", type_=push.c.due_at.type), push.c.due_at),
     )
     .values(
         {name: bindparam(name) for name in ("sent", "due_at", "attempts", "error", "dead")}
@@ -62,7 +63,8 @@ class DuePush(Value, frozen=True):
 class PushResult(Value, frozen=True):
     """What becomes of a push: the version that the vendor has now, or when to try again.
 
-    `since`: from when on whatever changed during the call waits; None where the wait goes on.
+    `since`: from when on whatever changed during the call waits; None where the wait goes on. `was_due`: when it was due
+    (microseconds): one that is due at another time by now was asked for anew, and stays so.
     """
 
     member: str
@@ -72,6 +74,32 @@ class PushResult(Value, frozen=True):
     attempts: int = 0
     error: str | None = None
     dead: bool = False
+    was_due: int | None = None
+
+
+def due_rows(
+    connection: Connection, merchant: str, name: str, kind: str, now: datetime, limit: int, flying: Collection[str]
+) -> list[Row[Any]]:
+    """Due pushes of a kind to a connection, whether or not it knows their members, with these members' versions."""
+    statement = (
+        select(push, member.c.version)
+        .join(member, (member.c.merchant == push.c.merchant) & (member.c.id == push.c.member))
+        .where(*_due_now(merchant, name, kind, now))
+        .order_by(push.c.due_at, push.c.member)
+        .limit(limit + len(flying))
+    )
+    return [row for row in connection.execute(statement) if row.member not in flying][:limit]
+
+
+def _due_now(merchant: str, name: str, kind: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        push.c.merchant == merchant,
+        push.c.connection == name,
+        push.c.kind == kind,
+        push.c.wanted > push.c.sent,
+        push.c.dead == 0,
+        push.c.due_at <= to_micros(now),
+    )
 
 
 def due_pushes(
@@ -94,14 +122,7 @@ def due_pushes(
             & (identity.c.member == push.c.member)
             & (identity.c.connection == push.c.connection),
         )
-        .where(
-            push.c.merchant == merchant,
-            push.c.connection == name,
-            push.c.kind == kind,
-            push.c.wanted > push.c.sent,
-            push.c.dead == 0,
-            push.c.due_at <= to_micros(now),
-        )
+        .where(*_due_now(merchant, name, kind, now))
         .order_by(push.c.due_at, push.c.member)
         .limit(limit + len(flying))
     )
@@ -158,6 +179,7 @@ def settle_pushes(connection: Connection, merchant: str, name: str, kind: str, r
             "sent": result.sent,
             "b_since": None if result.since is None else to_micros(result.since),
             "due_at": to_micros(result.due_at),
+            "b_was_due": result.was_due,
             "attempts": result.attempts,
             "error": result.error,
             "dead": int(result.dead),

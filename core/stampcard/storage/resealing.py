@@ -37,6 +37,7 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
     "inbox": {"body_sealed": "inbox:{merchant}:{connection}:{key}"},
     "member": {"attributes_sealed": "member:{merchant}:{id}"},
     "consent": {"evidence_sealed": "consent:{merchant}:{member}:{id}"},
+    "contact_conflict": {"sides_sealed": "contact_conflict:{merchant}:{id}"},
     "merge": {"data_sealed": "merge:{merchant}:{id}"},
     "proof_request": {"evidence_sealed": "proof:{merchant}:{id}"},
     "order_state": {"pinned_member_sealed": "order:{merchant}:{source}:{reference}"},

@@ -53,6 +53,7 @@ member = table(
     maybe("held_at", BIG),
     maybe("held_for"),
     maybe("merged_into"),  # another member, who has all of this one's
+    col("attributes_at", default="{}"),  # when each attribute last changed, in microseconds
     where_known("ix_member_held_at", "held_at"),
     where_known("ix_member_merged_into", "merged_into"),
     Index("ix_member_email_print", "merchant", "email_print"),
@@ -88,6 +89,60 @@ address = table(
     Index("ix_address_print", "merchant", "kind", "print"),
     Index("ix_address_member", "merchant", "member"),
     where_known("ix_address_unchecked_since", "unchecked_since"),
+)
+
+#: A person as a CRM knows them. `fields`: of each of their fields what both sides showed when they last agreed, as digests.
+contact = table(
+    "contact",
+    key("connection"),
+    key("reference"),
+    maybe("member"),
+    col("state"),  # linked | doubtful | skipped | gone
+    col("why", default=""),
+    col("changed_at", BIG, default=0),  # by the CRM's clock
+    col("content", default=""),  # a digest of all that was read
+    col("fields", default="{}"),
+    col("pending", BIG, default=0),  # 1: something of ours is to be written, whatever changed here
+    col("made", default=""),  # there | here: which side was made for the other
+    col("seen_in", default=""),  # the last look at everybody that found it
+    col("at", BIG),
+    Index("ix_contact_member", "merchant", "member", "connection"),
+    Index("ix_contact_state", "merchant", "connection", "state", "reference"),
+)
+
+#: Whom a contact may be that is not linked.
+contact_candidate = table(
+    "contact_candidate",
+    key("connection"),
+    key("reference"),
+    key("member"),
+    Index("ix_contact_candidate_member", "merchant", "member", "connection"),
+)
+
+#: Both sides of a field that said different things, and whose counted.
+contact_conflict = table(
+    "contact_conflict",
+    key("id", BIG),
+    col("connection"),
+    col("reference"),
+    col("member"),
+    col("field"),
+    col("rule"),
+    col("kept"),  # ours | theirs | neither
+    col("at", BIG),
+    maybe("sides_sealed", BLOB),
+    Index("ix_contact_conflict_connection", "merchant", "connection", "id"),
+    Index("ix_contact_conflict_field", "merchant", "connection", "reference", "field", "id"),
+    Index("ix_contact_conflict_member", "merchant", "member", "id"),
+)
+
+#: Who is in those of a CRM's lists that mean something here.
+contact_list = table(
+    "contact_list",
+    key("connection"),
+    key("list"),
+    key("reference"),
+    Index("ix_contact_list_reference", "merchant", "connection", "reference"),
 )
 
 #: Two members, the lower id first, who may be one person.

@@ -13,6 +13,7 @@ network, a database or an event loop of the author's.
 
 from __future__ import annotations
 
+from stampcard.testing.rules.contacting import ContactingRules
 from stampcard.testing.rules.decoding import DecodingRules
 from stampcard.testing.rules.delivering import DeliveringRules
 from stampcard.testing.rules.fulfilling import FulfillingRules
@@ -38,5 +39,6 @@ class PluginContract(
     JudgingRules,
     SubscribingRules,
     RecallingRules,
+    ContactingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

@@ -24,7 +24,7 @@ from stampcard.storage.depths import load_depths
 from stampcard.storage.programming import store_version
 from stampcard.storage.tables import balance, fetch
 from stampcard.storage.verifying import verify
-from stampcard.testing.simulator import Simulator
+from stampcard.testing.simulator import ShopSimulator
 from stampcard_webhooks.server import serving
 
 CONNECTION = "shop"
@@ -50,7 +50,7 @@ class Check(Value, frozen=True):
 class Demonstration:
     """A simulator and the application that serves it, running."""
 
-    simulator: Simulator
+    simulator: ShopSimulator
     application: Application
     address: str
     checks: list[Check] = field(default_factory=list)
@@ -146,7 +146,7 @@ class Demonstration:
 
 @asynccontextmanager
 async def demonstrating(
-    simulator: Simulator,
+    simulator: ShopSimulator,
     folder: Path,
     program: str,
     *,

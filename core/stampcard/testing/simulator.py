@@ -1,4 +1,4 @@
-"""What every simulated vendor has in common: it lives through a history, sends it as webhooks and serves its own API.
+"""What simulated vendors have in common: they make webhooks and serve their API; a shop also lives through a history.
 
 A simulator is found by the entry point group ``stampcard.simulators``: a module with ``build(seed) -> Simulator``.
 """
@@ -83,16 +83,14 @@ class Tally:
 
 
 class Simulator(ABC):
-    """One simulated vendor; the same seed and clock give the same history."""
+    """One simulated vendor: it serves its own API and makes signed webhooks; the same seed and clock give the same."""
 
-    def __init__(self, seed: int, plan: Plan, clock: Clock | None = None) -> None:
+    def __init__(self, seed: int, clock: Clock | None = None) -> None:
         self.seed = seed
         self.tally = Tally()
         self.clock: Clock = clock or SystemClock()
-        self._traffic = plan
-        self._travel = random.Random(f"travel {seed}")
-        # Of its own: in which order answers come must not change what is sent.
-        self._answers = random.Random(f"answers {seed}")
+        #: Where webhooks go; whoever asks for a sample says it first, for vendors whose signature covers the address.
+        self.target_url = ""
         self._runner: web.AppRunner | None = None
         self._api_url = ""
 
@@ -116,10 +114,6 @@ class Simulator(ABC):
     def sample(self, topic: str, *, settings: Mapping[str, object] | None = None) -> SignedRequest:
         """One webhook of that topic as of now, signed for these settings (default: its own); ValueError if unknown."""
 
-    @abstractmethod
-    def history(self, orders: int) -> Iterator[SignedRequest]:
-        """Live through so many orders up to now, giving each webhook at the moment the shop sends it."""
-
     def renewed(self, request: SignedRequest) -> SignedRequest:
         """A webhook as its next attempt leaves: the same, unless its signature is for one moment."""
         return request
@@ -131,18 +125,6 @@ class Simulator(ABC):
     @abstractmethod
     def application(self) -> web.Application:
         """The vendor's API."""
-
-    @abstractmethod
-    def expected(self, points_per_unit: Decimal, welcome: int) -> dict[str, int]:
-        """Customer reference to the points due by this vendor's own books: per order the floor, plus the welcome."""
-
-    @abstractmethod
-    def shown(self) -> dict[str, int]:
-        """Customer reference to the active points that this vendor shows now."""
-
-    @abstractmethod
-    def shown_versions(self) -> dict[str, int]:
-        """Customer reference to the version of what is shown."""
 
     @property
     def api_url(self) -> str:
@@ -169,6 +151,33 @@ class Simulator(ABC):
         runner, self._runner, self._api_url = self._runner, None, ""
         if runner is not None:
             await runner.cleanup()
+
+
+class ShopSimulator(Simulator):
+    """A simulated storefront: it lives through a history of orders, sends it, and knows the points that come of it."""
+
+    def __init__(self, seed: int, plan: Plan, clock: Clock | None = None) -> None:
+        super().__init__(seed, clock)
+        self._traffic = plan
+        self._travel = random.Random(f"travel {seed}")
+        # Of its own: in which order answers come must not change what is sent.
+        self._answers = random.Random(f"answers {seed}")
+
+    @abstractmethod
+    def history(self, orders: int) -> Iterator[SignedRequest]:
+        """Live through so many orders up to now, giving each webhook at the moment the shop sends it."""
+
+    @abstractmethod
+    def expected(self, points_per_unit: Decimal, welcome: int) -> dict[str, int]:
+        """Customer reference to the points due by this vendor's own books: per order the floor, plus the welcome."""
+
+    @abstractmethod
+    def shown(self) -> dict[str, int]:
+        """Customer reference to the active points that this vendor shows now."""
+
+    @abstractmethod
+    def shown_versions(self) -> dict[str, int]:
+        """Customer reference to the version of what is shown."""
 
     async def trade(self, target_url: str, orders: int, *, rate: float | None = None) -> None:
         """Send a history of so many orders there, at most `rate` orders a second, until all is acknowledged."""

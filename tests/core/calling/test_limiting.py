@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stampcard.calling.limiting import full, take
-from stampcard.plugin.capabilities import Rate
+from stampcard.plugin.rates import Rate
 
 rates = st.builds(
     Rate, per_second=st.floats(min_value=0.01, max_value=1000), burst=st.integers(min_value=1, max_value=100)

@@ -5,11 +5,13 @@ import sys
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from stampcard.cli.main import app
+from stampcard_hubspot.simulator import HubSpotSimulator
 from stampcard_shopify.simulator import ShopifySimulator
 
 
@@ -76,6 +78,14 @@ def test_a_demo_that_is_not_proved_ends_with_1(monkeypatch: pytest.MonkeyPatch) 
 def test_a_vendor_that_nobody_can_simulate_is_named() -> None:
     result = run("--simulator", "acme")
     assert (result.exit_code, result.stderr) == (1, "error: there is no simulator of 'acme'\n")
+
+
+def test_a_vendor_that_is_no_shop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    crm = SimpleNamespace(build=HubSpotSimulator)
+    monkeypatch.setattr("stampcard.cli.simulators.simulator_of", lambda _: crm)
+    result = run("--simulator", "hubspot")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "error: --simulator: 'hubspot' is no shop, so no orders come from it. Name a storefront\n"
 
 
 def test_ctrl_c_ends_the_demo_with_one_clean_line(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stampcard.cli.main import app
+from stampcard.testing.simulator import SignedRequest
+from stampcard_shopify.simulator import ShopifySimulator
 
 SHOP = 'plugin = "shopify"\nshop = "example.myshopify.com"\naccess_token = "t"\nwebhook_secrets = ["a-secret"]\n'
 WOOCOMMERCE = 'plugin = "woocommerce"\nshop = "https://shop.example"\nwebhook_secrets = ["a-secret"]\n'
@@ -92,6 +94,23 @@ def test_no_two_samples_are_the_same(run: Callable[..., Result], server: Server,
     run("order.paid")
     orders = [json.loads(body)["id"] for _, _, body in server.received]
     assert orders[0] != orders[1]
+
+
+def test_a_sample_is_signed_for_the_address_that_the_settings_tell(
+    run: Callable[..., Result], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses, honest = [], ShopifySimulator.sample
+
+    def watched(shop: ShopifySimulator, topic: str, **more: Any) -> SignedRequest:
+        addresses.append(shop.target_url)
+        return honest(shop, topic, **more)
+
+    monkeypatch.setattr(ShopifySimulator, "sample", watched)
+    here = f"http://127.0.0.1:{server.http.server_address[1]}"
+    run("order.paid")
+    monkeypatch.setenv("STAMPCARD_HTTP__PUBLIC_URL", "https://ours.example")
+    assert run("order.paid", "--url", here).exit_code == 0
+    assert addresses == [f"{here}/webhooks/shop", "https://ours.example/webhooks/shop"]
 
 
 def test_a_refusal_ends_with_1_and_a_hint(run: Callable[..., Result], server: Server) -> None:

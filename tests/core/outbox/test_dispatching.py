@@ -41,7 +41,7 @@ async def test_a_sink_that_fails_to_tell_its_pace_goes_on(database: Database, se
     tell(database, setting, OrderSeen(reference="A", snapshot=order(100)))
     sink = Stumbling()
     connection = Connection(name="shop", plugin="p", capabilities=Capabilities(sinks=(sink,)))
-    dispatcher = Dispatcher(database, SystemClock(), "me", connection, lambda: setting, lambda *_: None)
+    dispatcher = Dispatcher(database, SystemClock(), "me", connection, lambda: setting, lambda *_: None, lambda: None)
 
     async def arrived() -> bool:
         return bool(sink.got)

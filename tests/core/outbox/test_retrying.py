@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stampcard.outbox.retrying import FLOOR, next_attempt
-from stampcard.plugin.capabilities import RetryPolicy
 from stampcard.plugin.outcomes import RetryLater
+from stampcard.plugin.rates import RetryPolicy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BUSY = RetryLater(reason="busy")

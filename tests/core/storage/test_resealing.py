@@ -20,7 +20,7 @@ from stampcard.domain.proofs import ProofRequest
 from stampcard.domain.rewards import Redemption, Voucher
 from stampcard.engine.world import Order, Pin
 from stampcard.sealing import Sealer, new_key, new_key_text, read_keys
-from stampcard.storage import consenting, merging, plugging, pooling, proving, resealing, rows, saving, stating
+from stampcard.storage import consenting, contacts, merging, plugging, pooling, proving, resealing, rows, saving, stating
 from stampcard.storage.commanding import CommandResult, settle_commands
 from stampcard.storage.database import Database
 from stampcard.storage.resealing import ABOUT, count_keys, next_step, write_step
@@ -91,6 +91,11 @@ def write(connection: Connection, setting: Setting) -> None:
         id=id_, key="c", status="done", attempts=0, tried=1, due_at=NOON, was="ready", result={"code": "X"}
     )
     settle_commands(connection, merchant, "shop", sealer, [done])
+    dispute = contacts.Dispute(
+        id=1, connection="crm", reference="9", member="m_1", field="phone", rule="theirs", kept="theirs", at=NOON,
+        ours="+1", theirs="+2",
+    )  # fmt: skip
+    contacts.save_disputes(connection, merchant, sealer, [dispute])
     plugged = plugging.Plugged(name="shop", plugin="shopify", settings={"t": "secret"}, added_at=NOON, changed_at=NOON)
     plugging.save_plugged(connection, merchant, sealer, plugged)
     assert numbering.next(NOON)

@@ -12,6 +12,7 @@ import pytest
 
 from stampcard.testing.contract import PluginContract
 from stampcard.testing.installing import install
+from stampcard.testing.rules.contacting import ContactingRules
 
 SAMPLE = Path(__file__).parents[2] / "plugins" / "sample" / "stampcard-sample"
 FILES = ("stampcard_sample.py", "test_sample.py")
@@ -186,6 +187,81 @@ def recalling(old: str, new: str) -> dict[str, str]:
     """The sample with a past that is changed."""
     assert old in HISTORY[CONNECT]
     return HISTORY | {CONNECT: HISTORY[CONNECT].replace(old, new)}
+
+
+#: Customers' cards at the till, as a CRM has contacts: two of them, on two pages.
+CARDS = {
+    "TillSettings(plugin.PluginSettings)": "TillSettings(plugin.ContactSettings)",
+    "sinks=(display,), ": "sinks=(display,), fetch=nothing, contacts=Cards(context), ",
+    EVENTS: """    def card(self, delivery):
+        return plugin.ContactSeen(reference=delivery.body.decode(), occurred_at=delivery.received_at)
+
+"""
+    + EVENTS,
+    "        return [self._order(": """        if delivery.topic == "card": return [self.card(delivery)]
+        return [self._order(""",
+    CONNECT: """async def nothing(refs): return []
+
+
+class Cards(plugin.Contacts):
+    defaults = {"member_id": "number", "points": "points", "email": "mail"}
+    batch_size = 3
+    def __init__(self, context): self.http, self.url, self.clock, self.times = context.http, context.settings.api_url, context.clock, 0
+    async def ask(self, path):
+        self.times += 1
+        try: answer = await self.http.get(f"{self.url}/customers/{path}/card", headers={"authorization": "Bearer a-token-of-the-till"})
+        except httpx.HTTPError as error: raise plugin.PluginError("till", f"no answer: {type(error).__name__}") from None
+        if answer.status_code != 404 and answer.text not in ("shown", "made"): raise plugin.PluginError("till", "the till does not answer")
+        return answer
+    async def change(self, reference, result, gone):
+        try: answer = await self.ask(reference)
+        except plugin.PluginError as error: return plugin.RetryLater(reason=str(error))
+        return gone if answer.status_code == 404 else plugin.Delivered(result=result)
+    async def show(self, item):
+        reference = item.reference or f"card-of-{item.member}"
+        return await self.change(reference, {"reference": reference, "fields": item.fields}, plugin.Rejected(reason="no such card"))
+    async def write(self, items): return [await self.show(item) for item in items]
+    async def remove(self, references): return [await self.change(one, {}, plugin.Delivered()) for one in references]
+    async def erase(self, references): return [await self.change(one, {}, plugin.Delivered()) for one in references]
+    async def prepare(self, pairs): return ["the field points"] if (await self.ask("field")).text == "made" else []
+    def read_card(self, number):
+        now = self.clock.now()
+        return plugin.Delivery(connection="contract", key=f"card:{number}", topic="card", body=number.encode(), received_at=now, read_at=1)
+    async def find(self, people):
+        await self.ask("all")
+        return [[self.read_card("1")] if "ada@till.example" in person.emails else [] for person in people]
+    async def read(self, place=""):
+        await self.ask("all")
+        return plugin.ContactPage(deliveries=(self.read_card(place or "1"),), place="" if place else "2")
+    async def changed(self, since, place=""):
+        await self.ask("all")
+        return plugin.ContactPage(deliveries=(self.read_card("1"),))
+    async def count(self):
+        await self.ask("all")
+        return 2
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance",)\n    fetched = ("card",)\n    gone_reference = "nobody"\n    remembers = True\n'
+    '    people = (Person(member="m_1", emails=("ada@till.example",)),)',
+    "        return httpx.Response(404) if": """        if "/field/" in request.url.path and not self.__dict__.get("made"):
+            self.made = True
+            return httpx.Response(200, text="made")
+        return httpx.Response(404) if""",
+    "import OrderSeen\n": "import OrderSeen, Person\n",
+}
+
+
+def contacting(old: str, new: str) -> dict[str, str]:
+    """The sample with cards as contacts that are changed."""
+    assert any(old in text for text in CARDS.values())
+    return {key: text.replace(old, new) for key, text in CARDS.items()}
+
+
+ASKED = 'if answer.status_code != 404 and answer.text not in ("shown", "made"): raise'
+WRITE = "async def write(self, items): return [await self.show(item) for item in items]"
+SHOWN_NOW = '{"reference": reference, "fields": item.fields}'
 
 
 #: A source of shoppers, who show a card that the till has signed.
@@ -399,6 +475,79 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         recalling("read_at=1", "read_at=0"),
         recalling('topic="sale"', 'topic="return"'),
     ],
+    "test_the_map_shows_the_members_id_in_a_field_of_its_own": [
+        contacting('"member_id": "number", ', ""),
+        contacting('"points": "points"', '"points": "number"'),
+        {**CARDS, API_URL: f"{API_URL}\n    def to_read(self, defaults): return ('number',)"},
+        {**CARDS, API_URL: f"{API_URL}\n    def pairs(self, defaults): return tuple(msgspec.structs.replace(one, unique=False) for one in super().pairs(defaults))"},
+    ],
+    "test_each_contact_that_is_shown_is_told_at_its_place": [
+        contacting(WRITE, WRITE.replace("in items]", "in items[:1]]")),
+        contacting(WRITE, WRITE.replace("in items]", "in reversed(items)]")),
+        contacting(WRITE, WRITE.replace("in items]", "in sorted(items, key=lambda one: one.reference)]")),
+        contacting(WRITE, WRITE.replace("in items]", "in (items if items[0].reference else reversed(items))]")),
+        contacting(WRITE, f"{WRITE[:WRITE.index('return')]}raise OSError"),
+        contacting(SHOWN_NOW, "{}"),
+        contacting(SHOWN_NOW, '{"reference": 7, "fields": item.fields}'),
+        contacting(SHOWN_NOW, '{"reference": "", "fields": item.fields}'),
+        contacting(SHOWN_NOW, '{"reference": reference}'),
+        contacting(SHOWN_NOW, '{"reference": reference, "fields": {name: len(text) for name, text in item.fields.items()}}'),
+        contacting('f"card-of-{item.member}"', '"card"'),
+    ],
+    "test_a_contact_that_is_refused_is_alone_in_that": [
+        contacting(WRITE, WRITE.replace("in items]", "in reversed(items)]")),
+        contacting('reason="no such card"', 'reason=""'),
+        contacting('plugin.Rejected(reason="no such card")', 'plugin.RetryLater(reason="no such card")'),
+    ],
+    "test_whoever_is_gone_already_is_put_away_and_forgotten": [
+        contacting(f"async def {name}(self, references): return [await self.change(one, {{}}, plugin.Delivered())", f"async def {name}(self, references): return [await self.change(one, {{}}, {outcome})")
+        for name, outcome in (("remove", "plugin.Rejected(reason='gone', gone=True)"), ("erase", "plugin.RetryLater(reason='gone')"))
+    ],
+    "test_a_vendor_in_trouble_shows_nobody": [
+        contacting(ASKED, "if answer.status_code >= 500: raise"),
+        contacting(ASKED, "if answer.status_code == 429: raise"),
+        contacting("plugin.RetryLater(reason=str(error))", "plugin.Delivered(result=result)"),
+        contacting("plugin.RetryLater(reason=str(error))", "plugin.Rejected(reason=str(error))"),
+        contacting("plugin.RetryLater(reason=str(error))", "plugin.RetryLater(reason=str(error) * 100)"),
+        contacting("except httpx.HTTPError as error: raise plugin", "except httpx.ConnectError as error: raise plugin"),
+        contacting('"the till does not answer"', "answer.text[:200]"),
+    ],
+    "test_a_vendor_in_trouble_tells_of_no_contact": [
+        contacting(ASKED, "if answer.status_code >= 500: raise"),
+        contacting(ASKED, "if answer.status_code == 429: raise"),
+        contacting("except httpx.HTTPError as error: raise", "except httpx.HTTPError as error: return None #"),
+        contacting("except httpx.HTTPError as error: raise plugin", "except httpx.ConnectError as error: raise plugin"),
+        contacting('"the till does not answer"', "answer.text[:200]"),
+        contacting("    async def count(self):", "    async def in_list(self, list_id, place=''):\n        await self.http.get(f'{self.url}/lists')\n        return plugin.MemberPage()\n    async def count(self):"),
+    ],
+    "test_contacts_are_read_to_an_end_under_keys_that_stay": [
+        contacting('key=f"card:{number}"', 'key=f"card:{number}:{self.times}"'),
+        contacting('key=f"card:{number}"', 'key="card"'),
+        contacting('key=f"card:{number}"', 'key=""'),
+        contacting("body=number.encode()", "body=b'%d' % self.times"),
+        contacting('place="" if place else "2"', 'place="2"'),
+        contacting('place="" if place else "2"', "place=str(int(place or 1) + 1)"),
+        contacting('deliveries=(self.read_card(place or "1"),), ', ""),
+        contacting('(self.read_card("1"),))', '(self.read_card("1"),), place="2")'),
+        contacting('connection="contract"', 'connection="till"'),
+        contacting("read_at=1", "read_at=0"),
+        contacting('topic="card"', 'topic="cards"'),
+        contacting("return [self.card(delivery)]", "return [self.card(delivery)] * 2"),
+        contacting("return [self.card(delivery)]", "return []"),
+        contacting("return [self.card(delivery)]", "return [plugin.Refetch(kind='card', reference='1')]"),
+    ],
+    "test_each_person_is_looked_for_at_their_place": [
+        contacting("else [] for person in people]", "else [] for person in reversed(people)]"),
+        contacting("for person in people]", "for person in people if person.member == 'm_1']"),
+        contacting('if "ada@till.example" in person.emails else []', ""),
+        contacting('"ada@till.example" in person.emails', "person.phones and not person.emails"),
+        contacting("read_at=1", "read_at=0"),
+    ],
+    "test_what_is_prepared_is_made_once": [
+        contacting('if (await self.ask("field")).text == "made" else []', ""),
+        contacting('["the field points"] if', "[] if"),
+        contacting('["the field points"] if', "[pairs] if"),
+    ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
     "test_a_proof_that_is_not_its_own_is_left_to_others": [judging('if proof != "cashier": return None', "")],
     "test_whatever_evidence_is_given_gets_an_answer": [
@@ -530,6 +679,19 @@ def test_a_sound_source_of_shoppers_breaks_no_rule(
 @pytest.mark.parametrize("rule", [name for name in BROKEN if "_past" in name])
 def test_a_sound_past_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
     getattr(contract_of(HISTORY), rule)()
+
+
+@pytest.mark.parametrize("rule", [name for name in vars(ContactingRules) if name.startswith("test_")])
+def test_sound_contacts_break_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
+    getattr(contract_of(CARDS), rule)()
+
+
+def test_a_vendor_that_does_not_remember_is_not_prepared_twice(
+    contract_of: Callable[[Mapping[str, str]], PluginContract],
+) -> None:
+    contract = contract_of(contacting("\n    remembers = True", ""))
+    with pytest.raises(pytest.skip.Exception, match="does not remember"):
+        contract.test_what_is_prepared_is_made_once()
 
 
 def test_a_sound_list_of_webhooks_breaks_no_rule(

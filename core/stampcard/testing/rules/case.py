@@ -24,10 +24,15 @@ from stampcard.plugin import (
     BalancePush,
     Capabilities,
     Command,
+    ContactPush,
+    Contacts,
+    ContactSettings,
     Delivery,
     Event,
     Member,
+    Person,
     PluginManifest,
+    PluginSettings,
     Reply,
     Sink,
     TagPush,
@@ -85,6 +90,7 @@ class Visit:
     capabilities: Capabilities
     clock: FakeClock
     lines: Lines
+    settings: PluginSettings | None = None
     requests: list[httpx.Request] = field(default_factory=list)
 
     def sink(self, kind: str) -> Sink[Any]:
@@ -124,6 +130,12 @@ class Case:
     proofs: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     #: A customer's reference that the vendor refuses; empty if it cannot.
     unfit_reference: str = ""
+    #: The reference of a contact that is gone already; empty if the vendor plays none.
+    gone_reference: str = ""
+    #: Members who have a contact that the vendor finds by their addresses.
+    people: Sequence[Person] = ()
+    #: Whether `vendor` begins without the fields that are made for us, and shows each once it is made.
+    remembers: bool = False
     #: Answers that blame the item, so that sending it again is of no use.
     refusals: Collection[int] = (400, 404, 422)
     #: False where the vendor's status alone says that it took the item.
@@ -147,6 +159,14 @@ class Case:
             raise NotImplementedError(f"make a command of kind {kind!r}: {type(self).__name__}.item")
         balances = {"points": Balance(active=100 + number, lifetime=100 + number)}
         return BalancePush(member=f"m{number}", reference=str(7001 + number), version=3, balances=balances)
+
+    def contact(self, number: int, known: bool = True) -> ContactPush:
+        """One of many different members to be shown at a CRM; a `known` one has a contact there already."""
+        values = {"member_id": f"m{number}", "email": f"m{number}@shop.example", "points": str(100 + number)}
+        contacts, settings = self.crm()
+        fields = {pair.theirs: values[pair.ours] for pair in settings.pairs(contacts.defaults) if pair.ours in values}
+        reference = str(7001 + number) if known else ""
+        return ContactPush(member=f"m{number}", reference=reference, version=3, fields=fields)
 
     def occasion(self) -> tuple[Event, Member]:
         """An event and a member for whom the plugin knows facts."""
@@ -203,6 +223,19 @@ class Case:
         assert source is not None, "topics are declared, but connect gives no webhook"
         return source
 
+    def crm(self) -> tuple[Contacts, ContactSettings]:
+        """The plugin's contacts, for what they say of themselves, and the settings; skips the rule if it has none."""
+
+        async def get() -> tuple[Contacts | None, PluginSettings | None]:
+            async with self.visiting() as visit:
+                return visit.capabilities.contacts, visit.settings
+
+        contacts, settings = self.run(get())
+        if contacts is None:
+            pytest.skip("has no contacts")
+        assert isinstance(settings, ContactSettings), "the settings of a plugin with contacts are ContactSettings"
+        return contacts, settings
+
     def vouched(self, source: WebhookSource, request: UnverifiedRequest) -> VerifiedRequest:
         """What the source makes of a genuine request."""
         try:
@@ -235,7 +268,7 @@ class Case:
         spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings={**self.settings, **changes})
         connection = await connect_one(spec, self.table(), resources)
         assert connection.capabilities is not None, connection.problem
-        visit.capabilities = connection.capabilities
+        visit.capabilities, visit.settings = connection.capabilities, connection.settings
         answers.append(vendor or self.vendor)
         try:
             yield visit
