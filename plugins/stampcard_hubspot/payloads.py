@@ -95,6 +95,7 @@ class Written(Payload, frozen=True):
 
     id: IdText
     properties: dict[str, str | None] = {}
+    updated_at: str | None = None
     object_write_trace_id: str | None = None
 
 

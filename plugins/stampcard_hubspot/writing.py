@@ -10,7 +10,7 @@ from stampcard.plugin import ContactPush, Delivered, Outcome, Rejected
 from stampcard_hubspot.batching import Batch
 from stampcard_hubspot.calling import MISSING, CallFailed, about, blamed, existing, in_words
 from stampcard_hubspot.client import Client
-from stampcard_hubspot.decoding import canonical
+from stampcard_hubspot.decoding import canonical, moment_of
 from stampcard_hubspot.payloads import Trouble, Written, WrittenAll
 from stampcard_hubspot.reading import BATCH, chunks
 from stampcard_hubspot.settings import OPT_OUT, ContactMap
@@ -74,7 +74,9 @@ class Writing:
             name: canonical(kinds.get(name, "text"), shown.get(name) if name in shown else text)
             for name, text in _properties(item).items()
         }
-        return Delivered(result={"reference": written.id, "fields": fields})
+        changed = moment_of(written.updated_at or "")
+        told = {} if changed is None else {"changed_at": changed.isoformat()}
+        return Delivered(result={"reference": written.id, "fields": fields, **told})
 
     def _alone(self, item: ContactPush, failed: CallFailed) -> Outcome:
         return self._verdict(item, failed.trouble) if isinstance(failed.outcome, Rejected) else failed.outcome

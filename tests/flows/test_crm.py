@@ -10,7 +10,8 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,21 +20,29 @@ import pytest
 from sqlalchemy import select
 
 from stampcard.applying.linking import take_back
+from stampcard.applying.merging import merge
+from stampcard.applying.redeeming import handle, redeem
+from stampcard.applying.unit import Unit
 from stampcard.cli.syncing import supposing
+from stampcard.engine.rewarding import Asking
+from stampcard.plugin import Delivered
 from stampcard.settings import SecuritySettings, Settings
 from stampcard.storage.contacts import count_contacts, disputes_before
 from stampcard.storage.depths import load_depths
-from stampcard.storage.loading import load_members
+from stampcard.storage.loading import load_identities, load_members
 from stampcard.storage.sweeping import begin_sweep, load_sweep
-from stampcard.storage.tables import consent, contact, identity, member
+from stampcard.storage.tables import consent, contact, identity, member, segment_member
 from stampcard.testing.demonstration import CONNECTION, Demonstration
 from stampcard.testing.simulator import SignedRequest
 from stampcard.testing.waiting import eventually
+from stampcard_hubspot.contacts import HubSpotContacts
 from stampcard_hubspot.simulated_plan import CALM
 from stampcard_hubspot.simulator import HubSpotSimulator
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 
+#: What the settings of an account say beside what reaches it, or what makes them of it.
+Account = dict[str, Any] | Callable[[HubSpotSimulator], dict[str, Any]]
 Demonstrating = Callable[..., AbstractAsyncContextManager[Demonstration]]
 Post = Callable[[str, SignedRequest], Awaitable[aiohttp.ClientResponse]]
 PROGRAM = """
@@ -48,10 +57,11 @@ tiers:
   levels: {silver: 0, gold: 100}
 segments:
   germans: {when: member.attributes.country == "DE"}
+  fans: {}
 rules:
   - {id: buy, on: purchase, award: 1 per 1 USD}
 rewards:
-  voucher: {gives: 5 USD off, price: 200}
+  mug: {gives: merchandise, price: 200}
 """
 
 
@@ -134,16 +144,17 @@ class Scene:
 @pytest.fixture
 def scene(demonstrate: Demonstrating, post: Post) -> Callable[..., AbstractAsyncContextManager[Scene]]:
     @asynccontextmanager
-    async def make(*, database: str = "", begun: bool = True, **accounts: dict[str, Any]) -> AsyncIterator[Scene]:
+    async def make(*, database: str = "", begun: bool = True, **accounts: Account) -> AsyncIterator[Scene]:
         shop = ShopifySimulator(7, ShopPlan(api_failures=0.0))
         portals = {name: HubSpotSimulator(number, CALM) for number, name in enumerate(accounts, 1)}
         for portal in portals.values():
             await portal.start()
+        told = {name: one(portals[name]) if callable(one) else one for name, one in accounts.items()}
 
         def adapt(settings: Settings) -> Settings:
             hosts = tuple(urlsplit(one.api_url).netloc for one in (shop, *portals.values()))
             connections = {
-                name: {"plugin": "hubspot", **portal.settings(), **accounts[name]} for name, portal in portals.items()
+                name: {"plugin": "hubspot", **portal.settings(), **told[name]} for name, portal in portals.items()
             }
             return settings.model_copy(
                 update={
@@ -179,7 +190,7 @@ async def test_a_purchase_reaches_both_crms(scene: Callable[..., AbstractAsyncCo
         for portal in (sales, support):
             await now.shows(
                 portal, "ada@example.com", loyalty_points="120", loyalty_tier="gold", loyalty_lifetime_value="120",
-                loyalty_orders="1", loyalty_next_reward="voucher", loyalty_next_reward_missing="80", lastname="Lovelace",
+                loyalty_orders="1", loyalty_next_reward="mug", loyalty_next_reward_missing="80", lastname="Lovelace",
             )  # fmt: skip
         await now.buys(1, 12, 30)
         for portal in (sales, support):
@@ -434,3 +445,148 @@ async def edited(
         if chance.random() < 0.5:
             await asyncio.sleep(chance.random() / 4)
     return bought
+
+
+async def test_segments_and_lists_follow_each_other(
+    scene: Callable[..., AbstractAsyncContextManager[Scene]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stampcard.inbox.polling.LISTS", timedelta(seconds=0.2))
+    monkeypatch.setattr(HubSpotContacts, "every", timedelta(seconds=0.2))
+    made: dict[str, str] = {}
+
+    def prepared(portal: HubSpotSimulator) -> dict[str, Any]:
+        """People and lists that are there before us; Ada is a fan already."""
+        made.update({name: portal.people.make_list(name) for name in ("fans", "thieves")})
+        made.update({name: portal.add(email=f"{name}@example.com") for name in ("ada", "bob")})
+        portal.add_to_list(made["fans"], made["ada"])
+        lists = {"lists": {"germans": "Stampcard Germans"}, "segments": {"fans": made["fans"]}}
+        return {**lists, "hold_lists": [made["thieves"]]}
+
+    async with scene(begun=False, sales=prepared) as now:
+        sales, application = now.portals["sales"], now.application
+        ada, bob, fans, thieves = made["ada"], made["bob"], made["fans"], made["thieves"]
+        for who, name in enumerate(("ada", "bob"), 1):
+            await now.joins(who, f"{name}@example.com")
+        assert await now.demonstration.settled(30)
+        await now.begins("sales")
+
+        async def fans_are(*expected: str) -> bool:
+            rows = await application.database.read(
+                lambda c: c.execute(
+                    select(identity.c.reference)
+                    .join(segment_member, segment_member.c.member == identity.c.member)
+                    .where(identity.c.connection == CONNECTION, segment_member.c.segment == "fans")
+                ).scalars().all()
+            )  # fmt: skip
+            return sorted(rows) == sorted(expected)
+
+        await eventually("Ada is a fan", lambda: fans_are("1"))
+        sales.add_to_list(fans, bob)
+        sales.remove_from_list(fans, ada)
+        await eventually("Bob is a fan, and Ada is no more", lambda: fans_are("2"))
+
+        sales.edit(ada, country="Germany")
+
+        async def are_listed(*expected: str) -> bool:
+            found = sales.lists.named("Stampcard Germans")
+            return found is not None and sorted(map(str, sales.lists.members(found))) == sorted(expected)
+
+        await eventually("Ada is in the list of Germans", lambda: are_listed(ada))
+        sales.edit(ada, country="France")
+        await eventually("Ada is in the list of Germans no more", are_listed)
+
+        async def reasons() -> list[str]:
+            rows = await application.database.read(lambda c: c.execute(select(member.c.held_for)).scalars().all())
+            return sorted(row for row in rows if row)
+
+        async def are_held(*expected: str) -> bool:
+            return await reasons() == list(expected)
+
+        sales.add_to_list(thieves, bob)
+        await eventually("Bob is on hold", lambda: are_held(f"sales: is in the list {thieves}"))
+        sales.remove_from_list(thieves, bob)
+        await eventually("Bob goes on", are_held)
+
+
+async def test_a_reward_shows_in_the_fields_and_on_the_timeline(
+    scene: Callable[..., AbstractAsyncContextManager[Scene]],
+) -> None:
+    async with scene(sales={"timeline_template": "1001298"}) as now:
+        sales, application = now.portals["sales"], now.application
+        await now.joins(1, "ada@example.com")
+        await now.buys(1, 11, 250)
+        await now.shows(sales, "ada@example.com", loyalty_points="250", loyalty_next_reward="")
+        assert await now.demonstration.settled(30)
+        (one,) = sales.contacts()
+
+        def take(connection: Any) -> None:
+            unit = Unit(connection, application.setting, application.clock.now())
+            row = load_identities(connection, "main", [(CONNECTION, "1")])[CONNECTION, "1"]
+            taken = redeem(unit, row.member, "mug", "", Asking())
+            unit.save()
+            again = Unit(connection, application.setting, application.clock.now())
+            handle(again, taken.id, "done", "")
+            again.save()
+
+        await application.database.write(take)
+        await now.shows(
+            sales, "ada@example.com", loyalty_points="50", loyalty_rewards="1", loyalty_next_reward="mug",
+            loyalty_next_reward_missing="150",
+        )  # fmt: skip
+
+        async def is_told() -> bool:
+            return [event.tokens["status"] for event in sales.timeline_of(str(one.id))] == ["used"]
+
+        await eventually("the timeline tells of it", is_told)
+
+
+async def test_members_who_become_one_here_keep_both_contacts_and_whoever_is_erased_here_is_forgotten_there(
+    scene: Callable[..., AbstractAsyncContextManager[Scene]],
+) -> None:
+    async with scene(sales={"erase_contacts": True}) as now:
+        sales, application = now.portals["sales"], now.application
+        for who, name in enumerate(("ada", "bob"), 1):
+            await now.joins(who, f"{name}@example.com")
+            await now.buys(who, 10 + who, 10 * who)
+            await now.shows(sales, f"{name}@example.com", loyalty_points=str(10 * who))
+
+        def become_one(connection: Any) -> None:
+            found = load_identities(connection, "main", [(CONNECTION, "1"), (CONNECTION, "2")])
+            unit = Unit(connection, application.setting, application.clock.now())
+            merge(unit, found[CONNECTION, "2"].member, found[CONNECTION, "1"].member, by="test")
+            unit.save()
+
+        await application.database.write(become_one)
+        for name in ("ada", "bob"):
+            await now.shows(sales, f"{name}@example.com", loyalty_points="30")
+        assert await now.demonstration.settled(30)
+        named = [one.get("loyalty_member_id") for one in sales.contacts()]
+        assert sum(map(bool, named)) == 1, "one of them says who it is"
+
+        await now.tell(
+            "customers/redact",
+            {"customer": {"id": 1}, "orders_to_redact": [], "shop_domain": str(now.shop.settings()["shop"])},
+        )
+
+        async def are_forgotten() -> bool:
+            return not [one for one in sales.contacts() if not one.archived]
+
+        await eventually("both contacts are forgotten", are_forgotten)
+        rows = await application.database.read(lambda c: c.execute(select(contact)).all())
+        assert not rows
+
+
+async def test_whoever_removes_a_crm_is_told_what_goes_and_what_stays(
+    scene: Callable[..., AbstractAsyncContextManager[Scene]], tmp_path: Path
+) -> None:
+    async with scene(sales={}) as now:
+        sales = now.portals["sales"]
+        await now.joins(1, "ada@example.com")
+        await now.shows(sales, "ada@example.com", loyalty_points="0")
+        able = now.application.connections["sales"].capabilities
+        assert able is not None
+        assert able.clean is not None
+        (one,) = sales.contacts()
+        assert [type(outcome) for outcome in await able.clean.clean([str(one.id)])] == [Delivered]
+        assert not sales.contact(str(one.id)).get("loyalty_points")
+        assert "loyalty_" in able.clean.what

@@ -414,7 +414,13 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serving]:
     """Serves an installation over a database; its loops rest unless a test wants them."""
     async with AsyncExitStack() as stack:
 
-        async def start(url: str, *, loops: bool = False, connections: Mapping[str, Any] | None = None) -> Served:
+        async def start(
+            url: str,
+            *,
+            loops: bool = False,
+            connections: Mapping[str, Any] | None = None,
+            plugins: Mapping[str, Any] | None = None,
+        ) -> Served:
             shops = {"shop": {"plugin": "shopping"}} if connections is None else connections
             clock, shop = FakeClock(), Shop()
             settings = settings_in(tmp_path, url, shops)
@@ -423,7 +429,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serving]:
             for merchant in ("main", "other"):
                 database.write_now(partial(apply_program, merchant=merchant, at=long_ago))
             database.close()
-            application = Application(settings, clock=clock, plugins={"shopping": shop})
+            application = Application(settings, clock=clock, plugins={"shopping": shop, **(plugins or {})})
             await application.open(loops=loops)
             stack.push_async_callback(application.close)
             address = await stack.enter_async_context(serving(application))

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete
 
 from stampcard.applying.locking import lock_member
-from stampcard.applying.meeting import BY_HAND, UNDONE
+from stampcard.applying.meeting import BY_HAND, EXCLUDED, UNDONE
 from stampcard.applying.outgoing import queue
 from stampcard.applying.setting import Setting, check_revision
+from stampcard.applying.syncing import end_hold
 from stampcard.applying.undoing import forget_idle
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
@@ -34,6 +35,10 @@ def link(unit: Unit, key: ContactKey, member: str) -> Contact:
     known = _known(unit, key)
     if known.member == member and known.state == "linked":
         return known
+    if known.why == EXCLUDED:
+        raise Conflict(
+            EXCLUDED, f"the contact {key[1]} takes no part: `only` of the connection's settings leaves it out"
+        )
     if known.member is not None and known.state == "linked":
         raise Conflict("linked", f"the contact {key[1]} is {known.member}: part them first")
     others = contacts.contacts_of(connection, merchant, key[0], [member]).get(member, [])
@@ -56,6 +61,7 @@ def part(unit: Unit, key: ContactKey) -> Contact:
         return known
     if known.member is not None:
         lock_member(unit, known.member)
+        end_hold(unit, key[0], known.member)
     _unlink(unit.connection, unit.setting.merchant, [key])
     apart = replace(known, state="skipped", why=BY_HAND, member=None, fields={}, content="", at=unit.now)
     # Their id stands there on: whoever made another contact for them would find this one by it.

@@ -72,24 +72,25 @@ def pictures(
     found = loading.load_members(connection, merchant, members, sealer, attributes=True, lock=False)
     people = {id_: one for id_, one in found.items() if one.is_there}
     live = program_of(setting, crm, now)
+    if live is None:  # whatever is shown there stays until the settings name a program that is there
+        return {}
     texts = {id_: attribute_texts(one) for id_, one in people.items()}
     if any(pair.ours.startswith(CONSENT) for pair in crm.pairs):
         said = load_consents(connection, merchant, people, sealer, evidence=False)
         for id_ in people:
             texts[id_] |= consent_texts(said.get(id_, ()))
-    inside: Mapping[str, Mapping[str, set[str]]] = {}
-    if live is not None:
-        for id_, figures in _figures(connection, setting, crm, live, people, now).items():
-            texts[id_] |= figures
-        asks = crm.settings.lists or crm.settings.make_contacts.startswith("segment:")
-        inside = load_segments(connection, merchant, people) if asks else {}
+    for id_, figures in _figures(connection, setting, crm, live, people, now).items():
+        texts[id_] |= figures
+    asks = crm.settings.lists or crm.settings.make_contacts.startswith("segment:")
+    known = load_segments(connection, merchant, people) if asks else {}
+    inside = {id_: frozenset(known.get(id_, {}).get(live.name, ())) for id_ in people}
     return {
         id_: Picture(
             member=one,
-            takes_part=live is not None and live.name in one.programs,
+            takes_part=live.name in one.programs,
             texts=texts[id_],
-            lists=_lists(crm, inside.get(id_, {}).get(live.name, set()) if live is not None else set()),
-            segments=frozenset(inside.get(id_, {}).get(live.name, ()) if live is not None else ()),
+            lists={name: segment in inside[id_] for segment, name in crm.settings.lists.items()},
+            segments=inside[id_],
         )
         for id_, one in people.items()
     }
@@ -115,10 +116,6 @@ def theirs(pair: FieldPair, texts: Mapping[str, str]) -> str:
 def ours(pair: FieldPair, texts: Mapping[str, str]) -> str:
     """What of these texts can be seen there, as it is meant here."""
     return seen(pair, texts.get(pair.ours, ""))
-
-
-def _lists(crm: Crm, inside: Collection[str]) -> dict[str, bool]:
-    return {name: segment in inside for segment, name in crm.settings.lists.items()}
 
 
 def _figures(

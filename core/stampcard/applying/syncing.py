@@ -96,13 +96,19 @@ def _keep_apart(unit: Unit, one: Contact, met: Meeting) -> None:
     if met.member is not None:  # erased while we waited for them
         _unlink(unit, one)
         met = Meeting(why=ERASED)
-    elif one.state == "linked":  # it takes part no more
+    elif one.state == "linked" and one.member is not None:  # it takes part no more
         _unlink(unit, one)
+        end_hold(unit, one.connection, one.member)
     state = "doubtful" if met.is_doubtful else "skipped"
     at = one.at if (one.state, one.why) == (state, met.why) else unit.now
     unit.encounters.keep(replace(one, state=state, why=met.why, member=None, fields={}, at=at))
     if met.why != BY_HAND:  # whoever it was before people parted them stands there on
         unit.encounters.candidates[one.key] = met.candidates
+
+
+def end_hold(unit: Unit, name: str, member: str) -> None:
+    """Let a member go on whom this CRM put on hold, once they have no contact there any more."""
+    unit.encounters.told.append(HoldAsked(connection=name, member=member, reason="", occurred_at=unit.now))
 
 
 def _unlink(unit: Unit, one: Contact) -> None:
@@ -121,7 +127,8 @@ def lose_contact(unit: Unit, sourced: Sourced, event: ContactGone) -> str | None
         unit.encounters.contacts.pop(key)
         unit.encounters.touched.discard(key)
         return None
-    unit.encounters.keep(replace(known, state="gone", content="", fields={}, at=unit.now))
+    at = max(known.changed_at, to_micros(event.occurred_at))  # what was read before is not heard any more
+    unit.encounters.keep(replace(known, state="gone", content="", fields={}, changed_at=at, at=unit.now))
     return known.member
 
 

@@ -57,14 +57,13 @@ def judge(pair: FieldPair, shown: Shown, base: Base | None, digest: Digest) -> V
         return AGREED
     if base is None:
         return _first(pair, shown)
-    ours_new = base.ours not in {digest(shown.ours), OWED}
-    theirs_new = digest(shown.theirs) != base.theirs
-    if not ours_new and not theirs_new:
-        return _WRITE if base.ours == OWED else AGREED
-    if pair.owner == "theirs" and not theirs_new:
-        # Somebody else said so here: both sides go on with what they have until theirs says something new.
+    ours_new, theirs_new = base.ours != digest(shown.ours), digest(shown.theirs) != base.theirs
+    if not theirs_new and base.ours == OWED:
+        return _WRITE
+    if not theirs_new and (not ours_new or pair.owner == "theirs"):
+        # Somebody else said so here, maybe: both sides go on with what they have until theirs says something new.
         return AGREED
-    if pair.owner == "most_restrictive" and not ours_new and base.ours != OWED and not shown.theirs:
+    if pair.owner == "most_restrictive" and not ours_new and not shown.theirs:
         return AGREED  # a no that is taken back there says nothing of what was said here
     verdict = _counts(pair, shown, ours_new=ours_new, theirs_new=theirs_new)
     disputed = theirs_new if verdict.writes else ours_new

@@ -213,8 +213,9 @@ class Contacting:
         known = contacts.load_contacts(connection, merchant, keys, lock=True)
         kept = {one.reference: one for one in known.values()}
         for reference in written.keys() & kept.keys():
-            fields = {**kept[reference].fields, **self._bases(*written[reference], digest)}
-            kept[reference] = replace(kept[reference], fields=fields)
+            one, (due, result) = kept[reference], written[reference]
+            fields = {**one.fields, **self._bases(due, result, digest)}
+            kept[reference] = replace(one, fields=fields, changed_at=max(one.changed_at, _changed_at(result)))
         for reference in found.gone & kept.keys():
             kept[reference] = replace(kept[reference], state="gone", content="", fields={}, at=now)
         for reference in found.wanted & kept.keys():
@@ -293,6 +294,16 @@ class Contacting:
         )
 
 
+def _changed_at(result: Mapping[str, Any]) -> int:
+    """When a contact changed by what was written, in microseconds; 0 where the vendor does not tell."""
+    told_ = result.get("changed_at")
+    try:
+        at = datetime.fromisoformat(told_) if isinstance(told_, str) else None
+        return to_micros(at) if at is not None else 0
+    except (ValueError, TypeError, OverflowError):
+        return 0
+
+
 class _Looked(Value, frozen=True):
     """What looking for contacts brought, by member, or why it brought nothing."""
 
@@ -339,10 +350,9 @@ def _due(
     if picture is None or (not linked and not _is_wanted(crm, picture, known, doubtful)):
         return [idle]
     if linked:
-        # One of them shows who it is: the others show the same figures without it, for it is theirs alone.
+        # What a vendor lets one contact alone have is shown at the first.
         first = min(linked, key=lambda one: (one.at, one.reference))
-        nameless = replace(picture, texts={**picture.texts, "member_id": ""})
-        return [_news(idle, crm, picture if one is first else nameless, one, digest) for one in linked]
+        return [_news(idle, crm, picture, one, digest, is_first=one is first) for one in linked]
     pairs = [pair for pair in crm.pairs if pair.ours != HOLD]
     texts = {pair.theirs: theirs(pair, picture.texts) for pair in pairs}
     fields = {name: text for name, text in texts.items() if text}
@@ -365,19 +375,20 @@ def _is_wanted(crm: Crm, picture: Picture, known: Sequence[Contact], doubtful: s
     return kind == "all" or (kind == "segment" and segment in picture.segments)
 
 
-def _news(idle: DueContact, crm: Crm, picture: Picture, one: Contact, digest: Digest) -> DueContact:
+def _news(idle: DueContact, crm: Crm, picture: Picture, one: Contact, digest: Digest, *, is_first: bool) -> DueContact:
     """What is to be written at a contact that is known, and whether it is to be read first."""
+    texts = picture.texts if is_first else {**picture.texts, "member_id": ""}
     fields: dict[str, str] = {}
     digests: dict[str, str] = {}
     looks = False
     for pair in crm.pairs:
-        if pair.ours == HOLD:
+        if pair.ours == HOLD or (pair.ours == "email" and not is_first):
             continue
-        text = ours(pair, picture.texts)
+        text = ours(pair, texts)
         way = outgoing(pair, text, one.fields.get(pair.theirs), digest)
         looks |= way == "look"
         if way == "write":
-            fields[pair.theirs] = theirs(pair, picture.texts)
+            fields[pair.theirs] = theirs(pair, texts)
             digests[pair.theirs] = digest(text)
     lists = {name: inside for name, inside in picture.lists.items() if _is_new(one, name, digest, inside=inside)}
     item = replace(idle.item, reference=one.reference, fields=fields, lists=lists)

@@ -27,6 +27,7 @@ from stampcard.storage.tables import (
     base_use,
     consent,
     contact,
+    contact_candidate,
     contact_conflict,
     counter,
     data_request,
@@ -73,7 +74,18 @@ MOVED: tuple[Table, ...] = (
     data_request,
 )
 #: Rows that are brought together one by one; `lot` moves with its wallet.
-JOINED: tuple[Table, ...] = (award, debit, lot, counter, membership, tier, progress, segment_member, push)
+JOINED: tuple[Table, ...] = (
+    award,
+    debit,
+    lot,
+    counter,
+    membership,
+    tier,
+    progress,
+    segment_member,
+    push,
+    contact_candidate,
+)
 #: Rows that both may have by the same name: then the target's count, and the source's wait for the undoing.
 NAMED: tuple[Table, ...] = (perk, perk_use, plan, plan_term, proof, base_use)
 #: Tables whose rows stay: what was booked was booked for whom it was.

@@ -20,7 +20,18 @@ from stampcard.domain.proofs import ProofRequest
 from stampcard.domain.rewards import Redemption, Voucher
 from stampcard.engine.world import Order, Pin
 from stampcard.sealing import Sealer, new_key, new_key_text, read_keys
-from stampcard.storage import consenting, contacts, merging, plugging, pooling, proving, resealing, rows, saving, stating
+from stampcard.storage import (
+    consenting,
+    contacts,
+    merging,
+    plugging,
+    pooling,
+    proving,
+    resealing,
+    rows,
+    saving,
+    stating,
+)
 from stampcard.storage.commanding import CommandResult, settle_commands
 from stampcard.storage.database import Database
 from stampcard.storage.resealing import ABOUT, count_keys, next_step, write_step

@@ -56,6 +56,10 @@ def seen(able: Capabilities) -> Any:
     return decode
 
 
+#: When the simulated account says that something changed.
+NOW = "2026-03-10T12:00:00+00:00"
+
+
 async def test_a_contact_is_made_and_then_changed(contacts: Contacts, portal: HubSpotSimulator) -> None:
     (made,) = await contacts.write(
         [push(email="Ada@Example.com", loyalty_points="12.50", loyalty_joined_on="2026-01-31")]
@@ -65,11 +69,13 @@ async def test_a_contact_is_made_and_then_changed(contacts: Contacts, portal: Hu
         result={
             "reference": id_,
             "fields": {"email": "ada@example.com", "loyalty_points": "12.5", "loyalty_joined_on": "2026-01-31"},
+            "changed_at": NOW,
         }
     )
     assert portal.contact(id_).get("loyalty_member_id") == "m-1"
     (changed,) = await contacts.write([push(reference=id_, loyalty_points="", loyalty_tier="gold")])
-    assert changed == Delivered(result={"reference": id_, "fields": {"loyalty_points": "", "loyalty_tier": "gold"}})
+    shown = {"loyalty_points": "", "loyalty_tier": "gold"}
+    assert changed == Delivered(result={"reference": id_, "fields": shown, "changed_at": NOW})
     assert portal.contact(id_).get("loyalty_points") == ""
 
 
@@ -337,7 +343,7 @@ async def test_a_list_that_somebody_else_makes_meanwhile_is_taken(contacts: Cont
 async def test_a_language_is_written_as_hubspot_writes_it(contacts: Contacts, portal: HubSpotSimulator) -> None:
     one = portal.add(email="a@example.com")
     (outcome,) = await contacts.write([push(reference=one, hs_language="en_GB")])
-    assert outcome == Delivered(result={"reference": one, "fields": {"hs_language": "en-gb"}})
+    assert outcome == Delivered(result={"reference": one, "fields": {"hs_language": "en-gb"}, "changed_at": NOW})
 
 
 async def test_what_we_show_is_taken_away(able: Capabilities, portal: HubSpotSimulator) -> None:

@@ -192,12 +192,9 @@ async def test_an_opt_out_that_is_new_is_said_once_of_the_address(contacts: Cont
         push(7, fresh=True, email="c@example.com", hs_email_optout="true"),
     ]
     outcomes = await contacts.write(items)
-    assert outcomes[0] == Delivered(
-        result={"reference": one, "fields": {"loyalty_points": "5", "hs_email_optout": "true"}}
-    )
-    assert outcomes[1] == Delivered(result={"reference": other, "fields": {"loyalty_points": "6"}})
-    assert isinstance(outcomes[2], Delivered)
-    assert outcomes[2].result["fields"]["hs_email_optout"] == "true"
+    told = [one.result["fields"] for one in outcomes if isinstance(one, Delivered)]
+    assert told[:2] == [{"loyalty_points": "5", "hs_email_optout": "true"}, {"loyalty_points": "6"}]
+    assert told[2]["hs_email_optout"] == "true"
     assert portal.contact(one).get("hs_email_optout") == "true"
     assert said(portal) == 2
     await contacts.write(items)
