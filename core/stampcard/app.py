@@ -94,7 +94,7 @@ class Application:
         self._setting: Setting | None = None
         self._refreshed_at = EPOCH
         self._stopped: frozenset[str] = frozenset()
-        self._begun: frozenset[str] = frozenset()
+        self._begun: Mapping[str, bool] = {}
         self._replugging = asyncio.Lock()
         self._plugs: set[asyncio.Task[None]] = set()
         self._elsewhere: dict[str, tuple[datetime, Mapping[str, tuple[str, ...]]]] = {}
@@ -231,11 +231,19 @@ class Application:
             setting,
             active=frozenset(connections) - self._stopped,
             targets={name: _kinds(connection) for name, connection in connections.items()},
-            plugins={name: connection.plugin for name, connection in connections.items() if _is_commanded(connection)},
+            plugins={
+                name: one.plugin
+                for name, one in connections.items()
+                if _is_commanded(one) and (one.crm is None or name in self._begun)
+            },
             fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
             # Nothing is read from a CRM or written to it before people had its contacts looked through.
-            crms={n: crm for n, one in connections.items() if n in self._begun and (crm := one.crm) is not None},
+            crms={
+                name: replaced(crm, looking=not self._begun[name])
+                for name, one in connections.items()
+                if name in self._begun and (crm := one.crm) is not None
+            },
         )
 
     def _start(self) -> None:

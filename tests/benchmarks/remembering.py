@@ -49,7 +49,7 @@ class Watch:
         self.course: list[tuple[int, float]] = []
 
     def memory(self, server: Server, done: int = 0) -> None:
-        now = _resident(server.pid)
+        now = resident(server.pid)
         self.idle = self.idle or now
         self.peak = max(self.peak, now)
         self.course.append((done, now))
@@ -67,7 +67,8 @@ class Watch:
         return self.database.read_now(lambda connection: connection.execute(statement).scalar() or 0)
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
+    """MB of a process that are in memory."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf8").splitlines()
     (found,) = [line for line in lines if line.startswith("VmRSS:")]
     return int(found.split()[1]) / 1024

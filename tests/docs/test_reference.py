@@ -12,12 +12,15 @@ from typing import Any, get_args
 import pytest
 
 from stampcard import errors
+from stampcard.domain.contacts import FieldKind, FieldOwner
 from stampcard.domain.ledger import ACCOUNTS, EntryKind
 from stampcard.engine.describing import order_variables
-from stampcard.plugin import Outcome
+from stampcard.plugin import Contacts, Outcome
+from stampcard.plugin.manifest import API_VERSION
 from stampcard.program.conditions import compile_conditions
 from stampcard.program.reading import read_program
 from stampcard.testing.building import LONG_AGO, NOON, order
+from stampcard.testing.rules.case import Case
 from stampcard_hubspot.settings import SCOPES, ContactMap, HubSpotSettings
 from stampcard_hubspot.webhooks import NOTICES
 from stampcard_shopify.webhooks import TOPICS as SHOPIFY
@@ -108,6 +111,35 @@ def test_hubspots_steps_name_the_scopes_and_the_properties_to_subscribe_to(root:
     given = {"portal_id": 1, "access_token": "made-up", "webhook_secrets": ["made-up"]}
     assert scopes == set(SCOPES) - {"oauth"}
     assert properties == set(ContactMap(HubSpotSettings.model_validate(given)).heard)
+
+
+def test_the_pages_about_crms_name_every_owner_and_every_kind_of_field(root: Path, tables: Tables) -> None:
+    (owners,) = (table for table in tables("docs/how-to/sync-a-crm.md") if "owner" in table[0])
+    assert {row["owner"] for row in owners} == set(get_args(FieldOwner))
+    for page, sentence in (
+        ("sync-a-crm", r"has a kind: ([^.]*)\."),
+        ("write-a-plugin", r"by the kind of each field: (.*?)\n-"),
+    ):
+        (told,) = re.findall(sentence, (root / f"docs/how-to/{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+        assert set(re.findall(r"`([a-z]+)`", told)) - {"true"} == set(get_args(FieldKind)), page
+
+
+def test_the_guide_names_all_that_an_author_of_a_crm_fills_in(root: Path) -> None:
+    (section,) = re.findall(
+        r"## 9\. Keep contacts(.*?)\n## ",
+        (root / "docs/how-to/write-a-plugin.md").read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    for name in ("people", "gone_reference", "unfit_reference", "remembers", "contact"):
+        assert hasattr(Case, name), name
+        assert f"**`{name}" in section, name
+    assert "dry_run=False" in section
+    assert "dry_run" in inspect.signature(Contacts.prepare).parameters
+
+
+def test_the_changes_name_the_plugin_api_that_there_is(root: Path) -> None:
+    told = re.findall(r"Plugin API (\d+\.\d+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert told == [".".join(map(str, API_VERSION))]
 
 
 def test_the_page_of_metrics_names_the_kinds_and_outcomes_that_there_are(tables: Tables) -> None:

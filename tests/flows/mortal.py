@@ -21,8 +21,10 @@ import stampcard.calling.leases
 import stampcard.inbox.backfilling
 import stampcard.inbox.batching
 import stampcard.inbox.fetching
+import stampcard.inbox.sweeping
 import stampcard.inbox.working
 import stampcard.outbox.commanding
+import stampcard.outbox.contacting
 import stampcard.outbox.pushing
 import stampcard.storage.commanding
 import stampcard.storage.inboxing
@@ -30,6 +32,7 @@ import stampcard.storage.resealing
 import stampcard_shopify.exporting
 from stampcard.calling.lines import Line
 from stampcard.cli.main import run
+from stampcard.domain.commands import CONTACT
 from stampcard.domain.rewards import ISSUE
 from stampcard.storage.database import Database
 from stampcard_shopify.fulfilling import ShopifyFulfilment
@@ -112,6 +115,11 @@ def issuing(owner: ModuleType, name: str) -> None:
     calling(owner, name, ISSUE)
 
 
+def showing(owner: ModuleType, name: str) -> None:
+    """Die before or after a call that shows members at a CRM."""
+    calling(owner, name, CONTACT)
+
+
 POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
     "before-storing": (before, stampcard.inbox.batching, "take_in"),
     "while-storing": (inside, stampcard.inbox.batching, "take_in"),
@@ -123,6 +131,10 @@ POINTS: dict[str, tuple[Callable[[ModuleType, str], None], ModuleType, str]] = {
     "after-keeping-what-was-fetched": (after, stampcard.inbox.fetching, "take_in"),
     "while-keeping-the-past": (inside, stampcard.inbox.backfilling, "keep_page"),
     "after-keeping-the-past": (after, stampcard.inbox.backfilling, "keep_page"),
+    "while-keeping-contacts": (inside, stampcard.inbox.sweeping, "take_in"),
+    "after-keeping-contacts": (after, stampcard.inbox.sweeping, "take_in"),
+    "after-showing": (showing, stampcard.outbox.contacting, "after"),
+    "while-settling-contacts": (inside, stampcard.outbox.contacting, "settle_pushes"),
     "before-pushing": (calling, stampcard.outbox.pushing, "before"),
     "after-pushing": (calling, stampcard.outbox.pushing, "after"),
     "while-settling-pushes": (inside, stampcard.outbox.pushing, "settle_pushes"),

@@ -406,6 +406,7 @@ async def test_a_first_look_matches_makes_and_can_be_tried_and_taken_back(
         sweep = await application.database.read(lambda c: load_sweep(c, "main", "sales", "sync"))
         assert sweep is not None
         assert sweep.ended_at is not None
+        await application.refresh()
         setting, until = application.setting, sweep.ended_at
         done = await application.database.write(
             lambda c: take_back(c, setting, application.clock.now(), "sales", began, until, 100)

@@ -78,6 +78,14 @@ class ConflictsQuery(PageQuery):
     member: str = Field(default="", description="Of one member only.", max_length=200)
 
 
+class SweepQuery(Query):
+    """Which look."""
+
+    why: Literal["sync", "compare"] = Field(
+        default="sync", description="The one that people wanted, or that of each night."
+    )
+
+
 class Linking(Asked):
     """Whose a contact is."""
 
@@ -216,7 +224,7 @@ async def part(call: Call[Query, Nothing]) -> Answer:
     return await call.write(lambda unit: given(contact_view(unit.connection, call.merchant, linking.part(unit, key))))
 
 
-async def begin(call: Call[Query, Nothing]) -> Answer:
+async def begin_sync(call: Call[Query, Nothing]) -> Answer:
     """Look at everybody, and show every member; what is under way goes on."""
     name = call.path["name"]
     one = call.application.connections.get(name) if call.is_at_home else None
@@ -235,17 +243,19 @@ async def begin(call: Call[Query, Nothing]) -> Answer:
     return await call.write(work)
 
 
-async def show(call: Call[Query, Nothing]) -> SweepView:
+async def show_sync(call: Call[SweepQuery, Nothing]) -> SweepView:
     """How far the newest is."""
-    name = call.path["name"]
+    name, why = call.path["name"], call.query.why
 
     def work(connection: Connection) -> SweepView:
-        return sweep_view(connection, call.merchant, _found(load_sweep(connection, call.merchant, name, "sync"), name))
+        return sweep_view(
+            connection, call.merchant, _found(load_sweep(connection, call.merchant, name, why), name, why)
+        )
 
     return await call.read(work)
 
 
-async def stop(call: Call[Query, Nothing]) -> Answer:
+async def stop_sync(call: Call[Query, Nothing]) -> Answer:
     """Read and show nothing more until it is begun again."""
     name = call.path["name"]
 
@@ -256,9 +266,9 @@ async def stop(call: Call[Query, Nothing]) -> Answer:
     return await call.write(work)
 
 
-def _found(sweep: Sweep | None, name: str) -> Sweep:
+def _found(sweep: Sweep | None, name: str, why: str = "sync") -> Sweep:
     if sweep is None:
-        raise NotFound("sync of the connection", name)
+        raise NotFound(f"{why} of the connection", name)
     return sweep
 
 
@@ -303,7 +313,7 @@ ROUTES = (
         path="/connections/{name}/sync",
         scope="connections:plug",
         summary="Look at all contacts of a CRM, and show every member there",
-        handler=begin,
+        handler=begin_sync,
         gives=SweepView,
         status=202,
     ),
@@ -312,7 +322,8 @@ ROUTES = (
         path="/connections/{name}/sync",
         scope="connections:read",
         summary="Show how far the look at all contacts is",
-        handler=show,
+        handler=show_sync,
+        query=SweepQuery,
         gives=SweepView,
     ),
     Route(
@@ -320,7 +331,7 @@ ROUTES = (
         path="/connections/{name}/sync",
         scope="connections:plug",
         summary="Stop the look at all contacts",
-        handler=stop,
+        handler=stop_sync,
         gives=SweepView,
     ),
 )

@@ -34,6 +34,7 @@ from stampcard.applying.settling import settle_members
 from stampcard.applying.syncing import hear_contact, load_met, load_owning, lose_contact, note_times, owned, take_over
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
+from stampcard.domain.commands import CONTACT
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import (
     CommandSettled,
@@ -459,7 +460,10 @@ def _unnamed(unit: Unit, source: str, event: OrderSeen | RefundSeen) -> OrderSee
 def _save_refetches(connection: Connection, setting: Setting, batch: Sequence[Prepared], now: datetime) -> None:
     at = to_micros(now)
     wanted = {
-        (p.connection, r.kind, r.reference) for p in batch for r in p.refetches if p.connection in setting.fetching
+        (p.connection, r.kind, r.reference)
+        for p in batch
+        for r in p.refetches
+        if p.connection in setting.fetching and (r.kind != CONTACT or p.connection in setting.crms)
     }
     rows = [
         {"merchant": setting.merchant, "connection": c, "kind": k, "reference": r, "wanted_at": at, "due_at": at}

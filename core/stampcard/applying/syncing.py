@@ -15,6 +15,7 @@ from stampcard.applying.showing import attribute_texts, consent_texts, pictures
 from stampcard.clock import to_micros
 from stampcard.domain.consents import Consent, current
 from stampcard.domain.contacts import CONSENT, HOLD, FieldPair
+from stampcard.domain.countries import is_country
 from stampcard.domain.events import (
     ConsentSeen,
     ContactGone,
@@ -127,8 +128,8 @@ def lose_contact(unit: Unit, sourced: Sourced, event: ContactGone) -> str | None
         unit.encounters.contacts.pop(key)
         unit.encounters.touched.discard(key)
         return None
-    at = max(known.changed_at, to_micros(event.occurred_at))  # what was read before is not heard any more
-    unit.encounters.keep(replace(known, state="gone", content="", fields={}, changed_at=at, at=unit.now))
+    # When it last changed stays: whatever is put back shows that it changed before it was put away.
+    unit.encounters.keep(replace(known, state="gone", content="", fields={}, at=unit.now))
     return known.member
 
 
@@ -257,7 +258,7 @@ class _Hearing:
             at = unit.now if is_new else event.occurred_at
             seen = CustomerSeen(reference=one.reference, occurred_at=at, attributes=self._attributes)
             before = unit.members[self._id]
-            decision = decide_customer(unit.world, seen, before, None, brought=unit.silent)
+            decision = decide_customer(unit.world, seen, before, None, brought=unit.silent or self._crm.looking)
             note_times(unit, before, decision.member, event.occurred_at)
             unit.absorb(decision, self._sourced if decision.changed else None, self._id)
         for said in self._said:
@@ -303,6 +304,9 @@ class _Hearing:
             if ours == theirs:
                 self._bases[pair.theirs] = Base(digest(ours), digest(theirs))
             return
+        if verdict.takes and not theirs and pair.ours.startswith(CONSENT):
+            self._bases[pair.theirs] = Base(digest(ours), digest(theirs))  # nothing is said there any more
+            return
         if verdict.writes:
             self._bases[pair.theirs] = Base(OWED, digest(theirs))
         elif not self._take(pair, theirs):
@@ -316,7 +320,7 @@ class _Hearing:
         """Let theirs be ours; False for what our side cannot read."""
         if pair.ours.startswith(CONSENT):
             return self._take_consent(pair, theirs)
-        if pair.kind == "country" and len(theirs) > 2:  # noqa: PLR2004 - no country has that name
+        if pair.kind == "country" and theirs and not is_country(theirs):
             return False
         try:
             value = value_of(theirs, self._kinds.get(pair.ours, "string"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stampcard.host.discovering import PluginTable
     from stampcard.settings import Settings
     from stampcard.storage.database import Database
+    from stampcard.storage.sweeping import Sweep
     from stampcard_webhooks.contacts import SweepView
 
 #: Seconds between two looks at how far it is, and between two lines where nobody draws a bar.
@@ -72,8 +73,12 @@ def sync(
         with opened(settings) as database:
             if stop:
                 database.write_now(lambda connection: stop_sweep(connection, settings.merchant, name, "sync"))
-            view = _look(database, settings, name)
+            view, nightly = _look(database, settings, name), _nightly(database, settings, name)
         _show(view, json=json)
+        if nightly is not None and not json:
+            ended = f"ended on {moment(nightly.ended_at)}" if nightly.ended_at else "is under way"
+            show(f"The nightly look {ended}: {nightly.done} contacts read, {nightly.progress.different} of them not known "
+                 f"as they were, {nightly.progress.missing} known ones not found")  # fmt: skip
         return
     _begin(settings, name)
     try:
@@ -208,6 +213,12 @@ def _look(database: Database, settings: Settings, name: str) -> SweepView:
     return database.read_now(work)
 
 
+def _nightly(database: Database, settings: Settings, name: str) -> Sweep | None:
+    from stampcard.storage.sweeping import load_sweep
+
+    return database.read_now(lambda connection: load_sweep(connection, settings.merchant, name, "compare"))
+
+
 def _show(view: SweepView, *, json: bool) -> None:
     if json:
         show_json(view.model_dump(mode="json"))
@@ -325,10 +336,12 @@ def _undo(settings: Settings, name: str, *, yes: bool) -> None:
         typer.confirm("Take it back?", abort=True, err=True)
 
     async def use(application: Application) -> tuple[int, int]:
-        setting, database, merchant = application.setting, application.database, settings.merchant
+        database, merchant = application.database, settings.merchant
         sweep = await database.write(lambda c: stop_sweep(c, merchant, name, "sync"))
         if sweep is None:
             raise NotFound("sync of the connection", name)
+        await application.refresh()
+        setting = application.setting
         there = here = 0
         until = sweep.ended_at or application.clock.now()
         left = True

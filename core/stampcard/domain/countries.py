@@ -38,6 +38,11 @@ def country_code(text: str) -> str:
     return _codes().get(folded, written)
 
 
+def is_country(code: str) -> bool:
+    """Whether a text is the code of a country."""
+    return code in _names()
+
+
 def country_name(text: str) -> str:
     """The English name of a country of that code; what is no code stays as it is."""
     return _names().get(text.strip().upper(), text)

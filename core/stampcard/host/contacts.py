@@ -20,6 +20,8 @@ class Crm:
     name: str
     settings: ContactSettings
     pairs: tuple[FieldPair, ...]
+    #: Whether all contacts are just being looked through because people wanted it: whoever comes then is brought.
+    looking: bool = False
 
     @cached_property
     def figures(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from pydantic import SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from stampcard.errors import Conflict, InvalidSettings, RequestRefused, told
 from stampcard.host.connecting import Connection, ConnectionSpec, Resources, connect_one, disconnect_all
@@ -144,8 +144,8 @@ def without_secrets_of(settings: PluginSettings) -> dict[str, Any]:
 def _hidden(value: Any) -> Any:
     if isinstance(value, SecretStr | SecretBytes):
         return HIDDEN
-    if isinstance(value, PluginSettings):
-        return without_secrets_of(value)
+    if isinstance(value, BaseModel):  # as it is written, so that it can be given back
+        return {of.alias or name: _hidden(getattr(value, name)) for name, of in type(value).model_fields.items()}
     if isinstance(value, Mapping):
         return {key: _hidden(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -187,9 +187,10 @@ class Sweeper(Loop):
         fresh = []
         for delivery, event in page.pairs:
             before = known.get((name, event.reference))
-            # People look anew after other settings, too: whoever is open is judged once more.
+            # People look anew after other settings, too: whoever is open is judged once more, and whether all take part.
             is_open = sweep.why == "sync" and before is not None and before.state in {"doubtful", "skipped"}
-            if before is None or is_open or before.content != contacts.content_of(setting.sealer, event):
+            is_left_out = before is not None and before.state == "linked" and not self._takes_part(event)
+            if before is None or is_open or is_left_out or before.content != contacts.content_of(setting.sealer, event):
                 # The same content may have been told before, and something else in between.
                 fresh.append(replace(delivery, key=f"{delivery.key}@{to_micros(sweep.started_at)}"))
         after = replace(
@@ -208,6 +209,10 @@ class Sweeper(Loop):
         if fresh:
             take_in(connection, setting.merchant, fresh, setting.sealer, setting.numbering)
         return len(fresh)
+
+    def _takes_part(self, event: ContactSeen) -> bool:
+        crm = self._connection.crm
+        return crm is None or crm.takes_part(dict(event.fields))
 
     async def _wait_for_inbox(self, sweep: Sweep, _: Contacts) -> float:
         """Once all is applied, ask after those who were not found, and go on."""
@@ -254,7 +259,12 @@ class Sweeper(Loop):
         if is_busy or await self._waiting(1):
             return ROOM
         after = replace(sweep, ended_at=self._clock.now(), progress=_well(sweep, phase="ended"))
-        await self._database.write(lambda connection: self._move(connection, sweep, after))
+
+        def end(connection: DatabaseConnection) -> None:
+            if self._move(connection, sweep, after):
+                bump(connection, merchant)  # whoever comes from now on comes by themselves
+
+        await self._database.write(end)
         return 0.0
 
     async def _waiting(self, most: int) -> int:

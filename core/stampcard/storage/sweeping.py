@@ -87,14 +87,16 @@ def _of(found: Row[Any]) -> Sweep:
     )
 
 
-def begun_sweeps(connection: Connection, merchant: str) -> frozenset[str]:
-    """The connections whose contacts people had looked through, or are having, and did not have it taken back.
+def begun_sweeps(connection: Connection, merchant: str) -> dict[str, bool]:
+    """The connections whose contacts people had looked through, or are having, and did not have it taken back; whether it ended.
 
     What is to be shown there has its fields by then.
     """
     mine = (job.c.merchant == merchant, job.c.name.startswith("sync:", autoescape=True))
     found = (_of(row) for row in connection.execute(select(job).where(*mine)))
-    return frozenset(one.connection for one in found if one.progress.phase not in {"preparing", "undone"})
+    return {
+        one.connection: one.ended_at is not None for one in found if one.progress.phase not in {"preparing", "undone"}
+    }
 
 
 def begin_sweep(connection: Connection, merchant: str, name: str, why: Why, now: datetime) -> Sweep:

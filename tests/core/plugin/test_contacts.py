@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tests.core.crms import DEFAULTS
 
 from stampcard.domain.contacts import FIGURES, FieldPair
+from stampcard.host.plugging import without_secrets_of
 from stampcard.plugin import ContactSettings
 
 
@@ -114,3 +115,13 @@ def test_the_plain_defaults_of_the_settings_change_nothing() -> None:
         "all", False, False, False,
     )  # fmt: skip
     assert found.match == ("email", "phone")
+
+
+def test_what_is_shown_of_the_settings_can_be_given_back() -> None:
+    given = {
+        "only": [{"field": "lifecyclestage", "is": ["customer"]}],
+        "fields": {"phone": {"field": "mobile", "owner": "newest", "opposite": False}, "country": False},
+    }
+    shown = without_secrets_of(ContactSettings.model_validate(given))
+    assert {name: shown[name] for name in given} == given
+    assert ContactSettings.model_validate(shown) == ContactSettings.model_validate(given)
