@@ -10,25 +10,24 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection as DatabaseConnection
-from sqlalchemy import Row
 
 from stampcard.applying.setting import Setting
-from stampcard.applying.showing import Picture, ours, pictures, theirs
+from stampcard.applying.showing import pictures
 from stampcard.calling.lines import ATTEMPT, Line
 from stampcard.clock import Clock, to_micros
 from stampcard.domain.commands import CONTACT, OWN
-from stampcard.domain.contacts import HOLD, ContactPush, Person
+from stampcard.domain.contacts import Person
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import ContactSeen, ContactWritten
 from stampcard.domain.value import Value, replace
-from stampcard.engine.syncing import NO, YES, Base, Digest, heard, outgoing
+from stampcard.engine.syncing import Base, Digest
 from stampcard.errors import told
 from stampcard.host.connecting import Connection
-from stampcard.host.contacts import ContactSink, Crm
+from stampcard.host.contacts import ContactSink
+from stampcard.outbox.comparing import DueContact, bases_of, compared
 from stampcard.outbox.retrying import next_attempt
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
 from stampcard.storage import contacts, leasing
-from stampcard.storage.contacts import Contact
 from stampcard.storage.database import Database
 from stampcard.storage.fetching import want_records
 from stampcard.storage.inboxing import take_in
@@ -40,28 +39,6 @@ LINKING = timedelta(seconds=3)
 LINGER = timedelta(seconds=0.5)
 #: How often a contact that is nobody's is read for somebody, before it is taken for somebody else's.
 LOOKS = 2
-LIST = "list:"
-
-
-class DueContact(Value, frozen=True):
-    """One contact to show somebody at, or one to find or make.
-
-    `digests`: of what both sides show once that is done, by their name of the field. `looks`: it is to be read first, because their side may
-    have changed, too. `person`: how to look for the contact of somebody who has none.
-    """
-
-    item: ContactPush
-    attempts: int
-    sent: int
-    due_at: int
-    digests: Mapping[str, str] = {}
-    looks: bool = False
-    person: Person | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to call the vendor for."""
-        return self.person is None and not (self.item.fields or self.item.lists)
 
 
 class _Found(Value, frozen=True):
@@ -119,7 +96,7 @@ class Contacting:
         digest = contacts.digester(setting.sealer)
         batch: list[DueContact] = []
         for row in rows:
-            mine = _due(row, crm, shown.get(row.member), known.get(row.member, ()), doubtful, digest)
+            mine = compared(row, crm, shown.get(row.member), known.get(row.member, ()), doubtful, digest)
             if batch and len(batch) + len(mine) > most:  # somebody has two contacts: the rest is due as before
                 break
             batch += mine
@@ -230,19 +207,8 @@ class Contacting:
             take_in(connection, merchant, deliveries, setting.sealer, setting.numbering)
 
     def _bases(self, due: DueContact, result: Mapping[str, Any], digest: Digest) -> dict[str, Base]:
-        """What both sides show of what was written, as the vendor answered that it shows it now."""
         crm, shown = self._connection.crm, result.get("fields", {})
-        turn = {pair.theirs: pair for pair in crm.pairs} if crm is not None else {}
-        bases = {}
-        for field in due.digests:
-            text = due.item.fields.get(field, "")
-            now = shown.get(field, text) if isinstance(shown, Mapping) else text
-            pair = turn[field]
-            bases[field] = Base(due.digests[field], digest(heard(pair, str(now))))
-        for field, inside in due.item.lists.items():
-            said = digest(YES if inside else NO)
-            bases[f"{LIST}{field}"] = Base(said, said)
-        return bases
+        return bases_of(due, crm, shown if isinstance(shown, Mapping) else {}, digest) if crm is not None else {}
 
     def _made(
         self, due: DueContact, result: Mapping[str, Any], digest: Digest, setting: Setting, now: datetime
@@ -333,72 +299,6 @@ def _sorted_out(batch: Sequence[DueContact], outcomes: Sequence[Outcome], delive
         if one.looks:
             wanted.add(one.item.reference)
     return _Found(written=written, deliveries=deliveries, wanted=frozenset(wanted - {""}), gone=frozenset(gone))
-
-
-def _due(
-    row: Row[Any],
-    crm: Crm,
-    picture: Picture | None,
-    known: Sequence[Contact],
-    doubtful: set[str],
-    digest: Digest,
-) -> list[DueContact]:
-    """What is to be done for one member: at each contact that stands, or at one that is to be made."""
-    blank = ContactPush(member=row.member, reference="", version=row.version)
-    idle = DueContact(item=blank, attempts=row.attempts, sent=row.sent, due_at=row.due_at)
-    linked = [one for one in known if one.state == "linked"]
-    if picture is None or (not linked and not _is_wanted(crm, picture, known, doubtful)):
-        return [idle]
-    if linked:
-        # What a vendor lets one contact alone have is shown at the first.
-        first = min(linked, key=lambda one: (one.at, one.reference))
-        return [_news(idle, crm, picture, one, digest, is_first=one is first) for one in linked]
-    pairs = [pair for pair in crm.pairs if pair.ours != HOLD]
-    texts = {pair.theirs: theirs(pair, picture.texts) for pair in pairs}
-    fields = {name: text for name, text in texts.items() if text}
-    digests = {pair.theirs: digest(ours(pair, picture.texts)) for pair in pairs}
-    lists = {name: True for name, inside in picture.lists.items() if inside}
-    by = crm.settings.match
-    person = Person(
-        member=row.member,
-        emails=picture.emails if "email" in by else (),
-        phones=picture.phones if "phone" in by else (),
-    )
-    return [replace(idle, item=replace(blank, fields=fields, lists=lists), digests=digests, person=person)]
-
-
-def _is_wanted(crm: Crm, picture: Picture, known: Sequence[Contact], doubtful: set[str]) -> bool:
-    """Whether a contact is to be made: none that was put away there comes back, and none is made beside a doubtful one."""
-    if known or picture.member.id in doubtful or not picture.takes_part:
-        return False
-    kind, _, segment = crm.settings.make_contacts.partition(":")
-    return kind == "all" or (kind == "segment" and segment in picture.segments)
-
-
-def _news(idle: DueContact, crm: Crm, picture: Picture, one: Contact, digest: Digest, *, is_first: bool) -> DueContact:
-    """What is to be written at a contact that is known, and whether it is to be read first."""
-    texts = picture.texts if is_first else {**picture.texts, "member_id": ""}
-    fields: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    looks = False
-    for pair in crm.pairs:
-        if pair.ours == HOLD or (pair.ours == "email" and not is_first):
-            continue
-        text = ours(pair, texts)
-        way = outgoing(pair, text, one.fields.get(pair.theirs), digest)
-        looks |= way == "look"
-        if way == "write":
-            fields[pair.theirs] = theirs(pair, texts)
-            digests[pair.theirs] = digest(text)
-    lists = {name: inside for name, inside in picture.lists.items() if _is_new(one, name, digest, inside=inside)}
-    item = replace(idle.item, reference=one.reference, fields=fields, lists=lists)
-    return replace(idle, item=item, digests=digests, looks=looks)
-
-
-def _is_new(one: Contact, name: str, digest: Digest, *, inside: bool) -> bool:
-    """Whether a list there does not have the contact as it should."""
-    base = one.fields.get(f"{LIST}{name}")
-    return inside if base is None else base.ours != digest(YES if inside else NO)
 
 
 def _worst(results: Iterable[PushResult]) -> list[PushResult]:
