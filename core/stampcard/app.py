@@ -55,7 +55,7 @@ from stampcard.storage.pushing import pushed_targets
 from stampcard.storage.requeueing import retry_pushes
 from stampcard.storage.revising import current
 from stampcard.storage.stating import SealedStore, load_states, set_state
-from stampcard.storage.sweeping import begun_sweeps
+from stampcard.storage.sweeping import Sweep, begun_sweeps
 from stampcard.switchboard import Switchboard
 
 log = structlog.get_logger()
@@ -94,7 +94,7 @@ class Application:
         self._setting: Setting | None = None
         self._refreshed_at = EPOCH
         self._stopped: frozenset[str] = frozenset()
-        self._begun: Mapping[str, bool] = {}
+        self._begun: Mapping[str, Sweep] = {}
         self._replugging = asyncio.Lock()
         self._plugs: set[asyncio.Task[None]] = set()
         self._elsewhere: dict[str, tuple[datetime, Mapping[str, tuple[str, ...]]]] = {}
@@ -240,7 +240,7 @@ class Application:
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
             # Nothing is read from a CRM or written to it before people had its contacts looked through.
             crms={
-                name: replaced(crm, looking=not self._begun[name])
+                name: replaced(crm, looking=self._begun[name].ended_at is None, halted=self._begun[name].is_halted)
                 for name, one in connections.items()
                 if name in self._begun and (crm := one.crm) is not None
             },

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -26,6 +28,8 @@ from stampcard_hubspot.reading import BATCH, Read, Reader, chunks
 from stampcard_hubspot.settings import ContactMap
 from stampcard_hubspot.writing import Writing
 
+#: How many contacts are forgotten at once, each with a call of its own.
+_AT_ONCE = 8
 #: Where a phone number may stand.
 _PHONES = ("phone", "mobilephone")
 
@@ -45,7 +49,7 @@ class HubSpotContacts(Contacts):
     def __init__(self, client: Client, fields: ContactMap, reader: Reader) -> None:
         settings = client.context.settings
         self.defaults = settings.defaults
-        self._client, self._reader = client, reader
+        self._client, self._reader, self._member = client, reader, fields.member
         self._preparing, self._lists = Preparing(client, settings), Lists(client)
         self._writing, self._opt_outs = Writing(client, fields), OptOuts(client, reader)
 
@@ -58,11 +62,16 @@ class HubSpotContacts(Contacts):
         return await self._lists.keep(items, outcomes)
 
     async def find(self, people: Sequence[Person]) -> Sequence[Sequence[Delivery]]:
-        """By e-mail addresses, the additional ones too; who is not found so, by phone numbers as they are written."""
+        """By our id and by e-mail addresses, the additional ones too; who is not found so, by phone numbers as they are written."""
+        ids = sorted({person.member for person in people})
+        ours = _by(await self._reader.by_ids(ids, self._member), lambda one: [one.get(self._member)])
         emails = {email.strip().lower() for person in people for email in person.emails} - {""}
         found = await self._reader.by_ids(sorted(emails), "email") if emails else []
         by_email = _by(found, lambda one: one.emails)
-        matches = [_matching(by_email, (email.strip().lower() for email in person.emails)) for person in people]
+        matches = [
+            _matching(ours, [person.member]) or _matching(by_email, (email.strip().lower() for email in person.emails))
+            for person in people
+        ]
         left = [place for place, match in enumerate(matches) if not match and people[place].phones]
         phones = {phone for place in left for phone in people[place].phones if phone}
         by_phone = await self._with_phones(sorted(phones))
@@ -103,7 +112,10 @@ class HubSpotContacts(Contacts):
         return outcomes
 
     async def erase(self, references: Sequence[str]) -> Sequence[Outcome]:
-        return [await self._erased(one) for one in references]
+        found: list[Outcome] = []
+        for some in chunks(references, _AT_ONCE):
+            found += await asyncio.gather(*map(self._erased, some))
+        return found
 
     async def in_list(self, list_id: str, place: str = "") -> MemberPage:
         await self._client.give_way()
@@ -126,8 +138,13 @@ class HubSpotContacts(Contacts):
     async def _with_phones(self, phones: Sequence[str]) -> Mapping[str, Sequence[Read]]:
         found: list[Read] = []
         for some in chunks(phones, BATCH):
-            groups = [[{"propertyName": name, "operator": "IN", "values": some}] for name in _PHONES]
-            found += (await self._reader.searched(groups))[0]
+            last, left = "0", 1
+            while left > 0:
+                behind: dict[str, Any] = {"propertyName": "hs_object_id", "operator": "GT", "value": last}
+                groups = [[{"propertyName": name, "operator": "IN", "values": some}, behind] for name in _PHONES]
+                page, total = await self._reader.searched(groups)
+                found += page
+                last, left = page[-1].record.id if page else last, total - len(page) if page else 0
         return _by(found, lambda one: one.phones)
 
 

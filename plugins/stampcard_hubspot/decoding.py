@@ -90,7 +90,8 @@ def contact_of(delivery: Delivery, fields: ContactMap) -> ContactSeen:
     return ContactSeen(
         reference=record.id,
         occurred_at=changed or delivery.received_at,
-        fields={name: canonical(fields.kinds.get(name, "text"), told.get(name)) for name in fields.told},
+        # A property that is not there any more, or may not be read, is left out: that says nothing of its value.
+        fields={name: canonical(fields.kinds.get(name, "text"), told[name]) for name in fields.told if name in told},
         emails=_all(told.get("email", ""), *told.get("hs_additional_emails", "").split(";")),
         phones=_all(told.get("phone", ""), told.get("mobilephone", "")),
         member=told.get(fields.member, ""),

@@ -54,17 +54,22 @@ class Lists:
         return MemberPage(references=tuple(one.record_id for one in page.results), place=page.after)
 
     async def _change(self, name: str, references: dict[int, str], wanted: dict[int, bool]) -> None:
-        path = self._client.path("lists", await self._id(name), "memberships", "add-and-remove")
         body = {
             "recordIdsToAdd": [references[place] for place, is_in in wanted.items() if is_in],
             "recordIdsToRemove": [references[place] for place, is_in in wanted.items() if not is_in],
         }
+        known = name in self._ids
         try:
-            await self._client.ask("PUT", path, Anything, body)
-        except CallFailed:
-            # It may have been deleted: the next try looks for it anew.
+            await self._client.ask("PUT", await self._memberships(name), Anything, body)
+        except CallFailed as failed:
             self._ids.pop(name, None)
-            raise
+            if failed.status != httpx.codes.NOT_FOUND or not known:
+                raise
+            # It was deleted: it is looked for, or made, once more.
+            await self._client.ask("PUT", await self._memberships(name), Anything, body)
+
+    async def _memberships(self, name: str) -> str:
+        return self._client.path("lists", await self._id(name), "memberships", "add-and-remove")
 
     async def _id(self, name: str) -> str:
         if name not in self._ids:

@@ -53,7 +53,18 @@ class OptOuts:
             except CallFailed as failed:
                 return failed.outcome
             now = YES
+        if item.fields[OPT_OUT] == YES and now != YES:
+            return _unsaid(outcome)
         return _with(outcome, now)
+
+
+def _unsaid(outcome: Outcome) -> Outcome:
+    """Without an address there is nobody of whom it could be said; it is said once there is one."""
+    if not isinstance(outcome, Delivered):
+        return outcome
+    told: Mapping[str, str] = outcome.result.get("refused", {})
+    why = "the contact has no e-mail address, of which alone HubSpot keeps an opt-out"
+    return Delivered(result={**outcome.result, "refused": {**told, OPT_OUT: why}})
 
 
 def _with(outcome: Outcome, now: str) -> Outcome:

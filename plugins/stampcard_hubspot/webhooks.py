@@ -106,7 +106,8 @@ class HubSpotWebhooks(WebhookSource):
 
     def _is_idle(self, notice: Notice) -> bool:
         """Whether we wrote it ourselves, or it is about a property that means nothing here."""
-        ours = str(notice.source_id) == str(self._settings.app_id) and notice.change_source == "INTEGRATION"
+        app = self._settings.app_id
+        ours = app is not None and str(notice.source_id) == str(app) and notice.change_source == "INTEGRATION"
         is_watched = NOTICES[notice.type] == "creation" or notice.property_name in self._fields.watched
         return ours or not is_watched
 

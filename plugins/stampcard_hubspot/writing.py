@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from stampcard.plugin import ContactPush, Delivered, Outcome, Rejected
 from stampcard_hubspot.batching import Batch
@@ -19,6 +21,16 @@ from stampcard_hubspot.settings import OPT_OUT, ContactMap
 _WRITTEN: Mapping[str, Callable[[str], str]] = {"hs_language": lambda text: text.lower().replace("_", "-")}
 
 
+#: How often a contact is written once more without what was refused.
+_MOST_REFUSED = 3
+
+
+class Blaming(Rejected, frozen=True):
+    """A refusal for certain values alone."""
+
+    fields: tuple[str, ...] = ()
+
+
 class Writing:
     """Writes properties: of a batch HubSpot takes the good ones and tells which are bad, or else halves of it are tried.
 
@@ -29,7 +41,20 @@ class Writing:
         self._client, self._fields = client, fields
 
     async def write(self, items: Sequence[ContactPush]) -> list[Outcome]:
-        """One outcome for each, in order."""
+        """One outcome for each, in order; whoever has values that are refused is written without them."""
+        outcomes = await self._written(items)
+        refused: dict[int, dict[str, str]] = {}
+        for _ in range(_MOST_REFUSED):
+            bad = {place: one for place, one in enumerate(outcomes) if isinstance(one, Blaming)}
+            for place, one in bad.items():
+                refused.setdefault(place, {}).update(dict.fromkeys(one.fields, one.reason))
+            if not bad:
+                break
+            again = await self._written([_without(items[place], refused[place]) for place in bad])
+            outcomes = [dict(zip(bad, again, strict=True)).get(place, one) for place, one in enumerate(outcomes)]
+        return [_telling(one, refused.get(place, {})) for place, one in enumerate(outcomes)]
+
+    async def _written(self, items: Sequence[ContactPush]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         known = [place for place, item in enumerate(items) if item.reference]
         fresh = [place for place, item in enumerate(items) if not item.reference]
@@ -87,12 +112,15 @@ class Writing:
         if other and not item.reference:
             return Delivered(result={"reference": other, "found": True})
         if other:
-            return Rejected(reason=f"the contact {other} has the same e-mail address: merge the two in HubSpot")
+            reason = f"the contact {other} has the same e-mail address: merge the two in HubSpot"
+            return Blaming(reason=reason, fields=("email",)) if "email" in item.fields else Rejected(reason=reason)
         if trouble.category == MISSING and item.reference:
             return Rejected(reason="the contact is not there any more", gone=True)
         named = ", ".join(blamed(trouble, {*item.fields, self._fields.member}))
         what = f"the value of {named}" if named else "the contact"
-        return Rejected(reason=f"HubSpot refuses {what}{in_words(trouble)}")
+        reason = f"HubSpot refuses {what}{in_words(trouble)}"
+        theirs = tuple(name for name in blamed(trouble, item.fields.keys()) if name != self._fields.member)
+        return Blaming(reason=reason, fields=theirs) if theirs else Rejected(reason=reason)
 
 
 def _trace(place: int) -> str:
@@ -107,6 +135,20 @@ def _properties(item: ContactPush) -> dict[str, str]:
         for name, text in item.fields.items()
         if name != OPT_OUT
     }
+
+
+def _without(item: ContactPush, names: Collection[str]) -> ContactPush:
+    fields = {name: text for name, text in item.fields.items() if name not in names}
+    return msgspec.structs.replace(item, fields=fields)
+
+
+def _telling(outcome: Outcome, refused: Mapping[str, str]) -> Outcome:
+    """What was written, and what was not."""
+    if isinstance(outcome, Blaming):
+        return Rejected(reason=outcome.reason)
+    if refused and isinstance(outcome, Delivered):
+        return Delivered(result={**outcome.result, "refused": dict(refused)})
+    return outcome
 
 
 def _as_it_is(item: ContactPush) -> Outcome:

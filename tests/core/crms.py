@@ -156,9 +156,10 @@ class Desk(Shop):
             self.clock.advance(timedelta(seconds=1))
             at = self.clock.now()
         addresses = (*([email] if email else []), *emails)
-        shown = {"email": addresses[0] if addresses else "", **fields}
-        if phones:
-            shown.setdefault("phone", phones[0])
+        shown = dict.fromkeys(_theirs(self.setting.crms.get(source)), "")
+        shown |= {"email": addresses[0] if addresses else "", **fields}
+        if phones and "phone" not in fields:
+            shown["phone"] = phones[0]
         self.hears(
             source,
             ContactSeen(
@@ -260,7 +261,7 @@ class Book(Contacts):
     """A CRM in memory: contacts by their references, in the order in which they changed; it remembers each call.
 
     `trouble`: what is raised instead of the next answers. `outcomes`: what is answered instead of the next writes, though
-    what `done` says is done in truth. `forgets`: fields that it has no place for.
+    they are done in truth. `forgets`: fields that it has no place for.
     """
 
     defaults = DEFAULTS
@@ -282,6 +283,7 @@ class Book(Contacts):
         self.written: list[ContactPush] = []
         self.meanwhile: Callable[[], None] | None = None
         self.prepared: list[Sequence[FieldPair]] = []
+        self.forgets: set[str] = set()
 
     def add(self, reference: str, email: str = "", *, emails: Sequence[str] = (), **fields: str) -> None:
         self.people[reference] = {"email": email, **fields}
@@ -298,7 +300,7 @@ class Book(Contacts):
         body = {
             "reference": reference,
             "at": at.isoformat(),
-            "fields": {name: text for name, text in one.items() if name in set(_THEIRS) | {"stage", "hold"}},
+            "fields": {name: one.get(name, "") for name in (*_theirs(), "stage", "hold") if name not in self.forgets},
             "emails": self.more[reference]["emails"],
             "phones": [one["phone"]] if one.get("phone") else [],
             "member": one.get("loyalty_id", ""),
@@ -414,7 +416,10 @@ class Book(Contacts):
         return found
 
 
-_THEIRS: Collection[str] = tuple(name for name in DEFAULTS.values() if isinstance(name, str))
+def _theirs(known: Crm | None = None) -> Collection[str]:
+    """The fields of which a CRM tells, also where nothing stands in them."""
+    pairs = known.pairs if known is not None else ContactSettings().pairs(DEFAULTS)
+    return [pair.theirs for pair in pairs]
 
 
 def connected(book: Book, **settings: Any) -> Connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
 
@@ -13,6 +13,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.commands import ERASE_CONTACT, Command
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
 from stampcard.storage import addressing, contacts, loading, saving
+from stampcard.storage.contacts import ContactKey
 from stampcard.storage.inboxing import ids_about
 from stampcard.storage.revising import bump
 from stampcard.storage.stating import was_resumed
@@ -133,9 +134,11 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     ids = sorted({*ids, *loading.sources_of(unit.connection, unit.setting.merchant, ids)})
     # Whoever is deciding about these members right now ends first, and whoever comes later finds them erased.
     loading.load_members(unit.connection, unit.setting.merchant, ids, unit.setting.sealer, attributes=False, lock=True)
+    places = contacts.places_of(unit.connection, unit.setting.merchant, ids)
     prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
+    prints += [fingerprint_of(unit, place) for place in places]
     _bury(unit, prints)
-    _forget_there(unit, ids)
+    _forget_there(unit, ids, {place for place, made in places.items() if made == "there"})
     contacts.forget_contacts(unit.connection, unit.setting.merchant, ids)
     _delete(unit, identity, identity.c.member.in_(ids))
     _delete(unit, push, push.c.member.in_(ids))
@@ -172,17 +175,18 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
 
 
-def _forget_there(unit: Unit, ids: Sequence[str]) -> None:
-    """Let CRMs forget them, too, where the settings want that."""
+def _forget_there(unit: Unit, ids: Sequence[str], made: Collection[ContactKey]) -> None:
+    """Let CRMs forget them, too, where the settings want that; `made`: contacts that were made there for them."""
     names = [name for name, crm in unit.setting.crms.items() if crm.settings.erase_contacts]
     if not names:
         return
     known = loading.load_identities_of(unit.connection, unit.setting.merchant, ids)
     commands = [
-        (row.connection, Command(kind=ERASE_CONTACT, key=f"erase:{row.reference}", member="", reference=row.reference))
-        for of in known.values()
-        for row in of
-        if row.connection in names
+        (name, Command(kind=ERASE_CONTACT, key=f"erase:{reference}", member="", reference=reference))
+        for name, reference in sorted(
+            {*made} | {(row.connection, row.reference) for of in known.values() for row in of}
+        )
+        if name in names
     ]
     queue(unit.connection, unit.setting, unit.now, commands)
 

@@ -64,6 +64,9 @@ def part(unit: Unit, key: ContactKey) -> Contact:
         end_hold(unit, key[0], known.member)
     _unlink(unit.connection, unit.setting.merchant, [key])
     apart = replace(known, state="skipped", why=BY_HAND, member=None, fields={}, content="", at=unit.now)
+    # Whoever it may have been is shown there otherwise from now on.
+    free = contacts.candidates_of(unit.connection, unit.setting.merchant, key)
+    contacts.owe(unit.connection, unit.setting.merchant, key[0], CONTACT, free, unit.now)
     # Their id stands there on: whoever made another contact for them would find this one by it.
     _keep(unit, apart, () if known.member is None else (known.member,))
     return apart

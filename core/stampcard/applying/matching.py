@@ -62,7 +62,7 @@ def match(connection: Connection, setting: Setting, now: datetime) -> tuple[int,
 def _compare(connection: Connection, setting: Setting, now: datetime, one: Same, same: Sequence[str]) -> list[Change]:
     merchant, changes = setting.merchant, list[Change]()
     found = loading.load_members(connection, merchant, [one.member, *same], setting.sealer, attributes=False, lock=True)
-    several = len(same) > 1 and _are_two(connection, merchant, [one.member, *same])
+    several = len(same) > 1 and _are_two(connection, setting, [one.member, *same])
     mine = one.member
     for other in same:
         people = {id_: found[id_] for id_ in (mine, other) if id_ in found and found[id_].is_there}
@@ -80,12 +80,17 @@ def _compare(connection: Connection, setting: Setting, now: datetime, one: Same,
     return changes
 
 
-def _are_two(connection: Connection, merchant: str, members: Sequence[str]) -> bool:
+def _are_two(connection: Connection, setting: Setting, members: Sequence[str]) -> bool:
     """Whether a shop knows two of them, or somebody said so: then nobody can tell which of the two the others are."""
-    known = [addressing.sources_known(connection, merchant, id_) for id_ in members]
+    known = [_shops(connection, setting, id_) for id_ in members]
     if len(set().union(*known)) < sum(map(len, known)):
         return True
-    return any(addressing.are_apart(connection, merchant, *pair) for pair in combinations(members, 2))
+    return any(addressing.are_apart(connection, setting.merchant, *pair) for pair in combinations(members, 2))
+
+
+def _shops(connection: Connection, setting: Setting, member: str) -> set[str]:
+    """Who tells of a member. A CRM does not count: it may have two contacts of one person, or one that we made ourselves."""
+    return addressing.sources_known(connection, setting.merchant, member) - setting.crms.keys()
 
 
 def _judge(connection: Connection, setting: Setting, people: dict[str, Member], *, several: bool) -> Verdict:
@@ -97,7 +102,7 @@ def _judge(connection: Connection, setting: Setting, people: dict[str, Member], 
         return "several"
     if any(person.held is not None for person in people.values()):
         return "on_hold"
-    sources = [addressing.sources_known(connection, setting.merchant, id_) for id_ in people]
+    sources = [_shops(connection, setting, id_) for id_ in people]
     return "same_shop" if sources[0] & sources[1] else "merge"
 
 

@@ -76,7 +76,7 @@ def meet(unit: Unit, events: Collection[Sourced]) -> dict[ContactKey, Meeting]:
 
 def _known(unit: Unit, key: ContactKey, event: ContactSeen | None, member: str) -> Meeting:
     """A contact that is linked, as long as it takes part; of one that we just made nothing is read yet."""
-    if event is None or unit.setting.crms[key[0]].takes_part(dict(event.fields)):
+    if event is None or unit.setting.crms[key[0]].takes_part(event.fields):
         return Meeting(member=member)
     return Meeting(why=EXCLUDED, candidates=(member,))
 
@@ -97,7 +97,7 @@ def _judged(unit: Unit, open_: Mapping[ContactKey, ContactSeen]) -> dict[Contact
             one = Meeting(why=before.why)
         elif prints[key] in buried:
             one = Meeting(why=ERASED)
-        elif not crm.takes_part(dict(event.fields)):
+        elif not crm.takes_part(event.fields):
             one = Meeting(why=EXCLUDED, candidates=(one.member,) if one.member else one.candidates)
         elif one.member is not None and (key[0], one.member) in taken:
             one = Meeting(why=ANOTHER, candidates=(one.member,))

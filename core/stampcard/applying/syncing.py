@@ -13,6 +13,7 @@ from stampcard.applying.meeting import BY_HAND, ERASED, Meeting
 from stampcard.applying.registering import changed_attributes
 from stampcard.applying.showing import attribute_texts, consent_texts, pictures
 from stampcard.clock import to_micros
+from stampcard.domain.commands import ERASE_CONTACT, REMOVE_CONTACT, Command
 from stampcard.domain.consents import Consent, current
 from stampcard.domain.contacts import CONSENT, HOLD, FieldPair
 from stampcard.domain.countries import is_country
@@ -37,6 +38,7 @@ from stampcard.engine.syncing import (
     Digest,
     Shown,
     heard,
+    is_opt_out,
     judge,
     reason_of,
     same_address,
@@ -154,11 +156,19 @@ def take_over(unit: Unit, event: ContactWritten, met: Meeting | None) -> str | N
     )
     if person is None or not person.is_there:
         _unlink(unit, one)
-        unit.encounters.keep(replace(one, state="skipped", why=ERASED, member=None, fields={}))
+        _clear_away(unit, one)
         return None
     unit.encounters.keep(one)
     unit.encounters.candidates[key] = ()
     return member
+
+
+def _clear_away(unit: Unit, one: Contact) -> None:
+    """Take back a contact that was made while its member was erased."""
+    crm, name = unit.setting.crms.get(one.connection), one.reference
+    kind = ERASE_CONTACT if crm is not None and crm.settings.erase_contacts else REMOVE_CONTACT
+    unit.touched.commands.append((one.connection, Command(kind=kind, key=f"{kind}:{name}", member="", reference=name)))
+    unit.encounters.keep(replace(one, state="skipped", why=ERASED, member=None, fields={}))
 
 
 def load_owning(unit: Unit, members: Collection[str]) -> None:
@@ -241,15 +251,17 @@ class _Hearing:
         """Compare every field of the map, and let follow what comes of it."""
         unit, event = self._unit, self._event
         for pair in self._crm.pairs:
-            if pair.ours == HOLD:
-                continue
+            if pair.ours == HOLD or pair.theirs not in event.fields:
+                continue  # what was not told is as it was
             if pair.is_figure:
                 self._compare_figure(pair)
             else:
                 self._compare(pair)
+        self._say_no_again()
         one = replace(self._one, fields=self._bases)
         unit.encounters.keep(one)
-        if is_new or one.is_owed:
+        # What was owed before, and still is, waits among the pushes already.
+        if is_new or any(one.fields[name] != self._one.fields.get(name) for name in one.owed):
             unit.encounters.owed.add((one.connection, self._id))
         if self._crm.settings.segments and not self._one.fields:  # whoever was linked by hand is not new
             self._come_from_lists()
@@ -264,6 +276,16 @@ class _Hearing:
         for said in self._said:
             hear_consent(unit, self._id, said, one.connection)
         self._hold()
+
+    def _say_no_again(self) -> None:
+        """A CRM may keep who wants nothing by the address: with another address it has to be said once more."""
+        email = next((pair for pair in self._crm.pairs if pair.ours == "email"), None)
+        before = self._one.fields.get(email.theirs) if email is not None else None
+        if email is None or before is None or before.theirs == self._digest(self._theirs(email)):
+            return
+        for pair in self._crm.pairs:
+            if is_opt_out(pair) and self._texts.get(pair.ours) == NO and self._theirs(pair) != NO:
+                self._bases[pair.theirs] = Base(OWED, self._digest(self._theirs(pair)))
 
     def _come_from_lists(self) -> None:
         """Whoever was in a list before they were linked comes into its segment now."""
@@ -391,6 +413,8 @@ class _Hearing:
         unit, name = self._unit, self._one.connection
         pair = next((pair for pair in self._crm.pairs if pair.ours == HOLD), None)
         if pair is None and not self._crm.settings.hold_lists:
+            return
+        if pair is not None and pair.theirs not in self._event.fields:
             return
         reason = reason_of(self._theirs(pair)) if pair is not None else ""
         if not reason and self._crm.settings.hold_lists:

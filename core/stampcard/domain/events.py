@@ -53,7 +53,7 @@ class CustomerErased(Value, frozen=True, tag="customer_erased"):
 class ContactSeen(Value, frozen=True, tag="contact_seen"):
     """A contact as a CRM shows it, read whole: who of our members it is, if any, is found out here.
 
-    `occurred_at`: when it last changed there. `fields`: their names → text, of those that the map knows; empty is nothing.
+    `occurred_at`: when it last changed there. `fields`: their names → text, of those that the map knows; empty is nothing, and what was not told is left out.
     `emails` and `phones`: all that the contact has, the first the main one. `member`: our id of the member, where it says one.
     """
 

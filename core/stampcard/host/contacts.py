@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,9 @@ from stampcard.domain.contacts import FIGURES, ContactPush, FieldPair
 from stampcard.plugin.capabilities import Sink
 from stampcard.plugin.contacts import Contacts, ContactSettings
 from stampcard.plugin.outcomes import Lookup, Outcome, Unknown
+
+#: How many contacts are forgotten in one attempt.
+FORGOTTEN = 20
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Crm:
     pairs: tuple[FieldPair, ...]
     #: Whether all contacts are just being looked through because people wanted it: whoever comes then is brought.
     looking: bool = False
+    #: Whether people stopped that: what they say there is heard, and what is to be shown there waits.
+    halted: bool = False
 
     @cached_property
     def figures(self) -> frozenset[str]:
@@ -38,9 +43,13 @@ class Crm:
         """The lists there that mean something here."""
         return frozenset(self.settings.segments.values()) | frozenset(self.settings.hold_lists)
 
-    def takes_part(self, fields: dict[str, str]) -> bool:
+    def takes_part(self, fields: Mapping[str, str]) -> bool:
         """Whether a contact with these fields takes part."""
         return all(fields.get(one.field, "") in one.is_ for one in self.settings.only)
+
+    def leaves_out(self, fields: Mapping[str, str]) -> bool:
+        """Whether these fields say that a contact takes no part; one that was not told says nothing."""
+        return any(one.field in fields and fields[one.field] not in one.is_ for one in self.settings.only)
 
 
 class ContactSink(Sink[ContactPush]):
@@ -67,7 +76,9 @@ class ContactAction(Sink[Command]):
 
     def __init__(self, contacts: Contacts, kind: str) -> None:
         self.kind = kind
-        self.batch_size, self.rate, self.retry = contacts.batch_size, contacts.rate, contacts.retry
+        # A vendor may forget one at a time alone: so many fit into one attempt.
+        self.batch_size = contacts.batch_size if kind == REMOVE_CONTACT else min(contacts.batch_size, FORGOTTEN)
+        self.rate, self.retry = contacts.rate, contacts.retry
         self._contacts = contacts
 
     async def deliver(self, items: Sequence[Command]) -> Sequence[Outcome]:

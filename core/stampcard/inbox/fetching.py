@@ -123,7 +123,7 @@ class Fetcher(Loop):
     def _postpone(self, connection: DatabaseConnection, wanted: Sequence[Row[Any]], error: str) -> None:
         now = self._clock.now()
         for row in wanted:
-            pause = min(PATIENCE, 5.0 * 2**row.attempts) * random.uniform(0.5, 1.0)
+            pause = min(PATIENCE, 5.0 * 2 ** min(row.attempts, 10)) * random.uniform(0.5, 1.0)
             connection.execute(
                 update(fetch)
                 .where(

@@ -18,7 +18,7 @@ from stampcard.calling.looping import Loop
 from stampcard.clock import Clock, from_micros, to_micros
 from stampcard.domain.commands import CONTACT, OWN
 from stampcard.domain.deliveries import Delivery
-from stampcard.domain.events import ContactsListed
+from stampcard.domain.events import ContactSeen, ContactsListed
 from stampcard.domain.value import replace
 from stampcard.errors import PluginError, told
 from stampcard.host.connecting import Connection
@@ -27,12 +27,14 @@ from stampcard.plugin.contacts import Contacts
 from stampcard.storage import contacts
 from stampcard.storage.database import Database
 from stampcard.storage.fetching import want_records
-from stampcard.storage.inboxing import take_in
+from stampcard.storage.inboxing import count_ready, take_in
 from stampcard.storage.jobs import begin_job, load_job, move_job
 
 log = structlog.get_logger()
 
 REST = 2.0
+#: While so many deliveries wait to be applied, nothing more is asked for; seconds between two looks.
+FULL, ROOM = 500, 0.2
 ATTEMPT = 25.0
 #: How much of what was looked at is looked at again, beside the vendor's own lag: clocks differ.
 OVERLAP = timedelta(minutes=1)
@@ -95,9 +97,12 @@ class Poller(Loop):
                 log.info("made_at_vendor", connection=self._name, what=one)
         await self._changed(able)
         if crm.lists_read and self._clock.now() >= self._next_lists:
-            for list_id in sorted(crm.lists_read):
-                await self._read_list(able, crm, list_id)
             self._next_lists = self._clock.now() + LISTS
+            for list_id in sorted(crm.lists_read):
+                try:
+                    await self._read_list(able, crm, list_id)
+                except Exception as error:  # noqa: BLE001 - one that is gone there keeps nobody from reading the others
+                    log.warning("list_not_read", connection=self._name, list=list_id, error=told(error))
 
     async def _changed(self, able: Contacts) -> None:
         """Take in every contact that changed since the last time; a page and the place behind it in one transaction."""
@@ -110,6 +115,7 @@ class Poller(Loop):
         if not place:
             until = started
         while True:
+            await self._room()
             await self._clock.sleep(able.pace())
             async with asyncio.timeout(ATTEMPT):
                 page = await able.changed(since - able.lag - OVERLAP, place)
@@ -117,20 +123,55 @@ class Poller(Loop):
                 raise PluginError(self._connection.plugin, "what changed says that there is more, and not where")
             place = page.place
             mark = _mark(since, until, place) if place else _mark(until, until, "")
-            await self._database.write(partial(self._keep, name=name, mark=mark, deliveries=page.deliveries))
+            if await self._database.write(partial(self._keep, name=name, mark=mark, deliveries=page.deliveries)):
+                self._stored()
             if not place:
                 break
             if self._stopping or await self._lease.hold() is None:
                 return
         self._next = self._clock.now() + able.every
 
-    def _keep(self, connection: DatabaseConnection, name: str, mark: str, deliveries: Sequence[Delivery]) -> None:
+    async def _room(self) -> None:
+        """Wait while much is to be applied: orders must not stand behind what changed at a CRM."""
+        merchant = self._setting().merchant
+        while not self._stopping:
+            now = self._clock.now()
+            if await self._database.read(lambda connection: count_ready(connection, merchant, now, FULL)) < FULL:  # noqa: B023 - runs before the next turn
+                return
+            await asyncio.sleep(ROOM)
+
+    def _keep(self, connection: DatabaseConnection, name: str, mark: str, deliveries: Sequence[Delivery]) -> int:
         setting = self._setting()
         known = load_job(connection, setting.merchant, name)
         move_job(connection, setting.merchant, name, mark, (known.done if known is not None else 0) + len(deliveries))
-        live = [replace(delivery, past=False) for delivery in deliveries]
-        if live and take_in(connection, setting.merchant, live, setting.sealer, setting.numbering):
-            self._stored()
+        live = self._unknown(connection, deliveries)
+        return take_in(connection, setting.merchant, live, setting.sealer, setting.numbering) if live else 0
+
+    def _unknown(self, connection: DatabaseConnection, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Those that say something that is not known: what we wrote ourselves is found as changed, too."""
+        setting, able = self._setting(), self._connection.capabilities
+        webhook = able.webhook if able is not None else None
+        told_ = [
+            (delivery, event) for delivery in deliveries for event in (webhook.events(delivery) if webhook else ())
+        ]
+        seen = [event for _, event in told_ if isinstance(event, ContactSeen)]
+        keys = [(self._name, event.reference) for event in seen]
+        known = contacts.load_contacts(connection, setting.merchant, keys)
+        found: dict[str, Delivery] = {}
+        for delivery, event in told_:
+            before = known.get((self._name, event.reference)) if isinstance(event, ContactSeen) else None
+            is_ours = (
+                before is not None
+                and isinstance(event, ContactSeen)
+                and before.state == "linked"
+                and (
+                    to_micros(event.occurred_at) == before.changed_at
+                    or before.content == contacts.content_of(setting.sealer, event)
+                )
+            )
+            if not is_ours:
+                found[delivery.key] = replace(delivery, past=False)
+        return list(found.values())
 
     async def _read_list(self, able: Contacts, crm: Crm, list_id: str) -> None:
         """Find out who came into a list and who left it since it was last read."""

@@ -44,6 +44,8 @@ ATTEMPT = 25.0
 STEP = 500
 #: Longest pause (seconds) between two tries.
 PATIENCE = 3600.0
+#: After so many tries that brought nothing, it is read from the beginning.
+LOST = 10
 #: At which hour of the program's zone everybody is looked at, once people have had it done; so long after the last time.
 HOUR, REST_BETWEEN = 3, timedelta(hours=12)
 
@@ -189,7 +191,7 @@ class Sweeper(Loop):
             before = known.get((name, event.reference))
             # People look anew after other settings, too: whoever is open is judged once more, and whether all take part.
             is_open = sweep.why == "sync" and before is not None and before.state in {"doubtful", "skipped"}
-            is_left_out = before is not None and before.state == "linked" and not self._takes_part(event)
+            is_left_out = before is not None and before.state == "linked" and self._leaves_out(event)
             if before is None or is_open or is_left_out or before.content != contacts.content_of(setting.sealer, event):
                 # The same content may have been told before, and something else in between.
                 fresh.append(replace(delivery, key=f"{delivery.key}@{to_micros(sweep.started_at)}"))
@@ -210,9 +212,9 @@ class Sweeper(Loop):
             take_in(connection, setting.merchant, fresh, setting.sealer, setting.numbering)
         return len(fresh)
 
-    def _takes_part(self, event: ContactSeen) -> bool:
+    def _leaves_out(self, event: ContactSeen) -> bool:
         crm = self._connection.crm
-        return crm is None or crm.takes_part(dict(event.fields))
+        return crm is not None and crm.leaves_out(event.fields)
 
     async def _wait_for_inbox(self, sweep: Sweep, _: Contacts) -> float:
         """Once all is applied, ask after those who were not found, and go on."""
@@ -247,7 +249,7 @@ class Sweeper(Loop):
             contacts.owe(connection, setting.merchant, name, CONTACT, set(members) - fresh, now)
             progress = _well(sweep, shown=sweep.progress.shown + len(members))
             if not members:
-                progress = replace(progress, phase="sending")
+                progress = replace(progress, phase="sending", all_shown_at=now)
             self._move(connection, sweep, replace(sweep, place=members[-1] if members else "", progress=progress))
 
         await self._database.write(go_on)
@@ -256,7 +258,8 @@ class Sweeper(Loop):
     async def _wait_for_pushes(self, sweep: Sweep, _: Contacts) -> float:
         merchant = self._setting().merchant
         is_busy = await self._database.read(lambda connection: is_waiting(connection, merchant, self._name))
-        if is_busy or await self._waiting(1):
+        # Whoever changes meanwhile, and whoever the CRM does not take again and again, is not waited for.
+        if is_busy or await self._waiting(1, sweep.progress.all_shown_at):
             return ROOM
         after = replace(sweep, ended_at=self._clock.now(), progress=_well(sweep, phase="ended"))
 
@@ -267,21 +270,25 @@ class Sweeper(Loop):
         await self._database.write(end)
         return 0.0
 
-    async def _waiting(self, most: int) -> int:
+    async def _waiting(self, most: int, until: datetime | None = None) -> int:
         merchant, name = self._setting().merchant, self._name
+        latest = None if until is None else to_micros(until)
         return await self._database.read(
-            lambda connection: contacts.wait_for_pushes(connection, merchant, name, CONTACT, most)
+            lambda connection: contacts.wait_for_pushes(connection, merchant, name, CONTACT, most, latest)
         )
 
     def _move(self, connection: DatabaseConnection, before: Sweep, after: Sweep) -> bool:
         return move_sweep(connection, self._setting().merchant, before, after)
 
     def _failed(self, sweep: Sweep, trouble: str) -> Sweep:
-        """The same place, to be read again later."""
+        """The same place, to be read again later; from the beginning where nothing comes from there again and again."""
         tries, now = sweep.progress.tries, self._clock.now()
         pause = min(PATIENCE, 5.0 * 2 ** min(tries, 10)) * random.uniform(0.5, 1.0)
         next_at = now + timedelta(seconds=pause)
-        return replace(sweep, progress=replace(sweep.progress, trouble=trouble, tries=tries + 1, next_at=next_at))
+        # A place may not be known to the vendor any more. What was read is known, and is only counted anew.
+        lost = {"place": "", "done": 0} if sweep.progress.phase == "reading" and tries + 1 == LOST else {}
+        progress = replace(sweep.progress, trouble=trouble, tries=tries + 1, next_at=next_at)
+        return replace(sweep, progress=progress, **lost)
 
 
 def _well(sweep: Sweep, **changes: Any) -> Progress:

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from stampcard.applying.showing import Picture, ours, theirs
 from stampcard.domain.contacts import HOLD, ContactPush, Person
 from stampcard.domain.value import Value, replace
-from stampcard.engine.syncing import NO, YES, Base, Digest, heard, outgoing
+from stampcard.engine.syncing import NO, YES, Base, Digest, heard, is_opt_out, outgoing
 from stampcard.host.contacts import Crm
 from stampcard.storage.contacts import Contact
 
@@ -94,6 +94,11 @@ def _news(idle: DueContact, crm: Crm, picture: Picture, one: Contact, digest: Di
         if way == "write":
             fields[pair.theirs] = theirs(pair, texts)
             digests[pair.theirs] = digest(text)
+    if any(pair.ours == "email" and pair.theirs in fields for pair in crm.pairs):
+        # A CRM may keep who wants nothing by the address: with another one it has to be said once more.
+        for pair in crm.pairs:
+            if is_opt_out(pair) and ours(pair, texts) == NO:
+                fields[pair.theirs], digests[pair.theirs] = theirs(pair, texts), digest(NO)
     lists = {name: inside for name, inside in picture.lists.items() if _is_new(one, name, digest, inside=inside)}
     item = replace(idle.item, reference=one.reference, fields=fields, lists=lists)
     return replace(idle, item=item, digests=digests, looks=looks)
@@ -105,11 +110,16 @@ def _is_new(one: Contact, name: str, digest: Digest, *, inside: bool) -> bool:
     return inside if base is None else base.ours != digest(YES if inside else NO)
 
 
-def bases_of(due: DueContact, crm: Crm, shown: Mapping[str, Any], digest: Digest) -> dict[str, Base]:
-    """What both sides show of what was written; `shown`: their name of a field → what the vendor answered that it shows now."""
+def bases_of(
+    due: DueContact, crm: Crm, shown: Mapping[str, Any], refused: Collection[str], digest: Digest
+) -> dict[str, Base]:
+    """What both sides show of what was written; `shown`: their name of a field → what the vendor answered that it shows now.
+
+    What was refused stays as it was: it is written once more with the next change.
+    """
     turn = {pair.theirs: pair for pair in crm.pairs}
     bases = {}
-    for field in due.digests:
+    for field in due.digests.keys() - set(refused):
         now = shown.get(field, due.item.fields.get(field, ""))
         bases[field] = Base(due.digests[field], digest(heard(turn[field], str(now))))
     for name, inside in due.item.lists.items():

@@ -28,6 +28,7 @@ from stampcard.outbox.comparing import DueContact, bases_of, compared
 from stampcard.outbox.retrying import next_attempt
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
 from stampcard.storage import contacts, leasing
+from stampcard.storage.contacts import Dispute
 from stampcard.storage.database import Database
 from stampcard.storage.fetching import want_records
 from stampcard.storage.inboxing import take_in
@@ -82,7 +83,7 @@ class Contacting:
 
     def _load(self, connection: DatabaseConnection, flying: set[str], now: datetime) -> list[DueContact]:
         setting, crm = self._setting(), self._connection.crm
-        if crm is None or crm.name not in setting.crms:
+        if crm is None or crm.name not in setting.crms or setting.crms[crm.name].halted:
             return []
         name, merchant = crm.name, setting.merchant
         most = self.line.sink.batch_size
@@ -198,6 +199,7 @@ class Contacting:
         for reference in found.wanted & kept.keys():
             kept[reference] = replace(kept[reference], content="")  # it is looked at whatever it says
         contacts.save_contacts(connection, merchant, kept.values())
+        self._tell_refused(connection, setting, found, now)
         want_records(connection, merchant, name, CONTACT, found.wanted, now)
         made = [
             self._made(due, result, digest, setting, now) for due, result in found.written if not due.item.reference
@@ -206,9 +208,37 @@ class Contacting:
         if deliveries:
             take_in(connection, merchant, deliveries, setting.sealer, setting.numbering)
 
+    def _tell_refused(self, connection: DatabaseConnection, setting: Setting, found: _Found, now: datetime) -> None:
+        """List values that the vendor does not take, once each, among what both sides do not agree on."""
+        name, merchant, sealer, disputes = self._connection.name, setting.merchant, setting.sealer, list[Dispute]()
+        crm = self._connection.crm
+        turn = {pair.theirs: pair.ours for pair in crm.pairs} if crm is not None else {}
+        for due, result in found.written:
+            for field, why in _refused(result).items():
+                reference, text = due.item.reference or str(result.get("reference", "")), due.item.fields.get(field, "")
+                last = contacts.last_dispute(connection, merchant, sealer, (name, reference), turn.get(field, field))
+                if last is None or (last.ours, last.theirs) != (text, why):
+                    disputes.append(
+                        Dispute(
+                            id=setting.numbering.next(now),
+                            connection=name,
+                            reference=reference,
+                            member=due.item.member,
+                            field=turn.get(field, field),
+                            rule="refused",
+                            kept="neither",
+                            at=now,
+                            ours=text,
+                            theirs=why,
+                        )
+                    )
+        contacts.save_disputes(connection, merchant, sealer, disputes)
+
     def _bases(self, due: DueContact, result: Mapping[str, Any], digest: Digest) -> dict[str, Base]:
         crm, shown = self._connection.crm, result.get("fields", {})
-        return bases_of(due, crm, shown if isinstance(shown, Mapping) else {}, digest) if crm is not None else {}
+        if crm is None:
+            return {}
+        return bases_of(due, crm, shown if isinstance(shown, Mapping) else {}, _refused(result), digest)
 
     def _made(
         self, due: DueContact, result: Mapping[str, Any], digest: Digest, setting: Setting, now: datetime
@@ -258,6 +288,12 @@ class Contacting:
             error=later.reason,
             dead=at is None,
         )
+
+
+def _refused(result: Mapping[str, Any]) -> dict[str, str]:
+    """Their fields that the vendor did not take, with its word for why."""
+    told_ = result.get("refused")
+    return {str(name): str(why) for name, why in told_.items()} if isinstance(told_, Mapping) else {}
 
 
 def _changed_at(result: Mapping[str, Any]) -> int:

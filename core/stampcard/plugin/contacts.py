@@ -188,7 +188,8 @@ class Contacts(ABC):
         """Show what is new; exactly one outcome for each, in order.
 
         ``Delivered(result={"reference": …, "fields": {…}, "changed_at": …})``: the contact, the written fields as the vendor
-        shows them now, and, where it tells that, when it changed by that, in ISO 8601: what was read before is not heard then. An item without a reference makes a contact, or finds the one that an attempt of unknown outcome made, by the
+        shows them now, and, where it tells that, when it changed by that, in ISO 8601: what was read before is not heard then.
+        Fields that it does not take are left out, and told in ``"refused": {field: why}``; all others are shown. An item without a reference makes a contact, or finds the one that an attempt of unknown outcome made, by the
         member's id, which is among the fields. One that is in the vendor's way because it has the same address is
         ``Delivered(result={"reference": …, "found": True})``, and nothing was written then.
         """

@@ -21,6 +21,8 @@ from stampcard.storage.tables import contact, contact_candidate, contact_conflic
 State = Literal["linked", "doubtful", "skipped", "gone"]
 Made = Literal["", "there", "here"]
 Kept = Literal["ours", "theirs", "neither"]
+#: Tries after which nobody waits for a push any more; looking for a contact, and reading it, takes one.
+AGAIN = 3
 #: (connection, reference)
 ContactKey = tuple[str, str]
 _BASES = msgspec.json.Decoder(dict[str, Base])
@@ -71,9 +73,9 @@ class Contact(Value, frozen=True):
         return self.connection, self.reference
 
     @property
-    def is_owed(self) -> bool:
-        """Whether something of ours is to be written there, whatever else happens."""
-        return any(base.ours == OWED for base in self.fields.values())
+    def owed(self) -> list[str]:
+        """Their fields in which something of ours is to be written, whatever else happens."""
+        return [name for name, base in self.fields.items() if base.ours == OWED]
 
 
 class Dispute(Value, frozen=True):
@@ -172,7 +174,7 @@ def save_contacts(connection: Connection, merchant: str, contacts: Iterable[Cont
             "changed_at": one.changed_at,
             "content": one.content,
             "fields": to_json(one.fields),
-            "pending": int(one.is_owed),
+            "pending": int(bool(one.owed)),
             "made": one.made,
             "seen_in": one.seen_in,
             "at": to_micros(one.at),
@@ -284,6 +286,28 @@ def contacts_after(
     return [contact_of(row) for row in connection.execute(statement.order_by(contact.c.reference).limit(limit))]
 
 
+def places_of(connection: Connection, merchant: str, members: Collection[str]) -> dict[ContactKey, Made]:
+    """The contacts that these members are, or that nobody else may be; which side of each was made for the other."""
+    ids = sorted(members)
+    maybe = (
+        select(contact_candidate.c.connection, contact_candidate.c.reference)
+        .where(contact_candidate.c.merchant == merchant)
+        .group_by(contact_candidate.c.connection, contact_candidate.c.reference)
+    )
+    named = maybe.where(contact_candidate.c.member.in_(ids))
+    of_others = maybe.where(contact_candidate.c.member.not_in(ids))
+    theirs: set[ContactKey] = {(row.connection, row.reference) for row in connection.execute(named)}
+    theirs -= {
+        place
+        for place in theirs
+        if connection.execute(of_others.where(*_of_candidates(merchant, place)).limit(1)).first() is not None
+    }
+    mine = select(contact).where(contact.c.merchant == merchant, contact.c.member.in_(ids))
+    found = {one.key: one.made for one in map(contact_of, connection.execute(mine))}
+    known = load_contacts(connection, merchant, theirs)
+    return found | {key: one.made for key, one in known.items() if one.member is None}
+
+
 def made_between(connection: Connection, merchant: str, name: str, since: int, until: int, limit: int) -> list[Contact]:
     """The next contacts of which either side was made for the other between two moments (microseconds)."""
     statement = select(contact).where(
@@ -355,21 +379,23 @@ def owe(connection: Connection, merchant: str, name: str, kind: str, members: Co
     saving.upsert(connection, "push", rows)
 
 
-def wait_for_pushes(connection: Connection, merchant: str, name: str, kind: str, most: int) -> int:
-    """How many pushes of a kind wait at a connection; nobody counts beyond `most`."""
-    waiting = (
-        select(push.c.member)
-        .where(
-            push.c.merchant == merchant,
-            push.c.connection == name,
-            push.c.kind == kind,
-            push.c.wanted > push.c.sent,
-            push.c.dead == 0,
-        )
-        .limit(most)
-        .subquery()
+def wait_for_pushes(
+    connection: Connection, merchant: str, name: str, kind: str, most: int, until: int | None = None
+) -> int:
+    """How many pushes of a kind wait at a connection; nobody counts beyond `most`.
+
+    `until`: only those that wait since this moment (microseconds) or longer, and were not tried in vain again and again.
+    """
+    waiting = select(push.c.member).where(
+        push.c.merchant == merchant,
+        push.c.connection == name,
+        push.c.kind == kind,
+        push.c.wanted > push.c.sent,
+        push.c.dead == 0,
     )
-    return connection.execute(select(func.count()).select_from(waiting)).scalar() or 0
+    if until is not None:
+        waiting = waiting.where(push.c.attempts < AGAIN, push.c.since <= until)
+    return connection.execute(select(func.count()).select_from(waiting.limit(most).subquery())).scalar() or 0
 
 
 def content_of(sealer: Sealer, event: ContactSeen) -> str:
@@ -469,8 +495,10 @@ def forget_connection(connection: Connection, merchant: str, name: str) -> None:
 
 
 def forget_contacts(connection: Connection, merchant: str, members: Collection[str]) -> None:
-    """Delete everything that is known of these members' contacts."""
-    for table in (contact, contact_candidate, contact_conflict):
+    """Delete everything that is known of these members' contacts, and of those that may be nobody but them."""
+    for key in sorted(places_of(connection, merchant, members)):
+        forget_contact(connection, merchant, key)
+    for table in (contact_candidate, contact_conflict):
         connection.execute(delete(table).where(table.c.merchant == merchant, table.c.member.in_(sorted(members))))
 
 

@@ -16,5 +16,5 @@ def want_records(
 ) -> None:
     """Let these records be fetched as soon as it can be; who is wanted already is wanted anew."""
     at = to_micros(now)
-    row = {"merchant": merchant, "connection": name, "kind": kind, "wanted_at": at, "due_at": at}
+    row = {"merchant": merchant, "connection": name, "kind": kind, "wanted_at": at, "due_at": at, "attempts": 0}
     saving.upsert(connection, "fetch", [{**row, "reference": reference} for reference in sorted(references)])

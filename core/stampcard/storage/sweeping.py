@@ -25,7 +25,7 @@ JOBS = ("sync", "compare", "poll", "lists")
 class Progress(Value, frozen=True, omit_defaults=True):
     """What a sweep is beside its place. `different`: contacts that were not known so; `missing`: known ones that were not found.
 
-    `shown`: members of whom something was to be shown. `trouble`: why the last try brought nothing, `tries`: how many did not.
+    `shown`: members of whom something was to be shown, `all_shown_at`: since when that is all of them. `trouble`: why the last try brought nothing, `tries`: how many did not.
     """
 
     phase: Phase = "preparing"
@@ -36,6 +36,7 @@ class Progress(Value, frozen=True, omit_defaults=True):
     shown: int = 0
     removed_there: int = 0
     removed_here: int = 0
+    all_shown_at: datetime | None = None
     next_at: datetime | None = None
     trouble: str = ""
     tries: int = 0
@@ -57,6 +58,11 @@ class Sweep(Value, frozen=True):
     def goes_on(self) -> bool:
         """Whether there is something left to do."""
         return self.ended_at is None and not self.progress.stopped
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether people stopped it before its end."""
+        return self.ended_at is None and self.progress.stopped
 
     @property
     def mark(self) -> str:
@@ -87,16 +93,14 @@ def _of(found: Row[Any]) -> Sweep:
     )
 
 
-def begun_sweeps(connection: Connection, merchant: str) -> dict[str, bool]:
-    """The connections whose contacts people had looked through, or are having, and did not have it taken back; whether it ended.
+def begun_sweeps(connection: Connection, merchant: str) -> dict[str, Sweep]:
+    """Connection → the look at its contacts that people had, or are having, and did not have taken back.
 
     What is to be shown there has its fields by then.
     """
     mine = (job.c.merchant == merchant, job.c.name.startswith("sync:", autoescape=True))
     found = (_of(row) for row in connection.execute(select(job).where(*mine)))
-    return {
-        one.connection: one.ended_at is not None for one in found if one.progress.phase not in {"preparing", "undone"}
-    }
+    return {one.connection: one for one in found if one.progress.phase not in {"preparing", "undone"}}
 
 
 def begin_sweep(connection: Connection, merchant: str, name: str, why: Why, now: datetime) -> Sweep:
@@ -105,6 +109,7 @@ def begin_sweep(connection: Connection, merchant: str, name: str, why: Why, now:
     if known is not None and known.ended_at is None:
         going = replace(known, progress=replace(known.progress, stopped=False, next_at=None))
         connection.execute(update(job).where(*_mine(merchant, name, why)).values(data=_written(going.progress)))
+        bump(connection, merchant)
         return going
     connection.execute(delete(job).where(*_mine(merchant, name, why)))
     sweep = Sweep(connection=name, why=why, started_at=now)
@@ -125,6 +130,7 @@ def stop_sweep(connection: Connection, merchant: str, name: str, why: Why) -> Sw
         return known
     stopped = replace(known, progress=replace(known.progress, stopped=True))
     connection.execute(update(job).where(*_mine(merchant, name, why)).values(data=_written(stopped.progress)))
+    bump(connection, merchant)
     return stopped
 
 

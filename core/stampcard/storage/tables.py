@@ -108,6 +108,7 @@ contact = table(
     col("at", BIG),
     Index("ix_contact_member", "merchant", "member", "connection"),
     Index("ix_contact_state", "merchant", "connection", "state", "reference"),
+    Index("ix_contact_counted", "merchant", "connection", "state", "why", "made"),
 )
 
 #: Whom a contact may be that is not linked.
@@ -632,6 +633,14 @@ push = table(
         sqlite_where=text("wanted > sent AND dead = 0"),
         postgresql_where=text("wanted > sent AND dead = 0"),
     ),
+    Index(
+        "ix_push_dead",
+        "merchant",
+        "connection",
+        "kind",
+        sqlite_where=text("dead = 1"),
+        postgresql_where=text("dead = 1"),
+    ),
 )
 
 outbox = table(
@@ -672,6 +681,7 @@ fetch = table(
     col("due_at", BIG),
     col("attempts", BIG, default=0),
     maybe("error"),
+    Index("ix_fetch_due", "merchant", "connection", "due_at"),
 )
 
 lease = table("lease", key("name"), col("owner"), col("token", BIG), col("until", BIG))

@@ -180,7 +180,7 @@ async def test_a_vendor_that_says_there_is_more_and_not_where_is_not_believed(
     monkeypatch.setattr(now.book, "in_list" if lists else "changed", nowhere)
     await poller.turn()
     assert now.database.read_now(lambda c: contacts.in_list(c, "main", "crm", "L1")) == {"C1", "C2"}
-    assert poller._tries == 1
+    assert poller._tries == (0 if lists else 1)  # what is wrong with one list holds nothing else up
 
 
 async def test_who_came_into_a_list_and_who_left_it_is_found_out(desk: Opening) -> None:

@@ -116,7 +116,7 @@ async def test_who_has_no_contact_is_looked_for_and_then_made_with_all_that_is_k
     }  # fmt: skip
     assert [call[0] for call in now.book.called("find", "write")] == ["find", "write"]
     known = now.known("N1")
-    assert (known.state, known.member, known.made, known.is_owed) == ("linked", ann, "there", False)
+    assert (known.state, known.member, known.made, known.owed) == ("linked", ann, "there", [])
     now.told_of("N1")
     await now.settles()
     assert now.book.called("find", "write") == [], "what we wrote ourselves is no news"

@@ -194,6 +194,7 @@ def test_a_contact_is_told_with_all_that_the_map_knows() -> None:
         "hs_email_optout": "true",
     }
     assert {"loyalty_tier", "zip"} <= seen.fields.keys()
+    assert "loyalty_lifetime_points" not in seen.fields  # of what was not answered nothing is told
 
 
 def test_a_contact_without_a_date_has_that_of_its_record() -> None:

@@ -146,7 +146,13 @@ async def test_errors_in_an_answer_are_each_their_own_items(writing: Any) -> Non
     assert outcomes == [
         Rejected(reason="the contact is not there any more", gone=True),
         Rejected(reason="the contact 88 has the same e-mail address: merge the two in HubSpot"),
-        Rejected(reason="HubSpot refuses the value of loyalty_points (VALIDATION_ERROR)"),
+        Delivered(
+            result={
+                "reference": "3",
+                "fields": {},
+                "refused": {"loyalty_points": "HubSpot refuses the value of loyalty_points (VALIDATION_ERROR)"},
+            }
+        ),
         Delivered(result={"reference": "4", "fields": {"loyalty_points": "4"}}),
     ]
 
@@ -160,7 +166,22 @@ async def test_what_an_answer_leaves_out_stands_there_as_it_was_sent(writing: An
 async def test_a_value_that_is_refused_is_named_and_never_quoted(writing: Any) -> None:
     message = 'Property values were not valid: [{"message":"ada was not valid","error":"INVALID_DOUBLE","name":"loyalty_points"}]'
     (outcome,) = await writing(refusing({"1"}, message=message)).write([push(1)])
-    assert outcome == Rejected(reason="HubSpot refuses the value of loyalty_points (VALIDATION_ERROR)")
+    reason = "HubSpot refuses the value of loyalty_points (VALIDATION_ERROR)"
+    assert outcome == Delivered(result={"reference": "1", "fields": {}, "refused": {"loyalty_points": reason}})
+
+
+async def test_the_rest_of_a_contact_is_written_without_what_is_refused(writing: Any, calls: list[Inputs]) -> None:
+    message = 'Property values were not valid: [{"message":"no","error":"INVALID_DOUBLE","name":"loyalty_points"}]'
+
+    def answer(inputs: Inputs) -> httpx.Response:
+        if any("loyalty_points" in one["properties"] for one in inputs):
+            return httpx.Response(400, json={"category": "VALIDATION_ERROR", "message": message})
+        return httpx.Response(200, json={"results": [done(one["id"], **one["properties"]) for one in inputs]})
+
+    (outcome,) = await writing(answer).write([push(1, loyalty_points="many", firstname="Ada")])
+    assert outcome.result["fields"] == {"firstname": "Ada"}
+    assert outcome.result["refused"].keys() == {"loyalty_points"}
+    assert len(calls) == 2
 
 
 async def test_without_anything_to_write_nothing_is_asked(writing: Any, calls: list[Inputs]) -> None:
@@ -214,7 +235,9 @@ async def test_to_come_back_is_a_persons_own(contacts: Contacts, portal: HubSpot
 async def test_who_has_no_address_has_nothing_to_opt_out_of(contacts: Contacts, portal: HubSpotSimulator) -> None:
     one = portal.add(phone="+4930123")
     (outcome,) = await contacts.write([push(int(one), hs_email_optout="true")])
-    assert outcome == Delivered(result={"reference": one, "fields": {"hs_email_optout": ""}})
+    assert isinstance(outcome, Delivered)
+    reason = "the contact has no e-mail address, of which alone HubSpot keeps an opt-out"
+    assert outcome.result["refused"] == {"hs_email_optout": reason}
 
 
 @pytest.mark.parametrize("part", ["unsubscribe-all", "batch/read"])

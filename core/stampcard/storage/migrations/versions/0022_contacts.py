@@ -44,6 +44,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_contact_member", "contact", ["merchant", "member", "connection"])
     op.create_index("ix_contact_state", "contact", ["merchant", "connection", "state", "reference"])
+    op.create_index("ix_contact_counted", "contact", ["merchant", "connection", "state", "why", "made"])
+    op.create_index("ix_fetch_due", "fetch", ["merchant", "connection", "due_at"])
+    dead = sa.text("dead = 1")
+    columns = ["merchant", "connection", "kind"]
+    op.create_index("ix_push_dead", "push", columns, sqlite_where=dead, postgresql_where=dead)
     op.create_table(
         "contact_candidate",
         *_key("merchant", "connection", "reference", "member"),
