@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.core.crms import crm
 from tests.core.shops import Shop
 
 from stampcard.applying import matching, merging
@@ -17,6 +18,7 @@ from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import CustomerSeen, OrderSeen
 from stampcard.errors import RequestRefused
+from stampcard.storage import saving
 from stampcard.storage.addressing import duplicates_before
 from stampcard.storage.database import Database
 from stampcard.storage.tables import address, merge
@@ -90,6 +92,27 @@ async def test_two_shops_one_person_one_balance(shop: TwoShops) -> None:
     shop.bought("web", "C", "77", 8)
     assert shop.points("1") == 50
     shop.proves()
+
+
+@pytest.mark.parametrize("is_crm", [True, False])
+async def test_two_contacts_at_a_crm_may_be_one_person_and_two_customers_of_a_shop_are_not(
+    database: Database, setting: Setting, is_crm: bool
+) -> None:
+    setting = replace(setting, active=frozenset({"shop", "web"}), matching=frozenset({"email"}))
+    shop = TwoShops(database, replace(setting, crms={"crm": crm()} if is_crm else {}), PROGRAM)
+    shop.sees("shop", "1", email="ann@shop.example")
+    shop.sees("web", "77", email="ann@shop.example")
+    named = {"merchant": "main", "connection": "crm"}
+    known = [
+        {**named, "reference": "C1", "member": shop.of("shop", "1")},
+        {**named, "reference": "C2", "member": shop.of("web", "77")},
+    ]
+    shop.database.write_now(lambda c: saving.insert(c, "identity", known))
+
+    await shop.timer.tick()
+
+    assert (shop.of("shop", "1") == shop.of("web", "77")) is is_crm
+    assert len(shop.doubtful()) == (0 if is_crm else 1)
 
 
 @pytest.mark.parametrize(

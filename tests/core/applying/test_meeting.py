@@ -18,7 +18,7 @@ from stampcard.domain.commands import OWN
 from stampcard.domain.events import ContactGone, ContactSeen, ContactWritten, CustomersMerged
 from stampcard.host.contacts import Crm
 from stampcard.storage.database import Database
-from stampcard.storage.tables import contact, identity, member
+from stampcard.storage.tables import contact, identity, member, outbox
 from stampcard.testing.applying import apply, prepare, rows, store
 
 Opening = Callable[..., Desk]
@@ -246,13 +246,17 @@ def test_what_we_made_for_somebody_who_is_merged_meanwhile_is_whoever_they_are_n
     assert (now.known("C1").state, now.known("C1").member) == ("linked", ann)
 
 
-def test_what_we_made_for_somebody_who_is_erased_meanwhile_is_nobodys(desk: Opening) -> None:
-    now = desk()
+@pytest.mark.parametrize(("asks", "kind"), [(True, "contact_erase"), (False, "contact_remove")])
+def test_what_we_made_for_somebody_who_is_erased_meanwhile_is_nobodys_and_goes(
+    desk: Opening, asks: bool, kind: str
+) -> None:
+    now = desk(erase_contacts=asks)
     ann = now.customer("1", email="ann@shop.example")
     now.does(lambda unit: erase_members(unit, [ann]))
     now.hears(OWN, ContactWritten(connection="crm", reference="C1", member=ann, occurred_at=now.clock.now()))
     assert (now.known("C1").state, now.known("C1").why, now.known("C1").member) == ("skipped", "erased", None)
     assert rows(now.database, select(identity)) == []
+    assert [(row.kind, row.reference) for row in rows(now.database, select(outbox))] == [(kind, "C1")]
 
 
 def test_a_rehearsal_says_the_same_and_writes_nothing(desk: Opening) -> None:

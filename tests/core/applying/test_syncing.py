@@ -388,9 +388,39 @@ def test_whoever_is_erased_leaves_nothing_and_is_forgotten_there_where_the_setti
     now.does(lambda unit: erase_members(unit, [ann, ben]))
     for table in (contact_candidate, contact_conflict, identity, push):
         assert rows(now.database, select(table)) == [], table.name
-    assert {row.reference for row in rows(now.database, select(contact))} <= {"C2"}
+    assert rows(now.database, select(contact)) == [], "who may be nobody else is theirs, too"
     sent = rows(now.database, select(outbox.c.connection, outbox.c.kind, outbox.c.reference))
     assert [tuple(row) for row in sent] == ([("crm", "contact_erase", "C1")] if asks else [])
+
+
+@on_sqlite
+def test_a_contact_that_may_be_somebody_else_stays_in_doubt_when_one_of_them_is_erased(desk: Opening) -> None:
+    now = desk()
+    for number in "12":
+        now.customer(number, verified=False, email="ann@shop.example")
+    ann, other = now.member("1"), now.member("2")
+    now.contact("C1", "ann@shop.example")
+    assert now.candidates("C1") == sorted([ann, other])
+    now.does(lambda unit: erase_members(unit, [ann]))
+    assert (now.known("C1").state, now.candidates("C1")) == ("doubtful", [other])
+
+
+@on_sqlite
+def test_what_is_not_told_of_a_contact_is_as_it_was(desk: Opening) -> None:
+    from stampcard.domain.events import ContactSeen
+
+    now = desk()
+    ann = now.customer("1", email="ann@shop.example", first_name="Ann")
+    now.contact("C1", "ann@shop.example", firstname="Anna")
+    before = now.known("C1").fields["firstname"]
+    assert now.person(ann).attributes["first_name"] == "Anna"
+    now.clock.advance(timedelta(seconds=1))
+    told = {"email": "ann@shop.example"}
+    now.hears("crm", ContactSeen(reference="C1", occurred_at=now.clock.now(), fields=told, emails=tuple(told.values())))
+    assert now.person(ann).attributes["first_name"] == "Anna"
+    assert now.known("C1").fields["firstname"] == before
+    now.contact("C1", "ann@shop.example", firstname="")
+    assert not now.person(ann).attributes.get("first_name")
 
 
 @on_sqlite

@@ -202,6 +202,26 @@ async def test_trouble_is_told_and_the_same_place_is_read_again_later(desk: Open
 
 
 @on_sqlite
+async def test_a_place_that_the_vendor_does_not_know_any_more_is_given_up_for_the_beginning(desk: Opening) -> None:
+    now = desk()
+    for number in range(3):
+        now.book.add(f"C{number}")
+    now.begun()
+    sweeper = now.sweeper()
+    while not now.known_sweep().place:
+        await sweeper.turn()
+    assert now.known_sweep().done == 2
+    for number in range(sweeping.LOST):
+        assert now.known_sweep().place, number
+        now.book.trouble = [PluginError("book", "there is no such place")]
+        now.clock.advance(timedelta(hours=2))
+        await sweeper.turn()
+    assert (now.known_sweep().place, now.known_sweep().done) == ("", 0)
+    now.clock.advance(timedelta(hours=2))
+    assert (await now.ends()).done == 3
+
+
+@on_sqlite
 async def test_a_vendor_that_says_there_is_more_and_not_where_is_in_trouble(
     desk: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -445,6 +445,55 @@ async def test_what_a_vendor_refuses_is_given_up_and_what_it_is_busy_with_is_tri
 
 
 @on_sqlite
+async def test_a_value_that_a_vendor_refuses_is_listed_once_and_holds_nothing_else_up(desk: Opening) -> None:
+    now = desk()
+    ann = now.customer("1", email="ann@shop.example", first_name="Ann")
+    await now.settles()
+    (reference,) = now.book.people
+    for number in (2, 3):
+        now.buys(f"A{number}", 30, customer="1")
+        refused = {"loyalty_points": "there is no such field"}
+        now.book.outcomes = [Delivered(result={"reference": reference, "fields": {}, "refused": refused})]
+        await now.settles()
+    assert [(one.field, one.theirs, one.rule, one.member) for one in now.disputes()] == [
+        ("points", "there is no such field", "refused", ann),
+        ("points", "there is no such field", "refused", ann),
+    ]
+    assert {one.ours for one in now.disputes()} == {"30", "60"}
+    assert now.dead() == {}
+    now.database.write_now(lambda c: owe(c, "main", "crm", "contact", [ann], now.clock.now()))
+    now.book.outcomes = [Delivered(result={"reference": reference, "fields": {}, "refused": refused})]
+    await now.settles()
+    assert len(now.disputes()) == 2, "the same value is told of once"
+
+
+@on_sqlite
+async def test_while_the_look_at_everybody_stands_still_nothing_is_written(desk: Opening) -> None:
+    now = desk()
+    now.customer("1", email="ann@shop.example")
+    crms = now.setting.crms
+    now.setting = dataclasses.replace(now.setting, crms={"crm": dataclasses.replace(crms["crm"], halted=True)})
+    await now.sends()
+    assert now.book.called() == []
+    now.setting = dataclasses.replace(now.setting, crms=crms)
+    await now.settles()
+    assert len(now.book.people) == 1
+
+
+@on_sqlite
+async def test_a_field_of_which_the_vendor_does_not_tell_keeps_nobody_busy(desk: Opening) -> None:
+    now = desk()
+    now.book.forgets = {"phone", "newsletter"}
+    now.customer("1", email="ann@shop.example", phone="+4930123456")
+    now.book.add("C1", "ann@shop.example")
+    await now.settles()
+    now.book.called()
+    for _ in range(3):
+        await now.sends()
+    assert now.book.called() == []
+
+
+@on_sqlite
 async def test_a_search_that_fails_is_tried_again_and_makes_nobody_twice(desk: Opening) -> None:
     now = desk()
     ann = now.customer("1", email="ann@shop.example")
