@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete
 
 from stampcard.applying.consenting import hear_consent
-from stampcard.applying.meeting import BY_HAND, ERASED, Meeting
+from stampcard.applying.meeting import ANOTHER, BY_HAND, ERASED, Meeting
 from stampcard.applying.registering import changed_attributes
 from stampcard.applying.showing import attribute_texts, consent_texts, pictures
 from stampcard.clock import to_micros
@@ -86,12 +86,22 @@ def hear_contact(unit: Unit, sourced: Sourced, event: ContactSeen, met: Meeting 
     if met.member is None or not unit.members[met.member].is_there:
         _keep_apart(unit, fresh, met)
         return None
+    if met.is_new and not met.made and _has_another(unit, key, met.member):
+        _unlink(unit, fresh)
+        _keep_apart(unit, fresh, Meeting(why=ANOTHER, candidates=(met.member,)))
+        return None
     made = "here" if met.made else fresh.made
     changed = {"at": unit.now} if fresh.state != "linked" or fresh.member != met.member else {}
     linked = replace(fresh, state="linked", why="", member=met.member, made=made, **changed)
     unit.encounters.candidates[key] = ()
     _Hearing(unit, sourced, event, crm, linked).carry_out(is_new=bool(changed))
     return met.member
+
+
+def _has_another(unit: Unit, key: ContactKey, member: str) -> bool:
+    """Whether somebody linked the member to another contact between our look and our lock."""
+    others = contacts.contacts_of(unit.connection, unit.setting.merchant, key[0], [member]).get(member, ())
+    return any(one.state == "linked" and one.reference != key[1] for one in others)
 
 
 def _keep_apart(unit: Unit, one: Contact, met: Meeting) -> None:

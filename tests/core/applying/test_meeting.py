@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from tests.core.crms import Desk, crm, on_sqlite
 
+from stampcard.applying import meeting
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.meeting import Meeting, suppose
 from stampcard.applying.setting import Setting
@@ -257,6 +258,20 @@ def test_what_we_made_for_somebody_who_is_erased_meanwhile_is_nobodys_and_goes(
     assert (now.known("C1").state, now.known("C1").why, now.known("C1").member) == ("skipped", "erased", None)
     assert rows(now.database, select(identity)) == []
     assert [(row.kind, row.reference) for row in rows(now.database, select(outbox))] == [(kind, "C1")]
+
+
+def test_of_two_contacts_that_are_linked_to_one_member_at_once_the_later_waits_for_people(
+    desk: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = desk()
+    ann = now.customer("1", email="ann@shop.example")
+    now.contact("C1", "ann@shop.example")
+    # What another unit of work wrote is not seen by the look, and is once the member is locked.
+    monkeypatch.setattr(meeting, "_free", lambda *seen: Meeting(member=seen[2], is_new=True))
+    late = now.contact("C2", "ann@shop.example")
+    assert (late.state, late.why, now.candidates("C2")) == ("doubtful", "another_contact", [ann])
+    assert [row.reference for row in rows(now.database, select(identity)) if row.connection == "crm"] == ["C1"]
+    assert now.known("C1").member == ann
 
 
 def test_a_rehearsal_says_the_same_and_writes_nothing(desk: Opening) -> None:
