@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - a script that people run
 """A long trial: all contacts of a large CRM looked through by a real server that is killed on the way, in memory that stays flat.
 
-    python -P tests/benchmarks/acquainting.py [CONTACTS]
+    python tests/benchmarks/acquainting.py [CONTACTS]
 
 Each contact becomes a member and shows it in the end. Ends with 1 where one is missing or there twice, or where a call shows
 fewer than 80. What `make test` runs of it is small: tests/flows/test_killing_sync.py.
