@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import select
 from tests.core.crms import Book, Desk, connected, crm, on_sqlite
 
@@ -178,9 +179,13 @@ async def test_a_vendor_that_says_there_is_more_and_not_where_is_not_believed(
         return MemberPage(references=("C1",), place="here") if lists else ContactPage(place="here")
 
     monkeypatch.setattr(now.book, "in_list" if lists else "changed", nowhere)
-    await poller.turn()
+    with structlog.testing.capture_logs() as lines:
+        await poller.turn()
     assert now.database.read_now(lambda c: contacts.in_list(c, "main", "crm", "L1")) == {"C1", "C2"}
-    assert poller._tries == (0 if lists else 1)  # what is wrong with one list holds nothing else up
+    (told,) = (line for line in lines if line["log_level"] == "warning")
+    assert "says that there is more, and not where" in told["error"]
+    # What is wrong with one list holds nothing else up.
+    assert (told["event"], poller._tries) == (("list_not_read", 0) if lists else ("polling_failed", 1))
 
 
 async def test_who_came_into_a_list_and_who_left_it_is_found_out(desk: Opening) -> None:

@@ -16,7 +16,7 @@ from stampcard.domain.value import replace
 from stampcard.inbox import sweeping
 from stampcard.inbox.sweeping import Sweeper
 from stampcard.plugin import ContactPage, PluginError
-from stampcard.storage import leasing
+from stampcard.storage import contacts, leasing
 from stampcard.storage.database import Database
 from stampcard.storage.sweeping import Sweep, Why, begin_sweep, load_sweep, move_sweep, stop_sweep
 from stampcard.storage.tables import contact, fetch, inbox, push
@@ -199,6 +199,27 @@ async def test_trouble_is_told_and_the_same_place_is_read_again_later(desk: Open
     assert (told.tries, "secret" in told.trouble, now.known_sweep().place) == (2, False, "")
     now.clock.advance(timedelta(minutes=1))
     assert (await now.ends()).done == 3
+
+
+@on_sqlite
+async def test_nobody_waits_for_a_push_that_the_vendor_does_not_take_or_that_came_later(desk: Opening) -> None:
+    now = desk()
+    ann, ben = now.customer("1", email="ann@shop.example"), now.customer("2", email="ben@shop.example")
+    now.begun()
+    sweeper = now.sweeper()
+    while now.known_sweep().progress.phase != "sending":
+        now.looks_again()
+        await sweeper.turn()
+        now.hears_itself()
+    shown_at = now.known_sweep().progress.all_shown_at
+    assert (shown_at, now.due()) == (now.clock.now(), {ann, ben})
+    again = update(push).where(push.c.member == ann).values(attempts=contacts.AGAIN)
+    now.database.write_now(lambda c: c.execute(again))
+    assert await sweeper.turn() == sweeping.ROOM, "the other one was not tried yet"
+    now.clock.advance(timedelta(seconds=1))
+    now.database.write_now(lambda c: contacts.owe(c, "main", "crm", "contact", [ben], now.clock.now()))
+    await sweeper.turn()
+    assert (now.known_sweep().progress.phase, now.due()) == ("ended", {ann, ben})
 
 
 @on_sqlite
