@@ -28,6 +28,7 @@ from stampcard.engine.world import Facts
 from stampcard.errors import ConfigurationError, Unavailable, place_of, trace_of
 from stampcard.host.addresses import outbound_rules
 from stampcard.host.connecting import Connection, Resources
+from stampcard.host.dialling import guarded_dial
 from stampcard.host.discovering import PluginTable, discover
 from stampcard.host.guarding import closed_client, guarded_client
 from stampcard.host.hooks import Hooks
@@ -167,6 +168,7 @@ class Application:
             open_http=lambda hosts: (
                 guarded_client(settings.security.outbound_allow, hosts) if calls else closed_client()
             ),
+            open_dial=(lambda hosts: guarded_dial(settings.security.outbound_allow, hosts)) if calls else None,
         )
         self.switchboard = Switchboard(self.table, resources, self._dispatcher, self._workers)
         self.settings = settings = await self._with_plugged(sealer)

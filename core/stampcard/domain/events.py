@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from stampcard.domain.consents import ConsentState
+from stampcard.domain.messages import Because, Reported
 from stampcard.domain.orders import OrderSnapshot, Refund
 from stampcard.domain.value import Value, replace
 
@@ -125,6 +126,40 @@ class ConsentSeen(Value, frozen=True, tag="consent_seen"):
     occurred_at: datetime
 
 
+class MessageReported(Value, frozen=True, tag="message_reported"):
+    """What became of a message, as its channel tells; reports come in any order, and more than once.
+
+    `message`: our id, or `reference`: the vendor's. `code`: the vendor's own, for whoever looks into it. `because`: whether it is
+    the address that is no good, or its owner who wants nothing more by this channel. `address`: where the report names no
+    message of ours, whose it is.
+    """
+
+    channel: str
+    state: Reported
+    occurred_at: datetime
+    message: str = ""
+    reference: str = ""
+    code: str = ""
+    reason: str = ""
+    because: Because = ""
+    address: str = ""
+
+
+class MessageReceived(Value, frozen=True, tag="message_received"):
+    """What somebody wrote back by a channel; `address`: who, in the form in which messages go there.
+
+    `key`: the vendor's name for it, so that it counts once. `answered`: the vendor has answered by itself already, as
+    some do to STOP; nothing more is said then.
+    """
+
+    channel: str
+    address: str
+    text: str
+    key: str
+    occurred_at: datetime
+    answered: bool = False
+
+
 class ConnectionEnded(Value, frozen=True, tag="connection_ended"):
     """The source took our access away: pushes stop and what we stored to reach it is deleted."""
 
@@ -187,6 +222,8 @@ Event = (
     | DataRequested
     | CustomEvent
     | ConsentSeen
+    | MessageReported
+    | MessageReceived
     | CommandSettled
     | ContactWritten
     | HoldAsked

@@ -48,6 +48,17 @@ class OutboundRules(Value, frozen=True):
             reason = "the address is not public"
         return reason and f'{reason}; [security] outbound_allow = ["{_entry(host, port)}"] would allow it'
 
+    def refusal_of(self, host: str, port: int) -> str:
+        """Why a socket to a host and port must not be opened, or the empty text."""
+        host = _plain(host)
+        literal = _address(host)
+        if self._allows(host, port, literal):
+            return ""
+        reason = "" if (host, port) in self.named else "the connection's settings do not name this host and port"
+        if not reason and literal is not None and not is_public(literal):
+            reason = "the address is not public"
+        return reason and f'{reason}; [security] outbound_allow = ["{_entry(host, port)}"] would allow it'
+
     def reachable(self, host: str, port: int, address: str) -> bool:
         """Whether a socket to an address that a name stands for may be opened."""
         parsed = _address(address)

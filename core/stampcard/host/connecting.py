@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from stampcard.plugin.capabilities import (
     Storefront,
     WebhookSource,
 )
-from stampcard.plugin.connections import ConnectionContext, Store
+from stampcard.plugin.connections import ConnectionContext, Dial, Store
 from stampcard.plugin.contacts import Contacts, ContactSettings
 from stampcard.plugin.manifest import PluginSettings
 from stampcard.plugin.orders import OrderHistory, OrderList
@@ -79,13 +80,14 @@ class Connection(Value, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the host gives to every connection; `open_http` gets the hosts that the connection's settings name."""
+    """What the host gives to every connection; `open_http` and `open_dial` get the hosts that the connection's settings name."""
 
     clock: Clock
     log: Any
     public_url: str
     open_store: Callable[[str], Store]
     open_http: Callable[[Sequence[str]], httpx.AsyncClient]
+    open_dial: Callable[[Sequence[str]], Dial] | None = None
 
 
 async def connect_all(
@@ -116,10 +118,13 @@ async def connect_one(
         return Connection(name=spec.name, plugin=spec.plugin, problem="; ".join(map(str, problems)))
     standing = Connection(name=spec.name, plugin=spec.plugin, settings=settings)
     try:
-        http = resources.open_http(_hosts(plugin.manifest.name, settings))
+        hosts = _hosts(plugin.manifest.name, settings)
+        http = resources.open_http(hosts)
     except (ConfigurationError, PluginError) as error:
         return replace(standing, problem=without_secrets(str(error), plugin.manifest, spec.settings))
     context = _context(spec, settings, http, resources)
+    if resources.open_dial is not None:
+        context = dataclasses.replace(context, dial=resources.open_dial(hosts))
     try:
         return replace(standing, capabilities=await _capabilities(plugin, context, within), http=http)
     except PluginError as error:

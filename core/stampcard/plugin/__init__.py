@@ -20,6 +20,8 @@ from stampcard.domain.events import (
     CustomEvent,
     DataRequested,
     Event,
+    MessageReceived,
+    MessageReported,
     OrderSeen,
     Refetch,
     RefundSeen,
@@ -27,10 +29,12 @@ from stampcard.domain.events import (
     SourceErased,
 )
 from stampcard.domain.members import Identity, Member
+from stampcard.domain.messages import Because, Message, Reported
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.proofs import Eligibility
 from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
+from stampcard.domain.texting import parts_of
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
 from stampcard.plugin.capabilities import (
@@ -47,7 +51,8 @@ from stampcard.plugin.capabilities import (
     Support,
     WebhookSource,
 )
-from stampcard.plugin.connections import ConnectionContext, Store
+from stampcard.plugin.channels import Channel
+from stampcard.plugin.connections import ConnectionContext, Dial, Store
 from stampcard.plugin.contacts import Choice, ContactPage, Contacts, ContactSettings, FieldChoice, MemberPage
 from stampcard.plugin.hookspecs import hookimpl
 from stampcard.plugin.manifest import API_VERSION, PluginManifest, PluginSettings
@@ -68,9 +73,11 @@ __all__ = [
     "Award",
     "Balance",
     "BalancePush",
+    "Because",
     "CannotVerify",
     "Capabilities",
     "Change",
+    "Channel",
     "Choice",
     "Cleaner",
     "Clock",
@@ -92,6 +99,7 @@ __all__ = [
     "DataRequested",
     "Delivered",
     "Delivery",
+    "Dial",
     "Done",
     "Eligibility",
     "Event",
@@ -111,6 +119,9 @@ __all__ = [
     "MalformedPayload",
     "Member",
     "MemberPage",
+    "Message",
+    "MessageReceived",
+    "MessageReported",
     "OrderHistory",
     "OrderLine",
     "OrderList",
@@ -130,6 +141,7 @@ __all__ = [
     "RefundSeen",
     "Rejected",
     "Reply",
+    "Reported",
     "RetryLater",
     "RetryPolicy",
     "RewardKind",
@@ -155,4 +167,5 @@ __all__ = [
     "WebhookSource",
     "check_hmac_sha256_base64",
     "hookimpl",
+    "parts_of",
 ]

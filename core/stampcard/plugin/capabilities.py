@@ -15,6 +15,7 @@ from stampcard.domain.members import Member
 from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
 from stampcard.errors import CannotVerify
+from stampcard.plugin.channels import Channel
 from stampcard.plugin.contacts import Contacts
 from stampcard.plugin.orders import OrderHistory, OrderList
 from stampcard.plugin.outcomes import Lookup, Outcome, Rejected, Unknown
@@ -258,6 +259,7 @@ class Capabilities(Value, frozen=True):
     orders: OrderList | None = None
     history: OrderHistory | None = None
     contacts: Contacts | None = None
+    channels: tuple[Channel, ...] = ()
     facts: tuple[FactSource, ...] = ()
     fulfil: Fulfilment | None = None
     shopper: ShopperSource | None = None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -7,7 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 
 from stampcard.clock import Clock
+from stampcard.errors import CallRefused
 from stampcard.plugin.manifest import PluginSettings
+
+#: Opens a connected socket to a host and port that the settings name (`outbound_hosts`), its address checked; without TLS,
+#: which whoever speaks the protocol begins. Raises CallRefused before anything left, OSError where nobody answers.
+Dial = Callable[[str, int], Awaitable[socket.socket]]
 
 S_co = TypeVar("S_co", bound=PluginSettings, covariant=True)
 
@@ -28,11 +35,16 @@ class Store(Protocol):
         """
 
 
+async def _nowhere(host: str, port: int) -> socket.socket:
+    raise CallRefused(f"{host}:{port}", "nothing is dialled here")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionContext(Generic[S_co]):
     """All that a connection gets from the host.
 
-    `http` is the only way to the network: it checks addresses when connecting, follows no redirect and caps answers.
+    `http` and, for what is no HTTP, `dial` are the only ways to the network: they check addresses when connecting; `http` follows
+    no redirect and caps answers.
     `log` is a bound structlog logger. `public_url` is where the outside reaches this installation.
     """
 
@@ -43,3 +55,4 @@ class ConnectionContext(Generic[S_co]):
     log: Any
     store: Store
     public_url: str
+    dial: Dial = _nowhere

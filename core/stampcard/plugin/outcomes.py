@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stampcard.domain.messages import Because
 from stampcard.domain.value import Value
 
 
@@ -22,10 +23,14 @@ class RetryLater(Value, frozen=True):
 
 
 class Rejected(Value, frozen=True):
-    """The vendor will never take it as it is; `gone`: the member does not exist there any more."""
+    """The vendor will never take it as it is; `gone`: the member does not exist there any more.
+
+    `because`: of a message, whether its address is no good, or the owner of that wants nothing by this channel.
+    """
 
     reason: str
     gone: bool = False
+    because: Because = ""
 
 
 class Unknown(Value, frozen=True):
