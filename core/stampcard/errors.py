@@ -17,6 +17,7 @@ StampcardError
 │   ├── Conflict
 │   ├── InsufficientPoints
 │   └── ItemsRefused        several of a batch; carries each with its index
+├── TextFailed              a text of a message cannot be written out for somebody
 ├── RowRefused              a row of a file that cannot be imported; the others go on
 ├── CallRefused             an outbound call that the security rules forbid
 └── Unavailable             the database or a queue cannot take work now; nothing was promised
@@ -152,6 +153,10 @@ class EventRefused(StampcardError):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
+
+
+class TextFailed(StampcardError):
+    """A text of a message that cannot be written out for somebody; says which and why."""
 
 
 class RequestRefused(StampcardError):

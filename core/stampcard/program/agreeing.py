@@ -13,6 +13,7 @@ from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDER
 from stampcard.program.faults import Fault, fault_of_name, faults_of_limits_list
 from stampcard.program.lifetimes import Sliding, UntilEvent
 from stampcard.program.limits import Limit
+from stampcard.program.messages import faults_of_messages
 from stampcard.program.perks import faults_of_perks
 from stampcard.program.plans import faults_of_plans
 from stampcard.program.proofs import faults_of_proofs
@@ -46,6 +47,7 @@ def faults_of(program: Program) -> list[Fault]:
         *faults_of_perks(program),
         *faults_of_plans(program),
         *faults_of_proofs(program),
+        *faults_of_messages(program),
     ]
 
 

@@ -21,6 +21,7 @@ _SECTIONS = {
     "proofs": "proof",
     "plans": "plan",
     "perks": "perk",
+    "messages": "message",
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from cel_expr_python.cel import Activation, Env, Expression, Type
 
 from stampcard.domain.value import Value
-from stampcard.program.environment import environment, variables
+from stampcard.program.environment import environment, fields_of, variables
 from stampcard.program.events import PERK, REWARD, SEGMENT
 from stampcard.program.model import Program
 from stampcard.program.rewards import Reward
@@ -99,7 +99,7 @@ class ConditionSet:
         known = variables(program, on)
         self.reads = frozenset(name for name in known if _mentions(conditions.values(), name))
         self._dates = {f"member.attributes.{name}" for name, kind in program.attribute_types.items() if kind == "date"}
-        fields = program.event_fields(on) or {}
+        fields = fields_of(program, on) or {}
         self._dates |= {f"event.data.{name}" for name, kind in fields.items() if kind == "date"}
         self._environment = environment(program, on) if conditions else None
         self._single = (
@@ -196,6 +196,17 @@ def compile_perk_conditions(program: Program) -> ConditionSet:
     return ConditionSet(program, PERK, [Asked(id=name, when=of.when) for name, of in program.perks.items() if of.when])
 
 
+def compile_message_conditions(program: Program) -> Mapping[str, ConditionSet]:
+    """The conditions of messages, by the event that they are on."""
+    found: dict[str, list[Asked]] = {}
+    for name, of in program.messages.items():
+        also = frozenset({"member.tier"} if of.who and of.who.tiers else ()) | frozenset(
+            {"member.segments"} if of.who and of.who.segments else ()
+        )
+        found.setdefault(of.on.event, []).append(Asked(id=name, when=of.when, also=also))
+    return {on: ConditionSet(program, on, asked) for on, asked in found.items()}
+
+
 def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
     """Everything that is wrong with the program's conditions, with the path of each."""
     conditions = [
@@ -213,6 +224,11 @@ def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
     ]
     conditions += [
         (PERK, ("perks", name, "when"), of.when) for name, of in program.perks.items() if of.when is not None
+    ]
+    conditions += [
+        (of.on.event, ("messages", name, "when"), of.when)
+        for name, of in program.messages.items()
+        if of.when is not None
     ]
     environments = {on: environment(program, on) for on in {on for on, _, _ in conditions}}
     return [(path, flaw) for on, path, text in conditions for flaw in _flaws(program, on, text, environments)]
@@ -243,13 +259,13 @@ def _flaws(program: Program, on: str, text: str, environments: Mapping[str, Env]
 
 def _names(program: Program, on: str) -> list[str]:
     attributes = (f"member.attributes.{name}" for name in program.attribute_types)
-    fields = (f"event.data.{name}" for name in program.event_fields(on) or ())
+    fields = (f"event.data.{name}" for name in fields_of(program, on) or ())
     return [*variables(program, on), *attributes, *fields]
 
 
 def _unknown_fields(program: Program, on: str, text: str) -> list[Flaw]:
     """Keys of the open maps that the program never declared: the compiler cannot know them."""
-    known = {"member.attributes": list(program.attribute_types), "event.data": list(program.event_fields(on) or ())}
+    known = {"member.attributes": list(program.attribute_types), "event.data": list(fields_of(program, on) or ())}
     found = []
     blanked = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
     for use in _OPEN_FIELD.finditer(blanked):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from cel_expr_python.cel import Env, EnvConfig, NewEnv, NewEnvConfigFromYaml, Type
 
-from stampcard.program.events import OF_ORDERS, PERK, REWARD, SEGMENT
+from stampcard.program.events import OF_ORDERS, PERK, REWARD, SEGMENT, FieldType
 from stampcard.program.history import HISTORY
+from stampcard.program.occasions import AHEAD, BEHIND, HAPPENINGS
 
 if TYPE_CHECKING:
     from stampcard.program.model import Program
@@ -59,12 +60,17 @@ def variables(program: Program, on: str) -> Mapping[str, Type]:
         seen |= {f"order.{name}": Type.STRING for name in ("currency", "channel", "number")}
         seen |= {"order.items": Type.INT, "order.tags": Type.List(Type.STRING), "order.lines": Type.List(fields)}
         seen |= {f"order.by_{what}": amounts for what in BY}
-    elif program.event_fields(on) is not None:
+    elif fields_of(program, on) is not None:
         seen["event.data"] = fields
     # What somebody is cannot hang on itself, on what follows from it, nor on what plugins know of one event.
     for name in _UNSEEN.get(on, ()):
         del seen[name]
     return seen
+
+
+def fields_of(program: Program, on: str) -> Mapping[str, FieldType] | None:
+    """What conditions may ask of an event, also of one that only messages are on; None where it tells nothing."""
+    return program.event_fields(on) or {**AHEAD, **BEHIND, **HAPPENINGS}.get(on) or program.event_fields(on)
 
 
 @cache

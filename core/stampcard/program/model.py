@@ -28,6 +28,7 @@ from stampcard.program.campaigns import Campaign, Ending, Group, State
 from stampcard.program.combinations import Stacking
 from stampcard.program.enrolment import Enrolment, EnrolmentField
 from stampcard.program.events import BUILT_IN_EVENTS, OWN_EVENTS, REPORTED, FieldType
+from stampcard.program.messages import MessageTerms, Sending
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import LatenessField, read_lateness
 from stampcard.program.perks import Perk
@@ -132,6 +133,10 @@ class Program(Part):
     )
     perks: Mapping[Name, Perk] = Field(default={}, description="what members are entitled to, by name")
     stacking: Stacking = Field(default=Stacking(), description="how rewards go together in one cart")
+    messages: Mapping[Name, MessageTerms] = Field(
+        default={}, description="what members are told, by name; each may also stand in a file of its own"
+    )
+    sending: Sending = Field(default=Sending(), description="what all messages have in common")
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -160,7 +165,7 @@ class Program(Part):
     def names_members(self) -> bool:
         """Whether anything in it is for members whom it names, so that their identities must be known."""
         holders: tuple[Campaign | Rule | Reward, ...] = (*self.campaigns.values(), *self.rules, *self.rewards.values())
-        everybody = (self.audience, *(of.who for of in holders))
+        everybody = (self.audience, *(of.who for of in holders), *(of.who for of in self.messages.values()))
         return any(who is not None and who.members for who in everybody)
 
     @property

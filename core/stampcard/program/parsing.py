@@ -20,13 +20,18 @@ from ruamel.yaml.events import (
 
 from stampcard.errors import Problem
 
-LARGEST_FILE = 64 * 1024
+#: Bytes of a program, and of a program with all of its messages.
+LARGEST_FILE, LARGEST_STREAM = 64 * 1024, 512 * 1024
 DEEPEST_NESTING = 16
 
 Path = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}")
+#: A line that ends one document and begins the next.
+BORDER = re.compile(r"^---[ \t]*$", re.MULTILINE)
+#: Where documents behind the first belong, and the key of each that says its name.
+MESSAGES, MESSAGE = "messages", "message"
 _HALF = re.compile(r"[\ud800-\udfff]")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
 
@@ -75,8 +80,10 @@ def parse(text: str) -> tuple[Document | None, list[Problem]]:
 
     Works on the parser's events, so that nothing deep, shared or tagged is ever built.
     """
-    if len(text.encode(errors="replace")) > LARGEST_FILE:
-        return None, [Problem(f"the file is larger than {LARGEST_FILE // 1024} KB")]
+    sizes = [len(part.encode(errors="replace")) for part in BORDER.split(text)]
+    if max(sizes) > LARGEST_FILE or sum(sizes) > LARGEST_STREAM:
+        most = LARGEST_FILE if max(sizes) > LARGEST_FILE else LARGEST_STREAM
+        return None, [Problem(f"the file is larger than {most // 1024} KB")]
     builder = _Builder(YAML(typ="safe", pure=True).parse(text))
     try:
         data = builder.document()
@@ -95,15 +102,43 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def document(self) -> Any:
+        """The program, with the documents behind it among its messages."""
         started = False
         data: Any = None
         for event in self._events:
-            if isinstance(event, DocumentStartEvent):
-                if started:
-                    raise _Refused(event, "a program file holds one document: remove '---' and what follows")
-                started = True
-                data = self._value(next(self._events), ())
+            if not isinstance(event, DocumentStartEvent):
+                continue
+            if not started:
+                data, started = self._value(next(self._events), ()), True
+            elif isinstance(data, dict):
+                self._message(data, event)
+            else:
+                raise _Refused(event, "messages follow behind a program only")
         return data
+
+    def _message(self, program: dict[str, Any], start: Event) -> None:
+        """A document that is one message, taken into the program as if it had stood there."""
+        keys, values = self.keys, self.values
+        self.keys, self.values = {}, {}
+        first = next(self._events)
+        data = self._value(first, ())
+        name = data.pop(MESSAGE, None) if isinstance(data, dict) else None
+        if data is None:  # a border with nothing behind it
+            self.keys, self.values = keys, values
+            return
+        known = program.setdefault(MESSAGES, {})
+        if not isinstance(name, str) or not isinstance(known, dict):
+            raise _Refused(first, f"what follows '---' is a message: begin it with '{MESSAGE}: NAME'")
+        if name in known:
+            place = self.values[MESSAGE,]
+            self.problems.append(Problem(f"there is a message {name!r} already", line=place.line, column=place.column))
+        known[name] = data
+        base: Path = (MESSAGES, name)
+        values.setdefault((MESSAGES,), _place(start))
+        keys[base] = self.keys.pop((MESSAGE,))
+        keys |= {(*base, *path): place for path, place in self.keys.items()}
+        values |= {(*base, *path): place for path, place in self.values.items()}
+        self.keys, self.values = keys, values
 
     def _value(self, event: Event, path: Path) -> Any:
         self._refuse_tricks(event)

@@ -13,6 +13,7 @@ from stampcard.errors import Problem, ProgramError
 from stampcard.program.conditions import flaws_of
 from stampcard.program.model import Program
 from stampcard.program.parsing import Document, Path, parse
+from stampcard.program.placeholders import flaws_of_messages
 from stampcard.program.remainder import Remainder
 
 _SECTION = "write settings here, one a line, such as 'name: value'"
@@ -62,13 +63,14 @@ def _validated(document: Document) -> tuple[Program | None, list[Problem]]:
             problems += [_problem(document, details) for details in wrong]
             remainder = remainder.without(wrong)
         else:
-            return program, problems + _problems_of_conditions(document, program, remainder)
+            return program, problems + _problems_inside(document, program, remainder)
     return None, problems
 
 
-def _problems_of_conditions(document: Document, program: Program, remainder: Remainder) -> list[Problem]:
+def _problems_inside(document: Document, program: Program, remainder: Remainder) -> list[Problem]:
+    """What is wrong with conditions, and with the texts of messages."""
     problems = []
-    for found, flaw in flaws_of(program):
+    for found, flaw in [*flaws_of(program), *flaws_of_messages(program)]:
         path = remainder.placed(found)
         place = document.inside(path, flaw.line, flaw.column)
         problems.append(Problem(flaw.message, path=path_text(path), line=place.line, column=place.column))

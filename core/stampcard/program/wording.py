@@ -59,6 +59,12 @@ def flaws(error: str, known: Iterable[str]) -> list[Flaw]:
     return (found[:1] if is_syntax else found) or [Flaw(1, 1, error.splitlines()[0])]
 
 
+def close_to(name: str, known: Iterable[str]) -> str:
+    """The name that was probably meant, as the end of a sentence."""
+    close = get_close_matches(name, tuple(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
 def failure(error: str) -> str:
     """What a run-time error says, without any value of a person in it."""
     if missing := _MISSING_KEY.search(error):

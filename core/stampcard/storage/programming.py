@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 from stampcard.clock import from_micros, to_micros
 from stampcard.engine.versions import LiveProgram, Programs, assembled, compiled
 from stampcard.errors import ConfigurationError, NotFound, Problem, ProgramError
+from stampcard.program.bundling import bundled
 from stampcard.program.model import Program
 from stampcard.program.reading import read_program
 from stampcard.storage import saving
@@ -33,14 +34,35 @@ _VERSIONS = select(program_version).order_by(program_version.c.program, program_
 
 
 def read_file(path: Path) -> tuple[Program, str]:
-    """A program file, understood and as text; raises ProgramError, or ConfigurationError if it cannot be read."""
+    """A program file with the messages beside it, understood and as text.
+
+    The messages of ``program.yaml`` may stand in ``program.messages/*.yaml``, one in each file. Raises ProgramError, or
+    ConfigurationError if anything cannot be read.
+    """
+    beside = sorted(path.with_suffix(".messages").glob("*.yaml"))
+    bundle = bundled(str(path), _read(path), [(str(file), _read(file)) for file in beside])
     try:
-        text = path.read_text(encoding="utf-8")
+        return read_program(bundle.text, str(path)), bundle.text
+    except ProgramError as error:
+        placed = [bundle.placed(problem) for problem in error.problems]
+        raise ProgramError(str(path), [_of_file(path, *one) for one in placed]) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError("programs", f"{path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ProgramError(str(path), [Problem("is not text in UTF-8")]) from None
-    return read_program(text, str(path)), text
+
+
+def _of_file(program: Path, file: str, problem: Problem) -> Problem:
+    """A problem as it is told: one in a file beside the program names that."""
+    if file == str(program):
+        return problem
+    place = f"{file}:{problem.line}:{problem.column} {problem.path}"
+    return Problem(f"{place}: {problem.message}")
 
 
 def stored_versions(connection: Connection, merchant: str, *, withdrawn: bool = False) -> Sequence[StoredVersion]:

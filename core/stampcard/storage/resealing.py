@@ -48,6 +48,11 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
         "data_sealed": "outbox:{merchant}:{connection}:{key}",
         "result_sealed": "outbox:{merchant}:{connection}:{key}",
     },
+    "message": {
+        "data_sealed": "message:{merchant}:{id}",
+        "content_sealed": "message:{merchant}:{id}",
+    },
+    "suppression": {"address_sealed": "suppression:{merchant}:{channel}:{print}"},
     "connection": {"settings_sealed": "connection:{merchant}:{name}"},
     "store": {"value_sealed": "store:{merchant}:{connection}:{key}"},
     "idempotency": {"answer_sealed": "idempotency:{merchant}:{path}:{key}"},

@@ -659,17 +659,85 @@ outbox = table(
     maybe("error"),
     maybe("result_sealed", BLOB),
     col("created_at", BIG),
+    col("rank", BIG, default=0),  # lower goes first
     Index("uq_outbox_key", "merchant", "connection", "key", unique=True),
     Index(
         "ix_outbox_due",
         "merchant",
         "connection",
         "kind",
+        "rank",
         "due_at",
         sqlite_where=text("status IN ('ready', 'attempting', 'unknown')"),
         postgresql_where=text("status IN ('ready', 'attempting', 'unknown')"),
     ),
     Index("ix_outbox_member", "merchant", "member"),
+)
+
+#: One message to one member by one channel. `occasion`: what it is about, once for a message and channel.
+message = table(
+    "message",
+    key("id", BIG),
+    col("program"),
+    col("name"),
+    col("member"),
+    col("channel"),
+    col("connection"),
+    col("purpose"),
+    col("occasion"),
+    col("language", default=""),
+    col("state", default="waiting"),  # see RANKS of domain/messages.py
+    col("reason", default=""),  # why it was dropped, or waits on
+    col("created_at", BIG),
+    col("due_at", BIG),
+    maybe("until", BIG),  # later than this it is worth nothing
+    maybe("attempted_at", BIG),
+    maybe("changed_at", BIG),
+    col("then", default="[]"),  # channels that are tried where this one fails
+    col("parts", BIG, default=0),
+    col("cost", BIG, default=0),  # in ten-thousandths of the program's currency
+    col("reference", default=""),  # the vendor's
+    col("gathers", BIG, default=0),  # 1: further changes come into it as long as it waits
+    col("test", BIG, default=0),
+    maybe("data_sealed", BLOB),
+    maybe("content_sealed", BLOB),
+    maybe("keep_until", BIG),  # how long it is there to be fetched
+    maybe("read_at", BIG),
+    maybe("dismissed_at", BIG),
+    Index("uq_message_occasion", "merchant", "program", "name", "channel", "occasion", unique=True),
+    Index("ix_message_member", "merchant", "member", "id"),
+    Index("ix_message_name", "merchant", "program", "name", "channel", "language", "state"),
+    Index(
+        "ix_message_reference",
+        "merchant",
+        "connection",
+        "reference",
+        sqlite_where=text("reference <> ''"),
+        postgresql_where=text("reference <> ''"),
+    ),
+)
+
+#: Everything that was told of a message, in whatever order.
+message_step = table(
+    "message_step",
+    key("message", BIG),
+    key("state"),
+    col("at", BIG),
+    col("code", default=""),
+    col("detail", default=""),
+)
+
+#: Addresses that get nothing more, whoever has them.
+suppression = table(
+    "suppression",
+    key("channel"),
+    key("print"),
+    col("reason"),  # bounced | complained | unsubscribed | address | hand | imported
+    col("at", BIG),
+    col("source", default=""),
+    col("note", default=""),
+    maybe("address_sealed", BLOB),
+    Index("ix_suppression_at", "merchant", "at", "channel", "print"),
 )
 
 fetch = table(

@@ -163,7 +163,7 @@ def test_a_program_cannot_be_changed() -> None:
         (HEAD + '"\\udf81\\ud83c": 1\n', "5:1 half a character"),
         (HEAD + "a: *x\n", "5:4 anchors (&) and aliases (*) are not used"),
         (HEAD + "a: !!python/name:os.system\n", "5:4 tags (!) are not used in a program file"),
-        (HEAD + "---\na: 1\n", "5:1 a program file holds one document"),
+        (HEAD + "---\na: 1\n", "6:1 what follows '---' is a message: begin it with 'message: NAME'"),
         (HEAD + "? [a]\n: 1\n", "5:3 a key is a plain word"),
         (HEAD + "name: [\n", "6:1 not readable as YAML: expected the node content"),
         (HEAD + "name: \x00\n", "not readable as YAML: unacceptable character"),
