@@ -27,6 +27,7 @@ from stampcard.domain.rewards import ACTIONS
 from stampcard.engine.world import Facts
 from stampcard.errors import ConfigurationError, Unavailable, place_of, trace_of
 from stampcard.host.addresses import outbound_rules
+from stampcard.host.channels import ways_of
 from stampcard.host.connecting import Connection, Resources
 from stampcard.host.dialling import guarded_dial
 from stampcard.host.discovering import PluginTable, discover
@@ -240,6 +241,8 @@ class Application:
             },
             fetching=frozenset(name for name, of in able.items() if of.fetch is not None),
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
+            ways=ways_of(connections),
+            public_url=self.public_url,
             # Nothing is read from a CRM or written to it before people had its contacts looked through.
             crms={
                 name: replaced(crm, looking=self._begun[name].ended_at is None, halted=self._begun[name].is_halted)

@@ -21,6 +21,7 @@ from stampcard.applying.concerning import (
 )
 from stampcard.applying.consenting import hear_consent
 from stampcard.applying.erasing import SPECIAL, apply_special
+from stampcard.applying.hearing import OF_MESSAGES, Told, hear_told, listen
 from stampcard.applying.listening import OF_CONTACTS, apply_told, follow_merge
 from stampcard.applying.matching import heard
 from stampcard.applying.meeting import ERASED, Meeting, meet, members_met
@@ -62,13 +63,16 @@ from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import inbox
 
 _NOBODY_MET: Mapping[ContactKey, Meeting] = {}
+_NOTHING_TOLD = Told()
+_OF_CONTACTS = (ContactSeen, ContactGone, ContactWritten)
 
 
 class Known(Value, frozen=True):
-    """Who the customers of a batch are, and whose its contacts."""
+    """Who the customers of a batch are, whose its contacts, and what its reports of messages are about."""
 
     identities: Resolved
     met: Mapping[ContactKey, Meeting]
+    told: Told
 
 
 Status = Literal["done", "quarantined", "failed", "later"]
@@ -225,8 +229,8 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     }
     asked = asked_rewards(unit, events, orders)
     owners |= asked.owners
-    met = meet(unit, events)
-    owners |= {*members_met(met)}
+    met, told = meet(unit, events), listen(unit, events)
+    owners |= {*members_met(met)} | told.owners
     often = {key for key, times in Counter(map(order_key, events)).items() if key is not None and times > 1}
     repeated = {
         row.member
@@ -248,7 +252,8 @@ def decide_all(unit: Unit, batch: Sequence[Prepared]) -> list[Settled]:
     load_owning(
         unit, {row.member for one in events if (row := identities.of(one)) and isinstance(one.event, CustomerSeen)}
     )
-    return [_decide(unit, prepared, Known(identities=identities, met=met)) for prepared in batch]
+    known = Known(identities=identities, met=met, told=told)
+    return [_decide(unit, prepared, known) for prepared in batch]
 
 
 def _have_parted(unit: Unit, identities: Resolved) -> bool:
@@ -284,7 +289,7 @@ def _decide(unit: Unit, prepared: Prepared, known: Known) -> Settled:
     member: str | None = None
     try:
         for sourced in prepared.events:
-            member = decide_event(unit, sourced, identities, known.met) or member
+            member = decide_event(unit, sourced, identities, known.met, known.told) or member
     except SQLAlchemyError:
         raise
     except Exception as error:  # noqa: BLE001 - one delivery's trouble is its own
@@ -343,11 +348,15 @@ def _is_locked(unit: Unit, sourced: Sourced, identities: Resolved) -> bool:
 
 
 def decide_event(
-    unit: Unit, sourced: Sourced, identities: Resolved, met: Mapping[ContactKey, Meeting] = _NOBODY_MET
+    unit: Unit,
+    sourced: Sourced,
+    identities: Resolved,
+    met: Mapping[ContactKey, Meeting] = _NOBODY_MET,
+    told: Told = _NOTHING_TOLD,
 ) -> str | None:
     """Decide one event inside the unit and take the decision in; answers the member it concerned."""
-    if isinstance(sourced.event, ContactSeen | ContactGone | ContactWritten):
-        return _decide_contact(unit, sourced, sourced.event, met)
+    if isinstance(sourced.event, (*OF_MESSAGES, *_OF_CONTACTS)):
+        return _decide_heard(unit, sourced, met, told)
     key, row = customer_of(sourced), identities.of(sourced)
     member: str | None = row.member if row is not None else None
     decision = UNCHANGED
@@ -388,16 +397,16 @@ def decide_event(
     return member
 
 
-def _decide_contact(
-    unit: Unit, sourced: Sourced, event: ContactSeen | ContactGone | ContactWritten, met: Mapping[ContactKey, Meeting]
-) -> str | None:
-    """What a CRM tells of a contact, or what we made there."""
-    match event:
-        case ContactSeen():
+def _decide_heard(unit: Unit, sourced: Sourced, met: Mapping[ContactKey, Meeting], told: Told) -> str | None:
+    """What a channel tells of messages, a CRM of a contact, or what we made there."""
+    match sourced.event:
+        case ContactSeen() as event:
             return hear_contact(unit, sourced, event, met.get((sourced.source, event.reference)))
-        case ContactGone():
+        case ContactGone() as event:
             return lose_contact(unit, sourced, event)
-    return take_over(unit, event, met.get((event.connection, event.reference)))
+        case ContactWritten() as event:
+            return take_over(unit, event, met.get((event.connection, event.reference)))
+    return hear_told(unit, sourced, told)
 
 
 def _owner(unit: Unit, sourced: Sourced) -> str | None:

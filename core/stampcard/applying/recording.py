@@ -22,6 +22,8 @@ from stampcard.domain.events import (
     DataRequested,
     Event,
     HoldAsked,
+    MessageReceived,
+    MessageReported,
     OrderSeen,
     RefundSeen,
 )
@@ -77,6 +79,8 @@ _PERSONAL: Mapping[type, Mapping[str, Any]] = {
     HoldAsked: {"reason": ""},
     ContactsListed: {"come": (), "gone": ()},
     DataRequested: {"reference": ""},
+    MessageReported: {"address": "", "reason": ""},
+    MessageReceived: {"address": "", "text": ""},
 }
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from stampcard.domain.rewards import RewardKind
+from stampcard.engine.announcing import Way
 from stampcard.engine.versions import Programs
 from stampcard.host.contacts import Crm
 from stampcard.host.hooks import Hooks
@@ -25,7 +26,7 @@ class Stale(Exception):
 class Setting:
     """All that units of work of one merchant share.
 
-    `matching`: the kinds of verified addresses by which members are found to be one person. `crms`: the connections that
+    `ways`: channel → who sends by it. `public_url`: how the outside reaches us. `matching`: the kinds of verified addresses by which members are found to be one person. `crms`: the connections that
     are to a CRM. `targets`: connection → the kinds of state that its sinks take. `plugins`: connection → its plugin. `active`: the
     connections that are neither paused nor ended. `fetching`: those that can fetch a record. `fulfilling`: connection → the kinds of
     reward that it makes real. `coalesce`: how long a push
@@ -45,6 +46,8 @@ class Setting:
     coalesce: timedelta
     longest: timedelta
     matching: frozenset[str] = frozenset()
+    ways: Mapping[str, tuple[Way, ...]] = field(default_factory=dict)
+    public_url: str = ""
     crms: Mapping[str, Crm] = field(default_factory=dict)
 
 

@@ -375,6 +375,8 @@ class Unit:
         self._absorb_points(decision)
         if sourced is not None:
             self.record(sourced, decision.reasons, decision.order, member)
+            if isinstance(sourced.event, CustomEvent) and member is not None:
+                self.touched.heard.append((member, sourced.event))
         self._follow(decision, sourced, member, former, days)
 
     def _follow(
@@ -520,6 +522,8 @@ class Unit:
         self.keep_before(member)
         self.members[member] = replace(self.members[member], consents=consents)
         self.touched.said.append(member)
+        if said.state == "pending":
+            self.touched.asked.append((member, said))
         told = ConsentChanged(channel=said.channel, purpose=said.purpose, state=said.state, occurred_at=said.at)
         self.touched.events.append(self._row(told, f"member:{member}", member, ()))
         self.judge_again(member)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, tuple_
 
+from stampcard.applying.announcing import announce
 from stampcard.applying.changing import MARKED, change_of, kinds_of, perk_kind
 from stampcard.applying.encountering import owe_contacts, save_encounters
 from stampcard.applying.outgoing import queue, send_out
@@ -20,6 +21,7 @@ from stampcard.domain.awards import Award
 from stampcard.domain.commands import Command
 from stampcard.domain.consents import Consent
 from stampcard.domain.decisions import Change
+from stampcard.domain.events import CustomEvent
 from stampcard.domain.members import Member
 from stampcard.domain.orders import EMPTY
 from stampcard.domain.rewards import Redemption
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 class Touched:
     """What is to be written, beside the values themselves: which orders and wallets changed, rows that are new.
 
-    `before`: members as they were. `said`: members who said something about being addressed, `consents`: what sources heard
+    `heard`: events of members that messages may be on, `asked`: what they said that is to be confirmed. `before`: members as they were. `said`: members who said something about being addressed, `consents`: what sources heard
     them say. `addresses`: those that customers have now, with whose they are. `told_at`: when each attribute of a member became what it
     is, by the clock of whoever told it. `effects`: keys of events that count from now
     on; their rows are written already.
@@ -67,6 +69,8 @@ class Touched:
     addresses: dict[AddressKey, tuple[str | None, str]] = field(default_factory=dict)
     told_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
+    heard: list[tuple[str, CustomEvent]] = field(default_factory=list)
+    asked: list[tuple[str, Consent]] = field(default_factory=list)
 
     def copied(self) -> Touched:
         """The same, to go back to."""
@@ -124,6 +128,7 @@ def write(unit: Unit) -> list[Change]:
         save_consent(connection, merchant, sealer, unit.setting.numbering.next(unit.now), member, consent)
     if not unit.silent:
         send_out(connection, unit.setting, unit.now, unit.members, changes)
+    announce(unit)
     owe_contacts(unit)
     return changes
 

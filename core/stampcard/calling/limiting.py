@@ -21,6 +21,11 @@ def full(rate: Rate, now: float) -> TokenBucket:
     return TokenBucket(tokens=float(rate.burst), at=now)
 
 
+def owing(bucket: TokenBucket, more: int) -> TokenBucket:
+    """The bucket with so much taken out that was not waited for: whoever comes next waits for it."""
+    return TokenBucket(tokens=bucket.tokens - more, at=bucket.at)
+
+
 def take(bucket: TokenBucket, now: float, rate: Rate) -> tuple[TokenBucket, float]:
     """Take one call out at `now` (monotonic seconds): the bucket afterwards and the seconds to wait.
 

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from stampcard.calling.breaking import Breaker, State, allow, record
-from stampcard.calling.limiting import full, take
+from stampcard.calling.limiting import full, owing, take
 from stampcard.errors import CallRefused, place_of
 from stampcard.plugin.capabilities import Sink
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater, Unknown
@@ -55,6 +55,11 @@ class Line:
             return 0.0
         self._breaker, allowed = allow(self._breaker, now)
         return 0.0 if allowed else 1.0
+
+    def charge(self, more: int) -> None:
+        """Count a call that takes as much of the rate as so many more."""
+        if self._bucket is not None:
+            self._bucket = owing(self._bucket, more)
 
     def _pace(self) -> float:
         """What the vendor wants to pass, if the plugin can tell."""

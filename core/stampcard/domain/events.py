@@ -210,7 +210,7 @@ class ContactsListed(Value, frozen=True, tag="contacts_listed"):
 
 
 #: What we tell ourselves.
-Own = CommandSettled | ContactWritten | HoldAsked | ContactsListed
+Own = CommandSettled | ContactWritten | HoldAsked | ContactsListed | MessageReported
 Event = (
     OrderSeen
     | RefundSeen

@@ -192,15 +192,29 @@ def _layout() -> str:
     return (files("stampcard.program") / "ready" / "layout.mjml").read_text(encoding="utf-8")
 
 
-def told(value: date | datetime | int | str | None) -> Any:
-    """A value of an occasion as it is stored; `heard` reads it back."""
-    return {"day": value.isoformat()} if isinstance(value, date) else value
+def told(value: Any) -> Any:
+    """What texts may name, as it is stored; `heard` reads it back."""
+    match value:
+        case Mapping():
+            return {name: told(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [told(inner) for inner in value]
+        case datetime() | date():
+            return {"day": value.isoformat()[:10]}
+        case Decimal():
+            return {"number": str(value)}
+    return value
 
 
 def heard(value: Any) -> Any:
-    """A stored value of an occasion, its days as such."""
-    if isinstance(value, Mapping):
-        if set(value) == {"day"}:
-            return date.fromisoformat(str(value["day"])[:10])
-        return {name: heard(inner) for name, inner in value.items()}
-    return [heard(inner) for inner in value] if isinstance(value, list) else value
+    """A stored value, its days and numbers as such."""
+    match value:
+        case {"day": str(day)} if len(value) == 1:
+            return date.fromisoformat(day)
+        case {"number": str(number)} if len(value) == 1:
+            return Decimal(number)
+        case Mapping():
+            return {name: heard(inner) for name, inner in value.items()}
+        case list():
+            return [heard(inner) for inner in value]
+    return value

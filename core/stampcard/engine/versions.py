@@ -14,6 +14,7 @@ from stampcard.program.campaigns import Campaign
 from stampcard.program.conditions import (
     ConditionSet,
     compile_conditions,
+    compile_message_conditions,
     compile_perk_conditions,
     compile_reward_conditions,
     compile_segment_conditions,
@@ -88,6 +89,8 @@ class LiveProgram(Value, frozen=True):
     reward_conditions: ConditionSet
     segment_conditions: ConditionSet
     perk_conditions: ConditionSet
+    #: Event → the conditions of the messages that are on it, or on a day before or after.
+    message_conditions: Mapping[str, ConditionSet]
     #: For each rule of an event type, by priority: what it comes to when its condition is true, and when it is not.
     verdicts: Mapping[str, tuple[tuple[Matched, Matched], ...]] = {}
     #: Every rule by its id.
@@ -136,7 +139,10 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
     reward_conditions = compile_reward_conditions(program)
     segment_conditions = compile_segment_conditions(program)
     perk_conditions = compile_perk_conditions(program)
-    reads = segment_conditions.reads.union(perk_conditions.reads, *(of.reads for of in conditions.values()))
+    message_conditions = compile_message_conditions(program)
+    reads = segment_conditions.reads.union(
+        perk_conditions.reads, *(of.reads for of in (*conditions.values(), *message_conditions.values()))
+    )
     rewards = {name: _catalogued(program, name) for name in program.rewards}
     return LiveProgram(
         number=number,
@@ -146,6 +152,7 @@ def compiled(program: Program, number: int, valid_from: datetime) -> LiveProgram
         reward_conditions=reward_conditions,
         segment_conditions=segment_conditions,
         perk_conditions=perk_conditions,
+        message_conditions=message_conditions,
         verdicts=verdicts,
         offers=offers,
         rewards=rewards,
@@ -323,6 +330,10 @@ class Programs(Value, frozen=True):
     def closes(self) -> bool:
         """Whether leaving a segment closes anybody's part in a program, whose points expire then."""
         return any(live.program.enrolment.leaving == "close" for of in self.versions.values() for live in of)
+
+    def speaks(self, now: datetime) -> bool:
+        """Whether any program tells its members anything now."""
+        return any(live.program.messages for live in self.current(now))
 
     @property
     def names_members(self) -> bool:

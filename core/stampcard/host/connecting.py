@@ -7,14 +7,16 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 
 from stampcard.clock import Clock
+from stampcard.domain.messages import Form, Need
 from stampcard.domain.rewards import ACTIONS, ISSUE
 from stampcard.domain.value import Value, replace
 from stampcard.errors import ConfigurationError, PluginError
+from stampcard.host.channels import ChannelSink
 from stampcard.host.contacts import Crm, sinks_of
 from stampcard.host.discovering import LoadedPlugin, PluginTable
 from stampcard.host.fulfilling import FulfilmentSink
@@ -29,6 +31,7 @@ from stampcard.plugin.capabilities import (
     Storefront,
     WebhookSource,
 )
+from stampcard.plugin.channels import Channel
 from stampcard.plugin.connections import ConnectionContext, Dial, Store
 from stampcard.plugin.contacts import Contacts, ContactSettings
 from stampcard.plugin.manifest import PluginSettings
@@ -67,7 +70,8 @@ class Connection(Value, frozen=True):
         fulfil = self.capabilities.fulfil
         actions = () if fulfil is None else tuple(FulfilmentSink(fulfil, kind) for kind in ACTIONS)
         contacts = self.capabilities.contacts
-        return (*self.capabilities.sinks, *actions, *(() if contacts is None else sinks_of(contacts)))
+        channels = tuple(ChannelSink(channel) for channel in self.capabilities.channels)
+        return (*self.capabilities.sinks, *actions, *channels, *(() if contacts is None else sinks_of(contacts)))
 
     @property
     def crm(self) -> Crm | None:
@@ -202,7 +206,29 @@ def _broken(capabilities: object) -> str:
         if sink.kind in kinds:
             return f"it has two sinks of kind {sink.kind!r}"
         kinds.add(sink.kind)
-    return _broken_facts(capabilities.facts) or _broken_rewards(capabilities) or _broken_routes(capabilities.routes)
+    problems = (
+        _broken_facts(capabilities.facts),
+        _broken_rewards(capabilities),
+        _broken_routes(capabilities.routes),
+        _broken_channels(capabilities.channels),
+    )
+    return next(filter(None, problems), "")
+
+
+def _broken_channels(channels: Sequence[object]) -> str:
+    names: set[str] = set()
+    for channel in channels:
+        name = getattr(channel, "name", "")
+        if not isinstance(channel, Channel) or not (isinstance(name, str) and _FACT.fullmatch(name)):
+            return f"its channel {type(channel).__name__} is not a Channel with a name of a–z, 0–9 and _"
+        if name in names:
+            return f"it has two channels called {name!r}"
+        if channel.form not in get_args(Form) or channel.needs not in get_args(Need):
+            return f"its channel {name!r} has no form and need that there is: {channel.form!r}, {channel.needs!r}"
+        if problem := _broken_sink(ChannelSink(channel)):
+            return problem
+        names.add(name)
+    return ""
 
 
 def _broken_contacts(capabilities: Capabilities, settings: object) -> str:

@@ -112,7 +112,9 @@ class Commanding:
                 lookup: Lookup = await self.line.sink.lookup(command.command)
         except Exception as error:  # noqa: BLE001 - a lookup that fails tells nothing
             lookup = Unknown(reason=f"the lookup failed: {type(error).__name__}")
-        now = self._clock.now()
+        return self._looked(command, lookup, self._clock.now())
+
+    def _looked(self, command: DueCommand, lookup: Lookup, now: datetime) -> CommandResult:
         match lookup:
             case Done(result=result):
                 return _settled(command, "done", now, result=dict(result))

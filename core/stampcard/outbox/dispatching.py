@@ -16,9 +16,11 @@ from stampcard.calling.looping import Loop
 from stampcard.clock import Clock
 from stampcard.domain.commands import CONTACT, STATES
 from stampcard.errors import Unavailable
+from stampcard.host.channels import ChannelSink
 from stampcard.host.connecting import Connection
 from stampcard.outbox.commanding import Commanding
 from stampcard.outbox.contacting import Contacting
+from stampcard.outbox.messaging import Messaging
 from stampcard.outbox.pushing import Pushing
 from stampcard.plugin.outcomes import Outcome
 from stampcard.storage.database import Database
@@ -59,6 +61,8 @@ class Dispatcher(Loop):
                 return Contacting(database, clock, line, connection, setting, stored)
             if line.sink.kind in STATES:
                 return Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
+            if isinstance(line.sink, ChannelSink):
+                return Messaging(database, clock, line, setting, stored)
             return Commanding(database, clock, now.merchant, now.sealer, line, now.numbering)
 
         self.jobs = [job(Line(connection.name, sink)) for sink in connection.sinks]

@@ -12,6 +12,7 @@ from stampcard.domain.contacts import ContactPush
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
+from stampcard.domain.messages import Message
 from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
 from stampcard.errors import CannotVerify
@@ -23,7 +24,7 @@ from stampcard.plugin.rates import Rate, RetryPolicy
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.subscriptions import Subscriptions
 
-Item = TypeVar("Item", BalancePush, TagPush, ContactPush, Command)
+Item = TypeVar("Item", BalancePush, TagPush, ContactPush, Command, Message)
 
 
 class WebhookSource(ABC):

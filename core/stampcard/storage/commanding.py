@@ -112,7 +112,7 @@ def due_commands(
             outbox.c.status.in_(("ready", "unknown")),
             outbox.c.due_at <= at,
         )
-        .order_by(outbox.c.due_at, outbox.c.id)
+        .order_by(outbox.c.rank, outbox.c.due_at, outbox.c.id)
         .limit(limit + len(flying))
     )
     rows = [row for row in connection.execute(statement) if row.id not in flying][:limit]

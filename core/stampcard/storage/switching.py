@@ -18,8 +18,10 @@ from stampcard.storage.revising import bump
 from stampcard.storage.stating import load_states, set_state
 from stampcard.storage.tables import switch
 
-Kind = Literal["program", "campaign", "rule", "reward", "plugin", "connection"]
-KINDS: tuple[Kind, ...] = ("program", "campaign", "rule", "reward", "plugin", "connection")
+Kind = Literal["program", "campaign", "rule", "reward", "message", "plugin", "connection"]
+KINDS: tuple[Kind, ...] = ("program", "campaign", "rule", "reward", "message", "plugin", "connection")
+#: Stands for all messages of a program.
+ALL = "all"
 
 #: What goes on although something is stopped, and what to know before it is started again.
 GOES_ON: dict[str, str] = {
@@ -31,6 +33,8 @@ GOES_ON: dict[str, str] = {
     "meanwhile earn nothing by it, also later.",
     "reward": "Nobody gets it any more, for points or by a rule. What was issued before can be used, unless its unused codes "
     "are switched off too.",
+    "message": "What was to leave waits, and leaves after a start unless it is too late for it then; what is under way "
+    "arrives.",
     "plugin": "What needs its word on points waits until it is started; its other hooks are skipped. Its connections "
     "go on: each has a switch of its own.",
     "connection": "What it sends is taken in and waits, and so does what is to be sent there, until it is started.",
@@ -88,6 +92,9 @@ def known_targets(programs: Programs, plugins: Iterable[str], connections: Itera
             found |= {f"rule:{name}/{rule.id}" for rule in live.program.rules}
             found |= {f"campaign:{name}/{campaign}" for campaign in live.program.campaigns}
             found |= {f"reward:{name}/{reward}" for reward in live.rewards}
+            found |= {f"message:{name}/{message}" for message in live.program.messages}
+            if live.program.messages:
+                found.add(f"message:{name}/{ALL}")
     return frozenset(found)
 
 

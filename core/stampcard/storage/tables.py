@@ -697,6 +697,7 @@ message = table(
     col("parts", BIG, default=0),
     col("cost", BIG, default=0),  # in ten-thousandths of the program's currency
     col("reference", default=""),  # the vendor's
+    maybe("to_print"),  # of the address that it went to
     col("gathers", BIG, default=0),  # 1: further changes come into it as long as it waits
     col("test", BIG, default=0),
     maybe("data_sealed", BLOB),
@@ -706,6 +707,7 @@ message = table(
     maybe("dismissed_at", BIG),
     Index("uq_message_occasion", "merchant", "program", "name", "channel", "occasion", unique=True),
     Index("ix_message_member", "merchant", "member", "id"),
+    where_known("ix_message_to_print", "to_print"),
     Index("ix_message_name", "merchant", "program", "name", "channel", "language", "state"),
     Index(
         "ix_message_reference",

@@ -1,8 +1,10 @@
-"""Every shipped template plays a small history through the engine, to the point."""
+"""Every shipped template plays a small history through the engine, to the point; every ready-made text is told whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
@@ -12,18 +14,26 @@ from typing import Any
 import pytest
 
 from stampcard.domain.events import CustomEvent, OrderSeen
+from stampcard.domain.members import Member
+from stampcard.domain.messages import Form
 from stampcard.domain.orders import OrderLine, Refund
+from stampcard.domain.texting import is_basic, parts_of
 from stampcard.domain.tiers import Tier
 from stampcard.domain.value import replace
 from stampcard.domain.wallets import balance_of
 from stampcard.engine.deciding import decide_custom, decide_day, decide_order
 from stampcard.engine.describing import Past, Purchase
 from stampcard.engine.gauging import Counted
+from stampcard.engine.rendering import Content, render, values_of
 from stampcard.engine.requesting import decide_settle, decide_spend
 from stampcard.engine.tiering import assess
+from stampcard.engine.versions import LiveProgram, compiled
 from stampcard.engine.world import World
 from stampcard.program.costing import cost_lines
+from stampcard.program.placeholders import shape_of
 from stampcard.program.reading import read_program
+from stampcard.program.templates import LANGUAGES, PAGES, READY, WORDS, ready
+from stampcard.program.texts import direction_of, flaws_of_text, locale_of, template_of
 from stampcard.testing.building import absorbed, order, refund, world
 
 PROGRAMS = Path(__file__).parents[3] / "config" / "programs"
@@ -236,3 +246,259 @@ def test_subscription_b2b() -> None:
     company._orders["A"] = OrderSeen(reference="A", snapshot=paid)
     assert company.returns("A", refund("R", [("L1", "99.40")], at=company.world.now)) == {"invoice": 198}
     assert company.has() == (0, 0, 102)
+
+
+#: Ready-made texts that go with one occasion, and that occasion; the others go with any.
+OCCASIONS = {
+    "opt_in": "consent_asked",
+    "points_earned": "points_earned",
+    "points_expiring": "7 days before points_expire",
+    "reward_issued": "reward_issued",
+    "reward_expiring": "7 days before reward_expires",
+    "tier_up": "tier_up",
+    "tier_ending": "14 days before tier_ends",
+    "win_back": "60 days after last_purchase",
+    "program_ending": "30 days before program_ends",
+    "link": "link_asked",
+}
+SAYING = """
+program: main
+name: Café Lune
+currency: EUR
+timezone: Europe/Amsterdam
+wallets: {points: {}}
+rules: [{id: purchase, on: purchase, award: 1 per 1 EUR}]
+ending: {last_earn: 2027-01-31, last_redeem: 2027-02-28}
+"""
+SENDING = "sending: {address: 'Dam 1, Amsterdam', page: 'https://lune.example/me'}\n"
+ASKING = ", question: {kind: score, texts: {en: How was it?}}"
+#: Isolates what stands between them from the direction around it.
+FSI, PDI = "\u2068", "\u2069"
+LATIN = tuple(language for language in LANGUAGES if language != "ar")
+POINTS_EARNED = {
+    "ar": {
+        0: "لا نقاط جديدة",
+        1: "حصلت على نقطة واحدة",
+        2: "حصلت على نقطتين",
+        3: "حصلت على 3 نقاط",
+        11: "حصلت على 11 نقطة",
+        100: "حصلت على 100 نقطة",
+        1103: "حصلت على 1,103 نقاط",
+    },
+    "en": {0: "You earned 0 points", 1: "You earned 1 point", 2: "You earned 2 points", 11: "You earned 11 points"},
+    "id": {n: f"Anda mendapat {n} poin" for n in (0, 1, 2, 11)},
+    "it": {
+        0: "Hai guadagnato 0 punti",
+        1: "Hai guadagnato 1 punto",
+        2: "Hai guadagnato 2 punti",
+        11: "Hai guadagnato 11 punti",
+        1_000_000: "Hai guadagnato 1.000.000 punti",
+    },
+    "ms": {n: f"Anda memperoleh {n} mata ganjaran" for n in (0, 1, 2, 11)},
+    "nl": {
+        0: "Je hebt 0 punten gespaard",
+        1: "Je hebt 1 punt gespaard",
+        2: "Je hebt 2 punten gespaard",
+        11: "Je hebt 11 punten gespaard",
+    },
+}
+
+
+def saying(sending: str = SENDING) -> LiveProgram:
+    """A program with a message for every ready-made text."""
+    lines = (
+        f"  {name}: {{on: {OCCASIONS.get(name, 'by_hand')}, use: {name}{ASKING if name == 'feedback' else ''}}}\n"
+        for name in READY
+    )
+    return compiled(read_program(f"{SAYING}{sending}messages:\n{''.join(lines)}", "saying"), 1, NOON)
+
+
+WHOLE, BARE = saying(), saying(sending="")
+
+
+def written(name: str, form: Form, language: str, points: int) -> Content:
+    """A ready-made text where all is known that it can name, and so many of everything that is counted."""
+    ann = Member(id="ann", joined_at=NOON, attributes={"first_name": "Ann"})
+    items = [{"name": "Tea", "points": points}, {"name": "Cake", "points": 100}]
+    told = {
+        **values_of(WHOLE, ann, {"points": points}, NOON),
+        **dict.fromkeys(("points", "days", "minutes"), points),
+        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "link", "question", "unsubscribe")},
+        "expires_on": date(2026, 5, 8),
+        "last_earn": date(2027, 1, 31),
+        "last_redeem": date(2027, 2, 28),
+        "reward": {"name": "Espresso", "code": "ABC-123", "valid_until": date(2026, 12, 8)},
+        "tier": {"name": "Gold", "until": date(2026, 12, 8), "missing": points},
+        "question": "OK?",
+        "items": items if points else [],
+    }
+    return render(WHOLE, WHOLE.program.messages[name], form, language, told)
+
+
+def texts_of(language: str) -> Iterator[tuple[str, str, str]]:
+    """Name, field and text of every ready-made text."""
+    for name in READY:
+        yield from ((name, field, text) for field, text in ready(language)[name].items())
+
+
+def named_in(text: str, language: str) -> tuple[set[str], Counter[str]]:
+    """What a text names, and which tags it has how often."""
+    found = template_of(text, language).plain.analyze()
+    names = {".".join(map(str, use.segments)) for uses in found.variables.values() for use in uses}
+    return names, Counter({tag: len(places) for tag, places in found.tags.items()})
+
+
+def counted_in(text: str) -> Iterator[tuple[str, set[str]]]:
+    """Every number that a text has forms for, with the names of those."""
+    for name, forms in re.findall(r"\{\{ ([\w.]+) \| plural: ([^}]*) \}\}", text):
+        quoted = re.sub(r"\"[^\"]*\"|'[^']*'", "", forms)
+        yield name, set(re.findall(r"(\w+):", quoted))
+
+
+def assert_clean(text: str) -> None:
+    """Nothing of the template is left, and no gap where it said nothing."""
+    assert text.strip()
+    assert re.findall(r"\{\{|\}\}|\{%|%\}|#|None|  | [.,:;!?،؟)]|\( |\n\n\n", text) == []
+    assert FSI + PDI not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_every_ready_made_text_and_every_word(language: str) -> None:
+    told, english = ready(language), ready("en")
+    assert set(english) == {*READY, WORDS, PAGES}
+    assert {name: set(of) for name, of in told.items()} == {name: set(of) for name, of in english.items()}
+    assert [
+        (name, key) for name, of in told.items() for key, text in of.items() if text != text.strip() or not text
+    ] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_ready_made_text_names_what_the_english_one_does_under_the_same_conditions(language: str) -> None:
+    english = ready("en")
+    other = [
+        (name, field)
+        for name, field, text in texts_of(language)
+        if named_in(text, language) != named_in(english[name][field], "en")
+    ]
+    assert other == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_words_of_pages_have_the_places_of_the_english_ones(language: str) -> None:
+    for group in (WORDS, PAGES):
+        places = {key: sorted(re.findall(r"\{\w*\}", text)) for key, text in ready(language)[group].items()}
+        assert places == {key: sorted(re.findall(r"\{\w*\}", text)) for key, text in ready("en")[group].items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_people_write_back_is_the_same_word_in_every_language(language: str) -> None:
+    told = {name: set(re.findall(r"\b[A-Z]{4,}\b", ready(language)[name]["text"])) for name in READY}
+    assert {name: words for name, words in told.items() if words} == {
+        "stopped": {"START"},
+        "started": {"STOP"},
+        "help": {"BALANCE", "REWARDS", "STOP"},
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_number_has_all_the_forms_that_its_language_has(language: str) -> None:
+    locale = locale_of(language)
+    assert locale is not None
+    needed = {*locale.plural_form.tags, "other"}
+    for name, field, text in texts_of(language):
+        forms = list(counted_in(text))
+        assert len(forms) == text.count("plural:"), (name, field)
+        assert [one for one, of in forms if not needed <= of <= {*needed, "zero"}] == [], (name, field)
+        zeros, english = (
+            Counter(one for one, of in counted if "zero" in of)
+            for counted in (forms, counted_in(ready("en")[name][field]))
+        )
+        assert english <= zeros, (name, field)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_ready_made_text_has_no_flaws(language: str) -> None:
+    for name, field, text in texts_of(language):
+        shape = shape_of(WHOLE.program, WHOLE.program.messages[name])
+        assert flaws_of_text(text, shape) == [], (name, field)
+
+
+@pytest.mark.parametrize("points", [0, 1, 2, 11])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_ready_made_text_is_written_out_whole(language: str, points: int) -> None:
+    for name in READY:
+        mail, text = written(name, "mail", language, points), written(name, "text", language, points)
+        for told in (mail.subject, mail.text.partition("\n\n-- \n")[0], text.text):
+            assert_clean(told)
+        assert re.findall(r"\{\{|\{%|None", mail.html) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_ready_made_text_leaves_out_what_is_not_known(language: str) -> None:
+    nobody = Member(id="nobody", joined_at=NOON)
+    told = {
+        **values_of(BARE, nobody, {"points": 3}, NOON),
+        **dict.fromkeys(("points", "days", "minutes"), 3),
+        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "link", "question")},
+        **dict.fromkeys(("expires_on", "last_earn", "last_redeem"), date(2026, 5, 8)),
+        "reward": {"name": "Espresso"},
+        "tier": {"name": "Gold"},
+        "question": "OK?",
+    }
+    forms: tuple[Form, ...] = ("mail", "text")
+    for name, terms in BARE.program.messages.items():
+        for content in (render(BARE, terms, form, language, told) for form in forms):
+            assert_clean(f"{name} {content.subject}")
+            assert_clean(content.text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_ready_made_mail_says_its_language_and_direction(language: str) -> None:
+    direction = "rtl" if language == "ar" else "ltr"
+    assert direction_of(language) == direction
+    for name in READY:
+        mail = written(name, "mail", language, 2)
+        assert (mail.language, f'<html lang="{language}" dir="{direction}"' in mail.html) == (language, True)
+        assert ready(language)[WORDS]["unsubscribe"] in mail.text
+
+
+@pytest.mark.parametrize(
+    ("language", "points", "subject"),
+    [(language, points, told) for language, of in POINTS_EARNED.items() for points, told in of.items()],
+)
+def test_points_are_counted_as_the_language_counts(language: str, points: int, subject: str) -> None:
+    whole = f"{FSI}{subject}{PDI}" if language == "ar" else subject
+    assert written("points_earned", "mail", language, points).subject == whole
+
+
+@pytest.mark.parametrize(
+    ("points", "told", "days"),
+    [
+        (0, "ليس لديك نقاط", "لم يمضِ يوم"),
+        (1, "لديك نقطة واحدة", "مضى يوم واحد"),
+        (2, "لديك نقطتان", "مضى يومان"),
+        (3, "لديك 3 نقاط", "مضت 3 أيام"),
+        (11, "لديك 11 نقطة", "مضى 11 يومًا"),
+        (100, "لديك 100 نقطة", "مضى 100 يوم"),
+    ],
+)
+def test_arabic_declines_what_is_counted(points: int, told: str, days: str) -> None:
+    assert written("balance", "text", "ar", points).text == f"{FSI}Café Lune{PDI}: {FSI}{told}{PDI}."
+    assert f"{FSI}{days}{PDI} على آخر عملية شراء لك." in written("win_back", "mail", "ar", points).text
+
+
+@pytest.mark.parametrize("language", LATIN)
+def test_a_short_text_is_one_part_of_the_default_alphabet(language: str) -> None:
+    for name in READY:
+        text = written(name, "text", language, 250).text
+        assert [letter for letter in text if not is_basic(letter)] == [], name
+        assert parts_of(text) == 1, name
+
+
+def test_a_short_text_in_arabic_is_two_parts_at_most() -> None:
+    assert [name for name in READY if parts_of(written(name, "text", "ar", 250).text) > 2] == []
+
+
+def test_an_italian_day_has_its_weekday_and_so_needs_no_article() -> None:
+    assert written("points_expiring", "mail", "it", 3).subject == "3 punti scadono venerdì 8 maggio 2026"
+    assert [(name, field) for name, field, text in texts_of("it") if re.search(r"\| date(?!: .full)", text)] == []

@@ -53,6 +53,7 @@ def upgrade() -> None:
         _number("parts", zero=True),
         _number("cost", zero=True),
         _text("reference", ""),
+        sa.Column("to_print", sa.Text(), nullable=True),
         _number("gathers", zero=True),
         _number("test", zero=True),
         *_sealed("data_sealed", "content_sealed"),
@@ -64,6 +65,9 @@ def upgrade() -> None:
     op.create_index("uq_message_occasion", "message", columns, unique=True)
     op.create_index("ix_message_member", "message", ["merchant", "member", "id"])
     op.create_index("ix_message_name", "message", ["merchant", "program", "name", "channel", "language", "state"])
+    known = sa.text("to_print IS NOT NULL")
+    columns = ["merchant", "to_print"]
+    op.create_index("ix_message_to_print", "message", columns, sqlite_where=known, postgresql_where=known)
     known = sa.text("reference <> ''")
     columns = ["merchant", "connection", "reference"]
     op.create_index("ix_message_reference", "message", columns, sqlite_where=known, postgresql_where=known)

@@ -1,0 +1,109 @@
+"""Whether a message still says something when it leaves, and what it says by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from stampcard.applying.unit import Unit
+from stampcard.domain.wallets import Lot
+from stampcard.engine.announcing import wants
+from stampcard.engine.describing import Past
+from stampcard.engine.versions import LiveProgram
+from stampcard.program.messages import MessageTerms
+from stampcard.program.occasions import LAST_PURCHASE, POINTS_EXPIRE, REWARD_EXPIRES, REWARD_IN_REACH, TIER_ENDS
+from stampcard.storage.messages import StoredMessage
+
+_Says = Mapping[str, Any]
+_DAY = timedelta(days=1)
+
+
+def freshened(unit: Unit, live: LiveProgram, terms: MessageTerms, one: StoredMessage) -> _Says | None:
+    """What the message says by now; None where it says nothing any more. The unit has looked at its member."""
+    if one.is_test or terms.is_asked:
+        return one.says
+    check = _CHECKS.get(terms.on.event) if terms.on.is_dated or terms.on.event == REWARD_IN_REACH else None
+    says = check(unit, live, one) if check is not None else one.says
+    person = unit.members.get(one.member)
+    if says is None or person is None:
+        return None
+    if terms.when is None and terms.who is None and not terms.campaign:
+        return says
+    asks = {
+        **one.asks,
+        **{name: float(says[name]) for name in ("points",) if isinstance(says.get(name), int | Decimal)},
+    }
+    past = unit.pasts.get(one.member, Past())
+    # A switch lets it wait and does not drop it, so what is stopped is not asked for here.
+    return says if wants(live, one.name, person, past, asks, unit.now) else None
+
+
+def expiring(unit: Unit, live: LiveProgram, member: str, wallet: str, day: date) -> int | Decimal:
+    """Points of a wallet whose last day that is, as they are now."""
+    known = unit.wallets.get((member, wallet))
+    zone, scale = live.program.zone, live.program.wallets[wallet].scale
+    lots = known.lots.values() if known is not None else ()
+    sum_ = sum(lot.remaining for lot in lots if lot.remaining and lot.active and last_day(lot, zone) == day)
+    return Decimal(sum_).scaleb(-scale) if scale else sum_
+
+
+def last_day(lot: Lot, zone: Any) -> date | None:
+    """The last day on which points can be spent: they die at the next local midnight."""
+    return lot.expires_at.astimezone(zone).date() - _DAY if lot.expires_at is not None else None
+
+
+def _points(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
+    wallet, day = str(one.says.get("wallet", "")), one.says.get("expires_on")
+    if wallet not in live.program.wallets or not isinstance(day, date):
+        return None
+    points = expiring(unit, live, one.member, wallet, day)
+    return {**one.says, "points": points} if points else None
+
+
+def _reward(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
+    id_ = one.occasion.split(":")[1] if ":" in one.occasion else ""
+    known = unit.rewarding.find(ids=[id_]).get(id_)
+    if known is None or known.status != "issued" or known.valid_until is None:
+        return None
+    ends = known.valid_until.astimezone(live.program.zone).date()
+    return one.says if ends in {one.says.get("expires_on"), _next(one.says.get("expires_on"))} else None
+
+
+def _next(day: object) -> date | None:
+    return day + _DAY if isinstance(day, date) else None
+
+
+def _tier(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
+    tier = unit.members[one.member].tiers.get(live.name)
+    if tier is None or tier.until is None or tier.name != one.asks.get("tier"):
+        return None
+    return one.says if tier.until.astimezone(live.program.zone).date() - _DAY == one.says.get("expires_on") else None
+
+
+def _purchase(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
+    past, last = unit.pasts.get(one.member), one.says.get("last_on")
+    days = [of.occurred_at.astimezone(live.program.zone).date() for of in past.purchases.values()] if past else []
+    return one.says if not isinstance(last, date) or all(day <= last for day in days) else None
+
+
+def _in_reach(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
+    reward = live.program.rewards.get(str(one.asks.get("reward", "")))
+    price = one.says.get("points")
+    known = unit.wallets.get((one.member, reward.wallet)) if reward is not None else None
+    if reward is None or known is None or not isinstance(price, int | Decimal):
+        return None
+    scale = live.program.wallets[reward.wallet].scale
+    missing = max(Decimal(price) - Decimal(known.sums.get("active", 0)).scaleb(-scale), Decimal(0))
+    within = live.program.messages[one.name].within
+    return {**one.says, "missing": missing} if missing <= within else None
+
+
+_CHECKS: Mapping[str, Callable[[Unit, LiveProgram, StoredMessage], _Says | None]] = {
+    POINTS_EXPIRE: _points,
+    REWARD_EXPIRES: _reward,
+    TIER_ENDS: _tier,
+    LAST_PURCHASE: _purchase,
+    REWARD_IN_REACH: _in_reach,
+}
