@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from tests.core.shops import Shop
 
 from stampcard.applying.consenting import record_consent
@@ -17,6 +17,7 @@ from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
 from stampcard.domain.consents import Consent
 from stampcard.domain.events import CustomerSeen
+from stampcard.domain.messages import Need
 from stampcard.host.channels import ChannelSink, ways_of
 from stampcard.host.connecting import Connection
 from stampcard.outbox.messaging import Messaging
@@ -39,6 +40,9 @@ rewards:
 """
 
 
+_NEEDS: dict[str, Need] = {"email": "email", "sms": "phone"}
+
+
 class Box(Channel):
     """Keeps what it sends; `answers` says what becomes of the next messages, all is well otherwise."""
 
@@ -47,7 +51,7 @@ class Box(Channel):
     def __init__(self, name: str = "email", **traits: Any) -> None:
         self.name = name
         self.form = "mail" if name == "email" else "text"
-        self.needs = {"email": "email", "sms": "phone"}.get(name, "nothing")
+        self.needs = _NEEDS.get(name, "nothing")
         self.sent: list[Message] = []
         self.answers: list[Outcome | Exception] = []
         self.attempts = 0

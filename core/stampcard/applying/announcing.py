@@ -14,6 +14,7 @@ from stampcard.domain.rewards import Redemption
 from stampcard.domain.tiers import TierMoved
 from stampcard.domain.value import replace
 from stampcard.engine.announcing import Happening, Planned, is_told, messages_on, planned, wants
+from stampcard.engine.dating import last_day_of
 from stampcard.engine.describing import Past
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.events import SEGMENT_ENTERED, SEGMENT_LEFT, SIGN_UP
@@ -209,7 +210,7 @@ def _amount(entry: Entry) -> int:
 def of_redemption(live: LiveProgram, one: Redemption, event: str) -> Happening:
     """A reward with what a text may say of it."""
     reward, voucher = live.program.rewards.get(one.reward), one.voucher
-    ends = one.valid_until.astimezone(live.program.zone).date() if one.valid_until is not None else None
+    ends = last_day_of(one.valid_until, live.program.zone) if one.valid_until is not None else None
     says = {
         "name": (voucher.title if voucher is not None else "")
         or (reward.name if reward is not None else "")
@@ -276,7 +277,7 @@ def of_tier(live: LiveProgram, member: str, moved: TierMoved) -> Happening:
     """A tier with what a text may say of it."""
     event, zone = _OF_TIERS[moved.way], live.program.zone
     levels = live.program.tiers.levels if live.program.tiers is not None else {}
-    until = moved.until.astimezone(zone).date() if moved.until is not None else None
+    until = last_day_of(moved.until, zone) if moved.until is not None else None
     says = {
         "name": _title(levels, moved.tier),
         "before": _title(levels, moved.before) or None,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from stampcard.applying.unit import Unit
 from stampcard.domain.wallets import Lot
 from stampcard.engine.announcing import wants
+from stampcard.engine.dating import last_day_of
 from stampcard.engine.describing import Past
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.messages import MessageTerms
 from stampcard.program.occasions import LAST_PURCHASE, POINTS_EXPIRE, REWARD_EXPIRES, REWARD_IN_REACH, TIER_ENDS
 from stampcard.storage.messages import StoredMessage
+from stampcard.storage.reminders import last_purchases
 
 _Says = Mapping[str, Any]
-_DAY = timedelta(days=1)
 
 
 def freshened(unit: Unit, live: LiveProgram, terms: MessageTerms, one: StoredMessage) -> _Says | None:
@@ -45,13 +47,12 @@ def expiring(unit: Unit, live: LiveProgram, member: str, wallet: str, day: date)
     known = unit.wallets.get((member, wallet))
     zone, scale = live.program.zone, live.program.wallets[wallet].scale
     lots = known.lots.values() if known is not None else ()
-    sum_ = sum(lot.remaining for lot in lots if lot.remaining and lot.active and last_day(lot, zone) == day)
+    sum_ = sum(lot.remaining for lot in lots if lot.remaining and lot.active and _dies_after(lot, day, zone))
     return Decimal(sum_).scaleb(-scale) if scale else sum_
 
 
-def last_day(lot: Lot, zone: Any) -> date | None:
-    """The last day on which points can be spent: they die at the next local midnight."""
-    return lot.expires_at.astimezone(zone).date() - _DAY if lot.expires_at is not None else None
+def _dies_after(lot: Lot, day: date, zone: ZoneInfo) -> bool:
+    return lot.expires_at is not None and last_day_of(lot.expires_at, zone) == day
 
 
 def _points(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
@@ -67,25 +68,22 @@ def _reward(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
     known = unit.rewarding.find(ids=[id_]).get(id_)
     if known is None or known.status != "issued" or known.valid_until is None:
         return None
-    ends = known.valid_until.astimezone(live.program.zone).date()
-    return one.says if ends in {one.says.get("expires_on"), _next(one.says.get("expires_on"))} else None
-
-
-def _next(day: object) -> date | None:
-    return day + _DAY if isinstance(day, date) else None
+    return one.says if last_day_of(known.valid_until, live.program.zone) == one.says.get("expires_on") else None
 
 
 def _tier(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
     tier = unit.members[one.member].tiers.get(live.name)
     if tier is None or tier.until is None or tier.name != one.asks.get("tier"):
         return None
-    return one.says if tier.until.astimezone(live.program.zone).date() - _DAY == one.says.get("expires_on") else None
+    return one.says if last_day_of(tier.until, live.program.zone) == one.says.get("expires_on") else None
 
 
 def _purchase(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:
-    past, last = unit.pasts.get(one.member), one.says.get("last_on")
-    days = [of.occurred_at.astimezone(live.program.zone).date() for of in past.purchases.values()] if past else []
-    return one.says if not isinstance(last, date) or all(day <= last for day in days) else None
+    last, told = last_purchases(unit.connection, unit.setting.merchant, [one.member]), one.says.get("last_on")
+    newest = last.get(one.member)
+    if newest is None or not isinstance(told, date):
+        return None
+    return one.says if newest.astimezone(live.program.zone).date() <= told else None
 
 
 def _in_reach(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None:

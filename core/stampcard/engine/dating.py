@@ -26,6 +26,11 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+def last_day_of(end: datetime, zone: ZoneInfo) -> date:
+    """The last local day that is whole, or begun, before a moment: of what dies at midnight the day before."""
+    return (end - timedelta(microseconds=1)).astimezone(zone).date()
+
+
 def expiry_of(expire: Expiry | None, zone: ZoneInfo, day: date) -> datetime | None:
     """When points that become usable on that local day expire: the last valid day is inclusive."""
     return None if expire is None else midnight(expire.last_day(day) + _DAY, zone)

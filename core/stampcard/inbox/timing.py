@@ -18,11 +18,13 @@ from stampcard.applying.judging import count_judged, judge_all
 from stampcard.applying.matching import STEP, match
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
+from stampcard.applying.reminding import remind, reminder_days
 from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.settling import end_lasting, move_tiers, settle_due
 from stampcard.calling.leases import Lease
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
+from stampcard.engine.announcing import reminders
 from stampcard.engine.dating import midnight
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.wording import alert_words
@@ -45,6 +47,8 @@ Step = Callable[[Connection, Setting, datetime], tuple[int, str, list[Change]]]
 #: The next members behind `after`, up to `limit`; answers as a step does.
 OverMembers = Callable[..., tuple[int, str, list[Change]]]
 REST = 1.0
+#: How long it is remembered here which reminders of a day are done; the jobs themselves are kept.
+KNOWN = timedelta(days=60)
 #: How often bodies whose time of keeping is over, and what somebody should know, are looked for.
 TIDYING = timedelta(hours=1)
 #: How long the answer to a request with an Idempotency-Key is kept.
@@ -77,6 +81,7 @@ class Timer:
         self._celebrated: dict[tuple[str, str], date] = {}
         self._dated: set[str] = set()
         self._judged: dict[str, tuple[int, date]] = {}
+        self._reminded: set[tuple[str, str, date]] = set()
 
     async def run(self) -> None:
         """Tick until `stop`."""
@@ -122,6 +127,7 @@ class Timer:
         if setting.programs.lasting:
             await self._repeat(_lasting)
         await self._keep_calendar(now)
+        await self._write(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
             done, quarantined = self._keep
@@ -187,6 +193,22 @@ class Timer:
             if name not in self._dated:
                 await self._recount(live, name)
                 self._dated.add(name)
+
+    async def _write(self, now: datetime) -> None:
+        """Write down the messages of every day that is due."""
+        for live in self._around.setting.programs.current(now):
+            for name, terms in reminders(live):
+                for day in reminder_days(terms, live, now):
+                    await self._remind(live, name, day)
+
+    async def _remind(self, live: LiveProgram, name: str, day: date) -> None:
+        """Once for each day and message; a job of that name says how far it came, also in another process."""
+        key = (live.name, name, day)
+        if key in self._reminded:
+            return
+        before = f"remind:{live.name}:{name}:"
+        await self._long_job(f"{before}{day}", 0, partial(remind, live=live, name=name, day=day))
+        self._reminded = {one for one in self._reminded if one[2] >= day - KNOWN} | {key}
 
     def _follows(self, live: LiveProgram) -> bool:
         """Whether a program has or had segments, perks or plans."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -147,8 +147,7 @@ class Messaging(Commanding):
         fate = Fate(stored=departing.stored, state="", parts=parts, cost=cost, keeps=self._channel.kept)
         match outcome:
             case Delivered(result=given):
-                state = given.get("state", "sent")
-                return _with(fate, state=state if state in REPORTED else "sent", result=dict(given))
+                return _with(fate, state=_reported(given), result=dict(given))
             case Rejected(reason=reason):
                 return _with(fate, state="rejected", code=outcome.because, detail=reason)
         if result.status == "unknown":
@@ -198,10 +197,9 @@ class Messaging(Commanding):
                 continue
             lookup = await self._found(_message_of(one), one.attempted_at)
             result = self._looked(command, lookup, self._clock.now())
-            state = {"done": "sent", "unknown": "unknown"}.get(result.status, "")
             given = result.result or {}
-            reported = str(given.get("state", state)) if result.status == "done" else state
-            fate = Fate(stored=one, state=reported, result=given, detail=result.error or "")
+            state = _reported(given) if result.status == "done" else "unknown" if result.status == "unknown" else ""
+            fate = Fate(stored=one, state=state, result=given, detail=result.error or "")
             await self._settle_both([result], [fate], [])
 
     async def _found(self, message: Message, attempted_at: datetime) -> Lookup:
@@ -210,6 +208,12 @@ class Messaging(Commanding):
                 return await self._sink.find_out(message, attempted_at)
         except Exception as error:  # noqa: BLE001 - a lookup that fails tells nothing
             return Unknown(reason=f"the lookup failed: {type(error).__name__}")
+
+
+def _reported(result: Mapping[str, Any]) -> str:
+    """How far a message came that the vendor has."""
+    state = str(result.get("state", "sent"))
+    return state if state in REPORTED else "sent"
 
 
 def _with(fate: Fate, **changes: Any) -> Fate:

@@ -29,7 +29,7 @@ from stampcard.domain.events import (
     SourceErased,
 )
 from stampcard.domain.members import Identity, Member
-from stampcard.domain.messages import Because, Message, Reported
+from stampcard.domain.messages import Because, Form, Message, Need, Reported
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.proofs import Eligibility
@@ -108,6 +108,7 @@ __all__ = [
     "Fetch",
     "FieldChoice",
     "FieldPair",
+    "Form",
     "Fulfilment",
     "Health",
     "HistoryPage",
@@ -122,6 +123,7 @@ __all__ = [
     "Message",
     "MessageReceived",
     "MessageReported",
+    "Need",
     "OrderHistory",
     "OrderLine",
     "OrderList",

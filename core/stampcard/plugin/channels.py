@@ -43,7 +43,7 @@ class Channel(ABC):
         """Send them in one attempt; exactly one outcome for each, in order. An exception counts as Unknown.
 
         ``Delivered(result)`` may carry the vendor's ``id``, by which later reports find the message, and the ``state``
-        (``sent`` unless it says ``queued`` or ``delivered``). ``Rejected`` says by `because` whether it is the address that
+        (``sent`` unless it says another that may be reported). ``Rejected`` says by `because` whether it is the address that
         is no good, or its owner who wants nothing.
         """
 

@@ -33,6 +33,8 @@ _TOKEN = re.compile(
 )
 _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _PLACE = re.compile(r"line (\d+)")
+#: What stands for an address: marks around it would become a part of it.
+_ADDRESS = re.compile(r"_url\b|\bprogram\.page\b")
 _FILTERS = frozenset(
     {
         "abs", "append", "at_least", "at_most", "capitalize", "ceil", "default", "divided_by", "downcase", "first", "floor",
@@ -162,7 +164,7 @@ def _plain(text: str, *, isolated: bool) -> Iterator[str]:
     """The pieces of the plain template: a link is its label with the address behind it."""
     for kind, piece, url in _pieces(text):
         match kind:
-            case "liquid" if isolated and piece.startswith("{{") and "_url" not in piece:
+            case "liquid" if isolated and piece.startswith("{{") and not _ADDRESS.search(piece):
                 yield f"{_ISOLATE}{piece}{_END}"
             case "link":
                 yield url if piece == url else f"{piece}: {url}"
@@ -282,6 +284,6 @@ def _date(value: object, form: str = "long", *, context: RenderContext) -> str:
 def _plural(value: object, *, context: RenderContext, **forms: object) -> str:
     """Of several forms that which the language has for this number, each # of it the number."""
     locale, figure = _language(context), _figure(value)
-    asked = "zero" if not figure and "zero" in forms else locale.plural_form(figure)
+    asked = "zero" if not figure and "zero" in forms else locale.plural_form(figure.normalize())
     form = str(forms.get(asked, forms.get("other", "#")))
     return form.replace("#", str(format_decimal(figure, locale=locale)))

@@ -33,6 +33,7 @@ from stampcard.storage.tables import (
     lot,
     member,
     membership,
+    message,
     metadata,
     order_state,
     outbox,
@@ -58,17 +59,20 @@ LEFT_OUT: Mapping[str, str] = {
 _Shown = Mapping[str, Any]
 _TABLES = (
     member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
-    event, imported, push, outbox, contact, contact_conflict,
+    event, imported, push, outbox, message, contact, contact_conflict,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
 _JSON = frozenset(
     {
         "state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data",
-        "attributes_at",
+        "attributes_at", "then",
     }
 )  # fmt: skip
 #: Columns that say something to us alone.
-_OURS: Mapping[str, frozenset[str]] = {"contact": frozenset({"fields", "content", "pending", "seen_in"})}
+_OURS: Mapping[str, frozenset[str]] = {
+    "contact": frozenset({"fields", "content", "pending", "seen_in"}),
+    "message": frozenset({"occasion", "gathers"}),
+}
 
 
 def export_member(

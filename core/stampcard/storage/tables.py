@@ -412,6 +412,15 @@ lot = table(
         postgresql_where=text("remaining > 0"),
     ),
     Index("ix_lot_subject", "merchant", "subject", "member"),
+    Index(
+        "ix_lot_expires_at",
+        "merchant",
+        "wallet",
+        "expires_at",
+        "member",
+        sqlite_where=text("remaining > 0 AND expires_at IS NOT NULL"),
+        postgresql_where=text("remaining > 0 AND expires_at IS NOT NULL"),
+    ),
 )
 
 balance = table(

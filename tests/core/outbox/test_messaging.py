@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from tests.core.letters import Box, Letters, with_messages
 
 from stampcard.applying.setting import Setting

@@ -34,6 +34,9 @@ def _sealed(*names: str) -> list["sa.Column[bytes]"]:
 
 
 def upgrade() -> None:
+    dated = sa.text("remaining > 0 AND expires_at IS NOT NULL")
+    columns = ["merchant", "wallet", "expires_at", "member"]
+    op.create_index("ix_lot_expires_at", "lot", columns, sqlite_where=dated, postgresql_where=dated)
     op.add_column("outbox", _number("rank", zero=True))
     op.drop_index("ix_outbox_due", "outbox")
     columns = ["merchant", "connection", "kind", "rank", "due_at"]
