@@ -6,21 +6,29 @@ import gc
 import itertools
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 import typer.main
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 from tests.databases import Databases, postgresql_server
 
 from stampcard.applying.setting import Setting
 from stampcard.engine.versions import Programs
+from stampcard.errors import Problem
 from stampcard.host.discovering import PluginTable
 from stampcard.host.hooks import Hooks
+from stampcard.program import parsing
 from stampcard.sealing import Sealer, new_key_text, read_keys
 from stampcard.storage import migrating
 from stampcard.storage.database import Database
@@ -92,6 +100,44 @@ def _built_once() -> Iterator[None]:
     """Build the command line from its annotations once: that takes longer than most commands do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _known_once() -> Iterator[None]:
+    """Ask once what is installed, and parse a program's text once: neither changes from one test to the next."""
+
+    @lru_cache(1000)
+    def parsed(text: str) -> tuple[parsing.Document | None, tuple[Problem, ...]]:
+        document, problems = parsing.parse(text)
+        return document, tuple(problems)
+
+    def parse(text: str) -> tuple[parsing.Document | None, list[Problem]]:
+        document, problems = parsed(text)
+        return document, [*problems]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata, "entry_points", cache(metadata.entry_points))
+        patch.setattr(metadata.Distribution, "metadata", property(cache(vars(metadata.Distribution)["metadata"].fget)))
+        patch.setattr("stampcard.program.reading.parse", parse)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    """Let databases of a kind share what SQLAlchemy made of statements: to make it anew takes a sixth of the time."""
+    kept: defaultdict[type, LRUCache[Any, Any]] = defaultdict(lambda: LRUCache(5_000))
+
+    def create(*given: Any, **named: Any) -> Engine:
+        engine = create_engine(*given, **named)
+        engine._compiled_cache = kept[type(engine.dialect)]
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stampcard.storage.database.create_engine", create)
+        # A statement is kept under its dialect; those of a class differ in nothing that a statement is made of.
+        patch.setattr(DefaultDialect, "__eq__", lambda self, other: type(self) is type(other))
+        patch.setattr(DefaultDialect, "__hash__", lambda self: hash(type(self)))
         yield
 
 

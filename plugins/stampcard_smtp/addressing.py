@@ -16,7 +16,7 @@ _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
-class Unwritable(Exception):  # noqa: N818 - says what the message is
+class Unwritable(Exception):
     """A message that no mail can be made of; `outcome` says why."""
 
     def __init__(self, outcome: Rejected) -> None:
@@ -35,10 +35,10 @@ def mailbox(address: str) -> str:
     local, domain = parted(address)
     try:
         plain = in_ascii(domain)
-        local.encode()
+        address.encode()
     except ValueError:
         plain = ""
-    if not plain or not _ADDRESS.match(address) or not _ATOMS.fullmatch(local):
+    if not plain or not _ADDRESS.fullmatch(address) or not _ATOMS.fullmatch(local):
         raise Unwritable(Rejected(reason="the address is none that a mail can go to", because="address"))
     return f"{local}@{plain}"
 

@@ -2,11 +2,12 @@
 
 They come to the address that mails come from. Postfix, say, passes them on by a line of ``/etc/aliases``::
 
-    bounces: "|curl -sf -m 30 -H @/etc/postfix/stampcard -H 'Content-Type: message/rfc822' --data-binary @- \
+    bounces: "|curl -sf -m 30 -H @/etc/postfix/stampcard -H 'Content-Type: message/rfc822' --data-binary @-
         https://loyalty.example/webhooks/mail || exit 75"
 
 The file has the one line ``Authorization: Bearer …`` with a token of the setting `bounce_tokens`, so that no list of
-processes shows it; 75 lets Postfix come again where nobody answers.
+processes shows it, and whoever Postfix runs commands as must be able to read it; 75 lets Postfix come again where nobody
+answers.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email import message_from_bytes, message_from_string
 from email.errors import CloseBoundaryNotFoundDefect, StartBoundaryNotFoundDefect
-from email.message import EmailMessage, Message
-from email.policy import default
+from email.message import Message
 from typing import TYPE_CHECKING
 
 from stampcard.plugin import (
@@ -34,8 +34,8 @@ from stampcard.plugin import (
     VerifiedRequest,
     WebhookSource,
 )
-from stampcard_smtp.composing import message_id
 from stampcard_smtp.judging import reported
+from stampcard_smtp.naming import Naming
 
 if TYPE_CHECKING:
     from stampcard_smtp.settings import SmtpSettings
@@ -59,24 +59,28 @@ FEEDBACK: Mapping[str, Reported] = {
     "opt-out": "unsubscribed",
     "opt-out-list": "unsubscribed",
 }
+#: Of a mail, and bytes in the type of each.
+MOST_PARTS, LONGEST_KIND = 60, 2000
+_KINDS_TOLD = re.compile(rb"content-type:(?:[^\r\n]|(?:\r\n|\r|\n)[ \t])*", re.IGNORECASE)
 _RETURNED = frozenset({"message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"})
 _CUT_OFF = (CloseBoundaryNotFoundDefect, StartBoundaryNotFoundDefect)
 _OWN_ID = re.compile(rb"^message-id:[ \t]*(?:\r?\n[ \t]+)?<([!-;=?-~]{1,250})>", re.IGNORECASE | re.MULTILINE)
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_DIAGNOSTIC = re.compile(r"smtp\s*;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
 
 
 class Bounces(WebhookSource):
     """Mails that a mail server passes on as they are, with a token beside them.
 
     Anybody can send a bounce that is made up. So only those count that quote the Message-ID of a mail of ours, which none
-    but its recipient has seen, and nothing is believed of whose address it says it was.
+    but its recipient has seen or can guess, and nothing is believed of whose address they say it was.
     """
 
     def __init__(self, context: ConnectionContext[SmtpSettings]) -> None:
         tokens = context.settings.bounce_tokens
         self._passes = tuple(f"Bearer {token.get_secret_value()}".encode() for token in tokens)
-        self._ending = message_id("", context.name, context.settings.domain).removeprefix("<").lower()
+        self._names = Naming(context.settings, context.name)
 
     def verify(self, request: UnverifiedRequest) -> VerifiedRequest:
         shown = request.header("authorization").encode(errors="surrogatepass")
@@ -106,7 +110,7 @@ class Bounces(WebhookSource):
             raise MalformedPayload(f"the mail cannot be read ({type(error).__name__})") from None
 
     def _events(self, delivery: Delivery) -> Iterator[MessageReported]:
-        mail = message_from_bytes(delivery.body, policy=default)
+        mail = _opened(delivery.body)
         kind = KINDS.get(_parameter(mail, "report-type"))
         if mail.get_content_type() != "multipart/report" or kind is None:
             return
@@ -116,17 +120,23 @@ class Bounces(WebhookSource):
         if message:
             yield from kind(mail, delivery, message)
 
-    def _message(self, mail: EmailMessage) -> str:
+    def _message(self, mail: Message) -> str:
         """Our id of the message whose mail is returned; the empty text if it is none of ours."""
-        for part in mail.iter_parts():
+        for part in _parts(mail):
             if part.get_content_type() in _RETURNED:
-                own = _text(_headers_in(part), "message-id").removeprefix("<")
-                if own.lower().endswith(self._ending):
-                    return own[: -len(self._ending)]
+                return self._names.meant(_text(_headers_in(part), "message-id"))
         return ""
 
 
-def _statuses(mail: EmailMessage, delivery: Delivery, message: str) -> Iterator[MessageReported]:
+def _opened(body: bytes) -> Message:
+    """The mail, unless it is made to be read for hours: the library's time grows by the square of its parts and types."""
+    kinds = _KINDS_TOLD.findall(body)
+    if len(kinds) > MOST_PARTS or any(len(kind) > LONGEST_KIND for kind in kinds):
+        raise MalformedPayload("the mail has more parts than any report has")
+    return message_from_bytes(body)
+
+
+def _statuses(mail: Message, delivery: Delivery, message: str) -> Iterator[MessageReported]:
     """One report for each recipient, who was one only unless somebody passed it on to several."""
     seen = set[str]()
     for fields in _recipients(mail):
@@ -147,7 +157,7 @@ def _statuses(mail: EmailMessage, delivery: Delivery, message: str) -> Iterator[
         )
 
 
-def _complaints(mail: EmailMessage, delivery: Delivery, message: str) -> Iterator[MessageReported]:
+def _complaints(mail: Message, delivery: Delivery, message: str) -> Iterator[MessageReported]:
     kind = _text(_headers_in(_part(mail, "message/feedback-report")), "feedback-type").lower()
     state = FEEDBACK.get(kind)
     if state is not None:
@@ -157,24 +167,32 @@ def _complaints(mail: EmailMessage, delivery: Delivery, message: str) -> Iterato
             occurred_at=delivery.received_at,
             message=message,
             code=kind,
-            because="opted_out",
         )
 
 
-KINDS = {"delivery-status": _statuses, "feedback-report": _complaints}
+#: What reports are read, by their type.
+KINDS: Mapping[str, Callable[[Message, Delivery, str], Iterator[MessageReported]]] = {
+    "delivery-status": _statuses,
+    "feedback-report": _complaints,
+}
 
 
-def _recipients(mail: EmailMessage) -> list[Message]:
+def _recipients(mail: Message) -> list[Message]:
     """What is said of each recipient; the first group is of the whole mail."""
     groups = _part(mail, "message/delivery-status").get_payload()
     if not isinstance(groups, list) or not groups:
         raise MalformedPayload("the mail says of nobody what became of it")
-    return [group for group in groups if isinstance(group, Message) and group["action"] is not None]
+    return [group for group in groups if isinstance(group, Message) and _text(group, "action")]
 
 
-def _part(mail: EmailMessage, kind: str) -> EmailMessage:
-    for part in mail.iter_parts():
-        if part.get_content_type() == kind and isinstance(part, EmailMessage):
+def _parts(mail: Message) -> list[Message]:
+    found = mail.get_payload()
+    return [part for part in found if isinstance(part, Message)] if isinstance(found, list) else []
+
+
+def _part(mail: Message, kind: str) -> Message:
+    for part in _parts(mail):
+        if part.get_content_type() == kind:
             return part
     raise MalformedPayload(f"the mail has no part {kind}")
 
@@ -186,19 +204,24 @@ def _headers_in(part: Message) -> Message:
         return inside[0]
     content = part.get_payload(decode=True)
     text = content.decode(errors="replace") if isinstance(content, bytes) else ""
-    return message_from_string(text, policy=default)
+    return message_from_string(text)
 
 
 def _text(fields: Message, name: str) -> str:
-    return str(fields.get(name, "")).strip()
+    """A header as it was written, on one line: the library stumbles over some that strangers write, such as an id of <>."""
+    told = next((str(value) for key, value in fields.raw_items() if key.lower() == name), "")
+    return " ".join(told.split())
 
 
-def _parameter(mail: EmailMessage, name: str) -> str:
+def _parameter(mail: Message, name: str) -> str:
     found = mail.get_param(name)
     return found.lower() if isinstance(found, str) else ""
 
 
 def _status(fields: Message) -> str:
-    """The status in figures; some write words behind it."""
+    """The status in figures. Exim tells 5.0.0 whatever happened; the other server's own words are exacter then."""
     found = _STATUS.match(_text(fields, "status"))
-    return found[0] if found else ""
+    quoted = _DIAGNOSTIC.match(_text(fields, "diagnostic-code"))
+    if found is None or found[0].endswith(".0.0"):
+        return quoted[1] if quoted else found[0] if found else ""
+    return found[0]

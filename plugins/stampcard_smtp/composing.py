@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from stampcard.plugin import Message, Rejected
 from stampcard_smtp.addressing import Unwritable, mailbox
+from stampcard_smtp.naming import Naming
 
 if TYPE_CHECKING:
     from stampcard_smtp.settings import SmtpSettings
@@ -28,6 +29,8 @@ _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLAIN_TEXT = re.compile(r"(?!.*(=\?|  ))[!-~]([ -~]{0,58}[!-~])?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9' -]{0,58}[A-Za-z0-9])?")
 _WEB = re.compile(r"https?://[!-;=?-~]{1,900}")
+#: Letters that fit on a line behind a header's name.
+_LINE = 60
 #: Bytes in one encoded word, so that a line with a header's name has at most 76 letters (RFC 2047, 2).
 _WORD = 36
 #: Never in a part, for those are in base64 or quoted-printable (RFC 2045, 6.7).
@@ -45,13 +48,13 @@ class Letter:
     international: bool
 
 
-def composed(message: Message, settings: SmtpSettings, connection: str, now: datetime) -> Letter:
+def composed(message: Message, settings: SmtpSettings, names: Naming, now: datetime) -> Letter:
     """The mail that a message becomes; raises Unwritable where it cannot be one."""
     sender, recipient = mailbox(settings.sender), mailbox(message.to)
     reply_to = mailbox(settings.reply_to) if settings.reply_to else ""
     international = not (sender + recipient + reply_to).isascii()
     mail = EmailMessage(policy=(SMTPUTF8 if international else SMTP).clone(refold_source="none"))
-    id_ = message_id(message.id, connection, settings.domain)
+    id_ = names.named(message.id)
     try:
         mail.set_raw("From", _named(settings.sender_name, sender))
         mail.set_raw("To", _named(message.to_name, recipient))
@@ -60,6 +63,7 @@ def composed(message: Message, settings: SmtpSettings, connection: str, now: dat
         for name, value in _headers(message, id_, now):
             mail.set_raw(name, value)
         _fill(mail, message)
+        mail.set_raw("Content-Language", _encoded(message.language.replace("_", "-"), _PLAIN_TEXT))
         content = mail.as_bytes()
     except ValueError:
         # Half a letter (a lone surrogate) is the only thing that cannot be encoded.
@@ -67,16 +71,10 @@ def composed(message: Message, settings: SmtpSettings, connection: str, now: dat
     return Letter(id=id_, sender=sender, recipient=recipient, content=content, international=international)
 
 
-def message_id(message: str, connection: str, domain: str) -> str:
-    """The Message-ID of a message, the same in every attempt."""
-    return f"<{message}.{connection}@{domain}>"
-
-
 def _headers(message: Message, id_: str, now: datetime) -> Iterator[tuple[str, str]]:
     yield "Subject", _encoded(message.subject, _PLAIN_TEXT)
     yield "Date", format_datetime(now)
     yield "Message-ID", id_
-    yield "Content-Language", _encoded(message.language.replace("_", "-"), _PLAIN_TEXT)
     # Nobody's notice of absence is wanted (RFC 3834; the other is what Exchange reads).
     yield "Auto-Submitted", "auto-generated"
     yield "X-Auto-Response-Suppress", "All"
@@ -102,7 +100,8 @@ def _transfer(text: str) -> str:
 
 def _named(name: str, address: str) -> str:
     shown = _encoded(name, _PLAIN_NAME)
-    return f"{shown}\r\n <{address}>" if shown else address
+    space = " " if len(shown) + len(address) < _LINE else "\r\n "
+    return f"{shown}{space}<{address}>" if shown else address
 
 
 def _encoded(text: str, plain: re.Pattern[str]) -> str:

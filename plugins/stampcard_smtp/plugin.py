@@ -8,6 +8,8 @@ from stampcard_smtp.settings import SmtpSettings
 
 __all__ = ["SmtpSettings", "connect", "plugin_manifest"]
 
+OK = 250
+
 
 @hookimpl
 def plugin_manifest() -> PluginManifest:
@@ -47,6 +49,3 @@ async def _health(pool: Pool) -> Health:
         link.close()
     problem = "" if code == OK else f"the mail server does not want to go on ({code}): check host and username"
     return Health(ok=not problem, problem=problem)
-
-
-OK = 250

@@ -42,8 +42,8 @@ _BLAME: Mapping[type[Exception], str] = {
 class Unreachable(PluginError):
     """No connection came about, so that nothing was sent; `problem` names what to change."""
 
-    def __init__(self, where: str, what: str) -> None:
-        super().__init__("smtp", f"no connection to the mail server {where}: {what}")
+    def __init__(self, problem: str) -> None:
+        super().__init__("smtp", problem)
 
 
 class Link:
@@ -109,12 +109,20 @@ class Pool:
         self._context = context
         self._room = asyncio.Semaphore(context.settings.connections)
         self._idle: dict[Link, asyncio.TimerHandle] = {}
+        #: How often no connection came about, and why not the last time.
+        self._failures = 0
+        self._problem = ""
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Link]:
         """A connection for one mail; raises Unreachable. It is closed if the block fails."""
+        failures = self._failures
         async with self._room:
-            link = self._rested() or await self.opened()
+            link = self._rested()
+            if link is None and self._failures > failures:
+                # Others found out meanwhile: a batch does not wait for a server that is down as often as it has mails.
+                raise Unreachable(self._problem)
+            link = link or await self.opened()
             try:
                 yield link
             except BaseException:
@@ -176,13 +184,18 @@ class Pool:
 
     @contextmanager
     def _blaming(self) -> Iterator[None]:
-        where = self._context.settings.where
         try:
             yield
         except TROUBLE as error:
-            raise Unreachable(where, _blame(error)) from None
+            raise self._failed(_blame(error)) from None
         except Exception as error:  # noqa: BLE001 - the host's refusal to dial, which says why and what would allow it
-            raise Unreachable(where, str(error).removeprefix(f"{where}: ")) from None
+            raise self._failed(str(error)) from None
+
+    def _failed(self, what: str) -> Unreachable:
+        where = self._context.settings.where
+        self._failures += 1
+        self._problem = f"no connection to the mail server {where}: {what.removeprefix(f'{where}: ')}"
+        return Unreachable(self._problem)
 
 
 def _blame(error: Exception) -> str:

@@ -22,6 +22,7 @@ from stampcard.plugin import (
 from stampcard_smtp.addressing import Unwritable
 from stampcard_smtp.composing import Letter, composed
 from stampcard_smtp.judging import Step, judged
+from stampcard_smtp.naming import Naming
 from stampcard_smtp.pooling import TROUBLE, Link, Pool, Unreachable
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class EmailChannel(Channel):
     def __init__(self, context: ConnectionContext[SmtpSettings], pool: Pool) -> None:
         self._context = context
         self._pool = pool
+        self._names = Naming(context.settings, context.name)
         pace = context.settings.per_second
         self.rate = Rate(per_second=pace, burst=max(1, math.floor(pace)))
 
@@ -55,7 +57,7 @@ class EmailChannel(Channel):
     async def _sent(self, message: Message) -> Outcome:
         context = self._context
         try:
-            letter = composed(message, context.settings, context.name, context.clock.now())
+            letter = composed(message, context.settings, self._names, context.clock.now())
             async with self._pool.lent() as link:
                 return await _carried(link, letter)
         except Unwritable as error:

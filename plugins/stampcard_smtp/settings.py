@@ -10,6 +10,9 @@ from stampcard_smtp.addressing import ADDRESS, in_ascii, parted
 #: An empty one would let anybody in.
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
+#: Whoever gets a mail could try out short ones on its Message-ID.
+Token = Annotated[SecretStr, Field(min_length=20)]
+
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str | SecretStr) else value
@@ -59,10 +62,10 @@ class SmtpSettings(PluginSettings):
     idle: float = Field(default=30, gt=0, le=300, description="seconds after which an unused connection is closed")
     per_second: float = Field(default=10, gt=0, le=1000, description="how many mails are sent in a second at most")
     timeout: float = Field(default=60, gt=0, le=600, description="seconds that each answer of the server may take")
-    bounce_tokens: Annotated[tuple[Secret, ...], BeforeValidator(_as_list)] = Field(
+    bounce_tokens: Annotated[tuple[Token, ...], BeforeValidator(_as_list)] = Field(
         default=(),
-        description="what your mail server shows when it hands over bounces and complaints, made up by you; several while "
-        "one is replaced; without one nothing is taken in",
+        description="what your mail server shows when it hands over bounces and complaints: 20 random letters or more, as "
+        "`openssl rand -hex 20` makes them; several while one is replaced, the newest first; without one nothing is taken in",
     )
 
     @field_validator("domain")

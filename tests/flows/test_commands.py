@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from stampcard.cli.main import app
 from stampcard.testing.demonstration import CONNECTION, RATE, WELCOME
-from stampcard.testing.processes import SERVE, Sender, Server, install, starting
+from stampcard.testing.processes import Sender, Server, install, starting
 from stampcard.testing.waiting import eventually
 from stampcard_shopify.simulator import ShopifySimulator
 
@@ -30,8 +30,8 @@ async def config(shop: ShopifySimulator, tmp_path: Path, database_url: str, prog
 
 
 @pytest.fixture
-async def server(config: Path) -> AsyncIterator[Server]:
-    async with starting(config) as server:
+async def server(config: Path, stampcard: Sequence[str]) -> AsyncIterator[Server]:
+    async with starting(config, entry=stampcard) as server:
         yield server
 
 
@@ -47,12 +47,12 @@ def type_(config: Path) -> Type:
 
 
 @pytest.fixture
-def start(config: Path) -> Type:
+def start(config: Path, stampcard: Sequence[str]) -> Type:
     """Runs a command in a process of its own, so that several run at once."""
 
     async def call(*arguments: str) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *SERVE, "--config", str(config), *arguments,
+            sys.executable, *stampcard, "--config", str(config), *arguments,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()

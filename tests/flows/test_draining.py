@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def is_done(database: Database) -> bool:
 
 
 async def test_a_server_that_is_asked_to_end_loses_nothing_and_the_next_goes_on(
-    serving_shop: ShopifySimulator, database_url: str, tmp_path: Path, program: str
+    serving_shop: ShopifySimulator, database_url: str, tmp_path: Path, program: str, stampcard: Sequence[str]
 ) -> None:
     shop = serving_shop
     config = await asyncio.to_thread(install, tmp_path, shop, program, plugin="shopify", database=database_url)
@@ -45,7 +45,7 @@ async def test_a_server_that_is_asked_to_end_loses_nothing_and_the_next_goes_on(
     async def under_load() -> bool:
         return len(sender.acknowledged) > 150 and shop.tally.pushes_received > 0
 
-    async with starting(config) as server:
+    async with starting(config, entry=stampcard) as server:
         address = server.address
         await eventually("it is under load", under_load)
         assert await server.stop() == 0, server.output
@@ -63,7 +63,7 @@ async def test_a_server_that_is_asked_to_end_loses_nothing_and_the_next_goes_on(
         assert database.read_now(lambda connection: connection.execute(held).scalars().all()) == []
         assert shop.tally.regressions == 0
 
-        async with starting(config) as server:
+        async with starting(config, entry=stampcard) as server:
             address = server.address
             await load
             await eventually("the next one finishes", lambda: asyncio.to_thread(is_done, database))
@@ -77,12 +77,12 @@ async def test_a_server_that_is_asked_to_end_loses_nothing_and_the_next_goes_on(
 
 
 async def test_a_second_server_on_the_same_sqlite_file_is_refused(
-    serving_shop: ShopifySimulator, tmp_path: Path, program: str
+    serving_shop: ShopifySimulator, tmp_path: Path, program: str, stampcard: Sequence[str]
 ) -> None:
     url = f"sqlite:///{tmp_path / 'stampcard.db'}"
     config = await asyncio.to_thread(install, tmp_path, serving_shop, program, plugin="shopify", database=url)
-    async with starting(config) as first:
-        async with starting(config) as second:
+    async with starting(config, entry=stampcard) as first:
+        async with starting(config, entry=stampcard) as second:
             assert await second.ended() == 3
             assert second.address == ""
         (told,) = [line for line in second.output.splitlines() if line.startswith("error: ")]
@@ -90,13 +90,17 @@ async def test_a_second_server_on_the_same_sqlite_file_is_refused(
         assert "postgresql://" in told
         assert first.code is None, "the first serves on"
         assert await first.stop() == 0
-    async with starting(config) as third:
+    async with starting(config, entry=stampcard) as third:
         assert third.address, third.output
         assert await third.stop() == 0
 
 
 async def test_two_servers_share_a_postgresql_database(
-    serving_shop: ShopifySimulator, tmp_path: Path, program: str, new_postgresql: Callable[[], str]
+    serving_shop: ShopifySimulator,
+    tmp_path: Path,
+    program: str,
+    stampcard: Sequence[str],
+    new_postgresql: Callable[[], str],
 ) -> None:
     shop, url = serving_shop, new_postgresql()
     config = await asyncio.to_thread(install, tmp_path, shop, program, plugin="shopify", database=url)
@@ -105,7 +109,7 @@ async def test_two_servers_share_a_postgresql_database(
     sender = Sender(lambda: addresses[next(turns) % len(addresses)])
     database = Database(url)
     try:
-        async with starting(config) as one, starting(config) as two:
+        async with starting(config, entry=stampcard) as one, starting(config, entry=stampcard) as two:
             addresses += [one.address, two.address]
             await sender.send(shop.history(80))
             assert await one.stop() == 0

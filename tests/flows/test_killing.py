@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import select
 
@@ -24,7 +25,6 @@ from stampcard.testing.waiting import eventually
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 
-MORTAL = (str(Path(__file__).with_name("mortal.py")),)
 ORDERS = 260
 #: On PostgreSQL leases and claims outlive whoever held them; how long is not what is tried here.
 HELD = {"MORTAL_HELD": "2"}
@@ -50,17 +50,21 @@ PAST = {"while-keeping-the-past": 4, "after-keeping-the-past": 2}
 SOME = {name: EVERYWHERE[name] for name in ("after-storing", "while-applying", "after-applying", "after-pushing")}
 
 
-async def test_sqlite_loses_nothing_wherever_the_process_is_killed(tmp_path: Path, program: str) -> None:
-    await die_again_and_again(f"sqlite:///{tmp_path / 'stampcard.db'}", tmp_path, program, EVERYWHERE, {})
+async def test_sqlite_loses_nothing_wherever_the_process_is_killed(
+    tmp_path: Path, program: str, stampcard: Sequence[str]
+) -> None:
+    await die_again_and_again(f"sqlite:///{tmp_path / 'stampcard.db'}", tmp_path, program, stampcard, EVERYWHERE)
 
 
 async def test_postgresql_loses_nothing_wherever_the_process_is_killed(
-    tmp_path: Path, program: str, new_postgresql: Callable[[], str]
+    tmp_path: Path, program: str, stampcard: Sequence[str], new_postgresql: Callable[[], str]
 ) -> None:
-    await die_again_and_again(new_postgresql(), tmp_path, program, SOME, HELD)
+    await die_again_and_again(new_postgresql(), tmp_path, program, stampcard, SOME, HELD)
 
 
-async def test_a_past_is_read_once_wherever_the_process_is_killed(tmp_path: Path, program: str) -> None:
+async def test_a_past_is_read_once_wherever_the_process_is_killed(
+    tmp_path: Path, program: str, stampcard: Sequence[str]
+) -> None:
     url = f"sqlite:///{tmp_path / 'stampcard.db'}"
     shop = ShopifySimulator(4, ShopPlan(api_failures=0.0, test_orders=0.0))
     list(shop.history(ORDERS))  # webhooks that nobody ever got
@@ -72,13 +76,13 @@ async def test_a_past_is_read_once_wherever_the_process_is_killed(tmp_path: Path
     try:
         for point, passes in PAST.items():
             environment = {**small, "MORTAL": f"{point}:{passes}"}
-            async with starting(config, entry=MORTAL, environment=environment) as server:
+            async with starting(config, entry=stampcard, environment=environment) as server:
                 assert await server.ended() == -signal.SIGKILL, f"{point}: {server.output}"
             check_store(url, ())
             places.append(reading(url).place)
         assert "" not in places, "the past was read before every point was passed"
         assert len(set(places)) > 1
-        async with starting(config, entry=MORTAL, environment=small) as server:
+        async with starting(config, entry=stampcard, environment=small) as server:
             await eventually("all is read", lambda: asyncio.to_thread(lambda: reading(url).ended_at is not None))
             await eventually("everything is applied and pushed", lambda: asyncio.to_thread(is_done, url))
             assert await server.stop() == 0, server.output
@@ -110,7 +114,12 @@ def reading(url: str) -> Backfill:
 
 
 async def die_again_and_again(
-    url: str, folder: Path, program: str, points: dict[str, int], held: dict[str, str]
+    url: str,
+    folder: Path,
+    program: str,
+    stampcard: Sequence[str],
+    points: Mapping[str, int],
+    held: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """One load, many deaths; after each one the database holds what was acknowledged and its ledger is right."""
     plan = ShopPlan(api_failures=0.0, fates={"partial": 10, "cancelled": 5, "enlarged": 20, "reduced_late": 10})
@@ -122,12 +131,12 @@ async def die_again_and_again(
     load = asyncio.create_task(sender.send(shop.history(ORDERS)))
     try:
         for point, passes in points.items():
-            async with starting(config, entry=MORTAL, environment={**held, "MORTAL": f"{point}:{passes}"}) as server:
+            async with starting(config, entry=stampcard, environment={**held, "MORTAL": f"{point}:{passes}"}) as server:
                 lives.append(server)
                 assert await server.ended() == -signal.SIGKILL, f"{point}: {server.output}"
             assert not load.done(), f"the load ended before {point} was passed"
             check_store(url, sender.acknowledged)
-        async with starting(config, entry=MORTAL, environment=held) as server:
+        async with starting(config, entry=stampcard, environment=held) as server:
             lives.append(server)
             sender.pause = 0.0
             await load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -22,7 +22,6 @@ from stampcard.testing.waiting import eventually
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 
-MORTAL = (str(Path(__file__).with_name("mortal.py")),)
 PROGRAM = """
 program: club
 currency: USD
@@ -51,32 +50,34 @@ EVERYWHERE = {
 SOME = {name: EVERYWHERE[name] for name in ("after-redeeming", "after-issuing", "after-settling-commands")}
 
 
-async def test_sqlite_makes_no_code_twice_wherever_the_process_is_killed(tmp_path: Path) -> None:
-    await die_again_and_again(f"sqlite:///{tmp_path / 'stampcard.db'}", tmp_path, EVERYWHERE)
+async def test_sqlite_makes_no_code_twice_wherever_the_process_is_killed(
+    tmp_path: Path, stampcard: Sequence[str]
+) -> None:
+    await die_again_and_again(f"sqlite:///{tmp_path / 'stampcard.db'}", tmp_path, stampcard, EVERYWHERE)
 
 
 async def test_postgresql_makes_no_code_twice_wherever_the_process_is_killed(
-    tmp_path: Path, new_postgresql: Callable[[], str]
+    tmp_path: Path, stampcard: Sequence[str], new_postgresql: Callable[[], str]
 ) -> None:
-    await die_again_and_again(new_postgresql(), tmp_path, SOME)
+    await die_again_and_again(new_postgresql(), tmp_path, stampcard, SOME)
 
 
-async def die_again_and_again(url: str, folder: Path, points: dict[str, int]) -> None:
+async def die_again_and_again(url: str, folder: Path, stampcard: Sequence[str], points: dict[str, int]) -> None:
     shop = ShopifySimulator(5, ShopPlan(api_failures=0.0))
     await shop.start()
     config = await asyncio.to_thread(install, folder, shop, PROGRAM, plugin="shopify", database=url)
     lives: list[Server] = []
     try:
-        members, key = await joined(shop, url, config)
+        members, key = await joined(shop, url, config, stampcard)
         wishing = asyncio.create_task(wish(lambda: lives[-1].address if lives else "", members, key))
         try:
             for point, passes in points.items():
                 environment = {**HELD, "MORTAL": f"{point}:{passes}"}
-                async with starting(config, entry=MORTAL, environment=environment) as server:
+                async with starting(config, entry=stampcard, environment=environment) as server:
                     lives.append(server)
                     assert await server.ended() == -signal.SIGKILL, f"{point}: {server.output}"
                 check(url)
-            async with starting(config, entry=MORTAL, environment=HELD) as server:
+            async with starting(config, entry=stampcard, environment=HELD) as server:
                 lives.append(server)
                 assert not wishing.done(), wishing.exception()
                 wishing.cancel()
@@ -91,9 +92,9 @@ async def die_again_and_again(url: str, folder: Path, points: dict[str, int]) ->
     assert len(shop.discounts.codes) == count(url) >= len(points)
 
 
-async def joined(shop: ShopifySimulator, url: str, config: Path) -> tuple[list[str], str]:
+async def joined(shop: ShopifySimulator, url: str, config: Path, stampcard: Sequence[str]) -> tuple[list[str], str]:
     """Members with points, and a key to redeem for them."""
-    async with starting(config) as server:
+    async with starting(config, entry=stampcard) as server:
         await Sender(lambda: server.address, pause=0.0).send(shop.history(30))
         await eventually("there are members", lambda: asyncio.to_thread(lambda: len(known(url)) > 3))
         assert await server.stop() == 0

@@ -21,9 +21,6 @@ from stampcard.storage.jobs import load_job
 from stampcard.storage.resealing import STEP
 from stampcard.storage.tables import inbox
 from stampcard.testing.applying import store
-from stampcard.testing.processes import SERVE
-
-MORTAL = (str(Path(__file__).with_name("mortal.py")),)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +29,13 @@ MORTAL = (str(Path(__file__).with_name("mortal.py")),)
     indirect=["database_url"],
 )
 async def test_nothing_is_lost_and_nothing_is_done_twice_by_a_kill(
-    database: Database, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, kept: int
+    database: Database,
+    setting: Setting,
+    tmp_path: Path,
+    stampcard: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
+    point: str,
+    kept: int,
 ) -> None:
     keys = new_key_text()
     bodies = [f"{number}".encode() for number in range(2 * STEP + 100)]
@@ -43,13 +46,14 @@ async def test_nothing_is_lost_and_nothing_is_done_twice_by_a_kill(
     monkeypatch.setenv("STAMPCARD_DATABASE", database.url)
     monkeypatch.setenv("MORTAL", f"{point}:2")
 
-    assert (await reseal(tmp_path, MORTAL))[0] == -signal.SIGKILL
+    assert (await reseal(tmp_path, stampcard))[0] == -signal.SIGKILL
 
     newest = read_keys(newer)
     job = database.read_now(lambda connection: load_job(connection, "main", f"reseal:{newest.newest.hex()}"))
     assert job is not None
     assert (job.done, job.ended_at) == (kept, None)
-    code, said = await reseal(tmp_path, SERVE)
+    monkeypatch.delenv("MORTAL")
+    code, said = await reseal(tmp_path, stampcard)
     assert (code, said.split(" with")[0]) == (0, f"{len(bodies) - kept} values are encrypted anew")
     found = database.read_now(lambda connection: connection.execute(select(inbox)).all())
     assert {bytes(row.body_sealed)[:4] for row in found} == {newest.newest}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from stampcard.testing.waiting import eventually
 from stampcard_hubspot.simulated_plan import CALM
 from stampcard_hubspot.simulator import HubSpotSimulator
 
-MORTAL = (str(Path(__file__).with_name("mortal.py")),)
 CONTACTS = 350
 PROGRAM = """
 program: club
@@ -38,7 +38,9 @@ rules:
     ],
     indirect=["database_url"],
 )
-async def test_nobody_is_missing_and_nobody_is_there_twice(database_url: str, tmp_path: Path, point: str) -> None:
+async def test_nobody_is_missing_and_nobody_is_there_twice(
+    database_url: str, tmp_path: Path, stampcard: Sequence[str], point: str
+) -> None:
     portal = HubSpotSimulator(1, CALM)
     for number in range(CONTACTS):
         portal.add(email=f"c{number}@example.com")
@@ -48,14 +50,14 @@ async def test_nobody_is_missing_and_nobody_is_there_twice(database_url: str, tm
     database = Database(database_url)
     try:
         database.write_now(lambda c: begin_sweep(c, "main", "shop", "sync", SystemClock().now()))
-        async with starting(config, entry=MORTAL, environment={"MORTAL": point, "MORTAL_HELD": "3"}) as server:
+        async with starting(config, entry=stampcard, environment={"MORTAL": point, "MORTAL_HELD": "3"}) as server:
             assert await server.ended() == -signal.SIGKILL
 
         async def ended() -> bool:
             sweep = await database.read(lambda c: load_sweep(c, "main", "shop", "sync"))
             return sweep is not None and sweep.ended_at is not None
 
-        async with starting(config, entry=MORTAL, environment={"MORTAL_HELD": "3"}):
+        async with starting(config, entry=stampcard, environment={"MORTAL_HELD": "3"}):
             await eventually("all contacts are looked through", ended, within=60)
         counted = await database.read(lambda c: count_contacts(c, "main", "shop"))
     finally:

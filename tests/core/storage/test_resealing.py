@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
+from stampcard.applying.messaging import suppress
 from stampcard.applying.outgoing import queue
 from stampcard.applying.requests import Answer, Once, answer, create_member
 from stampcard.applying.setting import Setting
@@ -18,12 +19,14 @@ from stampcard.domain.consents import Consent
 from stampcard.domain.merges import Merge
 from stampcard.domain.proofs import ProofRequest
 from stampcard.domain.rewards import Redemption, Voucher
+from stampcard.engine.announcing import Planned
 from stampcard.engine.world import Order, Pin
 from stampcard.sealing import Sealer, new_key, new_key_text, read_keys
 from stampcard.storage import (
     consenting,
     contacts,
     merging,
+    messages,
     plugging,
     pooling,
     proving,
@@ -107,6 +110,14 @@ def write(connection: Connection, setting: Setting) -> None:
         ours="+1", theirs="+2",
     )  # fmt: skip
     contacts.save_disputes(connection, merchant, sealer, [dispute])
+    planned = Planned(
+        program="main", name="hello", member="m_1", channel="email", connection="mail", purpose="news", occasion="o",
+        due_at=NOON, until=None, says={"points": 1},
+    )  # fmt: skip
+    (number,) = messages.add_messages(connection, merchant, sealer, numbering, [planned], NOON)
+    content = rows.seal_object(sealer, {"text": "Hello"}, messages.about_of(merchant, number))
+    messages.change(connection, merchant, number, content_sealed=content, answer_sealed=content)
+    suppress(connection, setting, "email", "ann@example.com", "bounced", NOON)
     plugged = plugging.Plugged(name="shop", plugin="shopify", settings={"t": "secret"}, added_at=NOON, changed_at=NOON)
     plugging.save_plugged(connection, merchant, sealer, plugged)
     assert numbering.next(NOON)
