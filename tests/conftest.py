@@ -6,14 +6,17 @@ import gc
 import itertools
 import os
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache, lru_cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 import typer.main
@@ -120,6 +123,18 @@ def _known_once() -> Iterator[None]:
         patch.setattr(metadata, "entry_points", cache(metadata.entry_points))
         patch.setattr(metadata.Distribution, "metadata", property(cache(vars(metadata.Distribution)["metadata"].fget)))
         patch.setattr("stampcard.program.reading.parse", parse)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trusted_once() -> Iterator[None]:
+    """Read once whom HTTP clients trust, and know that sniffio is not there: httpcore looks for it at every request."""
+    trusted = cache(httpx.create_ssl_context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", trusted)
+        patch.setattr(httpx, "create_ssl_context", trusted)
+        if find_spec("sniffio") is None:
+            patch.setitem(sys.modules, "sniffio", None)
         yield
 
 

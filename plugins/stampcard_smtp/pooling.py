@@ -51,7 +51,13 @@ class Link:
 
     def __init__(self, smtp: SMTP) -> None:
         self._smtp = smtp
+        self._patience = smtp.timeout
         self.carried = 0
+
+    def hurry(self, deadline: float) -> None:
+        """Wait for answers until then at most, by the loop's clock."""
+        left = deadline - asyncio.get_running_loop().time()
+        self._smtp.timeout = max(0.01, min(left, self._patience or left))
 
     @property
     def is_open(self) -> bool:
@@ -114,10 +120,10 @@ class Pool:
         self._problem = ""
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[Link]:
-        """A connection for one mail; raises Unreachable. It is closed if the block fails."""
+    async def lent(self, deadline: float) -> AsyncIterator[Link]:
+        """A connection for one mail, which must be free by then; raises Unreachable. It is closed if the block fails."""
         failures = self._failures
-        async with self._room:
+        async with self._turn(deadline):
             link = self._rested()
             if link is None and self._failures > failures:
                 # Others found out meanwhile: a batch does not wait for a server that is down as often as it has mails.
@@ -129,6 +135,18 @@ class Pool:
                 link.close()
                 raise
             self._take_back(link)
+
+    @asynccontextmanager
+    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._room.acquire()
+        except TimeoutError:
+            raise Unreachable("the mail server is too slow for so many mails at once: lower per_second") from None
+        try:
+            yield
+        finally:
+            self._room.release()
 
     async def opened(self) -> Link:
         """A new connection, which whoever asked for it closes; raises Unreachable."""

@@ -28,6 +28,9 @@ from stampcard_smtp.pooling import TROUBLE, Link, Pool, Unreachable
 if TYPE_CHECKING:
     from stampcard_smtp.settings import SmtpSettings
 
+#: Seconds that all mails of a batch may take together: the host gives up an attempt a little later, and could then tell of
+#: none whether it left.
+BATCH = 20.0
 #: A line that begins with a dot gets another (RFC 5321, 4.5.2).
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 _SUCCESS = range(200, 300)
@@ -52,14 +55,15 @@ class EmailChannel(Channel):
         self.rate = Rate(per_second=pace, burst=max(1, math.floor(pace)))
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Outcome]:
-        return await asyncio.gather(*map(self._sent, messages))
+        deadline = asyncio.get_running_loop().time() + BATCH
+        return await asyncio.gather(*(self._sent(message, deadline) for message in messages))
 
-    async def _sent(self, message: Message) -> Outcome:
+    async def _sent(self, message: Message, deadline: float) -> Outcome:
         context = self._context
         try:
             letter = composed(message, context.settings, self._names, context.clock.now())
-            async with self._pool.lent() as link:
-                return await _carried(link, letter)
+            async with self._pool.lent(deadline) as link:
+                return await _carried(link, letter, deadline)
         except Unwritable as error:
             return error.outcome
         except Unreachable as error:
@@ -68,8 +72,11 @@ class EmailChannel(Channel):
             return Unknown(reason=f"the mail could not be sent as it should ({type(error).__name__})")
 
 
-async def _carried(link: Link, letter: Letter) -> Outcome:
+async def _carried(link: Link, letter: Letter, deadline: float) -> Outcome:
     """Hand a mail to the server; afterwards the connection is as before, or closed."""
+    if asyncio.get_running_loop().time() > deadline:
+        return RetryLater(reason="the mails before it took too long")
+    link.hurry(deadline)
     if letter.international and not link.is_international:
         return _NOT_INTERNATIONAL
     outcome = await _introduced(link, letter) or await _told(link, letter)

@@ -61,7 +61,7 @@ class SmtpSettings(PluginSettings):
     )
     idle: float = Field(default=30, gt=0, le=300, description="seconds after which an unused connection is closed")
     per_second: float = Field(default=10, gt=0, le=1000, description="how many mails are sent in a second at most")
-    timeout: float = Field(default=60, gt=0, le=600, description="seconds that each answer of the server may take")
+    timeout: float = Field(default=15, gt=0, le=20, description="seconds that each answer of the server may take")
     bounce_tokens: Annotated[tuple[Token, ...], BeforeValidator(_as_list)] = Field(
         default=(),
         description="what your mail server shows when it hands over bounces and complaints: 20 random letters or more, as "

@@ -177,8 +177,12 @@ class Identifying:
 
     def pace_visitor(self, what: str, request: web.Request, rate: Rate) -> None:
         """Count a request of somebody who is known by their address alone."""
+        self.pace(what, self.address_of(request), rate)
+
+    def address_of(self, request: web.Request) -> str:
+        """The address of whoever asks, as far as our own proxies tell it."""
         told = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        self.pace(what, visitor(told, request.remote or "", self._application.settings.http.proxies), rate)
+        return visitor(told, request.remote or "", self._application.settings.http.proxies)
 
     def pace(self, what: str, who: str, rate: Rate) -> None:
         """Count a request; raises Refused with 429 when it comes too soon."""

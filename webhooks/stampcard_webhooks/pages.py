@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from functools import cache
 from html import escape
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from sqlalchemy import Connection
@@ -26,6 +22,7 @@ from stampcard.storage.loading import load_members
 from stampcard.storage.redemptions import find_code, find_redemption
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.choosing import offered, picked
+from stampcard_webhooks.framing import form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import READS, STRANGERS, WRITES
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.problems import Handler, Refused, told
@@ -34,17 +31,6 @@ from stampcard_webhooks.rewards import StandingView
 from stampcard_webhooks.routing import Call
 
 PATH = "/choose/{token}"
-#: The largest form that is read, in bytes; what is asked is one name.
-MOST = 4096
-_FORM = "application/x-www-form-urlencoded"
-_STYLE = (
-    "body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:1.5rem;color:#222;background:#fff}"
-    "main{max-width:34rem;margin:auto}h1{font-size:1.1rem;font-weight:normal}"
-    "button{display:block;width:100%;margin:.75rem 0;padding:1rem;font:inherit;text-align:start;"
-    "border:1px solid #767676;border-radius:.5rem;background:#fafafa;color:inherit}"
-    "button:disabled{color:#595959}small{display:block}"
-    "code{font-size:1.4rem;user-select:all}"
-)
 #: Languages that are written from right to left.
 _RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur"})
 #: What a page says, by language; none of it depends on a number.
@@ -115,7 +101,7 @@ class _Visit:
 
     def says(self, what: str, **words: str) -> str:
         """A text of the page as a paragraph."""
-        return _paragraph(_text(self.language, what).format(**words))
+        return paragraph(_text(self.language, what).format(**words))
 
     def page(self, body: str, status: int = HTTPStatus.OK) -> web.Response:
         """The page under the program's name and the choice's."""
@@ -154,7 +140,7 @@ def _paced(request: web.Request, refused: Refused) -> Refused:
 
 def _refusal(refused: Refused) -> web.Response:
     title, says = _REFUSALS.get(refused.status, ("not_now", "foreign"))
-    answer = _page(_text("", title), _paragraph(_text("", says)), refused.status)
+    answer = _page(_text("", title), paragraph(_text("", says)), refused.status)
     answer.headers.update(refused.headers or {})
     return answer
 
@@ -164,7 +150,7 @@ async def _show(request: web.Request) -> web.Response:
 
 
 async def _pick(request: web.Request) -> web.Response:
-    if _is_foreign(request):
+    if is_foreign(request):
         raise Refused(403, "the form of another site")
     visit = await _visit(request, writes=True)
     wanted = await _wanted(request)
@@ -177,25 +163,9 @@ async def _pick(request: web.Request) -> web.Response:
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: place})
 
 
-def _is_foreign(request: web.Request) -> bool:
-    """Whether a browser says that another site sends this.
-
-    It names no origin ("null") for our own page either, because that page tells nobody its address.
-    """
-    origin, public = request.headers.get(hdrs.ORIGIN, "null"), request.app[APPLICATION].public_url
-    if origin != "null" and origin.partition("://")[2] not in {request.host, urlsplit(public).netloc}:
-        return True
-    return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
-
-
 async def _wanted(request: web.Request) -> str:
     """The name in the form; raises Refused for what is no form of ours."""
-    if (request.content_length or 0) > MOST or request.content_type != _FORM:
-        raise Refused(415, "not a form of this page")
-    try:
-        return str((await request.post()).get("reward", ""))
-    except ValueError:
-        return ""
+    return next(iter((await form_of(request)).get("reward", ())), "")
 
 
 async def _visit(request: web.Request, *, writes: bool) -> _Visit:
@@ -304,7 +274,7 @@ def _chosen(visit: _Visit, view: RedemptionView) -> web.Response:
     if _state(view) == "making":
         body += f'<p dir="auto"><a href="">{escape(_text(visit.language, "reload"))}</a></p>'
     # What people wrote about it is the member's to see; a vendor's words are not for them.
-    body += _paragraph(view.reason) if view.by == "manual" and view.reason else ""
+    body += paragraph(view.reason) if view.by == "manual" and view.reason else ""
     return visit.page(body)
 
 
@@ -329,28 +299,7 @@ def _text(language: str, what: str) -> str:
     return _TEXTS.get(language, _TEXTS["en"])[what]
 
 
-def _paragraph(text: str) -> str:
-    return f'<p dir="auto">{escape(text)}</p>'
-
-
 def _page(heading: str, body: str, status: int, language: str = "") -> web.Response:
     """A page in our words; its direction is the member's, also where these are in English."""
     words = language if language in _TEXTS else "en"
-    direction = "rtl" if language in _RIGHT_TO_LEFT else "ltr"
-    text = (
-        f'<!doctype html><html lang="{words}" dir="{direction}"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(heading)}</title>'
-        f'<style>{_STYLE}</style></head><body><main><h1 dir="auto">{escape(heading)}</h1>{body}</main></body></html>'
-    )
-    headers = {
-        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_style_hash()}'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'",
-        "Referrer-Policy": "no-referrer",
-        "X-Robots-Tag": "noindex",
-    }
-    return web.Response(text=text, status=status, content_type="text/html", headers=headers)
-
-
-@cache
-def _style_hash() -> str:
-    return base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    return page(heading, body, status, words, "rtl" if language in _RIGHT_TO_LEFT else "ltr")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import hdrs, web
 
 from stampcard.app import Application
+from stampcard_webhooks.answering import add_answering
 from stampcard_webhooks.api import add_api
 from stampcard_webhooks.authorising import Authorising
 from stampcard_webhooks.health import add_health
@@ -40,6 +41,7 @@ def build(application: Application) -> web.Application:
     add_api(server)
     add_shopping(server)
     add_pages(server)
+    add_answering(server)
     add_links(server)
     add_visiting(server)
     server.router.add_route("*", "/{path:.*}", told(nothing))

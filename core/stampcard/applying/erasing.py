@@ -152,9 +152,17 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     waiting = and_(outbox.c.member.in_(ids), outbox.c.status.in_(("ready", "attempting", "unknown")))
     _update(unit, outbox, waiting, status="dropped")
     _update(unit, outbox, outbox.c.member.in_(ids), data_sealed=None, result_sealed=None, reference="", error=None)
-    mine = and_(message.c.member.in_(ids), message.c.state.in_(("waiting", "attempting", "unknown")))
-    _update(unit, message, mine, state="dropped", reason="erased", changed_at=to_micros(unit.now))
-    _update(unit, message, message.c.member.in_(ids), data_sealed=None, content_sealed=None, to_print=None)
+    unsent = and_(message.c.member.in_(ids), message.c.state.in_(("waiting", "attempting", "unknown")))
+    _update(unit, message, unsent, state="dropped", reason="erased", changed_at=to_micros(unit.now))
+    _update(
+        unit,
+        message,
+        message.c.member.in_(ids),
+        data_sealed=None,
+        content_sealed=None,
+        answer_sealed=None,
+        to_print=None,
+    )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
     mine = select(redemption.c.id).where(redemption.c.merchant == unit.setting.merchant, redemption.c.member.in_(ids))

@@ -168,6 +168,7 @@ class _Desk:
             sent=() if one.is_test else self._sent.get(person.id, []),
             stopped=is_stopped(self._setting, live, terms, one.name),
             answers=terms.is_asked or one.is_test,
+            fetched=way.kept,
         )
 
     def _written(self, one: StoredMessage, live: LiveProgram, terms: MessageTerms, person: Member) -> Departing | None:

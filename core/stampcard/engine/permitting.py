@@ -12,6 +12,8 @@ from stampcard.domain.value import Value
 from stampcard.program.messages import MessageCap
 from stampcard.program.windows import Hours
 
+#: Why an address gets nothing whose owner wants that.
+UNSUBSCRIBED = "unsubscribed"
 #: How long something that was switched off waits before it is looked at again; switching it on looks at once.
 STOPPED = timedelta(minutes=10)
 #: How far ahead an hour that suits everybody is looked for.
@@ -52,7 +54,7 @@ class Bearing(Value, frozen=True):
     `gone`: why nothing is told this member any more. `address`: where it would go. `consents`: what counts, by
     channel.purpose. `suppressed`: why the address gets nothing. `stale`: why it says nothing any more. `zones`: where it may be
     night for the member. `sent`: what was attempted within the longest window of a cap. `stopped`: it is switched off.
-    `answers`: the member asked for just this and waits for it.
+    `answers`: the member asked for just this and waits for it. `fetched`: nothing is sent, members come and read it.
     """
 
     channel: str
@@ -69,6 +71,7 @@ class Bearing(Value, frozen=True):
     sent: Sequence[Sent] = ()
     stopped: bool = False
     answers: bool = False
+    fetched: bool = False
 
 
 def permit(of: Bearing, now: datetime) -> Permission:
@@ -93,7 +96,8 @@ def _against(of: Bearing, now: datetime) -> str:
         return "too_late"
     if not of.address:
         return "no_address"
-    if of.suppressed:
+    # Who has just said STOP is told once that it is done; an address that is no good gets nothing whatever.
+    if of.suppressed and not (of.answers and of.suppressed == UNSUBSCRIBED):
         return "suppressed"
     return consent_against(of) or of.stale
 
@@ -106,7 +110,7 @@ def consent_against(of: Bearing) -> str:
     if of.answers:
         return ""
     state = of.consents.get(f"{of.channel}.{of.purpose}")
-    if of.purpose == TRANSACTIONAL:
+    if of.purpose == TRANSACTIONAL or of.fetched:
         return "no_consent" if state in {"refused", "withdrawn"} else ""
     return "" if state == "given" else "no_consent"
 

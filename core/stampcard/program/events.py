@@ -55,6 +55,8 @@ OF_ORDERS = frozenset({PURCHASE, REFUND})
 
 #: What a subscription app reports when a plan is paid once more.
 RENEWED = "subscription_renewed"
+#: A member answered the question of a message.
+ANSWERED = "answered"
 #: Events that a shop, a plugin or a script reports, with the fields that they may carry; a program may add fields.
 REPORTED: Mapping[str, Mapping[str, FieldType]] = {
     "review": {"product": "string", "stars": "integer", "photo": "boolean"},
@@ -66,6 +68,7 @@ REPORTED: Mapping[str, Mapping[str, FieldType]] = {
     "subscription_started": {"product": "string", "amount": "number"},
     RENEWED: {"product": "string", "amount": "number"},
     "card_saved": {},
+    ANSWERED: {"message": "string", "score": "integer", "choice": "string"},
 }
 
 #: The field that says how much money an event was about; awards per amount earn on it.

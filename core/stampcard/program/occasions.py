@@ -18,7 +18,6 @@ REWARD_ISSUED, REWARD_USED, REWARD_EXPIRED = "reward_issued", "reward_used", "re
 REWARD_IN_REACH = "reward_in_reach"
 MEMBERSHIP_ASKED, MEMBERSHIP_ENDED = "membership_asked", "membership_ended"
 CONSENT_ASKED, LINK_ASKED = "consent_asked", "link_asked"
-ANSWERED = "answered"
 #: A message that people send to many when they want to.
 BY_HAND = "by_hand"
 

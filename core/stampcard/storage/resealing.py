@@ -51,6 +51,7 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
     "message": {
         "data_sealed": "message:{merchant}:{id}",
         "content_sealed": "message:{merchant}:{id}",
+        "answer_sealed": "message:{merchant}:{id}",
     },
     "suppression": {"address_sealed": "suppression:{merchant}:{channel}:{print}"},
     "connection": {"settings_sealed": "connection:{merchant}:{name}"},

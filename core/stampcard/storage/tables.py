@@ -714,6 +714,10 @@ message = table(
     maybe("keep_until", BIG),  # how long it is there to be fetched
     maybe("read_at", BIG),
     maybe("dismissed_at", BIG),
+    maybe("answered_at", BIG),
+    maybe("score", BIG),
+    col("choice", default=""),
+    maybe("answer_sealed", BLOB),
     Index("uq_message_occasion", "merchant", "program", "name", "channel", "occasion", unique=True),
     Index("ix_message_member", "merchant", "member", "id"),
     where_known("ix_message_to_print", "to_print"),

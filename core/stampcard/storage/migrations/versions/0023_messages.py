@@ -60,7 +60,9 @@ def upgrade() -> None:
         _number("gathers", zero=True),
         _number("test", zero=True),
         *_sealed("data_sealed", "content_sealed"),
-        *_maybe("keep_until", "read_at", "dismissed_at"),
+        *_maybe("keep_until", "read_at", "dismissed_at", "answered_at", "score"),
+        _text("choice", ""),
+        *_sealed("answer_sealed"),
         sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_message")),
         sqlite_strict=True,
     )
