@@ -30,11 +30,14 @@ WAITED = {
     "stampcard trigger": ("", "/metrics", 'applied_total{outcome="done"}'),
 }
 WAIT = """
-for _ in $(seq 100); do
-  python3 -c 'import sys, urllib.request as u; sys.exit(sys.argv[2] not in u.urlopen(sys.argv[1]).read().decode())' \\
-    http://127.0.0.1:8080{path} '{sign}' 2> /dev/null && break
-  sleep 0.1
-done
+python3 -c 'import sys, time, urllib.request
+for _ in range(100):
+    try:
+        if sys.argv[2] in urllib.request.urlopen(sys.argv[1]).read().decode():
+            break
+    except OSError:
+        pass
+    time.sleep(0.1)' http://127.0.0.1:8080{path} '{sign}'
 """
 _BLOCK = re.compile(r"^( *)```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from sqlalchemy import select
+from tests.flows.test_crm import Scene as Shopping
 from tests.mailboxes import Mailbox
 
 from stampcard.applying.consenting import record_consent
@@ -26,7 +27,6 @@ from stampcard.testing.waiting import eventually
 from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 from stampcard_twilio.simulator import TwilioSimulator
-from tests.flows.test_crm import Scene as Shopping
 
 Demonstrating = Callable[..., AbstractAsyncContextManager[Demonstration]]
 Post = Callable[[str, SignedRequest], Awaitable[aiohttp.ClientResponse]]

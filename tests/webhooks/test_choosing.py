@@ -1,4 +1,4 @@
-"""Choices, on both databases: picked by REST, by the shopper, and on the page that a link opens."""
+"""Choices: picked by REST, by the shopper, and on the page that a link opens."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ PICK = (
 )
 
 
+#: For what is the same on both databases: how a page looks, what it is asked for and how it refuses.
+on_sqlite = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 #: Elements that have no end.
 VOID = {"meta", "input"}
 
@@ -143,6 +145,7 @@ async def test_of_many_who_pick_at_once_one_picks(served: Any, choice: Any) -> N
     await verified(served)
 
 
+@on_sqlite
 @pytest.mark.parametrize(("reward", "code"), [("red", "not_among"), ("nothing", "not_among")])
 async def test_what_the_choice_is_not_among_is_refused(served: Any, choice: Any, reward: str, code: str) -> None:
     answer = await choose(served, choice, reward)
@@ -152,6 +155,7 @@ async def test_what_the_choice_is_not_among_is_refused(served: Any, choice: Any,
     assert (await shown(served, choice["id"]))["status"] == "issued"
 
 
+@on_sqlite
 async def test_nothing_can_be_picked_from_what_is_no_choice(served: Any, choice: Any) -> None:
     own = await choose(served, choice, "own")
 
@@ -245,6 +249,7 @@ async def test_the_page_lets_its_holder_pick_and_shows_the_code(served: Any, cho
     assert code in text
 
 
+@on_sqlite
 async def test_the_page_waits_for_the_shop_to_make_the_code(served: Any, choice: Any) -> None:
     _, before, _ = await page(served, choice, "five-off")
     await served.turn()
@@ -256,6 +261,7 @@ async def test_the_page_waits_for_the_shop_to_make_the_code(served: Any, choice:
     assert made in after
 
 
+@on_sqlite
 async def test_the_page_tells_what_cannot_be_picked(served: Any, choice: Any) -> None:
     status, text, _ = await page(served, choice, "<b>red</b>")
 
@@ -265,6 +271,7 @@ async def test_the_page_tells_what_cannot_be_picked(served: Any, choice: Any) ->
     assert (await shown(served, choice["id"]))["status"] == "issued"
 
 
+@on_sqlite
 async def test_a_link_that_leads_nowhere_says_so_and_guessing_is_slowed(served: Any, choice: Any) -> None:
     own = await choose(served, choice, "own")
     answers = [await page(served, choice, token=token) for token in ("NOBODYS", "%00", own.body["code"])]
@@ -275,6 +282,7 @@ async def test_a_link_that_leads_nowhere_says_so_and_guessing_is_slowed(served: 
     assert haste[-1] == 429
 
 
+@on_sqlite
 async def test_the_page_is_whole_with_one_heading_of_the_program_and_words_on_everything(
     served: Any, choice: Any
 ) -> None:
@@ -293,6 +301,7 @@ async def test_the_page_is_whole_with_one_heading_of_the_program_and_words_on_ev
     assert Reader(open_).words["h2"] == ["A treat for <you>"]
 
 
+@on_sqlite
 async def test_names_of_the_program_are_text_on_the_page_whatever_they_look_like(served: Any) -> None:
     evil = "name: '</button><script>alert(1)</script>', description: '\"><img src=x>', gives: 5 EUR off, wallet"
     program = served.rewards.replace("rewards:\n", PICK).replace("name: Five off, gives: 5 EUR off, wallet", evil)
@@ -340,6 +349,7 @@ def test_every_language_of_the_page_says_the_same_things_with_the_same_words_in_
         }
 
 
+@on_sqlite
 async def test_the_page_shows_what_is_sold_out_and_refuses_it(served: Any, choice: Any) -> None:
     for reference in ("2", "3"):
         member = await served.rich(reference=reference)
@@ -355,6 +365,7 @@ async def test_the_page_shows_what_is_sold_out_and_refuses_it(served: Any, choic
     assert (await shown(served, choice["id"]))["status"] == "issued"
 
 
+@on_sqlite
 @pytest.mark.parametrize("end", ["expired", "revoked", "withdrawn", "erased"])
 async def test_the_link_of_a_choice_that_is_over_is_as_invalid_as_a_forged_one(
     served: Any, choice: Any, end: str
@@ -378,6 +389,7 @@ async def test_the_link_of_a_choice_that_is_over_is_as_invalid_as_a_forged_one(
     assert [one["reward"] for one in everything.body["items"]] == ["pick"]
 
 
+@on_sqlite
 async def test_the_code_of_what_an_erased_member_picked_is_not_shown_any_more(served: Any, choice: Any) -> None:
     await page(served, choice, "own")
     await served.call("DELETE", f"/members/{choice['member']}")
@@ -397,6 +409,7 @@ async def test_of_many_forms_at_once_one_picks_and_all_are_told_what(served: Any
     await verified(served)
 
 
+@on_sqlite
 async def test_whoever_picks_again_in_another_window_sees_what_was_picked(served: Any, choice: Any) -> None:
     _, first, _ = await page(served, choice, "own")
     status, second, _ = await page(served, choice, "mug")
@@ -447,6 +460,7 @@ async def test_what_is_no_form_of_the_page_picks_nothing(api: Any, sent: dict[st
     assert (await shown(api, choice["id"]))["status"] == "issued"
 
 
+@on_sqlite
 async def test_the_page_tells_what_people_do_about_what_was_picked(served: Any, choice: Any) -> None:
     _, waiting, _ = await page(served, choice, "mug")
     everything = (await served.call("GET", f"/members/{choice['member']}/redemptions")).body["items"]
@@ -462,6 +476,7 @@ async def test_the_page_tells_what_people_do_about_what_was_picked(served: Any, 
     assert "Pick one" in again
 
 
+@on_sqlite
 async def test_the_page_tells_that_points_came_and_until_when_a_code_is_valid(served: Any) -> None:
     choices = served.rewards.replace("rewards:\n", PICK.replace("mug, own, five-off", "fly, own"))
     flown = await taken(served, choices)

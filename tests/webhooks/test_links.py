@@ -89,6 +89,7 @@ async def test_a_link_of_somebody_who_was_erased_leads_nowhere(served: Any, memb
     assert (await go(url)).status == 404
 
 
+@pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "url",
     [

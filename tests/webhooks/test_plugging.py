@@ -78,12 +78,12 @@ async def test_another_process_plugs_it_in_when_it_looks_again(served: Any) -> N
     ],
 )
 async def test_what_cannot_be_is_refused_and_nothing_is_kept(
-    served: Any, body: dict[str, Any], status: int, code: str, said: str
+    api: Any, body: dict[str, Any], status: int, code: str, said: str
 ) -> None:
-    refused = await served.call("POST", "/connections", body)
+    refused = await api.call("POST", "/connections", body)
     assert (refused.status, refused.body["code"]) == (status, code)
     assert said in refused.body["detail"]
-    assert await served.read(select(connection)) == []
+    assert await api.read(select(connection)) == []
 
 
 async def test_connections_of_the_file_are_not_changed_here_and_unknown_ones_are_not_found(served: Any) -> None:

@@ -154,16 +154,16 @@ async def test_concurrent_requests_with_one_key_make_one_code(served: Any) -> No
     ],
 )
 async def test_what_cannot_be_had_is_refused_with_its_reason_and_changes_nothing(
-    served: Any, reward: str, code: str
+    api: Any, reward: str, code: str
 ) -> None:
-    await served.prepare()
-    member = await served.rich()
+    await api.prepare()
+    member = await api.rich()
 
-    refused = await redeem(served, member, reward)
+    refused = await redeem(api, member, reward)
 
     assert refused.status in {404, 409, 422}
     assert refused.body["code"] == code
-    assert await served.figures(member) == (100, 0, 0)
+    assert await api.figures(member) == (100, 0, 0)
 
 
 async def test_too_few_points_are_told_with_what_it_costs(served: Any) -> None:

@@ -28,7 +28,7 @@ from stampcard.storage.messages import (
     find_reference,
     load_messages,
     mark,
-    settle_unknown,
+    settle_command,
 )
 from stampcard.storage.tables import member, message, suppression
 
@@ -126,7 +126,7 @@ def _hear_report(unit: Unit, sourced: Sourced, event: MessageReported, told: Tol
         if event.reference and not one.reference:
             change(unit.connection, unit.setting.merchant, one.id, reference=event.reference[:200])
         if event.state in _LEFT:
-            settle_unknown(unit.connection, unit.setting.merchant, one)
+            settle_command(unit.connection, unit.setting.merchant, one, "done")
         if moved and event.state in LOST:
             live = next((live for live in unit.setting.programs.current(unit.now) if live.name == one.program), None)
             go_on(unit.connection, unit.setting, live, one, unit.now)

@@ -43,6 +43,7 @@ from stampcard.storage.messages import (
     load_suppressed,
     mark,
     postpone,
+    settle_command,
 )
 from stampcard.storage.rows import seal_object
 from stampcard.storage.switching import ALL
@@ -117,6 +118,8 @@ class _Desk:
     def judged(self, one: StoredMessage) -> Departing | None:
         """The message, marked and written out, if it may leave now."""
         if one.state != "waiting":
+            # What became of it was told meanwhile: it left, or never will.
+            settle_command(self._connection, self._setting.merchant, one, "dropped")
             return None
         live, person = self._live.get(one.program), self.unit.members.get(one.member)
         terms = terms_of(live, one.name) if live is not None else None

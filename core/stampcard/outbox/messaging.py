@@ -193,9 +193,12 @@ class Messaging(Commanding):
         )
         for command in commands:
             one = stored.get(command.id)
-            if one is None or one.attempted_at is None:
+            at = one.attempted_at if one is not None else None
+            if one is None or at is None:
+                gone = _result(command, "dropped", self._clock.now(), was="unknown")
+                await self._settle_both([gone], [], [])
                 continue
-            lookup = await self._found(_message_of(one), one.attempted_at)
+            lookup = await self._found(_message_of(one), at)
             result = self._looked(command, lookup, self._clock.now())
             given = result.result or {}
             state = _reported(given) if result.status == "done" else "unknown" if result.status == "unknown" else ""

@@ -337,17 +337,17 @@ def let_go(connection: Connection, merchant: str, one: StoredMessage, at: dateti
     mark(connection, merchant, one, "dropped", at, reason)
 
 
-def settle_unknown(connection: Connection, merchant: str, one: StoredMessage) -> None:
-    """A message of which nobody could tell whether it left did leave."""
+def settle_command(connection: Connection, merchant: str, one: StoredMessage, status: str) -> None:
+    """The command of a message is over: it left, whatever we thought of it, or never will."""
     connection.execute(
         update(outbox)
         .where(
             outbox.c.merchant == merchant,
             outbox.c.connection == one.connection,
             outbox.c.key == command_key(one.id),
-            outbox.c.status.in_(("unknown", "attempting")),
+            outbox.c.status.in_(("ready", "unknown", "attempting")),
         )
-        .values(status="done", error=None)
+        .values(status=status, error=None)
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.core.crms import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.requests import Answer, record_event
@@ -25,6 +26,7 @@ def points(data: Data, member: str) -> int:
     return int(data("member", "show", member)["balances"]["points"]["active"])
 
 
+@on_sqlite
 def test_where_nobody_is_a_member_that_is_said(run: Run) -> None:
     result = run("member", "list")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "There is no member yet.\n")
@@ -100,11 +102,13 @@ def test_an_erased_member_is_gone_and_only_after_asking(run: Run, join: Join) ->
     assert run("member", "erase", ann, "--yes").exit_code == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("points", ["0", "x"])
 def test_a_spend_is_of_a_whole_number_above_0(run: Run, join: Join, points: str) -> None:
     assert run("member", "spend", join("7"), "points", points).exit_code == 2
 
 
+@on_sqlite
 def test_a_member_is_explained_in_words_and_for_programs(run: Run, data: Data, join: Join) -> None:
     ann = join("7")
     assert "nothing is limited" in run("member", "explain", ann).stderr
@@ -131,6 +135,7 @@ def test_a_members_time_is_listed_newest_first_a_page_at_a_time(run: Run, data: 
     assert "stampcard member timeline shop:7 --cursor " in said.stderr
 
 
+@on_sqlite
 def test_a_members_time_says_why_an_event_paid_nothing(run: Run, join: Join, installed: Path) -> None:
     ann = join("7")
     (installed / "program.yaml").write_text(

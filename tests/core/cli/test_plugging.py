@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import Field, SecretStr
+from tests.core.crms import on_sqlite
 from typer.testing import Result
 
 from stampcard.cli import asking
@@ -102,6 +103,7 @@ def test_a_person_is_asked_for_what_the_plugin_asks(run: Run, data: Data, monkey
     assert [row["name"] for row in data("connection", "list")] == ["ledger", "other"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.crms import on_sqlite
 from typer.testing import Result
 
 from stampcard.app import open_sealer
@@ -91,6 +92,7 @@ def test_codes_are_uploaded_once_each(installed: Path, run: Run) -> None:
     assert re.search(r"code +(AAAA-1|BBBB-2|aaaa-1)", run("redemption", "show", id_).stdout)
 
 
+@on_sqlite
 def test_only_a_pool_takes_codes(installed: Path, run: Run) -> None:
     (installed / "codes.txt").write_text("AAAA", encoding="utf8")
     refused = run("reward", "upload", "five", str(installed / "codes.txt"))
@@ -136,6 +138,7 @@ def test_unused_codes_are_switched_off_only_with_their_reward(installed: Path, r
     assert "is used" in run("redemption", "use", unused, "--where", "till 2").stdout
 
 
+@on_sqlite
 def test_an_empty_list_says_so(installed: Path, run: Run) -> None:
     assert "There is no redemption yet." in run("redemption", "list").stderr
     assert "There is no such redemption." in run("redemption", "list", "--status", "used").stderr
@@ -233,6 +236,7 @@ def test_unused_codes_of_a_pool_are_switched_off_where_they_were_made(run: Run, 
     assert sorted(sent) == sorted([("reward_withdraw", first), ("reward_withdraw", second), ("reward_restore", second)])
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -249,11 +253,13 @@ def test_what_cannot_be_filled_is_refused(run: Run, maker: Shop, arguments: list
     assert maker.asked == []
 
 
+@on_sqlite
 @pytest.mark.parametrize("count", ["0", "100001"])
 def test_a_count_out_of_range_is_wrong_usage(run: Run, maker: Shop, count: str) -> None:
     assert run("reward", "fill", "pooled", "--count", count).exit_code == 2
 
 
+@on_sqlite
 def test_a_connection_that_is_paused_makes_nothing(run: Run, maker: Shop) -> None:
     run("connection", "pause", "shop", "--note", "stocktaking")
     refused = run("reward", "fill", "pooled", "--count", "1")
@@ -261,6 +267,7 @@ def test_a_connection_that_is_paused_makes_nothing(run: Run, maker: Shop) -> Non
     assert maker.asked == []
 
 
+@on_sqlite
 def test_of_several_shops_one_must_be_named(installed: Path, run: Run, maker: Shop) -> None:
     file = installed / "stampcard.toml"
     other = '[connections.other]\nplugin = "shopify"\nshop = "other.myshopify.com"\n'
@@ -270,12 +277,14 @@ def test_of_several_shops_one_must_be_named(installed: Path, run: Run, maker: Sh
     assert "made at other" in run("reward", "fill", "pooled", "--count", "1", "--connection", "other").stdout
 
 
+@on_sqlite
 def test_without_a_shop_nothing_is_made(installed: Path, run: Run, maker: Shop) -> None:
     (installed / "stampcard.toml").write_text("programs = []\n")
     refused = run("reward", "fill", "pooled", "--count", "1")
     assert (refused.exit_code, "no connection makes rewards real" in refused.stderr) == (1, True)
 
 
+@on_sqlite
 def test_a_connection_that_does_not_stand_cannot_be_reached(installed: Path, run: Run, maker: Shop) -> None:
     file = installed / "stampcard.toml"
     file.write_text(file.read_text().replace('shop = "example', 'shop = "example/'))
@@ -291,6 +300,7 @@ def test_a_batch_that_was_not_made_is_asked_for_again_with_the_same_codes(run: R
     assert (len(others[3]), free(data, "pooled")) == (2, 6)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("given", "code", "why"),
     [
@@ -334,6 +344,7 @@ def test_what_was_added_stays_when_somebody_stops_it(run: Run, data: Data, maker
     assert free(data, "pooled") == 4
 
 
+@on_sqlite
 def test_a_fulfilment_that_says_nothing_of_bulk_refuses_it(
     run: Run, maker: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
