@@ -28,6 +28,7 @@ from stampcard_webhooks import (
     members,
     memberships,
     merges,
+    messages,
     openapi,
     orders,
     outgoing,
@@ -92,6 +93,7 @@ ROUTES: tuple[Route, ...] = (
     *plans.ROUTES,
     *proofs.ROUTES,
     *consents.ROUTES,
+    *messages.ROUTES,
     *choosing.ROUTES,
     *shopping.ROUTES,
 )

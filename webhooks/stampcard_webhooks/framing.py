@@ -69,9 +69,9 @@ def is_foreign(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
 
 
-async def form_of(request: web.Request) -> dict[str, list[str]]:
+async def form_of(request: web.Request, most: int = MOST) -> dict[str, list[str]]:
     """The fields of a form; raises Refused for what is no form of ours."""
-    if (request.content_length or 0) > MOST or request.content_type != _FORM:
+    if (request.content_length or 0) > most or request.content_type != _FORM:
         raise Refused(415, "not a form of this page")
     try:
         fields = await request.post()

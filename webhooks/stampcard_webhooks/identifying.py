@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import time
 from collections import OrderedDict
-from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
-import msgspec
 import structlog
 from aiohttp import hdrs, web
 
 from stampcard.app import Application
 from stampcard.calling.limiting import TokenBucket, full, take
-from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import OWN
 from stampcard.domain.value import Value
-from stampcard.errors import ConfigurationError, InvalidSignature, place_of
+from stampcard.engine.tokens import LINK_PREFIX, opened_link
+from stampcard.errors import InvalidSignature, place_of
 from stampcard.plugin.capabilities import ShopperSource
 from stampcard.plugin.rates import Rate
 from stampcard.plugin.requests import UnverifiedRequest
-from stampcard.sealing import Sealer
 from stampcard.storage import loading
 from stampcard_webhooks.problems import Refused
 
 log = structlog.get_logger()
 
-#: How long a link that was handed out opens a member's own page.
-LINK = timedelta(minutes=15)
-_PREFIX, _ABOUT = "st_", b"shopper link"
 #: Requests that one shopper may send, and redemptions; and requests that nobody vouches for, from one address.
 READS, WRITES, STRANGERS = Rate(per_second=5, burst=30), Rate(per_second=0.2, burst=5), Rate(per_second=0.5, burst=20)
 #: Some proxies tell the port of a visitor, too, which is another for each connection.
@@ -42,37 +34,12 @@ _LONGEST = 64
 REMEMBERED = 10_000
 
 
-class _Link(Value, frozen=True, array_like=True):
-    """What a link says: whose it is, and until when (microseconds)."""
-
-    merchant: str
-    member: str
-    until: int
-
-
 class Shopper(Value, frozen=True):
     """A member who asks for their own things, through a connection."""
 
     connection: str
     merchant: str
     member: str
-
-
-def new_link(sealer: Sealer, merchant: str, member: str, now: datetime) -> tuple[str, datetime]:
-    """A token that lets its bearer act as a member for a while; nothing of it is stored."""
-    until = now + LINK
-    sealed = sealer.seal(msgspec.json.encode(_Link(merchant, member, to_micros(until))), _ABOUT)
-    return _PREFIX + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode(), until
-
-
-def _opened(sealer: Sealer, token: str, now: datetime) -> _Link | None:
-    text = token.removeprefix(_PREFIX)
-    try:
-        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        link = msgspec.json.decode(sealer.open(sealed, _ABOUT), type=_Link)
-    except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
-        return None
-    return link if from_micros(link.until) > now else None
 
 
 def visitor(told: str, remote: str, proxies: int) -> str:
@@ -124,8 +91,8 @@ class Identifying:
     async def _identified(self, request: web.Request, *, writes: bool) -> Shopper:
         name, application = request.match_info["connection"], self._application
         token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")[2].strip()
-        if token.startswith(_PREFIX):
-            link = _opened(application.setting.sealer, token, application.clock.now())
+        if token.startswith(LINK_PREFIX):
+            link = opened_link(application.setting.sealer, token, application.clock.now())
             if link is None or name != OWN:
                 raise InvalidSignature("the link is not ours, or its time is over")
             self._pace_shopper(link.member, writes=writes)

@@ -31,6 +31,8 @@ from stampcard_webhooks.rewards import StandingView
 from stampcard_webhooks.routing import Call
 
 PATH = "/choose/{token}"
+#: The largest form that is read, in bytes; what is asked is one name.
+MOST = 4096
 #: Languages that are written from right to left.
 _RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur"})
 #: What a page says, by language; none of it depends on a number.
@@ -165,7 +167,7 @@ async def _pick(request: web.Request) -> web.Response:
 
 async def _wanted(request: web.Request) -> str:
     """The name in the form; raises Refused for what is no form of ours."""
-    return next(iter((await form_of(request)).get("reward", ())), "")
+    return next(iter((await form_of(request, MOST)).get("reward", ())), "")
 
 
 async def _visit(request: web.Request, *, writes: bool) -> _Visit:

@@ -15,6 +15,7 @@ from stampcard_webhooks.health import add_health
 from stampcard_webhooks.identifying import Identifying
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING, IDENTIFYING, WELLBEING
 from stampcard_webhooks.links import add_links
+from stampcard_webhooks.mine import add_mine
 from stampcard_webhooks.pages import add_pages
 from stampcard_webhooks.problems import nothing, told
 from stampcard_webhooks.receiving import receive, receiving
@@ -42,6 +43,7 @@ def build(application: Application) -> web.Application:
     add_shopping(server)
     add_pages(server)
     add_answering(server)
+    add_mine(server)
     add_links(server)
     add_visiting(server)
     server.router.add_route("*", "/{path:.*}", told(nothing))

@@ -16,12 +16,15 @@ from stampcard.applying import joining, redeeming, verifying
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.locking import lock_member
+from stampcard.applying.messaging import send_link
 from stampcard.applying.requests import Answer, Once
 from stampcard.applying.unit import Unit
 from stampcard.domain.commands import OWN
 from stampcard.domain.consents import Consent
 from stampcard.engine.rewarding import Asking
+from stampcard.engine.tokens import new_link
 from stampcard.errors import NotFound
+from stampcard.plugin.rates import Rate
 from stampcard.storage.keys import ApiKey
 from stampcard.storage.listing import entries_before
 from stampcard.storage.loading import load_members
@@ -30,8 +33,9 @@ from stampcard.storage.redemptions import Wanted, find_redemption, list_redempti
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, body_of
 from stampcard_webhooks.choosing import Choosing, picked, show_choices
 from stampcard_webhooks.consents import ConsentName, ConsentPage, ExportView, consent_page, export_view
-from stampcard_webhooks.identifying import Identifying, Shopper, new_link
+from stampcard_webhooks.identifying import STRANGERS, Identifying, Shopper
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
+from stampcard_webhooks.notes import NotesQuery, dismiss_note, read_note, show_notes
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
 from stampcard_webhooks.perks import MyPerkView, my_perk_views
 from stampcard_webhooks.plans import MyPlanView, Trying, my_plan_view, my_plan_views
@@ -44,6 +48,8 @@ from stampcard_webhooks.showing import BalanceView, balance_views, check_member
 from stampcard_webhooks.tiers import TierView, tier_views
 
 PREFIX = "/shopper/{connection}"
+#: Where anybody may ask for their own link by mail, and how often for one address.
+LINK_PATH, MAILED = f"/shopper/{OWN}/link", Rate(per_second=1 / 300, burst=3)
 #: Seconds that a redemption waits for the shop to make its code.
 WAIT = 5
 #: How far ahead points that expire are told.
@@ -127,6 +133,12 @@ class Farewell(Asked):
     """A shopper who wants to be forgotten."""
 
     confirm: Literal[True] = Field(description="That nobody can undo it.")
+
+
+class Addressed(Asked):
+    """Who asks for their own link."""
+
+    email: str = Field(min_length=3, max_length=320, description="The address that the shop or we know of them.")
 
 
 class NewLink(BaseModel):
@@ -368,6 +380,17 @@ SHOPPER_ROUTES = (
     ShopperRoute(
         method="POST", path="/consents", summary="agree to something, or take it back", handler=say, takes=Said
     ),
+    ShopperRoute(
+        method="GET",
+        path="/messages",
+        summary="messages to read, and how many are unread",
+        handler=show_notes,
+        query=NotesQuery,
+    ),
+    ShopperRoute(method="POST", path="/messages/{id}/read", summary="one was read", handler=read_note),
+    ShopperRoute(
+        method="POST", path="/messages/{id}/dismiss", summary="one is not shown any more", handler=dismiss_note
+    ),
     ShopperRoute(method="GET", path="/export", summary="everything that is stored of the shopper", handler=export_mine),
     ShopperRoute(method="POST", path="/erase", summary="be forgotten", handler=leave, takes=Farewell),
 )
@@ -379,6 +402,7 @@ def add_shopping(server: web.Application) -> None:
     for route in SHOPPER_ROUTES:
         server.router.add_route(route.method, PREFIX + route.path, told(_allowing(_handling(route))))
         paths.setdefault(route.path, []).append(route)
+    server.router.add_route("POST", LINK_PATH, told(mail_link))
     for path in paths:
         server.router.add_route("OPTIONS", PREFIX + path, told(_preflight))
 
@@ -448,6 +472,19 @@ def _own_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
         return model.model_validate(own)
     except ValueError:
         raise Refused(422, "a query parameter is wrong", code="invalid") from None
+
+
+async def mail_link(request: web.Request) -> web.StreamResponse:
+    """Mail a member's own link to an address, if it is a member's; nobody is told whether it is."""
+    application, identifying = request.app[APPLICATION], request.app[IDENTIFYING]
+    identifying.pace_visitor("link mail", request, STRANGERS)
+    _, body = await body_of(request, Addressed)
+    address = body.email.strip()
+    identifying.pace("link mail", address.casefold(), MAILED)
+    setting, now = application.setting, application.clock.now()
+    await application.database.write(lambda connection: send_link(connection, setting, address, now))
+    application.wake()
+    return web.json_response({}, status=HTTPStatus.ACCEPTED)
 
 
 async def make_link(call: Call[Query, Nothing]) -> Answer:

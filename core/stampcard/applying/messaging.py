@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from stampcard.applying.freshening import freshened
 from stampcard.applying.setting import Setting, check_revision
@@ -15,13 +15,14 @@ from stampcard.clock import to_micros
 from stampcard.domain.addresses import normal_phone
 from stampcard.domain.consents import ConsentState, current
 from stampcard.domain.members import Member
-from stampcard.domain.messages import Message
+from stampcard.domain.messages import TRANSACTIONAL, Message
 from stampcard.domain.value import Value, replace
 from stampcard.domain.zones import zones_of
-from stampcard.engine.announcing import Happening, Way, connection_for, is_told, next_channel, planned
+from stampcard.engine.announcing import Happening, Planned, Way, connection_for, is_told, next_channel, planned
 from stampcard.engine.permitting import Bearing, Drop, Leave, Sent, Wait, permit
 from stampcard.engine.rendering import render, values_of
-from stampcard.engine.tokens import token_of
+from stampcard.engine.tokens import LINK as LINKED
+from stampcard.engine.tokens import new_link, token_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import TextFailed
 from stampcard.program.messages import MessageTerms
@@ -47,13 +48,15 @@ from stampcard.storage.messages import (
 )
 from stampcard.storage.rows import seal_object
 from stampcard.storage.switching import ALL
+from stampcard.storage.tables import member
 
 #: The longest window of a cap.
 LONGEST = timedelta(days=30)
 #: Hours in which nothing leaves by a channel that disturbs people, unless a program says otherwise.
 NIGHT = "21:00-08:00"
 #: Messages that no program has to write: answers, and the link that somebody asked for.
-SERVICES = frozenset({"link", "stopped", "started", "help", "balance", "rewards"})
+LINK = "link"
+SERVICES = frozenset({LINK, "stopped", "started", "help", "balance", "rewards"})
 
 
 class Departing(Value, frozen=True):
@@ -263,12 +266,23 @@ def written_out(
         return f"{base}/{purpose}/{token_of(setting.sealer, setting.merchant, purpose, one.id)}"
 
     urls: dict[str, str] = {"confirm_url": link("c"), "question_url": link("q")}
+    if one.name == LINK:
+        # Made as it leaves: the quarter of an hour begins with that, whatever it waited for.
+        token, _ = new_link(setting.sealer, setting.merchant, one.member, unit.now)
+        urls["link_url"] = f"{live.program.sending.page}#{token}" if live.program.sending.page else f"{base}/me/{token}"
     if not terms.is_asked:
         urls["preferences_url"] = link("p")
     if not terms.is_transactional:
         urls["unsubscribe_url"] = link("u")
     wanted = str(one.says.get("language") or person.attributes.get("language") or "")
-    values = {**values_of(live, person, balances, unit.now), **one.says, **urls, **_question(live, terms, wanted)}
+    minutes = {"minutes": LINKED // timedelta(minutes=1)}
+    values = {
+        **values_of(live, person, balances, unit.now),
+        **minutes,
+        **one.says,
+        **urls,
+        **_question(live, terms, wanted),
+    }
     content = render(live, terms, way.form, wanted, values)
     attributes = person.attributes
     return Message(
@@ -400,3 +414,39 @@ def suppress(
         "address_sealed": seal_object(setting.sealer, {"address": address}, about),
     }
     saving.insert_new(connection, "suppression", [row])
+
+
+#: How many members of one address are sent their own link.
+MOST_LINKS = 5
+
+
+def send_link(connection: Connection, setting: Setting, address: str, now: datetime) -> int:
+    """Let those members whose address that is get their own link by mail; answers how many those are."""
+    print_ = setting.sealer.fingerprint(f"email:{address.strip().lower()}")
+    mine = select(member.c.id).where(
+        member.c.merchant == setting.merchant,
+        member.c.email_print == print_,
+        member.c.erased_at.is_(None),
+        member.c.merged_into.is_(None),
+    )
+    ids = list(connection.execute(mine.limit(MOST_LINKS)).scalars())
+    people = loading.load_members(connection, setting.merchant, ids, setting.sealer, attributes=False, lock=False)
+    wanted = [
+        Planned(
+            program=live.name,
+            name=LINK,
+            member=person.id,
+            channel="email",
+            connection=connection_for(live, "email", setting.ways),
+            purpose=TRANSACTIONAL,
+            occasion=f"link:{person.id}:{setting.numbering.next(now)}",
+            due_at=now,
+            until=now + LINKED,
+            says={},
+        )
+        for person in people.values()
+        if (live := next((live for live in setting.programs.current(now) if live.name in person.programs), None))
+        is not None
+    ]
+    add_messages(connection, setting.merchant, setting.sealer, setting.numbering, wanted, now)
+    return len(wanted)

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from stampcard.app import Application
 from stampcard.applying.requests import Answer, Work, answer
 from stampcard.applying.setting import Setting, Stale
@@ -45,6 +47,16 @@ def act(settings: Settings, work: Work) -> Answer:
                 await application.refresh()
         await application.announce(changes)
         return given
+
+    return acting(settings, use)
+
+
+def look(settings: Settings, work: Callable[[Connection, Setting], T]) -> T:
+    """Look at the database once, with what units of work need."""
+
+    async def use(application: Application) -> T:
+        setting = await setting_of(application)
+        return await application.database.read(lambda connection: work(connection, setting))
 
     return acting(settings, use)
 

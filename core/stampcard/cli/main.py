@@ -21,6 +21,7 @@ from stampcard.cli import (
     init,
     key,
     member,
+    message,
     order,
     outbox,
     perk,
@@ -125,6 +126,7 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")
 app.add_typer(member.app, name="member")
+app.add_typer(message.app, name="message")
 app.add_typer(order.app, name="order")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(quarantine.app, name="quarantine")

@@ -41,7 +41,7 @@ def _command(report: Report) -> Callable[..., None]:
             context: typer.Context, first: First = "", last: Last = "", program: Program = "", by: By = None,
             wallet: Wallet = "", csv: Csv = False, json: Json = False,
         ) -> None:  # fmt: skip
-            _tell(context, report, first, last, program, by or "", wallet, csv=csv, json=json)
+            tell(context, report, first, last, program, by or "", wallet, csv=csv, json=json)
 
         return split_wallet
     if report.splits:
@@ -50,7 +50,7 @@ def _command(report: Report) -> Callable[..., None]:
             context: typer.Context, first: First = "", last: Last = "", program: Program = "", by: By = None,
             csv: Csv = False, json: Json = False,
         ) -> None:  # fmt: skip
-            _tell(context, report, first, last, program, by or "", "", csv=csv, json=json)
+            tell(context, report, first, last, program, by or "", "", csv=csv, json=json)
 
         return split
     if report.by_wallet:
@@ -59,7 +59,7 @@ def _command(report: Report) -> Callable[..., None]:
             context: typer.Context, first: First = "", last: Last = "", program: Program = "", wallet: Wallet = "",
             csv: Csv = False, json: Json = False,
         ) -> None:  # fmt: skip
-            _tell(context, report, first, last, program, "", wallet, csv=csv, json=json)
+            tell(context, report, first, last, program, "", wallet, csv=csv, json=json)
 
         return of_wallet
 
@@ -67,7 +67,7 @@ def _command(report: Report) -> Callable[..., None]:
         context: typer.Context, first: First = "", last: Last = "", program: Program = "", csv: Csv = False,
         json: Json = False,
     ) -> None:  # fmt: skip
-        _tell(context, report, first, last, program, "", "", csv=csv, json=json)
+        tell(context, report, first, last, program, "", "", csv=csv, json=json)
 
     return whole
 
@@ -76,7 +76,7 @@ for _report in REPORTS.values():
     app.command(_report.name, help=_report.about)(_command(_report))
 
 
-def _tell(
+def tell(
     context: typer.Context,
     report: Report,
     first: str,
@@ -88,14 +88,16 @@ def _tell(
     csv: bool,
     json: bool,
 ) -> None:
+    """Show a report as a table, a spreadsheet or JSON."""
     from stampcard.clock import SystemClock
     from stampcard.storage.programming import load_programs
-    from stampcard.storage.reporting import Question, tell
+    from stampcard.storage.reporting import Question
+    from stampcard.storage.reporting import tell as told_by
 
     merchant, now = settings_of(context).merchant, SystemClock().now()
     question = Question(report=report.name, program=program, first=first, last=last, by=by, wallet=wallet)
     with opened(settings_of(context)) as database:
-        told = database.read_now(lambda c: tell(c, merchant, load_programs(c, merchant), question, now))
+        told = database.read_now(lambda c: told_by(c, merchant, load_programs(c, merchant), question, now))
     if csv:
         from stampcard.engine.reporting import as_csv
 

@@ -30,6 +30,8 @@ SCOPES: Mapping[str, str] = {
     "switches:read": "see what is stopped",
     "switches:write": "stop and start programs, campaigns, rules, rewards, plugins and connections",
     "alerts:read": "see alerts: budgets that run low, unusual days, silent connections",
+    "messages:read": "see messages to members and what became of them, and addresses that get none",
+    "messages:write": "try messages, send them, settle those of unknown outcome, hold and release addresses",
     "reports:read": "see the reports: figures of all members together, nothing of one",
     "health:read": "see the health of the installation in detail",
     MARKETER: "see and change programs, see alerts and reports, stop and start; no member, no order, no body of what came in",

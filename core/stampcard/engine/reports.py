@@ -285,7 +285,57 @@ TIERS = Report(
     ),
 )  # fmt: skip
 
+MESSAGES = Report(
+    name="messages",
+    about="What became of messages, by message, channel and language.",
+    columns=(
+        _column("message", "text", "the message, by its name in the program"),
+        _column("channel", "text", "the channel"),
+        _column("language", "text", "the language; none of what never left"),
+        _column("waiting", "count", "still to leave"),
+        _column("dropped", "count", "never left: no consent, no address, too late, nothing to say any more"),
+        _column("left", "count", "left, as far as anybody knows"),
+        _column("unknown", "count", "whether they left cannot be told"),
+        _column("delivered", "count", "arrived, where the channel tells"),
+        _column("opened", "count", "were opened or read, where the channel tells"),
+        _column("clicked", "count", "were clicked in, where the channel tells"),
+        _column("bounced", "count", "came back"),
+        _column("failed", "count", "were refused or failed"),
+        _column("unsubscribed", "count", "ended messages of that purpose"),
+        _column("complained", "count", "were called unwanted"),
+        _column("answered", "count", "whose question was answered"),
+        _column("parts", "count", "parts that the vendor charges for"),
+        _column("cost", "money", "what they cost, as far as the settings say what a part does"),
+        _CURRENCY,
+        _column("delivery_rate", "share", "how many of those that left arrived", Ratio(part="delivered", whole="left")),
+    ),
+    notes=(
+        "Counts messages that were written down in the days, as they stand now; test messages are not among them.",
+        "A message that was opened and bounced later counts as both.",
+    ),
+)  # fmt: skip
+
+ANSWERS = Report(
+    name="answers",
+    about="What members answered to the questions of messages, by tier.",
+    columns=(
+        _column("message", "text", "the message that asks"),
+        _column("campaign", "text", "the campaign that it belongs to"),
+        _column("tier", "text", "the tier of those who answered, as it is now"),
+        _column("choice", "text", "what they chose; none where a score or words are asked for"),
+        _column("answers", "count", "how many answered so"),
+        _column("scored", "count", "of these, with a score"),
+        _column("score", "number", "the score on average"),
+        _column("promoters", "count", "scores of 9 and 10"),
+        _column("detractors", "count", "scores of 0 to 6"),
+        _column("promoter_share", "share", "how many of the scores are 9 and 10", Ratio(part="promoters", whole="scored")),
+    ),
+    notes=("Counts by the day of the answer. Words are not in it: they stand with the messages.",),
+)  # fmt: skip
+
 REPORTS: Mapping[str, Report] = {
     report.name: report
-    for report in (POINTS, LIABILITY, BREAKAGE, RULES, CAMPAIGNS, REWARDS, TIERS, MEMBERS, ORDERS, COHORTS)
-}
+    for report in (
+        POINTS, LIABILITY, BREAKAGE, RULES, CAMPAIGNS, REWARDS, TIERS, MEMBERS, ORDERS, COHORTS, MESSAGES, ANSWERS,
+    )
+}  # fmt: skip

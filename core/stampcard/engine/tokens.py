@@ -1,10 +1,24 @@
-"""Links of messages: short, opaque, good for as long as the message is known."""
+"""Links that carry who is meant: those of messages, short and good for as long as the message is known, and a member's own,
+for a quarter of an hour.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+from datetime import datetime, timedelta
 from typing import Literal
 
+import msgspec
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.value import Value
+from stampcard.errors import ConfigurationError
 from stampcard.sealing import Sealer
+
+#: How long a link that was handed out opens a member's own things, and what its token begins with.
+LINK, LINK_PREFIX = timedelta(minutes=15), "st_"
+_ABOUT = b"shopper link"
 
 #: What a link is for: to end messages of its purpose, to choose what one gets, to confirm, to answer a question.
 Purpose = Literal["u", "p", "c", "q"]
@@ -49,3 +63,29 @@ def _written(number: int) -> str:
 def _proof(sealer: Sealer, merchant: str, purpose: Purpose, message: int) -> str:
     digest = int(sealer.fingerprint(f"message link:{merchant}:{purpose}:{message}"), 16)
     return _written(digest & (1 << _BITS * _PROOF) - 1).rjust(_PROOF, _DIGITS[0])
+
+
+class Link(Value, frozen=True, array_like=True):
+    """What a member's own link says: whose it is, and until when (microseconds)."""
+
+    merchant: str
+    member: str
+    until: int
+
+
+def new_link(sealer: Sealer, merchant: str, member: str, now: datetime) -> tuple[str, datetime]:
+    """A token that lets its bearer act as a member for a while; nothing of it is stored."""
+    until = now + LINK
+    sealed = sealer.seal(msgspec.json.encode(Link(merchant, member, to_micros(until))), _ABOUT)
+    return LINK_PREFIX + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode(), until
+
+
+def opened_link(sealer: Sealer, token: str, now: datetime) -> Link | None:
+    """What a token says that we made and whose time is not over."""
+    text = token.removeprefix(LINK_PREFIX)
+    try:
+        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        link = msgspec.json.decode(sealer.open(sealed, _ABOUT), type=Link)
+    except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
+        return None
+    return link if from_micros(link.until) > now else None

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stampcard.applying.celebrating import OF_THE_CALENDAR, celebrate, celebrated
 from stampcard.applying.dating import count_wallets, date_points, switched_on
 from stampcard.applying.judging import count_judged, judge_all
+from stampcard.applying.mailing import MAILING, mail, mailing_of
 from stampcard.applying.matching import STEP, match
 from stampcard.applying.recounting import changed_tiers, count_members, recount
 from stampcard.applying.redeeming import end_overdue
@@ -35,7 +36,7 @@ from stampcard.storage.alerting import look, tell
 from stampcard.storage.commanding import forget_commands
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
-from stampcard.storage.jobs import begin_job, forget_jobs, move_job
+from stampcard.storage.jobs import begin_job, forget_jobs, forget_jobs_below, move_job, open_jobs
 
 log = structlog.get_logger()
 
@@ -128,6 +129,7 @@ class Timer:
             await self._repeat(_lasting)
         await self._keep_calendar(now)
         await self._write(now)
+        await self._mail(now)
         if self._tidied_at is None or now - self._tidied_at > TIDYING:
             self._tidied_at = now
             done, quarantined = self._keep
@@ -201,6 +203,17 @@ class Timer:
                 for day in reminder_days(terms, live, now):
                     await self._remind(live, name, day)
 
+    async def _mail(self, now: datetime) -> None:
+        """Go on with messages that people send to everybody; one whose program or message is gone ends there."""
+        merchant = self._around.setting.merchant
+        for name in await self._database.read(lambda connection: open_jobs(connection, merchant, MAILING)):
+            program, message, mailing = mailing_of(name)
+            live = next((live for live in self._around.setting.programs.current(now) if live.name == program), None)
+            if live is None:
+                await self._database.write(_moved(merchant, name, "", 0, now))
+            else:
+                await self._long_job(name, 0, partial(mail, live=live, name=message, mailing=mailing))
+
     async def _remind(self, live: LiveProgram, name: str, day: date) -> None:
         """Once for each day and message; a job of that name says how far it came, also in another process."""
         key = (live.name, name, day)
@@ -208,6 +221,8 @@ class Timer:
             return
         before = f"remind:{live.name}:{name}:"
         await self._long_job(f"{before}{day}", 0, partial(remind, live=live, name=name, day=day))
+        merchant, oldest = self._around.setting.merchant, f"{before}{day - KNOWN}"
+        await self._database.write(lambda connection: forget_jobs_below(connection, merchant, before, oldest))
         self._reminded = {one for one in self._reminded if one[2] >= day - KNOWN} | {key}
 
     def _follows(self, live: LiveProgram) -> bool:

@@ -38,6 +38,20 @@ def begin_job(connection: Connection, merchant: str, name: str, total: int, now:
     return load_job(connection, merchant, name) or Job(name=name, place=place, total=total)
 
 
+def forget_jobs_below(connection: Connection, merchant: str, prefix: str, name: str) -> None:
+    """Delete jobs that ended whose names begin so, and come before another."""
+    mine = (job.c.merchant == merchant, job.c.name.startswith(prefix, autoescape=True), job.c.name < name)
+    connection.execute(delete(job).where(*mine, job.c.ended_at.is_not(None)))
+
+
+def open_jobs(connection: Connection, merchant: str, prefix: str) -> list[str]:
+    """The names of jobs that have not ended, the oldest first."""
+    statement = select(job.c.name).where(
+        job.c.merchant == merchant, job.c.ended_at.is_(None), job.c.name.startswith(prefix, autoescape=True)
+    )
+    return list(connection.execute(statement.order_by(job.c.started_at)).scalars())
+
+
 def move_job(
     connection: Connection, merchant: str, name: str, place: str, done: int, ended_at: datetime | None = None
 ) -> None:

@@ -16,6 +16,7 @@ from stampcard.engine.versions import Programs
 from stampcard.errors import NotFound
 from stampcard.storage.reports.breakage import read_breakage
 from stampcard.storage.reports.earning import read_campaigns, read_rules
+from stampcard.storage.reports.messages import read_answers, read_messages
 from stampcard.storage.reports.owners import were_merged
 from stampcard.storage.reports.people import read_cohorts, read_members, read_orders
 from stampcard.storage.reports.points import read_liability, read_points
@@ -35,6 +36,8 @@ READERS: Mapping[str, Reader] = {
     "members": read_members,
     "orders": read_orders,
     "cohorts": read_cohorts,
+    "messages": read_messages,
+    "answers": read_answers,
 }
 
 

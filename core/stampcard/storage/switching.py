@@ -7,7 +7,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Literal
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from stampcard.clock import Clock, from_micros, to_micros
 from stampcard.domain.value import Value
@@ -16,7 +16,7 @@ from stampcard.errors import Conflict, NotFound
 from stampcard.storage import saving
 from stampcard.storage.revising import bump
 from stampcard.storage.stating import load_states, set_state
-from stampcard.storage.tables import switch
+from stampcard.storage.tables import message, outbox, switch
 
 Kind = Literal["program", "campaign", "rule", "reward", "message", "plugin", "connection"]
 KINDS: tuple[Kind, ...] = ("program", "campaign", "rule", "reward", "message", "plugin", "connection")
@@ -145,8 +145,21 @@ def start(connection: Connection, merchant: str, target: str, clock: Clock) -> b
     gone = delete(switch).where(switch.c.merchant == merchant, switch.c.target == target)
     changed = connection.execute(gone).rowcount > 0
     if changed:
+        _let_messages_go(connection, merchant, clock)
         bump(connection, merchant)
     return changed
+
+
+def _let_messages_go(connection: Connection, merchant: str, clock: Clock) -> None:
+    """Look at once at messages that waited for a switch; those of others go on waiting then."""
+    waiting = select(message.c.id).where(
+        message.c.merchant == merchant, message.c.state == "waiting", message.c.reason == "stopped"
+    )
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.merchant == merchant, outbox.c.id.in_(waiting), outbox.c.status == "ready")
+        .values(due_at=to_micros(clock.now()))
+    )
 
 
 def _closest(name: str, known: Collection[str]) -> str:

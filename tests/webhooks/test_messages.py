@@ -1,0 +1,460 @@
+"""Messages by REST, as a shopper reads them, and on the pages behind their links."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from tests.core.letters import Box
+
+from stampcard.domain.events import MessageReceived, MessageReported
+from stampcard.plugin import (
+    Capabilities,
+    ConnectionContext,
+    PluginManifest,
+    PluginSettings,
+    Unknown,
+    hookimpl,
+)
+from stampcard.program.templates import LANGUAGES, ready
+from stampcard.storage.tables import consent, message, outbox
+
+PROGRAM = """
+program: main
+name: Bean Club
+currency: EUR
+timezone: Europe/Berlin
+attributes: {colour: string}
+wallets: {points: {}}
+rules:
+  - {id: purchase, on: purchase, award: 1 per 1 EUR}
+  - {id: thanks, on: answered, when: event.data.score >= 9, award: 7}
+rewards:
+  mug: {name: A mug, gives: merchandise, price: 100}
+sending:
+  quiet: {sms: none}
+  double_opt_in: email
+messages:
+  welcome: {on: sign_up, use: welcome, purpose: transactional, channels: [email, inbox], deliver: all}
+  earned: {on: points_earned, use: points_earned, channels: [email, sms]}
+  opt-in: {on: consent_asked, use: opt_in}
+  feedback:
+    on: by_hand
+    use: feedback
+    question: {kind: score, texts: {en: "How likely is it that you tell others?", nl: "Hoe waarschijnlijk is het?"}}
+  news:
+    on: by_hand
+    channels: [sms, email]
+    who: {share: 100 %}
+    texts:
+      en: {subject: News for {{ member.first_name }}, text: "Hello {{ member.first_name }}, [look](https://shop.example)"}
+""".replace("News for {{ member.first_name }}", '"News for {{ member.first_name }}"')
+
+
+class Post:
+    """A plugin with a mail and a text channel, and an inbox."""
+
+    def __init__(self) -> None:
+        self.mail, self.text = Box("email"), Box("sms", hears=True)
+        self.inbox = Box("inbox", form="note", kept=True)
+
+    @hookimpl
+    def plugin_manifest(self) -> PluginManifest:
+        return PluginManifest(name="post", summary="for tests", settings=PluginSettings)
+
+    @hookimpl
+    async def connect(self, context: ConnectionContext[PluginSettings]) -> Capabilities:  # noqa: ARG002 - it calls nobody
+        return Capabilities(channels=(self.mail, self.text, self.inbox))
+
+
+class Desk:
+    """A served installation, and its post."""
+
+    def __init__(self, served: Any, post: Post) -> None:
+        self.served, self.post = served, post
+
+    async def turn(self) -> None:
+        """Let everything leave that is due."""
+        dispatcher = self.served.application.dispatchers["post"]
+        for _ in range(3):
+            await dispatcher.turn()
+            while dispatcher._flights:
+                await asyncio.gather(*dispatcher._flights)
+            while await self.served.application.worker.work_once():
+                pass
+
+    async def joins(self, reference: str = "1", **attributes: Any) -> str:
+        told = {"email": f"{reference}@example.com", "first_name": "Ada", **attributes}
+        identity = {"connection": "shop", "reference": reference}
+        made = await self.served.call("POST", "/members", {"identity": identity, "attributes": told})
+        return str(made.body["id"])
+
+    async def says(self, member: str, channel: str, state: str = "given", purpose: str = "marketing") -> None:
+        said = {"channel": channel, "purpose": purpose, "state": state, "source": "form"}
+        assert (await self.served.call("POST", f"/members/{member}/consents", said)).status == 201
+        self.served.clock.advance(timedelta(seconds=1))
+
+    async def state(self, member: str, name: str) -> str:
+        found = (await self.served.call("GET", f"/members/{member}/consents")).body["current"]
+        return str(found.get(name, ""))
+
+    async def page(self, text: str, purpose: str, form: Any = None, **headers: str) -> tuple[int, str]:
+        """The page behind the link of a text, after its form was sent if there is one."""
+        found = re.search(rf"https?://[^\s/\"]+(/{purpose}/[\w-]+)", text)
+        assert found is not None, text
+        method = "GET" if form is None else "POST"
+        address = self.served.address + found[1]
+        async with self.served.session.request(method, address, data=form, headers=headers) as answer:
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            return answer.status, await answer.text()
+
+    async def me(self, method: str, path: str, member: str, body: Any = None) -> Any:
+        """As the member, by a link of theirs."""
+        token = (await self.served.call("POST", f"/members/{member}/links")).body["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        address = f"{self.served.address}/shopper/stampcard{path}"
+        async with self.served.session.request(method, address, json=body, headers=headers) as answer:
+            return answer.status, await answer.json() if answer.content_length else None
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def desk(request: pytest.FixtureRequest, serve: Any) -> Desk:
+    if request.param == "sqlite":
+        url = request.getfixturevalue("sqlite_url")
+    else:
+        make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+        url = make()
+    return await _desk(serve, url)
+
+
+@pytest.fixture
+async def here(serve: Any, sqlite_url: str) -> Desk:
+    """On SQLite, for what does not depend on the database."""
+    return await _desk(serve, sqlite_url)
+
+
+async def _desk(serve: Any, url: str) -> Desk:
+    post = Post()
+    connections = {"shop": {"plugin": "shopping"}, "post": {"plugin": "post"}}
+    served = await serve(url, connections=connections, plugins={"post": post})
+    await served.prepare(PROGRAM)
+    return Desk(served, post)
+
+
+async def test_what_became_of_a_message_is_listed_and_told_step_by_step(desk: Desk) -> None:
+    member = await desk.joins()
+    await desk.turn()
+    (mail,) = desk.post.mail.sent
+    at = desk.served.clock.now()
+    for state in ("opened", "delivered", "sent"):
+        report = MessageReported(channel="email", state=state, occurred_at=at, message=mail.id)
+        await _told(desk, report)
+
+    listed = (await desk.served.call("GET", "/messages?name=welcome&channel=email")).body["items"]
+    assert [(one["member"], one["state"], one["language"]) for one in listed] == [(member, "opened", "en")]
+    shown = (await desk.served.call("GET", f"/messages/{mail.id}")).body
+    assert {step["state"] for step in shown["steps"]} == {"sent", "delivered", "opened"}
+    mine = (await desk.served.call("GET", f"/members/{member}/messages")).body["items"]
+    assert {(one["channel"], one["state"]) for one in mine} == {("email", "opened"), ("inbox", "delivered")}
+    (row,) = [
+        row
+        for row in (await desk.served.call("GET", "/reports/messages")).body["rows"]
+        if (row["message"], row["channel"]) == ("welcome", "email")
+    ]
+    assert (row["left"], row["delivered"], row["opened"], row["bounced"]) == (1, 1, 1, 0)
+
+
+async def _told(desk: Desk, *events: Any) -> None:
+    """What the channel's connection tells, as its webhook would."""
+    from stampcard.applying.deliveries import Prepared, decide_all
+    from stampcard.applying.unit import Sourced, Unit
+
+    application = desk.served.application
+    now = desk.served.clock.now()
+
+    def work(connection: Any) -> None:
+        unit = Unit(connection, application.setting, now)
+        sourced = tuple(Sourced(event=one, connection="post", source="post", received_at=now) for one in events)
+        (settled,) = decide_all(unit, [Prepared(delivery=1, connection="post", source="post", events=sourced)])
+        assert settled.status == "done", settled
+        unit.save()
+
+    await application.database.write(work)
+
+
+async def test_a_link_to_unsubscribe_shows_a_page_and_acts_only_when_it_is_sent(desk: Desk) -> None:
+    member = await desk.joins()
+    await desk.says(member, "email")
+    await desk.served.call(
+        "POST", f"/members/{member}/adjustments", {"wallet": "points", "points": 5, "reason": "gift"}
+    )
+    await desk.turn()
+    mail = desk.post.mail.sent[-1]
+    assert mail.name == "earned"
+
+    status, text = await desk.page(mail.unsubscribe, "u")
+    assert (status, "News and offers" in text) == (200, True)
+    assert await desk.state(member, "email.marketing") == "given"
+    status, _ = await desk.page(mail.unsubscribe, "u", {}, Origin="https://evil.example")
+    assert (status, await desk.state(member, "email.marketing")) == (403, "given")
+
+    # A mail program's own button sends just this, from anywhere and without a cookie (RFC 8058).
+    status, text = await desk.page(
+        mail.unsubscribe, "u", {"List-Unsubscribe": "One-Click"}, Origin="https://mail.example"
+    )
+    assert (status, "You get no more of this" in text) == (200, True)
+    assert await desk.state(member, "email.marketing") == "withdrawn"
+    again, _ = await desk.page(mail.unsubscribe, "u", {"List-Unsubscribe": "One-Click"})
+    assert again == 200
+    rows = await desk.served.read(select(consent).where(consent.c.channel == "email"))
+    assert [row.state for row in rows] == ["given", "withdrawn"]
+
+    desk.served.clock.advance(timedelta(seconds=1))
+    await desk.page(mail.unsubscribe, "u", {"again": "1"})
+    assert await desk.state(member, "email.marketing") == "given"
+
+
+async def test_a_link_that_is_not_ours_or_for_something_else_opens_nothing(here: Desk) -> None:
+    await here.joins()
+    await here.turn()
+    link = re.search(r"/p/([\w-]+)", here.post.mail.sent[0].text)
+    assert link is not None
+    token = link[1]
+    changed = token[:-1] + ("0" if token[-1] != "0" else "1")
+    for path in (f"/u/{token}", f"/p/{changed}", "/p/x", "/p/1-0000000000000000", f"/c/{token}"):
+        async with here.served.session.get(here.served.address + path) as answer:
+            assert answer.status == 404
+
+
+async def test_everything_is_chosen_on_one_page_in_the_members_own_language(here: Desk) -> None:
+    member = await here.joins(language="ar", phone="+4915112345678")
+    await here.says(member, "email")
+    await here.turn()
+    link = here.post.mail.sent[0].text
+    status, text = await here.page(link, "p")
+    assert (status, 'lang="ar" dir="rtl"' in text) == (200, True)
+    assert 'value="email.marketing" checked' in text
+    assert re.search(r'value="sms\.marketing">', text)
+
+    wanted = [("get", "sms.marketing"), ("get", "inbox.transactional"), ("language", "nl")]
+    status, text = await here.page(link, "p", wanted)
+    assert (status, "Opgeslagen" in text) == (200, True)
+    current = (await here.served.call("GET", f"/members/{member}/consents")).body["current"]
+    assert current["sms.marketing"] == "given"
+    assert (current["email.marketing"], current["email.transactional"]) == ("withdrawn", "withdrawn")
+    assert current.get("inbox.transactional") in {None, "given"}
+    assert (await here.served.call("GET", f"/members/{member}")).body["attributes"]["language"] == "nl"
+
+
+async def test_a_yes_counts_only_once_it_is_confirmed_in_time(desk: Desk) -> None:
+    member = await desk.joins()
+    await desk.says(member, "email", "pending")
+    await desk.turn()
+    mail = desk.post.mail.sent[-1]
+    assert (mail.name, mail.subject) == ("opt-in", "Please confirm for Bean Club")
+    status, text = await desk.page(mail.text, "c")
+    assert (status, "News and offers (E-mail)" in text) == (200, True)
+    assert await desk.state(member, "email.marketing") == "pending"
+    status, _ = await desk.page(mail.text, "c", {})
+    assert (status, await desk.state(member, "email.marketing")) == (200, "given")
+    # Once more changes nothing, and who says no later is not brought back by the old link.
+    await desk.says(member, "email", "withdrawn")
+    await desk.page(mail.text, "c", {})
+    assert await desk.state(member, "email.marketing") == "withdrawn"
+
+    other = await desk.joins("2")
+    await desk.says(other, "email", "pending")
+    await desk.turn()
+    desk.served.clock.advance(timedelta(days=8))
+    status, _ = await desk.page(desk.post.mail.sent[-1].text, "c", {})
+    assert (status, await desk.state(other, "email.marketing")) == (404, "pending")
+
+
+async def test_an_answer_is_kept_once_and_pays(desk: Desk) -> None:
+    member = await desk.joins(language="nl")
+    await desk.says(member, "email")
+    answer = await desk.served.call("POST", "/programs/main/messages/feedback/mailings", {"confirm": True})
+    assert answer.status == 202
+    await desk.served.application.timer.tick()
+    await desk.turn()
+    mail = desk.post.mail.sent[-1]
+    assert (mail.name, mail.language) == ("feedback", "nl")
+    status, text = await desk.page(mail.text, "q")
+    assert (status, "Hoe waarschijnlijk is het?" in text) == (200, True)
+    status, _ = await desk.page(mail.text, "q", {"score": "11"})
+    assert status == 422
+    status, text = await desk.page(mail.text, "q", {"score": "9", "text": "Good <coffee>"})
+    assert (status, "Bedankt" in text) == (200, True)
+    status, text = await desk.page(mail.text, "q", {"score": "1"})
+    assert "al beantwoord" in text
+    assert (await desk.served.figures(member))[0] == 7
+    shown = (await desk.served.call("GET", f"/messages/{mail.id}")).body
+    assert (shown["score"], shown["words"]) == (9, "Good <coffee>")
+    rows = (await desk.served.call("GET", "/reports/answers")).body["rows"]
+    assert [(row["message"], row["answers"], row["score"], row["promoters"]) for row in rows] == [
+        ("feedback", 1, "9.00", 1)
+    ]
+    mailing = (
+        await desk.served.call("GET", f"/programs/main/messages/feedback/mailings/{answer.body['mailing']}")
+    ).body
+    assert (mailing["looked_at"], mailing["ended"]) == (1, True)
+
+
+async def test_a_large_send_is_estimated_stopped_at_once_and_goes_on(desk: Desk) -> None:
+    for number in range(6):
+        member = await desk.joins(str(number), **({"phone": f"+49151123456{number}0"} if number < 3 else {}))
+        if number < 5:
+            await desk.says(member, "sms" if number < 2 else "email")
+    estimate = (await desk.served.call("GET", "/programs/main/messages/news/estimate")).body
+    assert (estimate["audience"], estimate["reached"]) == (6, {"sms": 2, "email": 3})
+    assert (estimate["dropped"], estimate["parts"]) == ({"no_consent": 1}, 2)
+    await desk.turn()
+
+    await desk.served.call("POST", "/programs/main/messages/news/mailings", {"confirm": True})
+    stopped = await desk.served.call("POST", "/switches/message/news/stop", {"note": "a typo"})
+    assert stopped.status == 200
+    await desk.served.application.refresh()
+    await desk.served.application.timer.tick()
+    before = len(desk.post.text.sent)
+    await desk.turn()
+    assert len(desk.post.text.sent) == before
+    waiting = (await desk.served.call("GET", "/messages?name=news&state=waiting")).body["items"]
+    assert {one["reason"] for one in waiting} == {"stopped"}
+    assert (await desk.served.call("POST", "/switches/message/main/news/start", {})).status == 200
+    await desk.served.application.refresh()
+    await desk.turn()
+    await desk.turn()
+    assert len(desk.post.text.sent) == before + 2
+    assert [one.text for one in desk.post.text.sent[-1:]] == ["Hello Ada, look: https://shop.example"]
+
+
+async def test_a_message_is_previewed_and_tried_without_anybodys_consent(here: Desk) -> None:
+    member = await here.joins()
+    await here.turn()
+    asked = {"member": member, "language": "it"}
+    seen = (await here.served.call("POST", "/programs/main/messages/earned/preview", asked)).body
+    assert (seen["language"], seen["subject"]) == ("it", "Hai guadagnato 120 punti")
+    asked = {"member": member, "to": "boss@shop.example"}
+    tried = await here.served.call("POST", "/programs/main/messages/earned/test", asked)
+    assert tried.status == 202
+    await here.turn()
+    assert here.post.mail.sent[-1].to == "boss@shop.example"
+    shown = (await here.served.call("GET", f"/messages/{tried.body['id']}")).body
+    assert (shown["test"], shown["state"]) == (True, "sent")
+    wrong = await here.served.call("POST", "/programs/main/messages/earnd/preview", {"member": member})
+    assert (wrong.status, "earned" in wrong.body["detail"]) == (404, True)
+
+
+async def test_a_person_settles_what_nobody_could_tell(here: Desk) -> None:
+    here.post.mail.answers = [Unknown(reason="no answer"), Unknown(reason="no answer")]
+    await here.joins("1")
+    await here.joins("2")
+    await here.turn()
+    items = (await here.served.call("GET", "/messages?state=unknown")).body["items"]
+    assert len(items) == 2
+    left, not_left = items[0]["id"], items[1]["id"]
+    assert (await here.served.call("POST", f"/messages/{left}/settle", {"left": True})).body["state"] == "sent"
+    assert (await here.served.call("POST", f"/messages/{not_left}/settle", {"left": False})).body["state"] == "waiting"
+    await here.turn()
+    assert len(here.post.mail.sent) == 1
+    again = await here.served.call("POST", f"/messages/{left}/settle", {"left": True})
+    assert (again.status, again.body["code"]) == (409, "not_unknown")
+
+
+async def test_an_address_that_bounced_gets_nothing_until_somebody_releases_it(desk: Desk) -> None:
+    await desk.joins()
+    await desk.turn()
+    (mail,) = desk.post.mail.sent
+    at = desk.served.clock.now()
+    bounce = MessageReported(
+        channel="email", state="bounced", occurred_at=at, message=mail.id, because="address", address="1@example.com"
+    )
+    await _told(desk, bounce)
+    held = (await desk.served.call("GET", "/suppressions")).body["items"]
+    assert [(one["channel"], one["address"], one["reason"]) for one in held] == [("email", "1@example.com", "bounced")]
+    tell = {"channel": "email", "address": "1@Example.com "}
+    assert (await desk.served.call("POST", "/suppressions/release", tell)).status == 204
+    assert (await desk.served.call("POST", "/suppressions/release", tell)).status == 404
+    assert (await desk.served.call("POST", "/suppressions", {**tell, "note": "asked on the phone"})).status == 201
+
+
+async def test_what_is_kept_is_read_and_dismissed_by_its_member_alone(desk: Desk) -> None:
+    member, other = await desk.joins("1"), await desk.joins("2")
+    await desk.turn()
+    status, notes = await desk.me("GET", "/messages", member)
+    assert (status, notes["unread"], notes["items"][0]["title"]) == (200, 1, "Welcome to Bean Club")
+    id_ = notes["items"][0]["id"]
+    assert (await desk.me("POST", f"/messages/{id_}/read", other, {}))[0] == 404
+    assert (await desk.me("POST", f"/messages/{id_}/read", member, {}))[0] == 204
+    assert (await desk.me("GET", "/messages", member))[1]["unread"] == 0
+    assert (await desk.me("POST", f"/messages/{id_}/dismiss", member, {}))[0] == 204
+    assert (await desk.me("GET", "/messages", member))[1]["items"] == []
+    desk.served.clock.advance(timedelta(days=91))
+    assert (await desk.me("GET", "/messages", other))[1]["items"] == []
+
+
+async def test_ones_own_link_is_mailed_and_nobody_learns_who_is_a_member(desk: Desk) -> None:
+    member = await desk.joins()
+    await desk.turn()
+    before = len(desk.post.mail.sent)
+    for address in ("1@example.com", "nobody@example.com"):
+        told = {"email": address}
+        async with desk.served.session.post(f"{desk.served.address}/shopper/stampcard/link", json=told) as answer:
+            assert (answer.status, await answer.json()) == (202, {})
+    await desk.turn()
+    (mail,) = desk.post.mail.sent[before:]
+    assert (mail.name, mail.to) == ("link", "1@example.com")
+    link = re.search(r"(/me/st_[\w-]+)", mail.text)
+    assert link is not None
+    async with desk.served.session.get(desk.served.address + link[1]) as page:
+        text = await page.text()
+        assert (page.status, "Your points: 0" in text, "A mug" in text) == (200, True, True)
+    desk.served.clock.advance(timedelta(minutes=16))
+    async with desk.served.session.get(desk.served.address + link[1]) as page:
+        assert page.status == 404
+    del member
+
+
+async def test_words_that_come_back_are_understood_and_answered_once(desk: Desk) -> None:
+    member = await desk.joins(phone="+4915112345678")
+    await desk.says(member, "sms")
+    await desk.turn()
+    at = desk.served.clock.now()
+
+    async def writes(text: str, key: str) -> str:
+        before = len(desk.post.text.sent)
+        await _told(desk, MessageReceived(channel="sms", address="+4915112345678", text=text, key=key, occurred_at=at))
+        await desk.turn()
+        return " ".join(one.text for one in desk.post.text.sent[before:])
+
+    assert await writes("balance", "1") == "Bean Club: you have no points."
+    assert "nothing is in reach yet" in await writes("Rewards?", "2")
+    assert "STOP to get no more messages" in await writes("HELP", "3")
+    assert await writes("what a nice day", "4") == ""
+    assert "no more messages" in await writes("please stop texting me", "5")
+    assert await desk.state(member, "sms.marketing") == "withdrawn"
+
+
+async def test_erasing_somebody_reaches_their_messages(desk: Desk) -> None:
+    member = await desk.joins()
+    await desk.turn()
+    await desk.joins("2")
+    assert (await desk.served.call("DELETE", f"/members/{member}")).status == 204
+    rows = await desk.served.read(select(message).where(message.c.member == member))
+    assert rows
+    assert all((row.data_sealed, row.content_sealed, row.to_print) == (None, None, None) for row in rows)
+    mail = desk.post.mail.sent[0]
+    status, _ = await desk.page(mail.text, "p")
+    assert status == 404
+    left = await desk.served.read(select(outbox).where(outbox.c.member == member))
+    assert all(row.data_sealed is None for row in left)
+
+
+def test_pages_have_all_words_in_every_language() -> None:
+    assert len({frozenset(ready(language)["pages"]) for language in LANGUAGES}) == 1
