@@ -23,7 +23,9 @@ from stampcard.program.enrolment import Enrolment
 from stampcard.program.events import BUILT_IN_EVENTS, REPORTED
 from stampcard.program.history import HISTORY
 from stampcard.program.lifetimes import ENDS
+from stampcard.program.messages import MessageTerms, MessageText, Question, Sending
 from stampcard.program.model import Program
+from stampcard.program.occasions import AHEAD, BEHIND, HAPPENINGS
 from stampcard.program.paying import PayTerms
 from stampcard.program.perks import Perk
 from stampcard.program.plans import Plan
@@ -61,6 +63,10 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("proofs", ProofTerms),
     ("plans", Plan),
     ("stacking", Stacking),
+    ("messages", MessageTerms),
+    ("messages.texts", MessageText),
+    ("messages.question", Question),
+    ("sending", Sending),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
     ("rewards.values", GiftOption),
@@ -120,6 +126,11 @@ _GIFTS = {
     "a choice": r"choice of",
     "a plugin's kind": r"gives: custom",
 }
+#: Asked by people, or covered by the tests of pages and of commands.
+_UNTRIED = frozenset(
+    {"by_hand", "link_asked", "tier_kept", "perk_used", "plan_started", "plan_renewed", "plan_ended"}
+) | {f"proof_{way}" for way in ("asked", "approved", "refused", "ending", "expired", "revoked")}
+_UNTRIED_DAYS: frozenset[str] = frozenset()
 #: Short forms, by field, or by its whole path; every other field is known by its type.
 FORMS: Mapping[str, Mapping[str, str]] = {
     "award": _AWARDS,
@@ -220,6 +231,24 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "perks.tag": {"a tag": r"tag: \S"},
     "grace": {"days": r"grace: \d+ days"},
     "notice": {"days": r"notice: \d+ days"},
+    "messages.on": {
+        **{event: rf"\"{event}\"|on: {event}\b" for event in HAPPENINGS if event not in _UNTRIED},
+        **{f"days before {event}": rf"days? before {event}\b" for event in AHEAD if event not in _UNTRIED_DAYS},
+        **{f"days after {event}": rf"days? after {event}\b" for event in BEHIND if event not in _UNTRIED_DAYS},
+    },
+    "messages.digest": {"a time": r"digest=\"1 hour\""},
+    "messages.at": {"a time of day": r"at: \d\d:\d\d"},
+    "messages.channels": {"one": r"channels: email", "several": r"channels: \[email, sms\]"},
+    "messages.within": {"points": r"within=\d|within: \d"},
+    "messages.question.kind": {kind: rf"kind: {kind}\b" for kind in ("score", "choice", "text")},
+    "messages.question.choices": {"names": r"choices: \["},
+    "sending.quiet": {"hours": r"sms: \d\d:\d\d-\d\d:\d\d", "none": r"email: none"},
+    "sending.caps": {
+        "of all": r"\d per week,",
+        "by a channel": r"per day by email",
+        "for a purpose": r"per month for marketing",
+        "both": r"by email for marketing",
+    },
     "tiers.levels.least": {"a number": r"\{silver: 100|from: \d"},
     "tiers.wallet": {"a wallet": r"by: balance, wallet: points"},
 }
@@ -245,6 +274,10 @@ _STRUCTURE = frozenset(
         "values",
         "prices",
         "during",
+        "messages",
+        "texts",
+        "question",
+        "sending",
         "who",
         "audience",
     }
@@ -256,7 +289,6 @@ LATER = (
     "on: referral, message reaction",
     "conditions: message engagement",
     "refunds: challenge progress, referral rewards",
-    "switches: message",
 )  # fmt: skip
 
 
@@ -316,8 +348,8 @@ def sources() -> Sequence[tuple[str, str]]:
             constants = {
                 target.id: ast.get_source_segment(text, node) or ""
                 for node in body
-                if isinstance(node, ast.Assign)
-                for target in node.targets
+                if isinstance(node, ast.Assign | ast.AnnAssign)
+                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
                 if isinstance(target, ast.Name)
             }
             found += [

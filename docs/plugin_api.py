@@ -34,6 +34,7 @@ GROUPS = {
     "Webhooks": ("plugin.requests", "plugin.signatures", "plugin.subscriptions"),
     "Deliveries and events": ("domain.deliveries", "domain.events", "domain.orders", "plugin.orders"),
     "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),
+    "Messages": ("domain.messages", "domain.texting", "plugin.channels"),
     "Contacts of a CRM": ("domain.contacts", "plugin.contacts"),
     "Members, points and awards": (
         "domain.members",
@@ -49,6 +50,11 @@ GROUPS = {
 #: What can carry no docstring of its own: the module that it belongs to, and its sentence.
 BARE = {
     "API_VERSION": ("plugin.manifest", f"Major and minor version of the plugin API: `{plugin.API_VERSION}`."),
+    "Because": ("domain.messages", "What a failure says of whom a message was sent to: `address`, `opted_out`, or nothing."),
+    "Dial": ("plugin.connections", "An async function that opens a connected socket to a host and port, its address checked."),
+    "Form": ("domain.messages", "What kind of text a channel takes: `mail`, `text` or `note`."),
+    "Need": ("domain.messages", "What a member needs to be reached by a channel: `email`, `phone`, `reference` or `nothing`."),
+    "Reported": ("domain.messages", "How far a message came, as a channel reports it: `queued`, `sent`, `delivered`, `bounced` and so on."),
     "Choice": ("plugin.contacts", "What stands for one of our names in a map of fields: their field, a `FieldChoice`, or `False` for none."),
     "FIGURES": ("domain.contacts", "What can be shown of a member that is known here alone: our name to a kind of field and a label."),
     "hookimpl": ("plugin.hookspecs", "The decorator that marks a function as the implementation of the hook it is named after."),

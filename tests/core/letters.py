@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from tests.core.shops import Shop
 
@@ -24,7 +25,7 @@ from stampcard.outbox.messaging import Messaging
 from stampcard.plugin import Capabilities, Channel, Delivered, Message, Outcome
 from stampcard.storage.database import Database
 from stampcard.storage.tables import message, message_step, outbox
-from stampcard.testing.applying import rows
+from stampcard.testing.applying import apply, prepare, rows, store
 
 PROGRAM = """
 program: main
@@ -107,6 +108,22 @@ class Letters(Shop):
         told = {"email": f"{customer}@example.com", **attributes}
         self.tell(CustomerSeen(reference=customer, occurred_at=self.clock.now(), attributes=told))
         return self.member(customer)
+
+    def tell_attributes(self, customer: str, **attributes: Any) -> None:
+        """The shop tells something new of a customer."""
+        self.clock.advance(timedelta(seconds=1))
+        self.tell(CustomerSeen(reference=customer, occurred_at=self.clock.now(), attributes=attributes))
+
+    def tell_past(self, event: Any) -> None:
+        """A backfill brings something of long ago."""
+        (delivery,) = store(self.database, self.setting, b"{}")
+        (settled,) = apply(
+            self.database,
+            self.setting,
+            [msgspec.structs.replace(prepare(delivery, event), past=True)],
+            self.clock.now(),
+        )
+        assert settled.status == "done"
 
     def says(self, customer: str, channel: str, state: Any = "given", purpose: str = "marketing") -> None:
         """A member says something about being addressed."""

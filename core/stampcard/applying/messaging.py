@@ -279,6 +279,7 @@ def written_out(
     values = {
         **values_of(live, person, balances, unit.now),
         **minutes,
+        "items": [dict(one.says)],
         **one.says,
         **urls,
         **_question(live, terms, wanted),

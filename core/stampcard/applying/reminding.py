@@ -188,9 +188,12 @@ def _program(_unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
 
 
 def _dated(event: str) -> Callable[[Unit, LiveProgram, Iterable[Due]], _Told]:
-    def tell(_unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
+    def tell(unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
         for one in due:
             assert one.at is not None
+            person = unit.members.get(one.member)
+            if event == ANNIVERSARY and person is not None and person.joined_at.year >= one.at.year:
+                continue  # the day of joining is no anniversary of it
             nth = one.at.year if event in {BIRTHDAY, ANNIVERSARY} else one.what or live.name
             yield _happening(live, event, one, f"{one.member}:{nth}", {}, {}), None
 

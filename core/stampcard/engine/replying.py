@@ -29,17 +29,17 @@ WORDS: Mapping[Meaning, frozenset[str]] = {
 _PLAIN = re.compile(
     r"\b(?:(?:stop|quit|cease)\s+(?:\w+\s+)?(?:texting|messaging|contacting|sending|writing|emailing|calling|these|all|this)"
     r"|(?:do\s*n[o']?t|never|no\s+longer)\s+(?:ever\s+)?(?:text|message|contact|send|write|e-?mail|call)"
-    r"|(?:remove|delete|take)\s+(?:me|my\s+(?:number|address|phone))"
+    r"|(?:(?:remove|delete)\s+(?:me|my\s+(?:number|address|phone))|take\s+(?:me|my\s+(?:number|address|phone))\s+off)"
     r"|(?:no|not\s+any)\s+more\s+(?:texts?|messages?|e-?mails?|sms)"
-    r"|(?:revoke|withdraw)\s+(?:my\s+)?consent|opt\s+(?:me\s+)?out|unsubscribe\s+me|leave\s+me\s+alone|wrong\s+number"
+    r"|(?:revoke|withdraw)\s+(?:my\s+)?consent|opt\s+(?:me\s+)?out|unsubscribe\s+me|leave\s+me\s+alone|wrong\s+number(?!\s+of)"
     r"|niet\s+meer\s+(?:sturen|berichten)|non\s+(?:voglio|mandate|scrivete)|jangan\s+(?:kirim|hantar))\b"
 )
-_AROUND = re.compile(r"^[\s\"'“”‘’.,!?;:()\-–—]+|[\s\"'“”‘’.,!?;:()\-–—]+$")
+_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 def meaning_of(text: str) -> Meaning:
     """What a text asks for; nothing where that is not plain."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().replace("’", "'").split())
     bare = _AROUND.sub("", plain)
     for meaning, words in WORDS.items():
         if bare in words:
@@ -50,4 +50,4 @@ def meaning_of(text: str) -> Meaning:
     polite = re.sub(r"\b(?:please|pls|plz|now|thanks|thank you|alsjeblieft|per favore|tolong)\b", " ", bare)
     if " ".join(_AROUND.sub("", polite).split()) in WORDS["stop"]:
         return "stop"
-    return "stop" if _PLAIN.search(plain.replace("’", "'")) else ""
+    return "stop" if _PLAIN.search(plain) else ""

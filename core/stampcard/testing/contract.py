@@ -20,6 +20,7 @@ from stampcard.testing.rules.fulfilling import FulfillingRules
 from stampcard.testing.rules.judging import JudgingRules
 from stampcard.testing.rules.keeping import KeepingRules
 from stampcard.testing.rules.knowing import KnowingRules
+from stampcard.testing.rules.messaging import MessagingRules
 from stampcard.testing.rules.naming import NamingRules
 from stampcard.testing.rules.recalling import RecallingRules
 from stampcard.testing.rules.shopping import ShoppingRules
@@ -40,5 +41,6 @@ class PluginContract(
     SubscribingRules,
     RecallingRules,
     ContactingRules,
+    MessagingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

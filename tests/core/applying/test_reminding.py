@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.core.letters import Box, Letters, with_messages
 
+from stampcard.applying.joining import try_plan
 from stampcard.applying.requests import Answer, adjust, change_attributes
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import CustomerSeen
@@ -162,3 +163,81 @@ async def test_who_leaves_the_audience_before_it_leaves_is_told_nothing(database
     await letters.post()
     assert (box.sent, letters.messages()) == ([], [("birthday", "email", "dropped", "no_longer")])
     letters.tell(CustomerSeen(reference="bob", occurred_at=letters.clock.now(), attributes={"country": "FR"}))
+
+
+#: When each reminder of Ann is due, who bought for 100 on 10 March 2026, and what it says.
+REMINDERS: dict[str, tuple[str, str]] = {
+    "on: 5 days before points_expire": ("2027-03-05", "100 points until 2027-03-10, 5 days"),
+    "on: 3 days before reward_expires": ("2026-04-06", "5 % off until 2026-04-09, 3 days"),
+    "on: 2 days after reward_issued": ("2026-03-12", "5 % off, 2 days"),
+    "on: 14 days before tier_ends": ("2027-02-24", "Gold until 2027-03-10, 14 days"),
+    "on: 7 days before plan_ends": ("2026-03-17", "Plus until 2026-03-24, 7 days"),
+    "on: 1 day before perk_ends": ("2026-04-08", "Lounge until 2026-04-09, 1 days"),
+    "on: 10 days before program_ends": ("2026-12-21", "until 2026-12-31, 10 days"),
+    "on: 1 day before anniversary": ("2027-03-09", "1 days"),
+    "on: 1 day after birthday": ("2026-05-11", "1 days"),
+    "on: 7 days after purchase": ("2026-03-17", "7 days"),
+    "on: 30 days after last_purchase": ("2026-04-09", "30 days"),
+    "on: 5 days after sign_up": ("2026-03-15", "5 days"),
+}
+SAYS = {
+    "points_expire": "{{ points }} points until {{ expires_on }}, ",
+    "reward_expires": "{{ reward.name }} until {{ expires_on }}, ",
+    "reward_issued": "{{ reward.name }}, ",
+    "tier_ends": "{{ tier.name }} until {{ expires_on }}, ",
+    "plan_ends": "{{ plan.name }} until {{ expires_on }}, ",
+    "perk_ends": "{{ perk.name }} until {{ expires_on }}, ",
+    "program_ends": "until {{ expires_on }}, ",
+}
+EVERYTHING = """
+program: main
+name: Bean Club
+currency: EUR
+timezone: Europe/Berlin
+state: ending
+ending: {last_earn: 2026-12-31, last_redeem: 2026-12-31, closed: 2028-12-31}
+attributes: {birthday: date}
+wallets: {points: {expire: 12 months}}
+plans: {plus: {name: Plus, skus: PLUS, lasts: 30 days, trial: 14 days}}
+perks: {lounge: {name: Lounge, tiers: gold, valid: 30 days}}
+tiers:
+  by: points
+  within: 12 months
+  levels: {silver: 0, gold: {from: 100, name: Gold}}
+rules:
+  - {id: purchase, on: purchase, award: 1 per 1 EUR}
+  - {id: gift, on: purchase, award: reward voucher}
+rewards:
+  voucher: {name: 5 % off, gives: 5 % off, by: own, valid: 30 days}
+messages:
+  it:
+    ON
+    purpose: transactional
+    texts: {en: {subject: It, text: "SAYS{{ days }} days"}}
+"""
+
+
+@pytest.mark.parametrize("on", REMINDERS)
+async def test_each_day_brings_its_reminder_and_none_a_day_before_or_after(
+    database: Database, setting: Setting, on: str
+) -> None:
+    due, says = REMINDERS[on]
+    text = EVERYTHING.replace("ON\n", f"{on}\n").replace("SAYS", SAYS.get(on.rpartition(" ")[2], ""))
+    letters = Letters(database, setting, text, box := Box())
+    member = letters.joins(birthday="1990-05-10")
+    letters.buys("O1", 100)
+
+    def tries(unit: object) -> Answer:
+        try_plan(unit, member, "main", "plus")  # type: ignore[arg-type]
+        return Answer(status=200, body={})
+
+    letters.act(tries)
+    day = datetime.fromisoformat(due).replace(tzinfo=UTC)
+    for offset in (-1, 0, 1):
+        moment_ = day + timedelta(days=offset, hours=11)
+        if moment_ <= letters.clock.now():
+            continue
+        letters.clock.advance(moment_ - letters.clock.now())
+        await letters.timer.tick()
+        await letters.post()
+        assert [one.text.partition("\n")[0] for one in box.sent] == ([says] if offset >= 0 else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -112,34 +112,49 @@ class Witness(Box):
 async def live(letters: Letters, boxes: Sequence[Witness], steps: Sequence[tuple[Any, ...]]) -> None:
     letters.joins(phone=PHONE)
     for number, (what, *of) in enumerate(steps):
-        match what:
-            case "buys":
-                letters.buys(f"O{number}", *of)
-            case "says":
-                letters.says("ann", *of)
-            case "post":
-                for box in boxes:
-                    box.outcomes = list(of[0])
-                try:
-                    await letters.post()
-                except asyncio.CancelledError:
-                    for job in letters.jobs:
-                        job._flying.clear()
-            case "waits":
-                letters.clock.advance(timedelta(seconds=of[0]))
-            case "finds":
-                for box in boxes:
-                    box.found = of[0]
-            case "writes":
-                at = letters.clock.now()
-                letters.tell(MessageReceived(channel="sms", address=PHONE, text=of[0], key=str(number), occurred_at=at))
-            case "reports":
-                known = rows(letters.database, message.select().order_by(message.c.id.desc()))
-                if known:
-                    row, at = known[0], letters.clock.now()
-                    report = MessageReported(channel=row.channel, state=of[0], occurred_at=at, message=str(row.id))
-                    letters.tell(report)
+        if what == "post":
+            await post(letters, boxes, of[0])
+        else:
+            OTHERS[what](letters, boxes, number, of)
         letters.clock.advance(timedelta(seconds=1))
+
+
+async def post(letters: Letters, boxes: Sequence[Witness], outcomes: Sequence[str]) -> None:
+    for box in boxes:
+        box.outcomes = list(outcomes)
+    try:
+        await letters.post()
+    except asyncio.CancelledError:  # the process ended in the middle of a call; another goes on
+        for job in letters.jobs:
+            job._flying.clear()
+
+
+def finds(_letters: Letters, boxes: Sequence[Witness], _number: int, of: Sequence[Any]) -> None:
+    for box in boxes:
+        box.found = of[0]
+
+
+def writes(letters: Letters, _boxes: Sequence[Witness], number: int, of: Sequence[Any]) -> None:
+    at = letters.clock.now()
+    letters.tell(MessageReceived(channel="sms", address=PHONE, text=of[0], key=str(number), occurred_at=at))
+
+
+def reports(letters: Letters, _boxes: Sequence[Witness], _number: int, of: Sequence[Any]) -> None:
+    """Of the newest message, whatever became of it."""
+    known = rows(letters.database, message.select().order_by(message.c.id.desc()))
+    if known:
+        row, at = known[0], letters.clock.now()
+        letters.tell(MessageReported(channel=row.channel, state=of[0], occurred_at=at, message=str(row.id)))
+
+
+OTHERS: dict[str, Callable[[Letters, Sequence[Witness], int, Sequence[Any]], None]] = {
+    "buys": lambda letters, _, number, of: letters.buys(f"O{number}", *of),
+    "says": lambda letters, _boxes, _number, of: letters.says("ann", *of),
+    "waits": lambda letters, _boxes, _number, of: letters.clock.advance(timedelta(seconds=of[0])),
+    "finds": finds,
+    "writes": writes,
+    "reports": reports,
+}
 
 
 @given(steps=STEPS)

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from tests.mailboxes import DROPPED, Mailbox
+import pytest
+from tests.mailboxes import DROPPED, HERE, Mailbox
 from tests.plugins.smtp.conftest import TOKENS, make_context
 
 import stampcard_smtp.plugin
-from stampcard.plugin import Health, MessageReported
+from stampcard.plugin import Dial, MessageReported
 from stampcard.testing.contract import PluginContract
+from stampcard.testing.rules.case import Mood
 
 NAME, PASSWORD = "the shop itself", "correct horse"
 SETTINGS = {
     "host": "smtp.shop.example",
+    "security": "none",
     "sender": "loyalty@shop.example",
     "username": NAME,
     "password": PASSWORD,
@@ -52,39 +59,39 @@ class TestSmtp(PluginContract):
     unknown_topic = "letter"
     signature_header = "authorization"
     signs_body = False
+    channels = ("email",)
+    unfit_address = "nobody@mail.example"
+    calls_by_http = False
 
     def sign(self, _topic: str, _body: bytes, secret: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {secret}", "Content-Type": "message/rfc822"}
 
-    def test_settings_have_an_api_url(self) -> None:
-        """What is no HTTP has no address to call: host and port lead all connections elsewhere."""
-        assert self._read(host="127.0.0.1", port=9).outbound_hosts() == ("127.0.0.1:9",)
+    @asynccontextmanager
+    async def open_dial(self, mood: Mood, /) -> AsyncIterator[Dial]:
+        known = [*(self.address("email", number) for number in range(20)), self.unfit_address]
+        quoted = f"550 5.7.1 {known[1]} Amaryllis {PASSWORD}"
+        answer = {"lost": DROPPED, "odd": "99 what", "busy": "451 4.3.0 later", "quoting": quoted}.get(mood)
+        endings = dict.fromkeys(known, answer) if answer else {}
+        box = Mailbox(answers={self.unfit_address: "550 5.1.1 nobody"}, endings=endings, login=(NAME, PASSWORD))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(logging.getLogger("mail.log"), "disabled", True)  # what the mailbox says is not ours
+            async with box as mailbox:
+                yield partial(_dial, mailbox)
 
-    def test_all_calls_go_to_the_api_url(self) -> None:
-        """Nothing is called by HTTP, and nothing dialled but what host and port say."""
 
-        async def asked() -> int:
-            async with self.visiting() as visit:
-                assert visit.capabilities.check_health is not None
-                await visit.capabilities.check_health()
-                return len(visit.requests)
+async def _dial(mailbox: Mailbox, _host: str, _port: int) -> socket.socket:
+    opened = socket.socket()
+    opened.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(opened, (HERE, mailbox.port))
+    return opened
 
-        assert self.run(asked()) == 0
 
-    def test_health_is_told_whatever_the_vendor_does(self) -> None:
-        """check_health answers with a Health that is ok, or names the problem; it never raises."""
-        assert self._health_at({}).ok
-        for answer in (DROPPED, "421 4.3.2 going down", "554 no", "hello", "99 what"):
-            for command in ("EHLO", "NOOP"):
-                health = self._health_at({command: answer})
-                assert not health.ok, f"{command} is answered with {answer}"
-                assert "check" in health.problem
-
-    def _health_at(self, commands: Mapping[str, str]) -> Health:
-        async def check() -> Health:
-            async with Mailbox(commands=commands) as mailbox:
-                told = await stampcard_smtp.plugin.connect(context=make_context(**mailbox.settings))
-                assert told.check_health is not None
-                return await told.check_health()
-
-        return asyncio.run(check())
+@pytest.mark.parametrize("answer", [DROPPED, "421 4.3.2 going down", "554 no", "hello", "99 what"])
+@pytest.mark.parametrize("command", ["EHLO", "NOOP"])
+async def test_health_names_what_to_check(command: str, answer: str) -> None:
+    async with Mailbox(commands={command: answer}) as mailbox:
+        told = await stampcard_smtp.plugin.connect(context=make_context(**mailbox.settings))
+        assert told.check_health is not None
+        health = await told.check_health()
+    assert not health.ok
+    assert "check" in health.problem

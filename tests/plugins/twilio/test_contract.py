@@ -55,6 +55,8 @@ class TestTwilio(PluginContract):
     expected = EXPECTED
     unknown_topic = "call.completed"
     signature_header = "x-twilio-signature"
+    channels = ("sms",)
+    unfit_address = "+15005550001"
 
     def sign(self, _: str, body: bytes, secret: str, /) -> Mapping[str, str]:
         fields = sorted(set(parse_qsl(body.decode(), keep_blank_values=True)))
@@ -69,4 +71,11 @@ class TestTwilio(PluginContract):
     def vendor(self, request: httpx.Request) -> httpx.Response:
         if request.headers["authorization"] != httpx.BasicAuth(KEY, KEY_SECRET)._auth_header:
             return httpx.Response(401, json={"code": 20003, "message": "Authenticate", "status": 401})
-        return httpx.Response(200, json={"messages": [], "next_page_uri": None})
+        if request.method == "GET":
+            return httpx.Response(200, json={"messages": [], "next_page_uri": None})
+        form = dict(parse_qsl(request.content.decode(), keep_blank_values=True))
+        if form["To"] == self.unfit_address:
+            return httpx.Response(400, json={"code": 21211, "message": f"{form['To']} is no number", "status": 400})
+        if not form["Body"]:
+            return httpx.Response(400, json={"code": 21602, "message": "Message body is required", "status": 400})
+        return httpx.Response(201, json={"sid": "SM" + "0" * 32, "status": "queued", "body": form["Body"]})

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 import pytest
 from hypothesis import settings as trial
 
 from stampcard.domain.commands import BALANCE, TAGS
-from stampcard.domain.value import Value
+from stampcard.domain.value import Value, replace
+from stampcard.errors import CallRefused
 from stampcard.host.connecting import ConnectionSpec, Resources, connect_one
 from stampcard.host.discovering import PluginTable, discover
 from stampcard.plugin import (
     Balance,
     BalancePush,
     Capabilities,
+    Channel,
     Command,
     ContactPush,
     Contacts,
     ContactSettings,
     Delivery,
+    Dial,
     Event,
     Member,
+    Message,
+    Need,
     Person,
     PluginManifest,
     PluginSettings,
@@ -51,6 +57,10 @@ PATIENCE = 20.0
 TRIAL = trial(deadline=None, database=None, derandomize=True, max_examples=60, report_multiple_bugs=False)
 
 Vendor = Callable[[httpx.Request], httpx.Response]
+#: How a vendor that is dialled takes messages. well: it has each; lost: it has it, and the connection ends without an answer;
+#: odd: the answer is none that its protocol knows; busy: it wants it later; quoting: it refuses it for good, with a text that
+#: repeats what it was sent and every secret.
+Mood = Literal["well", "lost", "odd", "busy", "quoting"]
 T = TypeVar("T")
 
 
@@ -92,9 +102,13 @@ class Visit:
     lines: Lines
     settings: PluginSettings | None = None
     requests: list[httpx.Request] = field(default_factory=list)
+    dialled: list[tuple[str, int]] = field(default_factory=list)
 
     def sink(self, kind: str) -> Sink[Any]:
         return next(sink for sink in self.capabilities.sinks if sink.kind == kind)
+
+    def channel(self, name: str) -> Channel:
+        return next(channel for channel in self.capabilities.channels if channel.name == name)
 
 
 class Case:
@@ -126,10 +140,14 @@ class Case:
     sinks: Collection[str] = ()
     #: The names of the plugin's fact sources.
     facts: Collection[str] = ()
+    #: The names of the plugin's channels.
+    channels: Collection[str] = ()
     #: What the plugin verifies, each with evidence that it approves.
     proofs: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     #: A customer's reference that the vendor refuses; empty if it cannot.
     unfit_reference: str = ""
+    #: An address of which the vendor says that it is no good; empty if it never does when it is asked to send.
+    unfit_address: str = ""
     #: The reference of a contact that is gone already; empty if the vendor plays none.
     gone_reference: str = ""
     #: Members who have a contact that the vendor finds by their addresses.
@@ -140,6 +158,8 @@ class Case:
     refusals: Collection[int] = (400, 404, 422)
     #: False where the vendor's status alone says that it took the item.
     success_is_in_the_body: bool = True
+    #: False where nobody is called by HTTP: the vendor is dialled, or there is none.
+    calls_by_http: bool = True
 
     def sign(self, topic: str, body: bytes, secret: str, /) -> Mapping[str, str]:
         """The headers with which the vendor sends this body."""
@@ -148,6 +168,16 @@ class Case:
     def vendor(self, request: httpx.Request) -> httpx.Response:
         """The vendor's API when all is well."""
         raise NotImplementedError(f"play the vendor: {type(self).__name__}.vendor")
+
+    @asynccontextmanager
+    async def open_dial(self, mood: Mood, /) -> AsyncIterator[Dial]:  # noqa: ARG002 - others need it
+        """The vendor of a plugin that dials, in this mood, while the block lasts."""
+        yield _nobody
+
+    @property
+    def dials(self) -> bool:
+        """Whether the author plays a vendor that is dialled."""
+        return type(self).open_dial is not Case.open_dial
 
     def item(self, kind: str, number: int) -> BalancePush | TagPush | Command:
         """One of many different items for a sink of that kind."""
@@ -167,6 +197,36 @@ class Case:
         fields = {pair.theirs: values[pair.ours] for pair in settings.pairs(contacts.defaults) if pair.ours in values}
         reference = str(7001 + number) if known else ""
         return ContactPush(member=f"m{number}", reference=reference, version=3, fields=fields)
+
+    def address(self, needs: Need, number: int) -> str:
+        """One of many different addresses that the vendor takes messages for."""
+        addresses: Mapping[Need, str] = {
+            "email": f"member{number:04}@mail.example",
+            "phone": f"+1415555{number:04}",
+            "reference": f"70010{number:04}",
+        }
+        return addresses.get(needs, "")
+
+    def message(self, channel: Channel, number: int, **fields: Any) -> Message:
+        """One of many different messages, as that channel takes them; `fields` are what a rule wants otherwise."""
+        text = f"Amaryllis-{number:04}: you have {100 + number} points."
+        message = Message(
+            id=f"contract{number:04}",
+            name="welcome",
+            member=f"m{number}",
+            to=self.address(channel.needs, number),
+            to_name="Columbine Archer" if channel.form == "mail" else "",
+            purpose="marketing",
+            language="en",
+            direction="ltr",
+            subject="" if channel.form == "text" else f"Bellflower-{number:04}",
+            text=text,
+            html=f"<p>{text}</p>" if channel.form == "mail" else "",
+            link=f"{PUBLIC_URL}/daffodil/{number}" if channel.form == "note" else "",
+            unsubscribe=f"{PUBLIC_URL}/daffodil/{number}",
+            reports=f"{PUBLIC_URL}/webhooks/{CONNECTION}",
+        )
+        return replace(message, **fields)
 
     def occasion(self) -> tuple[Event, Member]:
         """An event and a member for whom the plugin knows facts."""
@@ -246,10 +306,12 @@ class Case:
         return verified
 
     @asynccontextmanager
-    async def visiting(self, vendor: Vendor | None = None, **changes: Any) -> AsyncIterator[Visit]:
+    async def visiting(
+        self, vendor: Vendor | None = None, *, dial: Mood | Dial = "well", **changes: Any
+    ) -> AsyncIterator[Visit]:
         """Connect as the host does; the vendor, the only thing in the network, is well until the connection stands.
 
-        `changes` are of the settings.
+        Then it answers HTTP as `vendor` does, and whoever dials as `dial` says. `changes` are of the settings.
         """
         answers: list[Vendor] = [self.vendor]
         visit = Visit(capabilities=Capabilities(), clock=FakeClock(hurried=True), lines=Lines())
@@ -258,23 +320,32 @@ class Case:
             visit.requests.append(request)
             return answers[-1](request)
 
+        async def open_socket(host: str, port: int) -> socket.socket:
+            visit.dialled.append((host, port))
+            return await dials[-1](host, port)
+
         resources = Resources(
             clock=visit.clock,
             log=recording_log(visit.lines),
             public_url=PUBLIC_URL,
             open_store=lambda _: MemoryStore(),
             open_http=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False),
+            open_dial=lambda _: open_socket,
         )
         spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings={**self.settings, **changes})
-        connection = await connect_one(spec, self.table(), resources)
-        assert connection.capabilities is not None, connection.problem
-        visit.capabilities, visit.settings = connection.capabilities, connection.settings
-        answers.append(vendor or self.vendor)
-        try:
-            yield visit
-        finally:
+        async with AsyncExitStack() as stack:
+            dials: list[Dial] = [await stack.enter_async_context(self.open_dial("well"))]
+            connection = await connect_one(spec, self.table(), resources)
+            assert connection.capabilities is not None, connection.problem
             assert connection.http is not None
-            await connection.http.aclose()
+            stack.push_async_callback(connection.http.aclose)
+            visit.capabilities, visit.settings = connection.capabilities, connection.settings
+            answers.append(vendor or self.vendor)
+            if not isinstance(dial, str):
+                dials.append(dial)
+            elif dial != "well":
+                dials.append(await stack.enter_async_context(self.open_dial(dial)))
+            yield visit
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a rule's asynchronous part to its end."""
@@ -287,3 +358,7 @@ class Case:
             return asyncio.run(within())
         except TimeoutError:
             pytest.fail(f"hangs: nothing came of it within {PATIENCE:g} seconds")
+
+
+async def _nobody(host: str, port: int) -> socket.socket:
+    raise CallRefused(f"{host}:{port}", "the author plays nobody who is dialled: open_dial")

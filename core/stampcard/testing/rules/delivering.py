@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from stampcard.domain.commands import STATES
 from stampcard.domain.value import replace
 from stampcard.plugin import (
     Delivered,
+    Dial,
     Health,
     Outcome,
     Rejected,
@@ -18,7 +20,7 @@ from stampcard.plugin import (
     Sink,
     Unknown,
 )
-from stampcard.testing.rules.case import Case, Vendor
+from stampcard.testing.rules.case import Case, Mood, Vendor, Visit
 
 HTML = "<!doctype html><html><body>" + "<p>We are down for maintenance.</p>" * 20 + "</body></html>"
 GARBAGE = (b"", b"\xff\xfe", b"null", b"[]", b"{}", b'{"ok"', b'"' + b"x" * 200, HTML.encode())
@@ -27,6 +29,10 @@ HUGE = (b"x" * 2_000_000, b"[" * 200_000, b'{"a":' * 200_000, HTML.encode() * 1_
 LOST = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 #: The request never left.
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+#: What dialling may end in before anything left.
+UNDIALLED = (ConnectionRefusedError, TimeoutError, socket.gaierror)
+#: What somebody else may say where the vendor should greet.
+GREETINGS = (b"", b"\r\n", b"\xff\xfe\r\n", b"x" * 50_000, b"HTTP/1.1 400 Bad Request\r\n\r\n" + HTML.encode())
 #: What a vendor might write where seconds should stand.
 UNREADABLE = ("", "soon", "-5", "nan", "inf", "9" * 5000, "1e3", "٣", "Wed, 21 Oct 2026 07:28:00 GMT")
 #: Where a simulator might stand.
@@ -58,18 +64,32 @@ class DeliveringRules(Case):
                 assert [type(outcome) for outcome in outcomes] == expected, f"{kind}: {outcomes}"
 
     def test_all_calls_go_to_the_api_url(self) -> None:
-        """Whatever is called lies below `api_url`, or a simulator could not stand in for the vendor."""
+        """Whatever is called lies below `api_url`, or a simulator could not stand in for the vendor; what is dialled is named.
 
-        async def asked() -> list[str]:
-            async with self.visiting(api_url=ELSEWHERE) as visit:
-                for sink in visit.capabilities.sinks:
-                    await sink.deliver([self.item(sink.kind, 1)])  # type: ignore[list-item]
-                if visit.capabilities.check_health is not None:
-                    await visit.capabilities.check_health()
-                return [str(request.url) for request in visit.requests]
+        A plugin without HTTP calls nothing at all by it.
+        """
+        visit = self.run(self._used())
+        urls = [str(request.url) for request in visit.requests]
+        strays = [url for url in urls if not (self.calls_by_http and url.startswith(f"{ELSEWHERE}/"))]
+        assert strays == [], f"api_url was {ELSEWHERE}" if self.calls_by_http else "nobody is called by HTTP"
+        assert visit.settings is not None
+        named = set(visit.settings.outbound_hosts())
+        unnamed = [(host, port) for host, port in visit.dialled if named.isdisjoint({host, f"{host}:{port}"})]
+        assert unnamed == [], f"outbound_hosts names {sorted(named)}"
 
-        strays = [url for url in self.run(asked()) if not url.startswith(f"{ELSEWHERE}/")]
-        assert strays == [], f"api_url was {ELSEWHERE}"
+    async def _used(self) -> Visit:
+        """A connection that has been used for all that it sends, with `api_url` elsewhere."""
+        changes = {"api_url": ELSEWHERE} if self.calls_by_http else {}
+        async with self.visiting(**changes) as visit:
+            for sink in visit.capabilities.sinks:
+                await sink.deliver([self.item(sink.kind, 1)])  # type: ignore[list-item]
+            for channel in visit.capabilities.channels:
+                message = self.message(channel, 1)
+                await channel.send([message])
+                await channel.lookup(message, visit.clock.now() - channel.visible_after)
+            if visit.capabilities.check_health is not None:
+                await visit.capabilities.check_health()
+        return visit
 
     def test_too_many_requests_are_sent_later(self) -> None:
         """429 is RetryLater, after as many seconds as Retry-After says."""
@@ -129,16 +149,22 @@ class DeliveringRules(Case):
 
     def test_health_is_told_whatever_the_vendor_does(self) -> None:
         """check_health answers with a Health that is ok, or names the problem; it never raises."""
-        assert self._health(self.vendor).ok, "the vendor is well"
-        down = [_answering(status, HTML) for status in (500, 503, 401)] + [
-            _raising(error) for error in (*UNSENT, *LOST)
-        ]
-        for vendor in down:
-            health = self._health(vendor)
+        assert self._health().ok, "the vendor is well"
+        for vendor, dial in self._downs():
+            health = self._health(vendor, dial)
             assert not health.ok, "the vendor is down"
             assert health.problem, "a problem has words"
-        for body in (*GARBAGE, *HUGE):
+        for body in (*GARBAGE, *HUGE) if self.calls_by_http else ():
             self._health(_answering(200, body))
+
+    def _downs(self) -> Iterator[tuple[Vendor | None, Mood | Dial]]:
+        """A vendor that is down, as HTTP shows it, and as whoever dials does."""
+        if self.calls_by_http:
+            yield from ((_answering(status, HTML), "well") for status in (500, 503, 401))
+            yield from ((_raising(error), "well") for error in (*UNSENT, *LOST))
+        if self.dials:
+            yield from ((None, refusing(error)) for error in UNDIALLED)
+            yield from ((None, greeting(content)) for content in GREETINGS)
 
     def _kinds(self) -> Iterator[str]:
         if not self.sinks:
@@ -181,9 +207,9 @@ class DeliveringRules(Case):
             assert len(getattr(outcome, "reason", "")) <= LONGEST, f"{kind}: a reason of more than {LONGEST} letters"
         return found
 
-    def _health(self, vendor: Vendor) -> Health:
+    def _health(self, vendor: Vendor | None = None, dial: Mood | Dial = "well") -> Health:
         async def check() -> Health | None:
-            async with self.visiting(vendor) as visit:
+            async with self.visiting(vendor, dial=dial) as visit:
                 if visit.capabilities.check_health is None:
                     return None
                 try:
@@ -196,6 +222,27 @@ class DeliveringRules(Case):
             pytest.skip("has no check_health")
         assert isinstance(health, Health)
         return health
+
+
+def refusing(error: type[OSError]) -> Dial:
+    """Nobody answers whoever dials."""
+
+    async def dial(host: str, port: int) -> socket.socket:
+        raise error(f"nobody answers at {host}:{port}")
+
+    return dial
+
+
+def greeting(content: bytes) -> Dial:
+    """Somebody answers who says this, and nothing more."""
+
+    async def dial(_host: str, _port: int) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.sendall(content)
+        return ours
+
+    return dial
 
 
 def _answering(status: int, content: str | bytes, headers: Mapping[str, str | bytes] | None = None) -> Vendor:
