@@ -36,7 +36,9 @@ from stampcard.program.schema import program_schema
 from stampcard.settings import Settings
 from stampcard.testing.building import order
 from stampcard_hubspot.settings import HubSpotSettings
+from stampcard_inbox.plugin import InboxSettings
 from stampcard_shopify.plugin import ShopifySettings
+from stampcard_smtp.settings import SmtpSettings
 from stampcard_standard_webhooks.converting import (
     AnyReading,
     CountReading,
@@ -51,6 +53,7 @@ from stampcard_standard_webhooks.mapping import Mapped, Topic
 from stampcard_standard_webhooks.messages import TYPES
 from stampcard_standard_webhooks.schema import message_schema
 from stampcard_standard_webhooks.settings import StandardWebhooksSettings
+from stampcard_twilio.settings import TwilioSettings
 from stampcard_woocommerce.plugin import WooCommerceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -403,6 +406,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "woocommerce-settings": partial(plugin_settings, WooCommerceSettings),
     "hubspot-settings": partial(plugin_settings, HubSpotSettings, "crm"),
     "hubspot-fields": hubspot_fields,
+    "smtp-settings": partial(plugin_settings, SmtpSettings, "mail"),
+    "twilio-settings": partial(plugin_settings, TwilioSettings, "text"),
+    "inbox-settings": partial(plugin_settings, InboxSettings, "app"),
     "standard-webhooks-settings": partial(plugin_settings, StandardWebhooksSettings, "till"),
     "standard-webhooks-messages": standard_webhooks_messages,
     "mapping-settings": mapping_settings,

@@ -119,8 +119,17 @@ def _known_once() -> Iterator[None]:
         document, problems = parsed(text)
         return document, [*problems]
 
+    installed = metadata.entry_points
+
+    @cache
+    def on_path(path: tuple[str, ...], **params: str) -> metadata.EntryPoints:
+        return installed(**params)
+
+    def entry_points(**params: str) -> metadata.EntryPoints:
+        return on_path(tuple(sys.path), **params)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metadata, "entry_points", cache(metadata.entry_points))
+        patch.setattr(metadata, "entry_points", entry_points)
         patch.setattr(metadata.Distribution, "metadata", property(cache(vars(metadata.Distribution)["metadata"].fget)))
         patch.setattr("stampcard.program.reading.parse", parse)
         yield

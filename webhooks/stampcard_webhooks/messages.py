@@ -263,7 +263,7 @@ def one_view(connection: Connection, call: Call[Any, Any], id_: int) -> OneMessa
     )
 
 
-async def list_of_member(call: Call[PageQuery, Nothing]) -> MessagePage:
+async def list_messages_of_member(call: Call[PageQuery, Nothing]) -> MessagePage:
     """Those of one member, the newest first."""
     asked, id_ = call.query, call.path["id"]
     before = position(asked, "member messages", Number)
@@ -494,7 +494,7 @@ ROUTES = (
         path="/members/{id}/messages",
         scope="messages:read",
         summary="List the messages of a member",
-        handler=list_of_member,
+        handler=list_messages_of_member,
         query=PageQuery,
         gives=MessagePage,
     ),

@@ -229,7 +229,7 @@ def estimate(
         ):
             continue
         audience += 1
-        why = ""
+        why, before = "", reached.total()
         for channel in terms.channels:
             way = way_of(setting, live, channel)
             reference = next(
@@ -247,7 +247,7 @@ def estimate(
             )
             answer = permit(bearing, now)
             if isinstance(answer, Drop):
-                why = "no_channel" if not way.connection else answer.code
+                why = "no_channel" if not way.connection else answer.why
                 continue
             reached[channel] += 1
             if way.form == "text":
@@ -255,10 +255,9 @@ def estimate(
                 parts += count
                 price = prices.get(way.connection)
                 cost = (cost or Decimal(0)) + price * count if price is not None else cost
-            why = ""
             if terms.deliver != "all":
                 break
-        if why:
+        if why and reached.total() == before:
             dropped[why] += 1
     return (
         len(due),

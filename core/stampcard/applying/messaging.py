@@ -182,8 +182,8 @@ class _Desk:
         try:
             message = written_out(self.unit, live, terms, one, person, self._way, self.address_of(person))
         except TextFailed as error:
-            let_go(self._connection, self._setting.merchant, one, self._now, "text_failed")
             mark(self._connection, self._setting.merchant, one, "dropped", self._now, "text_failed", str(error))
+            let_go(self._connection, self._setting.merchant, one, self._now, "text_failed")
             return None
         merchant, sealer = self._setting.merchant, self._setting.sealer
         content = {name: getattr(message, name) for name in ("to", "subject", "text", "html", "link")}
@@ -245,7 +245,7 @@ def address_of(way: Way, person: Member, reference: str) -> str:
 
 def reach_print(setting: Setting, channel: str, address: str) -> str:
     """What an address is found by among those that got something, or get nothing."""
-    return setting.sealer.fingerprint(f"reach:{channel}:{address.strip().casefold()}")
+    return setting.sealer.fingerprint(f"reach:{channel}:{normal_phone(address) or address.strip().casefold()}")
 
 
 def written_out(
@@ -376,10 +376,10 @@ def settle_messages(connection: Connection, setting: Setting, fates: Sequence[Fa
                     state="waiting",
                     attempted_at=None,
                     content_sealed=None,
-                    reason=fate.code,
+                    reason=fate.why,
                 )
             continue
-        mark(connection, setting.merchant, one, fate.state, now, fate.code, fate.detail)
+        mark(connection, setting.merchant, one, fate.state, now, fate.why, fate.detail)
         values: dict[str, Any] = {"parts": fate.parts, "cost": fate.cost} if fate.parts else {}
         if fate.result.get("id"):
             values["reference"] = str(fate.result["id"])[:200]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="What is stopped for now; see also `stop` and `start`.")
 
 Kind = Annotated[
-    Literal["program", "campaign", "rule", "reward", "plugin", "connection"],
+    Literal["program", "campaign", "rule", "reward", "message", "plugin", "connection"],
     typer.Argument(help="What kind of thing.", show_default=False),
 ]
 Id = Annotated[

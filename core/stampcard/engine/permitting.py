@@ -25,16 +25,16 @@ class Leave(Value, frozen=True):
 
 
 class Wait(Value, frozen=True):
-    """It may leave at `until`, if then still all is well; `code` says what it waits for."""
+    """It may leave at `until`, if then still all is well; `why` says what it waits for."""
 
     until: datetime
-    code: str
+    why: str
 
 
 class Drop(Value, frozen=True):
-    """It never leaves; `code` says why."""
+    """It never leaves; `why` says why."""
 
-    code: str
+    why: str
 
 
 Permission = Leave | Wait | Drop
@@ -76,15 +76,15 @@ class Bearing(Value, frozen=True):
 
 def permit(of: Bearing, now: datetime) -> Permission:
     """Whether it may leave; what is over for good comes before what only waits, which is asked by the longest wait."""
-    code = _against(of, now)
-    if code:
-        return Drop(code=code)
+    why = _against(of, now)
+    if why:
+        return Drop(why=why)
     waits = list(_waits(of, now))
     if not waits:
         return Leave()
     longest = max(waits, key=lambda wait: wait.until)
     if of.until is not None and longest.until > of.until:
-        return Drop(code=f"too_late:{longest.code}")
+        return Drop(why=f"too_late:{longest.why}")
     return longest
 
 
@@ -117,17 +117,17 @@ def consent_against(of: Bearing) -> str:
 
 def _waits(of: Bearing, now: datetime) -> Iterable[Wait]:
     if of.stopped:
-        yield Wait(until=now + STOPPED, code="stopped")
+        yield Wait(until=now + STOPPED, why="stopped")
     if of.answers:
         return
     if of.quiet is not None:
         day = next_day(now, of.zones, of.quiet)
         if day > now:
-            yield Wait(until=day, code="quiet_hours")
+            yield Wait(until=day, why="quiet_hours")
     for cap in of.caps:
         free = _free_at(of, cap, now)
         if free > now:
-            yield Wait(until=free, code="cap")
+            yield Wait(until=free, why="cap")
 
 
 def next_day(now: datetime, zones: Sequence[ZoneInfo], quiet: Hours) -> datetime:

@@ -220,6 +220,8 @@ def _unknown(segments: list[str], shape: Shape) -> str:
 
 def _flaw_of(error: Any, text: str) -> Flaw:
     index = getattr(error.token, "start_index", None) if getattr(error, "token", None) is not None else None
+    if index == -1:  # the end
+        index = len(text.rstrip())
     line, column = _place(text, index) if isinstance(index, int) else (1, 1)
     message = str(error.args[0] if error.args else error)
     return Flaw(line, column, f"not understood as Liquid: {message}")
@@ -260,7 +262,7 @@ def _language(context: RenderContext) -> Locale:
 
 
 def _figure(value: object) -> Decimal:
-    return Decimal(str(value)) if isinstance(value, int | float | Decimal) else Decimal(0)
+    return Decimal(str(value + 0)) if isinstance(value, int | float | Decimal) else Decimal(0)  # + 0: True is 1
 
 
 def _number(value: object, *, context: RenderContext) -> str:
@@ -276,7 +278,7 @@ def _money(value: object, currency: str = "", *, context: RenderContext) -> str:
 def _date(value: object, form: str = "long", *, context: RenderContext) -> str:
     """A day as the language writes it: long, or short, medium, full."""
     if not isinstance(value, date | datetime):
-        return str(value)
+        return "" if value is None else str(value)
     known = form if form in {"short", "medium", "long", "full"} else "long"
     return str(format_date(value, known, locale=_language(context)))
 

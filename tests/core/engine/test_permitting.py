@@ -80,35 +80,35 @@ def test_what_nothing_stands_against_leaves() -> None:
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_each_reason_alone_is_enough_to_drop_it(reason: str) -> None:
-    assert permit(bearing(**REASONS[reason]), NOW) == Drop(code=reason)
+    assert permit(bearing(**REASONS[reason]), NOW) == Drop(why=reason)
 
 
 def test_of_several_reasons_the_first_is_told() -> None:
     names = list(REASONS)
     for place, name in enumerate(names):
         every = {key: value for other in names[place:] for key, value in REASONS[other].items()}
-        assert permit(bearing(**every), NOW) == Drop(code=name)
+        assert permit(bearing(**every), NOW) == Drop(why=name)
 
 
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("waits", WAITS)
 def test_what_is_over_for_good_is_dropped_however_long_it_would_wait(reason: str, waits: str) -> None:
-    assert permit(bearing(**REASONS[reason], **WAITS[waits]), NOW) == Drop(code=reason)
+    assert permit(bearing(**REASONS[reason], **WAITS[waits]), NOW) == Drop(why=reason)
 
 
 @pytest.mark.parametrize(
     ("code", "until"), [("stopped", NOW + STOPPED), ("quiet_hours", at("2026-03-10T14:00")), ("cap", NOW + 23 * HOUR)]
 )
 def test_each_wait_alone_says_until_when_and_for_what(code: str, until: datetime) -> None:
-    assert permit(bearing(**WAITS[code]), NOW) == Wait(until=until, code=code)
+    assert permit(bearing(**WAITS[code]), NOW) == Wait(until=until, why=code)
 
 
 def test_of_several_waits_the_longest_counts() -> None:
     assert permit(bearing(**WAITS["stopped"], **WAITS["quiet_hours"]), NOW) == Wait(
-        until=at("2026-03-10T14:00"), code="quiet_hours"
+        until=at("2026-03-10T14:00"), why="quiet_hours"
     )
     every = {key: value for of in WAITS.values() for key, value in of.items()}
-    assert permit(bearing(**every), NOW) == Wait(until=NOW + 23 * HOUR, code="cap")
+    assert permit(bearing(**every), NOW) == Wait(until=NOW + 23 * HOUR, why="cap")
 
 
 @pytest.mark.parametrize("code", WAITS)
@@ -117,7 +117,7 @@ def test_what_would_wait_until_it_is_too_late_is_dropped_at_once_and_says_for_wh
     assert isinstance(waits, Wait)
     assert permit(bearing(**WAITS[code], until=waits.until), NOW) == waits
     too_early = waits.until - timedelta(microseconds=1)
-    assert permit(bearing(**WAITS[code], until=too_early), NOW) == Drop(code=f"too_late:{code}")
+    assert permit(bearing(**WAITS[code], until=too_early), NOW) == Drop(why=f"too_late:{code}")
 
 
 # Consent
@@ -126,18 +126,18 @@ def test_what_would_wait_until_it_is_too_late_is_dropped_at_once_and_says_for_wh
 @pytest.mark.parametrize("state", ["pending", "refused", "withdrawn", None])
 def test_offers_go_only_to_those_who_said_yes(state: Any) -> None:
     said = {"sms.marketing": state} if state else {}
-    assert permit(bearing(consents=said), NOW) == Drop(code="no_consent")
+    assert permit(bearing(consents=said), NOW) == Drop(why="no_consent")
 
 
 def test_a_yes_to_another_channel_or_purpose_is_none_to_this() -> None:
     said = {"email.marketing": "given", "sms.transactional": "given", "sms.surveys": "given"}
-    assert permit(bearing(consents=said), NOW) == Drop(code="no_consent")
+    assert permit(bearing(consents=said), NOW) == Drop(why="no_consent")
     assert permit(bearing(purpose="surveys", consents=said), NOW) == Leave()
 
 
 @pytest.mark.parametrize(
     ("state", "answer"),
-    [(None, Leave()), ("given", Leave()), ("pending", Leave()), ("refused", Drop(code="no_consent")), ("withdrawn", Drop(code="no_consent"))],
+    [(None, Leave()), ("given", Leave()), ("pending", Leave()), ("refused", Drop(why="no_consent")), ("withdrawn", Drop(why="no_consent"))],
 )  # fmt: skip
 def test_a_receipt_needs_no_yes_and_goes_to_nobody_who_said_no(state: Any, answer: Permission) -> None:
     assert permit(receipt(consents={"sms.transactional": state} if state else {}), NOW) == answer
@@ -148,7 +148,7 @@ def test_who_wants_no_offers_gets_receipts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "answer"), [(None, Leave()), ("pending", Leave()), ("withdrawn", Drop(code="no_consent"))]
+    ("state", "answer"), [(None, Leave()), ("pending", Leave()), ("withdrawn", Drop(why="no_consent"))]
 )
 def test_what_members_come_and_fetch_needs_no_yes_and_is_not_kept_for_who_said_no(
     state: Any, answer: Permission
@@ -173,19 +173,19 @@ def test_what_somebody_waits_for_is_held_back_by_no_night_and_no_cap(code: str) 
 
 def test_what_somebody_waits_for_waits_where_it_is_switched_off() -> None:
     every = {key: value for of in WAITS.values() for key, value in of.items()}
-    assert permit(bearing(answers=True, **every), NOW) == Wait(until=NOW + STOPPED, code="stopped")
+    assert permit(bearing(answers=True, **every), NOW) == Wait(until=NOW + STOPPED, why="stopped")
 
 
 def test_who_said_stop_is_told_once_that_it_is_done_and_a_bad_address_gets_nothing_whatever() -> None:
     assert permit(bearing(answers=True, suppressed=UNSUBSCRIBED), NOW) == Leave()
-    assert permit(bearing(suppressed=UNSUBSCRIBED), NOW) == Drop(code="suppressed")
+    assert permit(bearing(suppressed=UNSUBSCRIBED), NOW) == Drop(why="suppressed")
     for why in ("bounced", "complained", "address", "hand", "imported"):
-        assert permit(bearing(answers=True, suppressed=why), NOW) == Drop(code="suppressed")
+        assert permit(bearing(answers=True, suppressed=why), NOW) == Drop(why="suppressed")
 
 
 @pytest.mark.parametrize("reason", ["erased", "too_late", "no_address", "no_longer"])
 def test_what_somebody_waits_for_is_dropped_for_every_other_reason(reason: str) -> None:
-    assert permit(bearing(answers=True, **REASONS[reason]), NOW) == Drop(code=reason)
+    assert permit(bearing(answers=True, **REASONS[reason]), NOW) == Drop(why=reason)
 
 
 # Quiet hours
@@ -272,7 +272,7 @@ def test_who_is_in_no_zone_has_no_night() -> None:
 def test_receipts_wait_for_the_day_too() -> None:
     now = at("2026-03-10T22:00", "Europe/Berlin")
     assert permit(receipt(quiet=NIGHT, zones=(BERLIN,)), now) == Wait(
-        until=at("2026-03-11T08:00", "Europe/Berlin"), code="quiet_hours"
+        until=at("2026-03-11T08:00", "Europe/Berlin"), why="quiet_hours"
     )
 
 
@@ -335,8 +335,8 @@ def test_a_cap_counts_within_any_such_time_and_not_by_the_calendar() -> None:
     assert permit(bearing(caps=three, sent=sent(HOUR, 2 * HOUR)), NOW) == Leave()
     # The third leaves room again a day after it was sent, to the microsecond.
     full = bearing(caps=three, sent=sent(HOUR, 2 * HOUR, 20 * HOUR))
-    assert permit(full, NOW) == Wait(until=NOW + 4 * HOUR, code="cap")
-    assert permit(full, NOW + 4 * HOUR - timedelta(microseconds=1)) == Wait(until=NOW + 4 * HOUR, code="cap")
+    assert permit(full, NOW) == Wait(until=NOW + 4 * HOUR, why="cap")
+    assert permit(full, NOW + 4 * HOUR - timedelta(microseconds=1)) == Wait(until=NOW + 4 * HOUR, why="cap")
     assert permit(full, NOW + 4 * HOUR) == Leave()
     assert permit(bearing(caps=three, sent=sent(DAY, DAY, HOUR)), NOW) == Leave()
 
@@ -344,19 +344,19 @@ def test_a_cap_counts_within_any_such_time_and_not_by_the_calendar() -> None:
 @pytest.mark.parametrize(("written", "window"), [("day", DAY), ("week", 7 * DAY), ("month", 30 * DAY)])
 def test_a_day_is_24_hours_a_week_7_days_and_a_month_30(written: str, window: timedelta) -> None:
     one = bearing(caps=caps(f"1 per {written}"), sent=sent(HOUR))
-    assert permit(one, NOW) == Wait(until=NOW - HOUR + window, code="cap")
+    assert permit(one, NOW) == Wait(until=NOW - HOUR + window, why="cap")
     assert permit(one, NOW - HOUR + window) == Leave()
 
 
 def test_where_more_was_sent_than_a_cap_allows_now_it_waits_until_enough_of_that_is_past() -> None:
     one = bearing(caps=caps("2 per day"), sent=sent(HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR))
     # The two latest of the four are left in the window then, and one of them must go.
-    assert permit(one, NOW) == Wait(until=NOW - 2 * HOUR + DAY, code="cap")
+    assert permit(one, NOW) == Wait(until=NOW - 2 * HOUR + DAY, why="cap")
 
 
 def test_a_cap_by_a_channel_counts_and_holds_back_that_channel_alone() -> None:
     by = caps("1 per day by sms")
-    assert permit(bearing(caps=by, sent=sent(HOUR)), NOW) == Wait(until=NOW + 23 * HOUR, code="cap")
+    assert permit(bearing(caps=by, sent=sent(HOUR)), NOW) == Wait(until=NOW + 23 * HOUR, why="cap")
     assert permit(bearing(caps=by, sent=sent(HOUR, channel="email")), NOW) == Leave()
     mail = bearing(channel="email", consents={"email.marketing": "given"}, caps=by, sent=sent(HOUR))
     assert permit(mail, NOW) == Leave()
@@ -366,7 +366,7 @@ def test_a_cap_for_a_purpose_counts_and_holds_back_that_purpose_alone() -> None:
     of = caps("1 per week for surveys")
     surveys = {"consents": {"sms.surveys": "given"}, "purpose": "surveys"}
     assert permit(bearing(caps=of, sent=sent(DAY, purpose="surveys"), **surveys), NOW) == Wait(
-        until=NOW + 6 * DAY, code="cap"
+        until=NOW + 6 * DAY, why="cap"
     )
     assert permit(bearing(caps=of, sent=sent(DAY), **surveys), NOW) == Leave()
     assert permit(bearing(caps=of, sent=sent(DAY, purpose="surveys")), NOW) == Leave()
@@ -375,7 +375,7 @@ def test_a_cap_for_a_purpose_counts_and_holds_back_that_purpose_alone() -> None:
 def test_a_cap_of_all_counts_every_channel_and_every_purpose_but_receipts() -> None:
     of = caps("2 per day")
     both = (*sent(HOUR, channel="email"), *sent(2 * HOUR, purpose="surveys"))
-    assert permit(bearing(caps=of, sent=both), NOW) == Wait(until=NOW + 22 * HOUR, code="cap")
+    assert permit(bearing(caps=of, sent=both), NOW) == Wait(until=NOW + 22 * HOUR, why="cap")
     assert permit(bearing(caps=of, sent=(*both[:1], *sent(HOUR, HOUR, purpose="transactional"))), NOW) == Leave()
 
 
@@ -386,13 +386,13 @@ def test_a_receipt_is_held_back_by_no_cap_but_one_for_receipts() -> None:
         == Leave()
     )
     assert permit(receipt(caps=caps("1 per day for transactional"), sent=many), NOW) == Wait(
-        until=NOW + 23 * HOUR, code="cap"
+        until=NOW + 23 * HOUR, why="cap"
     )
 
 
 def test_of_several_caps_the_one_that_holds_back_longest_counts() -> None:
     of = caps("1 per day", "3 per week by sms", "9 per month for marketing")
-    assert permit(bearing(caps=of, sent=sent(HOUR, 2 * DAY, 3 * DAY)), NOW) == Wait(until=NOW + 4 * DAY, code="cap")
+    assert permit(bearing(caps=of, sent=sent(HOUR, 2 * DAY, 3 * DAY)), NOW) == Wait(until=NOW + 4 * DAY, why="cap")
 
 
 written_caps = st.builds(
@@ -416,7 +416,7 @@ def test_what_waits_for_caps_alone_leaves_when_they_said(of: tuple[MessageCap, .
     found = permit(one, NOW)
     if isinstance(found, Wait):
         assert permit(one, found.until) == Leave()
-        assert permit(one, found.until - timedelta(microseconds=1)) == Wait(until=found.until, code="cap")
+        assert permit(one, found.until - timedelta(microseconds=1)) == Wait(until=found.until, why="cap")
 
 
 @given(
@@ -441,7 +441,7 @@ def test_what_waits_for_the_day_alone_leaves_when_it_comes(
 ) -> None:
     one = bearing(quiet=quiet, zones=where, stopped=stops)
     found = permit(one, now)
-    if isinstance(found, Wait) and found.code == "quiet_hours" and not quiet_somewhere(found.until, where, quiet):
+    if isinstance(found, Wait) and found.why == "quiet_hours" and not quiet_somewhere(found.until, where, quiet):
         started = bearing(quiet=quiet, zones=where)
         assert permit(started, found.until) == Leave()
 
@@ -457,6 +457,6 @@ def test_a_message_that_nothing_else_happens_to_leaves_after_few_waits_each_late
     while isinstance(found := permit(one, now), Wait):
         assert found.until > now
         now = found.until
-        codes.append(found.code)
+        codes.append(found.why)
     assert found == Leave()
     assert codes in ([], ["cap"], ["quiet_hours"], ["cap", "quiet_hours"])

@@ -13,6 +13,7 @@ import pytest
 from stampcard.testing.contract import PluginContract
 from stampcard.testing.installing import install
 from stampcard.testing.rules.contacting import ContactingRules
+from stampcard.testing.rules.messaging import MessagingRules
 
 SAMPLE = Path(__file__).parents[2] / "plugins" / "sample" / "stampcard-sample"
 FILES = ("stampcard_sample.py", "test_sample.py")
@@ -325,6 +326,150 @@ def fulfilling(old: str, new: str) -> dict[str, str]:
     return FULFILMENT | {CONNECT: FULFILMENT[CONNECT].replace(old, new)}
 
 
+#: A pager as a channel: customers carry it, and press a key to answer.
+PAGERS = {
+    "sinks=(display,), ": "sinks=(display,), channels=(Pager(context),), ",
+    "        return [self._order(": """        told = {"channel": "pager", "occurred_at": delivery.received_at}
+        heard = plugin.MessageReceived(address="7001", text="STOP", key=delivery.key, **told)
+        if delivery.topic == "sale": return [heard, plugin.MessageReported(state="delivered", message="m1", **told)]
+        return [self._order(""",
+    CONNECT: """class Pager(plugin.Channel):
+    name, form, needs, batch_size, hears = "pager", "note", "reference", 3, True
+    rate = plugin.Rate(per_second=2, burst=3)
+
+    def __init__(self, context):
+        self.http, self.url, self.log, self.calls = context.http, context.settings.api_url, context.log, 0
+        self.headers = {"authorization": f"Bearer {context.settings.token.get_secret_value()}"}
+    def price(self): return Decimal("0.01")
+    def parts(self, message): return 1 + len(message.text) // 160
+    async def send(self, messages): return [await self.page(message) for message in messages]
+    async def ask(self, message, method):
+        url = f"{self.url}/customers/{quote(message.to, safe='')}/pager"
+        return await self.http.request(method, url, json={"text": message.text, "title": message.subject}, headers=self.headers)
+    async def page(self, message):
+        try: answer = await self.ask(message, "PUT")
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout): return plugin.RetryLater(reason="nobody answers")
+        except httpx.HTTPError as error: return plugin.Unknown(reason=f"no answer: {type(error).__name__}")
+        if answer.text == "shown" and answer.is_success: return plugin.Delivered(result={"id": message.id, "state": "sent"})
+        reason = f"the pager answered {answer.status_code}"
+        if answer.is_success or answer.status_code in {500, 502, 504}: return plugin.Unknown(reason=reason)
+        if answer.status_code == 404: return plugin.Rejected(reason=reason, because="address")
+        if answer.status_code in {400, 403, 422}: return plugin.Rejected(reason=reason)
+        seconds = answer.headers.get("retry-after", "")
+        return plugin.RetryLater(reason=reason, after=int(seconds) if seconds.isdecimal() and len(seconds) < 6 else None)
+    async def lookup(self, message, attempted_at):
+        try: answer = await self.ask(message, "GET")
+        except httpx.HTTPError as error: return plugin.Unknown(reason=f"no answer: {type(error).__name__}")
+        return plugin.Done(result={"id": "p1", "state": "sent"}) if answer.text == "shown" else plugin.Unknown(reason="who knows")
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance",)\n    channels = ("pager",)\n    unfit_address = "nobody"',
+}
+PAGE = "async def send(self, messages): return [await self.page(message) for message in messages]"
+PARTS = "return 1 + len(message.text) // 160"
+PAGED = '{"id": message.id, "state": "sent"}'
+UNREACHED = "except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout): return plugin.RetryLater"
+HEARD = 'plugin.MessageReceived(address="7001", text="STOP", key=delivery.key, **told)'
+REPORTED = 'plugin.MessageReported(state="delivered", message="m1", **told)'
+FOUND = 'plugin.Done(result={"id": "p1", "state": "sent"}) if answer.text == "shown" else'
+
+
+def messaging(old: str, new: str) -> dict[str, str]:
+    """The sample with a pager that is changed."""
+    assert any(old in text for text in PAGERS.values())
+    return {key: text.replace(old, new) for key, text in PAGERS.items()}
+
+
+#: A place beside the till where messages wait.
+KEPT = {
+    "sinks=(display,), ": "sinks=(display,), channels=(Place(),), ",
+    CONNECT: """class Place(plugin.Channel):
+    name, form, batch_size, kept = "place", "note", 3, True
+    async def send(self, messages): return [plugin.Delivered(result={"state": "delivered"}) for message in messages]
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance",)\n    channels = ("place",)',
+}
+
+
+def keeping(old: str, new: str) -> dict[str, str]:
+    """The sample with a place for messages that is changed."""
+    assert old in KEPT[CONNECT]
+    return {key: text.replace(old, new) for key, text in KEPT.items()}
+
+
+#: A pager that is dialled, and the till without anything that is called by HTTP.
+DIALLED = {
+    "sinks=(display,), check_health=display.check_health": "channels=(Pager(context),), check_health=Pager(context).check_health",
+    API_URL: f'{API_URL}\n    def outbound_hosts(self): return ("pager.till.example:9",)',
+    CONNECT: """class Pager(plugin.Channel):
+    name, form, needs, batch_size = "pager", "note", "reference", 3
+
+    def __init__(self, context): self.dial, self.token, self.log = context.dial, context.settings.token.get_secret_value(), context.log
+    async def send(self, messages): return [await self.page(message) for message in messages]
+    async def ask(self, *lines):
+        answers, writer = [], None
+        try:
+            reader, writer = await asyncio.open_connection(sock=await self.dial("pager.till.example", 9))
+            answers.append(await reader.readline())
+            for line in lines if answers == [b"pager\\n"] else ():
+                writer.write(line)
+                answers.append(await reader.readline())
+        except (OSError, ValueError): pass
+        finally:
+            if writer is not None: writer.close()
+        return answers
+    async def page(self, message):
+        answers = await self.ask(json.dumps([self.token, message.to, message.subject, message.text]).encode() + b"\\n")
+        answer = answers[1] if answers[1:] else b"" if answers == [b"pager\\n"] else None
+        if answer is None or answer == b"later\\n": return plugin.RetryLater(reason="the pager wants it later")
+        if answer == b"shown\\n": return plugin.Delivered(result={"id": message.id})
+        if answer[:6] == b"never ": return plugin.Rejected(reason="the pager refuses it", because="address")
+        return plugin.Unknown(reason="the pager said nothing that makes sense")
+    async def check_health(self):
+        ok = await self.ask() == [b"pager\\n"]
+        return plugin.Health(ok=ok, problem="" if ok else "the pager does not answer")
+
+
+"""
+    + CONNECT,
+    "import base64\n": "from contextlib import asynccontextmanager\n",
+    'sinks = ("balance",)': """channels = ("pager",)
+    calls_by_http = False
+    unfit_address = "nobody"
+
+    @asynccontextmanager
+    async def open_dial(self, mood):
+        async def serve(theirs):
+            reader, writer = await asyncio.open_connection(sock=theirs, limit=2**24)
+            writer.write(b"pager\\n")
+            line = await reader.readline()
+            answer = {"well": b"shown", "busy": b"later", "odd": b"what", "quoting": b"never " + line[:-1]}.get(mood)
+            if b'"nobody"' in line: answer = b"never of him"
+            if line and answer: writer.write(answer + b"\\n")
+            writer.close()
+
+        async def dial(host, port):
+            ours, theirs = socket.socketpair()
+            serving.append(asyncio.create_task(serve(theirs)))
+            return ours
+
+        serving = []
+        yield dial
+        await asyncio.gather(*serving)""",
+}
+
+
+def dialling(old: str, new: str) -> dict[str, str]:
+    """The sample with a pager that is dialled, and changed."""
+    assert any(old in text for text in DIALLED.values())
+    return {key: text.replace(old, new) for key, text in DIALLED.items()}
+
+
 BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_manifest_and_entry_point_and_folder_have_one_name": [
         {'name="sample"': 'name="simple"'},
@@ -424,7 +569,13 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {"for item in items]": "for item in items[:1]]"},
     ],
     "test_each_item_has_its_own_outcome_in_order": [{"for item in items]": "for item in reversed(items)]"}],
-    "test_all_calls_go_to_the_api_url": [{"context.http, context.settings.api_url": 'context.http, "http://till.example"'}],
+    "test_all_calls_go_to_the_api_url": [
+        {"context.http, context.settings.api_url": 'context.http, "http://till.example"'},
+        messaging("context.http, context.settings.api_url", 'context.http, "http://pager.example"'),
+        messaging('self.ask(message, "GET")', 'self.http.get("http://pager.example", headers=self.headers)'),
+        dialling('"pager.till.example:9"', '"till.example:9"'),
+        dialling("channels=(Pager(context),), check_health=Pager(context).check_health", "check_health=display.check_health"),
+    ],
     "test_too_many_requests_are_sent_later": [
         {"after=int(seconds) if": "after=None if"},
         {"in {400, 404, 422}": "in {400, 404, 422, 429}"},
@@ -442,6 +593,10 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
     "test_health_is_told_whatever_the_vendor_does": [
         {"except httpx.HTTPError as error:\n            return plugin.Health": "except httpx.ConnectError as error:\n            return plugin.Health"},
         {"ok=answer.is_success": "ok=True"},
+        dialling("except (OSError, ValueError): pass", "except ValueError: pass"),
+        dialling("except (OSError, ValueError): pass", "except OSError: pass"),
+        dialling('ok = await self.ask() == [b"pager\\n"]', "ok = bool(await self.ask())"),
+        dialling('"" if ok else "the pager does not answer"', '""'),
     ],
     "test_its_facts_are_those_that_are_declared": [knowing('("queue",)', '("line",)'), knowing("facts=(Queue(context),), ", "")],
     "test_the_same_occasion_has_the_same_key": [
@@ -548,6 +703,152 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         contacting('["the field points"] if', "[] if"),
         contacting('["the field points"] if', "[pairs] if"),
     ],
+    "test_its_channels_are_those_that_are_declared": [
+        messaging('channels = ("pager",)', 'channels = ("pagers",)'),
+        messaging("channels=(Pager(context),), ", ""),
+        messaging('"pager", "note"', '"pager", "song"'),
+        messaging('"reference", 3', '"pager", 3'),
+        messaging('"reference", 3', '"reference", 0'),
+        messaging("per_second=2", "per_second=0"),
+        messaging("per_second=2", "per_second=float('inf')"),
+        messaging("burst=3", "burst=0"),
+        messaging("rate = ", "retry = plugin.RetryPolicy(waits=(float('nan'),))\n    rate = "),
+        messaging("rate = ", "visible_after = plugin.Channel.visible_after * 0\n    rate = "),
+        messaging("rate = ", "def pace(self): return float('nan')\n    rate = "),
+        messaging('Decimal("0.01")', 'Decimal("-1")'),
+        messaging('Decimal("0.01")', 'Decimal("NaN")'),
+        messaging('Decimal("0.01")', "0.01"),
+        {**PAGERS, "webhook=webhook, ": ""},
+    ],
+    "test_each_message_that_is_taken_is_delivered": [
+        messaging(PAGE, PAGE.replace("in messages]", "in messages[:1]]")),
+        messaging(PAGE, f"{PAGE[:PAGE.index('return')]}return [plugin.Delivered() for message in messages]"),
+        messaging(PAGE, f"{PAGE[:PAGE.index('return')]}return [True for message in messages]"),
+        messaging(PAGE, f"{PAGE[:PAGE.index('return')]}raise OSError"),
+        messaging(PAGE, PAGE.replace("return", "await self.http.get(self.url, headers=self.headers); return")),
+        messaging('answer.text == "shown"', 'answer.text == "paged"'),
+        messaging(PAGED, '{"id": "p1"}'),
+        messaging(PAGED, '{"id": 7}'),
+        messaging(PAGED, '{"id": ""}'),
+        messaging(PAGED, '{"state": "gone"}'),
+    ],
+    "test_a_message_that_is_refused_is_alone_in_that": [
+        messaging(PAGE, PAGE.replace("in messages]", "in reversed(messages)]")),
+        messaging('reason=reason, because="address"', 'reason=reason, because="opted_out"'),
+        messaging('reason=reason, because="address"', 'reason="", because="address"'),
+        messaging('plugin.Rejected(reason=reason, because="address")', "plugin.RetryLater(reason=reason)"),
+        dialling('reason="the pager refuses it", because="address"', 'reason="the pager refuses it"'),
+    ],
+    "test_a_message_whose_answer_is_lost_is_unknown": [
+        messaging('return plugin.Unknown(reason=f"no answer: {type(error).__name__}")\n        if', 'return plugin.RetryLater(reason="no answer")\n        if'),
+        messaging('except httpx.HTTPError as error: return plugin.Unknown(reason=f"no answer: {type(error).__name__}")\n        if', "except httpx.TimeoutException as error: return plugin.Unknown(reason='no answer')\n        if"),
+        messaging(UNREACHED, UNREACHED.replace("httpx.ConnectError", "httpx.NetworkError")),
+        messaging(PAGE, f"{PAGE[:PAGE.index('return')]}return [(await self.page(message)) if place == 0 else plugin.RetryLater(reason='later') for place, message in [*enumerate(messages)][::-1]]"),
+        messaging(PAGE, f"{PAGE[:PAGE.index('return')]}return [*[await self.page(message) for message in messages][:1], *[plugin.RetryLater(reason='later')] * (len(messages) - 1)]"),
+        dialling('return plugin.Unknown(reason="the pager said', 'return plugin.RetryLater(reason="the pager said'),
+    ],
+    "test_a_message_that_never_left_is_sent_later": [
+        messaging(f'{UNREACHED}(reason="nobody answers")', f'{UNREACHED.replace("RetryLater", "Unknown")}(reason="nobody answers")'),
+        messaging("httpx.ConnectTimeout, ", ""),
+        messaging("httpx.PoolTimeout", "httpx.ReadTimeout"),
+        messaging('reason="nobody answers"', 'reason="nobody answers " * 99'),
+        dialling('if answer is None or answer == b"later', 'if answer == b"later'),
+        dialling("except (OSError, ValueError): pass", "except (ConnectionError, ValueError): pass"),
+    ],
+    "test_a_vendor_that_wants_fewer_messages_gets_them_later": [
+        messaging("after=int(seconds) if", "after=None if"),
+        messaging("seconds = answer", "self.pace = lambda: float('nan')\n        seconds = answer"),
+        messaging("if seconds.isdecimal() and len(seconds) < 6", "if seconds"),
+        messaging("int(seconds) if seconds.isdecimal() and len(seconds) < 6", "float(seconds) if seconds.isdecimal()"),
+        messaging("in {400, 403, 422}", "in {400, 403, 422, 429}"),
+        messaging("in {500, 502, 504}", "in {429, 500, 502, 504}"),
+        dialling('or answer == b"later\\n"', ""),
+    ],
+    "test_an_answer_that_says_nothing_leaves_it_open": [
+        messaging('if answer.text == "shown" and answer.is_success', "if answer.is_success"),
+        messaging("if answer.is_success or answer.status_code in {500, 502, 504}", "if answer.status_code in {500, 502, 504}"),
+        messaging("in {500, 502, 504}", "in {500, 502}"),
+        messaging("if answer.is_success or", "if answer.is_success and 'id' in answer.json() or"),
+        messaging('f"the pager answered {answer.status_code}"', "answer.text"),
+        dialling('return plugin.Unknown(reason="the pager said', 'return plugin.RetryLater(reason="the pager said'),
+    ],
+    "test_a_vendor_in_trouble_loses_no_message": [
+        messaging("in {400, 403, 422}", ">= 400"),
+        messaging("in {400, 403, 422}", "in {400, 401, 403, 422}"),
+        messaging("in {400, 403, 422}", "in {307, 400, 403, 422}"),
+        messaging("headers=self.headers)", "headers=self.headers, follow_redirects=True)"),
+        messaging('f"the pager answered {answer.status_code}"', "answer.text"),
+        messaging("if answer.is_success or answer.status_code in {500, 502, 504}", "answer.raise_for_status()\n        if answer.is_success"),
+        dialling('if answer is None or answer == b"later', 'if answer is None: return plugin.Rejected(reason="no pager")\n        if answer == b"later'),
+        dialling("except (OSError, ValueError): pass", "except OSError: pass"),
+    ],
+    "test_whatever_refuses_a_message_does_no_harm": [
+        messaging("and answer.is_success: return", "or answer.status_code == 422: return"),
+        messaging("if answer.status_code == 404: return plugin.Rejected(reason=reason", "if answer.status_code == 404: return plugin.Rejected(reason=answer.text"),
+        messaging("if answer.status_code == 404: return", "if answer.status_code == 404 and answer.json(): return"),
+        dialling('if answer[:6] == b"never ": return plugin.Rejected(reason="the pager refuses it"', 'if answer[:6] == b"never ": return plugin.Delivered() or plugin.Rejected(reason=""'),
+    ],
+    "test_a_message_in_any_script_is_taken_or_refused": [
+        messaging("try: answer", "message.text.encode('latin-1')\n        try: answer"),
+        messaging("try: answer", "if len(message.text) > 1600: return plugin.Unknown(reason='too long')\n        try: answer"),
+        messaging("try: answer", "if not message.text: return plugin.RetryLater(reason='no text')\n        try: answer"),
+        messaging("try: answer", "if len(message.subject) > 160: return plugin.Rejected(reason=message.text)\n        try: answer"),
+    ],
+    "test_parts_are_counted_alike": [
+        messaging(PARTS, "return len(message.text) // 160"),
+        messaging(PARTS, "return 1 + len(message.text) / 160"),
+        messaging(PARTS, "return 1 + len(message.text.encode('ascii')) // 160"),
+        messaging(PARTS, "self.calls += 1; return self.calls"),
+        messaging(PARTS, "return 1 + id(self) % 10**9"),
+    ],
+    "test_a_lookup_of_a_message_that_learns_nothing_says_so": [
+        messaging(FOUND, FOUND.replace('answer.text == "shown"', "answer.is_success")),
+        messaging(FOUND, f"{FOUND} plugin.Absent() if answer.status_code == 503 else"),
+        messaging(FOUND, f"{FOUND} plugin.Absent() if answer.json() == [] else"),
+        messaging(FOUND, FOUND.replace('"p1"', "7")),
+        messaging(FOUND, FOUND.replace('"sent"', '"gone"')),
+        messaging(FOUND, FOUND.replace("plugin.Done(", "plugin.Delivered(")),
+        messaging(f'{FOUND} plugin.Unknown(reason="who knows")', f"{FOUND} plugin.Unknown(reason=answer.text)"),
+        messaging('try: answer = await self.ask(message, "GET")\n        except httpx.HTTPError as', 'try: answer = await self.ask(message, "GET")\n        except httpx.ConnectError as'),
+        dialling("async def check_health(self):", "async def lookup(self, message, attempted_at): return plugin.Unknown(reason='who knows') if await self.ask() else plugin.Absent()\n    async def check_health(self):"),
+    ],
+    "test_no_secret_shows_in_what_becomes_of_a_message": [
+        messaging('f"the pager answered {answer.status_code}"', "answer.text[:300]"),
+        messaging('reason="nobody answers"', "reason=repr(self.headers)"),
+        messaging('f"no answer: {type(error).__name__}")\n        return', 'f"no answer: {error}")\n        return'),
+        messaging("try: answer = await", "self.log.info('paging', headers=self.headers)\n        try: answer = await"),
+        messaging("def price(self)", "def __repr__(self): return f'pager {self.headers}'\n    def price(self)"),
+        messaging("return plugin.Done(result", "print(self.headers); return plugin.Done(result"),
+        dialling('reason="the pager refuses it"', "reason=answer.decode()"),
+    ],
+    "test_nothing_of_a_message_is_told_on": [
+        messaging('try: answer = await self.ask(message, "PUT")', "self.log.info('paging', to=message.to)\n        try: answer = await self.ask(message, \"PUT\")"),
+        messaging('try: answer = await self.ask(message, "PUT")', 'print(message.text[:9])\n        try: answer = await self.ask(message, "PUT")'),
+        messaging('try: answer = await self.ask(message, "GET")', "structlog.get_logger().debug('looking', subject=message.subject)\n        try: answer = await self.ask(message, \"GET\")"),
+        messaging('try: answer = await self.ask(message, "GET")', "self.log.info('looking', until=message.link)\n        try: answer = await self.ask(message, \"GET\")"),
+        messaging('f"the pager answered {answer.status_code}"', "f'the pager refuses {message.to}'"),
+        messaging('f"the pager answered {answer.status_code}"', "answer.text[-200:]"),
+        dialling('reason="the pager refuses it"', "reason=answer.decode()"),
+        dialling("answers = await self.ask(", "self.log.debug('paging', message=message)\n        answers = await self.ask("),
+    ],
+    "test_what_is_kept_calls_nobody": [
+        keeping("for message in messages]", "for message in messages[:1]]"),
+        keeping('plugin.Delivered(result={"state": "delivered"})', "plugin.RetryLater(reason='not yet')"),
+        keeping("async def send(self, messages):", "async def send(self, messages): raise OSError;"),
+        messaging("rate = ", "kept = True\n    rate = "),
+        messaging(PAGE, "kept = True\n    async def send(self, messages): return [plugin.Delivered() for message in messages]"),
+        dialling("async def send(self", "kept = True\n    async def send(self"),
+    ],
+    "test_what_is_told_of_messages_is_of_a_channel_that_there_is": [
+        messaging('"channel": "pager"', '"channel": "display"'),
+        messaging(REPORTED, REPORTED.replace('"delivered"', '"gone"')),
+        messaging(REPORTED, REPORTED.replace('message="m1", ', "")),
+        messaging(REPORTED, REPORTED.replace('message="m1"', 'message="m1", because="of rain"')),
+        messaging(HEARD, HEARD.replace('"7001"', '""')),
+        messaging(HEARD, HEARD.replace("key=delivery.key", 'key=""')),
+        messaging("return [heard, ", "return ["),
+        messaging("3, True", "3, False"),
+    ],
     "test_a_service_in_trouble_leads_to_no_facts": [knowing('if answer.text != "shown": raise ValueError', "pass")],
     "test_a_proof_that_is_not_its_own_is_left_to_others": [judging('if proof != "cashier": return None', "")],
     "test_whatever_evidence_is_given_gets_an_answer": [
@@ -612,6 +913,7 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         {VOUCH: f"        structlog.get_logger().info('checked', secrets=self._secrets)\n{VOUCH}"},
     ],
 }  # fmt: skip
+SENDING = [name for name in vars(MessagingRules) if name.startswith("test_") and "kept" not in name]
 CASES = [pytest.param(rule, changes, id=f"{rule}-{number}") for rule, found in BROKEN.items() for number, changes in enumerate(found)]  # fmt: skip
 
 
@@ -643,7 +945,7 @@ def change(project: Path, changes: Mapping[str, str]) -> None:
         for old in [old for old in left if old in text]:
             text = text.replace(old, left.pop(old))
         path.write_text(
-            text.replace("import hashlib\n", "import base64, hashlib, hmac, json, socket, structlog, uuid\n")
+            text.replace("import hashlib\n", "import asyncio, base64, hashlib, hmac, json, socket, structlog, uuid\n")
         )
     for path in project.glob("fixtures/*"):
         if path.name in left:
@@ -674,6 +976,38 @@ def test_a_sound_source_of_shoppers_breaks_no_rule(
     contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
 ) -> None:
     getattr(contract_of(SHOPPERS), rule)()
+
+
+@pytest.mark.parametrize("rule", SENDING)
+def test_a_sound_channel_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
+    getattr(contract_of(PAGERS), rule)()
+
+
+@pytest.mark.parametrize(
+    "rule", [*SENDING, "test_all_calls_go_to_the_api_url", "test_health_is_told_whatever_the_vendor_does"]
+)
+def test_a_sound_channel_that_is_dialled_breaks_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
+) -> None:
+    getattr(contract_of(DIALLED), rule)()
+
+
+def test_a_sound_channel_that_keeps_its_messages_breaks_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract],
+) -> None:
+    contract = contract_of(KEPT)
+    contract.test_its_channels_are_those_that_are_declared()
+    contract.test_what_is_kept_calls_nobody()
+    with pytest.raises(pytest.skip.Exception, match="sends none"):
+        contract.test_each_message_that_is_taken_is_delivered()
+
+
+def test_a_plugin_without_http_needs_no_address_of_an_api(
+    contract_of: Callable[[Mapping[str, str]], PluginContract],
+) -> None:
+    contract = contract_of(DIALLED)
+    with pytest.raises(pytest.skip.Exception, match="by HTTP"):
+        contract.test_settings_have_an_api_url()
 
 
 @pytest.mark.parametrize("rule", [name for name in BROKEN if "_past" in name])

@@ -32,7 +32,7 @@ UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 #: What dialling may end in before anything left.
 UNDIALLED = (ConnectionRefusedError, TimeoutError, socket.gaierror)
 #: What somebody else may say where the vendor should greet.
-GREETINGS = (b"", b"\r\n", b"\xff\xfe\r\n", b"x" * 50_000, b"HTTP/1.1 400 Bad Request\r\n\r\n" + HTML.encode())
+GREETINGS = (b"", b"\r\n", b"\xff\xfe\r\n", b"x" * 70_000, b"HTTP/1.1 400 Bad Request\r\n\r\n" + HTML.encode())
 #: What a vendor might write where seconds should stand.
 UNREADABLE = ("", "soon", "-5", "nan", "inf", "9" * 5000, "1e3", "٣", "Wed, 21 Oct 2026 07:28:00 GMT")
 #: Where a simulator might stand.
@@ -64,10 +64,7 @@ class DeliveringRules(Case):
                 assert [type(outcome) for outcome in outcomes] == expected, f"{kind}: {outcomes}"
 
     def test_all_calls_go_to_the_api_url(self) -> None:
-        """Whatever is called lies below `api_url`, or a simulator could not stand in for the vendor; what is dialled is named.
-
-        A plugin without HTTP calls nothing at all by it.
-        """
+        """Whatever is called lies below `api_url`, or a simulator could not stand in; whatever is dialled, the settings name."""
         visit = self.run(self._used())
         urls = [str(request.url) for request in visit.requests]
         strays = [url for url in urls if not (self.calls_by_http and url.startswith(f"{ELSEWHERE}/"))]
@@ -79,7 +76,7 @@ class DeliveringRules(Case):
 
     async def _used(self) -> Visit:
         """A connection that has been used for all that it sends, with `api_url` elsewhere."""
-        changes = {"api_url": ELSEWHERE} if self.calls_by_http else {}
+        changes: dict[str, Any] = {"api_url": ELSEWHERE} if self.calls_by_http else {}
         async with self.visiting(**changes) as visit:
             for sink in visit.capabilities.sinks:
                 await sink.deliver([self.item(sink.kind, 1)])  # type: ignore[list-item]

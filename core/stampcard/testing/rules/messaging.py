@@ -147,7 +147,9 @@ class MessagingRules(ConfiguringRules):
         """429 is RetryLater, after as many seconds as Retry-After says if it is a number; so is what is wanted later otherwise."""
         for channel, played in self._each(map(_busy, ("7", "90", *UNREADABLE)), ("busy",)):
             for count in sorted({1, channel.batch_size}):
-                outcomes, _ = self._sent(channel, self._messages(channel, count), played)
+                outcomes, visit = self._sent(channel, self._messages(channel, count), played)
+                pace = visit.channel(channel.name).pace()
+                assert 0 <= pace < math.inf, f"{channel.name}: the pace is {pace}"
                 for outcome in outcomes:
                     assert isinstance(outcome, RetryLater), f"{channel.name}: {outcome}"
                     sound = outcome.after is None or 0 <= outcome.after < math.inf
@@ -245,7 +247,7 @@ class MessagingRules(ConfiguringRules):
             pytest.skip("keeps no messages")
         for channel in kept:
             outcomes, visit = self._sent(channel, self._messages(channel, channel.batch_size), look=True)
-            assert [type(outcome) for outcome in outcomes] == [Delivered] * channel.batch_size, f"{channel.name}"
+            assert [type(outcome) for outcome in outcomes] == [Delivered] * channel.batch_size, f"{channel.name}: {outcomes}"
             assert not visit.requests, f"{channel.name}: it called {visit.requests[:1]}"
             assert not visit.dialled, f"{channel.name}: it dialled {visit.dialled[:1]}"
 
@@ -357,7 +359,7 @@ class MessagingRules(ConfiguringRules):
 
         def answering(status: int, request: httpx.Request) -> httpx.Response:
             said = quoted(request)
-            fields = ("message", "error", "detail", "reason", "title", "id", "status")
+            fields = ("message", "error", "detail", "reason", "title")
             return httpx.Response(status, json=dict.fromkeys(fields, said))
 
         def failing(error: type[httpx.TransportError], request: httpx.Request) -> httpx.Response:
@@ -385,10 +387,9 @@ async def _looked(channel: Channel, message: Message) -> list[Lookup]:
 
 
 async def _hear(told: list[str], call: Callable[[], Awaitable[Sequence[Outcome | Lookup]]]) -> None:
-    """Note the reasons and the states that a call gives, or its error with all that it came from."""
+    """Note what a call gives, or its error with all that it came from."""
     try:
-        for one in await call():
-            told.append(repr(one.result.get("state")) if isinstance(one, Delivered | Done) else repr(one))
+        told.extend(map(repr, await call()))
     except Exception as error:  # noqa: BLE001 - its text is what matters here
         told.extend(traceback.format_exception(error))
 
