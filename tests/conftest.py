@@ -122,10 +122,10 @@ def _known_once() -> Iterator[None]:
     installed = metadata.entry_points
 
     @cache
-    def on_path(path: tuple[str, ...], **params: str) -> metadata.EntryPoints:
+    def on_path(path: tuple[str, ...], **params: str) -> Any:
         return installed(**params)
 
-    def entry_points(**params: str) -> metadata.EntryPoints:
+    def entry_points(**params: str) -> Any:
         return on_path(tuple(sys.path), **params)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -115,6 +115,7 @@ class Saying(Payload, frozen=True):
     """What a customer says about being addressed; without a state nothing was ever said."""
 
     state: str | None = None
+    opt_in_level: str | None = None
     consent_updated_at: Moment | None = None
 
 

@@ -37,6 +37,9 @@ Found = Iterable[Event | Refetch]
 KEPT = ("webhook-id", "triggered-at", "api-version")
 LONGEST = 200
 CUSTOMER = re.compile(r"(?:gid://shopify/Customer/)?([1-9][0-9]{0,18})")
+#: How the shop writes that it asked a customer back before it took their yes
+#: (https://shopify.dev/docs/api/admin-graphql/2026-10/enums/CustomerMarketingOptInLevel).
+CONFIRMED = "confirmed_opt_in"
 #: What a customer can have said (https://shopify.dev/docs/api/admin-graphql/2026-10/enums/CustomerEmailMarketingState);
 #: who never said anything is not subscribed, and is not heard of here.
 STATES: Mapping[str, Literal["given", "pending", "withdrawn"]] = {
@@ -162,7 +165,10 @@ def _said(customer: str, channel: str, said: payloads.Saying | None, delivery: D
     if said is None or state is None:
         return
     at = said.consent_updated_at or delivery.received_at
-    yield ConsentSeen(customer=customer, channel=channel, purpose="marketing", state=state, occurred_at=at)
+    confirmed = (said.opt_in_level or "").lower() == CONFIRMED
+    yield ConsentSeen(
+        customer=customer, channel=channel, purpose="marketing", state=state, occurred_at=at, confirmed=confirmed
+    )
     if channel == "email" and state == "given":
         yield CustomEvent(name="newsletter", customer=customer, key="", occurred_at=at)
 

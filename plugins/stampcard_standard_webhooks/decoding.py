@@ -122,6 +122,7 @@ def _consented(told: messages.Consented, at: datetime, place: str) -> Event:
         purpose=told.purpose,
         state=told.state,
         occurred_at=utc(told.occurred_at or at, f"{place}.occurred_at"),
+        confirmed=told.confirmed,
     )
 
 

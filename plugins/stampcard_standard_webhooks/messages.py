@@ -163,6 +163,7 @@ class Consented(Told, frozen=True, kw_only=True):
     channel: Annotated[Agreed, Meta(description="How: `email`, `sms` …")]
     purpose: Annotated[Agreed, Meta(description="What for.")] = "marketing"
     state: Literal["given", "pending", "refused", "withdrawn"]
+    confirmed: Annotated[bool, Meta(description="You asked back already, so a yes counts at once.")] = False
     occurred_at: Annotated[Moment | None, Meta(description="When they said it. By default `timestamp`.")] = None
 
 

@@ -95,7 +95,7 @@ class Desk:
         return str(made.body["id"])
 
     async def says(self, member: str, channel: str, state: str = "given", purpose: str = "marketing") -> None:
-        said = {"channel": channel, "purpose": purpose, "state": state, "source": "form"}
+        said = {"channel": channel, "purpose": purpose, "state": state, "source": "form", "confirmed": True}
         assert (await self.served.call("POST", f"/members/{member}/consents", said)).status == 201
         self.served.clock.advance(timedelta(seconds=1))
 
@@ -145,6 +145,27 @@ async def _desk(serve: Any, url: str) -> Desk:
     served = await serve(url, connections=connections, plugins={"post": post})
     await served.prepare(PROGRAM)
     return Desk(served, post)
+
+
+async def test_messages_stand_in_the_members_timeline_but_those_that_try_one(desk: Desk) -> None:
+    ada = await desk.joins()
+    await desk.says(ada, "email")
+    await desk.turn()
+    await desk.served.call(
+        "POST", "/messages/test", {"message": "welcome", "member": ada, "channel": "email", "to": "me@example.com"}
+    )
+    path = f"/members/{ada}/timeline"
+
+    whole = (await desk.served.call("GET", path)).body["items"]
+
+    told = {item["words"]: item for item in whole if item["kind"] == "message"}
+    assert set(told) == {"Message 'welcome' by email: sent.", "Message 'welcome' by inbox: delivered."}
+    assert {item["subject"].partition(":")[0] for item in told.values()} == {"message"}
+    assert [item["at"] for item in whole] == sorted((item["at"] for item in whole), reverse=True)
+    pages = [(await desk.served.call("GET", f"{path}?limit=1")).body]
+    while pages[-1]["next"]:
+        pages.append((await desk.served.call("GET", f"{path}?limit=1&cursor={pages[-1]['next']}")).body)
+    assert [item for page in pages for item in page["items"]] == whole
 
 
 async def test_what_became_of_a_message_is_listed_and_told_step_by_step(desk: Desk) -> None:
@@ -254,7 +275,10 @@ async def test_everything_is_chosen_on_one_page_in_the_members_own_language(here
 
 async def test_a_yes_counts_only_once_it_is_confirmed_in_time(desk: Desk) -> None:
     member = await desk.joins()
-    await desk.says(member, "email", "pending")
+    said = {"channel": "email", "purpose": "marketing", "state": "given", "source": "form"}
+    answer = await desk.served.call("POST", f"/members/{member}/consents", said)
+    assert answer.body["current"]["email.marketing"] == "pending"
+    desk.served.clock.advance(timedelta(seconds=1))
     await desk.turn()
     mail = desk.post.mail.sent[-1]
     assert (mail.name, mail.subject) == ("opt-in", "Please confirm for Bean Club")

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from stampcard.app import Application
 from stampcard.applying import answering
-from stampcard.applying.answering import MOST_SCORE, Opened, Reply, check_reply, good_until
+from stampcard.applying.answering import MOST_SCORE, Opened, Reply, asks_back, check_reply, good_until
 from stampcard.applying.requests import Answer, change_attributes
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
@@ -20,7 +20,7 @@ from stampcard.engine.rendering import language_for
 from stampcard.engine.tokens import Purpose
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.program.messages import MessageTerms
-from stampcard.program.occasions import CONSENT_ASKED, MEMBERSHIP_ASKED
+from stampcard.program.occasions import CONSENT_ASKED
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.program.texts import direction_of, locale_of
 from stampcard.storage.keys import ApiKey
@@ -240,7 +240,7 @@ async def _choose(visit: _Visit) -> web.Response:
     language = next(iter(form.get("language", ())), "")
 
     def work(unit: Unit) -> None:
-        answering.choose(unit, member.id, wanted, "preference page", _address(visit.request))
+        answering.choose(unit, member.id, wanted, of.stored.channel, "preference page", _address(visit.request))
 
     await visit.write(work)
     if language in LANGUAGES and language != member.attributes.get("language"):
@@ -251,11 +251,10 @@ async def _choose(visit: _Visit) -> web.Response:
 
 async def _show_question_to_confirm(visit: _Visit) -> web.Response:
     of = visit.of
-    event = of.terms.on.event if of.terms is not None else ""
     over = visit.application.clock.now() > good_until(of)
-    if of.member is None or over or event not in {CONSENT_ASKED, MEMBERSHIP_ASKED}:
+    if of.member is None or of.terms is None or over or not asks_back(of.terms):
         raise Refused(404, "there is nothing to confirm any more")
-    if event == MEMBERSHIP_ASKED:
+    if of.terms.on.event != CONSENT_ASKED:
         what = visit.says("membership")
     else:
         what = visit.what(str(of.stored.says.get("channel", "")), str(of.stored.says.get("purpose", "")))
@@ -272,7 +271,7 @@ async def _confirm(visit: _Visit) -> web.Response:
     try:
         ip = _address(visit.request)
         await visit.write(lambda unit: answering.confirm(unit, member.id, of, "confirmation link", ip))
-    except (Conflict, NotFound):
+    except (Conflict, NotFound, RequestRefused):
         raise Refused(404, "there is nothing to confirm any more") from None
     return visit.page(visit.told("confirmed"))
 

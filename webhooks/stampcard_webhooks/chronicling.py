@@ -31,7 +31,7 @@ from stampcard.engine.versions import Programs
 from stampcard.engine.wording import change_words, points_words
 from stampcard.engine.world import Order
 from stampcard.program.events import BIRTHDAY
-from stampcard.storage.chronicling import IMPORTED, Happening, Heard, Place, timeline
+from stampcard.storage.chronicling import MESSAGED, Happening, Heard, Messaged, Place, timeline
 from stampcard.storage.reading import scale_of
 from stampcard_webhooks.asking import Nothing
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cursor_of, position
@@ -40,7 +40,7 @@ from stampcard_webhooks.routing import Call, Route
 from stampcard_webhooks.showing import check_member
 
 _LIST = "timeline"
-_Rank = Annotated[int, msgspec.Meta(ge=0, le=IMPORTED)]
+_Rank = Annotated[int, msgspec.Meta(ge=0, le=MESSAGED)]
 _Cursor = tuple[Literal["newer", "older"], Number, _Rank, Text, Text, Number]
 #: What an entry did, for people; the points stand before it.
 _DID = {
@@ -87,7 +87,7 @@ class HappeningView(BaseModel):
     """One thing that happened. An order is shown once, as it is now, at the time when it was placed."""
 
     kind: str = Field(
-        description="`joined`, `order`, the kind of an event (`custom_event`, `refund_seen`, `customer_seen` …), `redemption`, `history` (told by an import), or that "
+        description="`joined`, `order`, the kind of an event (`custom_event`, `refund_seen`, `customer_seen` …), `redemption`, `message`, `history` (told by an import), or that "
         "of an entry of the ledger (`earn`, `spend`, `expire`, `adjust` …)."
     )
     at: datetime = Field(description="When it happened, by the source's clock.")
@@ -141,6 +141,8 @@ def _view(happening: Happening, programs: Programs) -> HappeningView:
             return _plain(happening, "order", order.subject, _order_words(order))
         case Before() as before:
             return _brought(happening, before, programs)
+        case Messaged() as message:
+            return _plain(happening, "message", f"message:{message.id}", _message_words(message))
         case Heard() as heard:
             kind = heard.event.__struct_config__.tag
             order_, at = None, happening.at
@@ -224,6 +226,11 @@ def _redemption_words(one: Redemption) -> str:
     places = f" on {', '.join(one.orders)}" if one.orders else ""
     because = f" ({one.reason})" if one.reason else ""
     return f"{how} the reward {one.reward!r}, {one.gives}: {one.status} now{places}{because}."
+
+
+def _message_words(message: Messaged) -> str:
+    why = f" ({message.reason})" if message.reason else ""
+    return f"Message {message.name!r} by {message.channel}: {message.state}{why}."
 
 
 def _order_words(order: Order) -> str:

@@ -34,6 +34,11 @@ class NewConsent(Asked):
     source: Evidence = Field(description="Where it was said: checkout, a form, a call.")
     text: Evidence = Field(default="", description="Which version of which words they saw.")
     ip: Evidence = Field(default="", description="From which address, as evidence; stored sealed.")
+    confirmed: bool = Field(
+        default=False,
+        strict=True,
+        description="You asked back already: a yes counts at once, also where the program wants it confirmed.",
+    )
 
 
 class ConsentView(BaseModel):
@@ -111,7 +116,7 @@ async def add_consent(call: Call[Query, NewConsent]) -> Answer:
             ip=said.ip,
             author=call.key.name,
         )
-        record_consent(unit, member, one)
+        record_consent(unit, member, one, confirmed=said.confirmed)
         return given(consent_page(unit.connection, call, member), member, 201)
 
     return await call.write(work)

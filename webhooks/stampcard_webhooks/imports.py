@@ -20,6 +20,7 @@ class ImportItem(BaseModel):
     """One file; the numbers count its rows."""
 
     id: str
+    holds: str = Field(description="`members`, `consents` or `suppressions`.")
     state: str = Field(description="`reading`, `sending` (the shop is told), `ended`, `undoing` or `undone`.")
     program: str
     connection: str = Field(description="Whose customers they are.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
@@ -402,9 +403,9 @@ def add_shopping(server: web.Application) -> None:
     for route in SHOPPER_ROUTES:
         server.router.add_route(route.method, PREFIX + route.path, told(_allowing(_handling(route))))
         paths.setdefault(route.path, []).append(route)
-    server.router.add_route("POST", LINK_PATH, told(mail_link))
-    for path in paths:
-        server.router.add_route("OPTIONS", PREFIX + path, told(_preflight))
+    server.router.add_route("POST", LINK_PATH, told(_allowing(mail_link)))
+    for path in (LINK_PATH, *(PREFIX + path for path in paths)):
+        server.router.add_route("OPTIONS", path, told(_preflight))
 
 
 async def _preflight(request: web.Request) -> web.StreamResponse:
@@ -417,10 +418,21 @@ async def _preflight(request: web.Request) -> web.StreamResponse:
 
 def _origin_headers(request: web.Request) -> dict[str, str]:
     origin = request.headers.get(hdrs.ORIGIN)
-    source = request.app[IDENTIFYING].source(request.match_info["connection"])
-    if origin is None or source is None or origin not in source.origins:
+    if origin is None or origin not in _origins(request):
         return {}
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+
+def _origins(request: web.Request) -> Collection[str]:
+    """Whose pages may ask: the shop's, and with a mailed link the shop owner's own page for members."""
+    name = request.match_info.get("connection", OWN)
+    if name != OWN:
+        source = request.app[IDENTIFYING].source(name)
+        return source.origins if source is not None else ()
+    application = request.app[APPLICATION]
+    current = application.setting.programs.current(application.clock.now())
+    pages = [urlsplit(live.program.sending.page) for live in current if live.program.sending.page]
+    return {f"{page.scheme}://{page.netloc}" for page in pages}
 
 
 def _allowing(handler: Handler) -> Handler:

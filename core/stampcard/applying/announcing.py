@@ -84,10 +84,14 @@ def write_down(unit: Unit, wanted: Sequence[Planned], dropped: Mapping[Key, str]
 
 def _planned(unit: Unit, live: LiveProgram, of: Happening) -> Iterator[Planned]:
     person = unit.members.get(of.member)
-    if person is None or not is_told(live, person, of.event, unit.now):
+    if person is None:
         return
     past = unit.pasts.get(of.member, Past())
     for name, terms in messages_on(live, of.event):
+        if not is_told(live, person, terms, unit.now):
+            continue
+        if of.event == CONSENT_ASKED and of.asks["channel"] not in terms.channels:
+            continue
         if terms.within and Decimal(str(of.asks.get("missing", 0))) > terms.within:
             continue
         if wants(live, name, person, past, of.asks, unit.now, unit.setting.programs.stopped):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from stampcard.applying import enrolling
+from stampcard.applying.consenting import counts_as
 from stampcard.applying.hearing import say, withdraw
 from stampcard.applying.locking import lock_member
 from stampcard.applying.messaging import terms_of
@@ -15,7 +16,7 @@ from stampcard.applying.requests import record_of
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
-from stampcard.domain.consents import ConsentState, current
+from stampcard.domain.consents import Consent, ConsentState, current
 from stampcard.domain.events import CustomEvent
 from stampcard.domain.members import Member
 from stampcard.domain.messages import TRANSACTIONAL
@@ -32,6 +33,8 @@ from stampcard.storage.messages import StoredMessage, about_of, change, load_mes
 from stampcard.storage.rows import seal_object
 from stampcard.storage.tables import message
 
+#: What is agreed to by whoever subscribes to the newsletter.
+NEWSLETTER = ("email", "marketing")
 #: The highest score.
 MOST_SCORE = 10
 #: Characters of an answer that are kept.
@@ -101,15 +104,20 @@ def preferences(
     }
 
 
-def choose(unit: Unit, member: str, wanted: Mapping[tuple[str, str], bool], source: str, ip: str) -> None:
-    """Let a member get just this; what is as it was is not said once more."""
+def choose(unit: Unit, member: str, wanted: Mapping[tuple[str, str], bool], came_by: str, source: str, ip: str) -> None:
+    """Let a member get just this; what is as it was is not said once more.
+
+    `came_by`: the channel that brought the link, whose address is therefore theirs.
+    """
     lock_member(unit, member)
     known = load_consents(unit.connection, unit.setting.merchant, [member], unit.setting.sealer, evidence=False)
     states = {(one.channel, one.purpose): one.state for one in current(known.get(member, ())).values()}
     for (channel, purpose), wants in wanted.items():
         before = states.get((channel, purpose))
         if wants:
-            say(unit, member, channel, purpose, "given", unit.now, source, ip=ip)
+            yes = Consent(channel=channel, purpose=purpose, state="given", at=unit.now, recorded_at=unit.now)
+            state = counts_as(unit, member, yes, before, confirmed=channel == came_by)
+            say(unit, member, channel, purpose, state, unit.now, source, ip=ip)
         elif before == "given" or (before is None and purpose == TRANSACTIONAL):
             say(unit, member, channel, purpose, "withdrawn", unit.now, source, ip=ip)
         elif before in {None, "pending"}:
@@ -119,15 +127,16 @@ def choose(unit: Unit, member: str, wanted: Mapping[tuple[str, str], bool], sour
 def confirm(unit: Unit, member: str, of: Opened, source: str, ip: str) -> None:
     """Confirm what the message asked; raises Conflict where its time is over, NotFound where it asked nothing."""
     event = of.terms.on.event if of.terms is not None else ""
-    if of.live is None or event not in {CONSENT_ASKED, MEMBERSHIP_ASKED}:
+    if of.live is None or not asks_back(of.terms):
         raise NotFound("link", of.stored.name)
     if unit.now > good_until(of):
         raise Conflict("link_over", "the time to confirm is over: ask once more")
-    if event == MEMBERSHIP_ASKED:
+    if event != CONSENT_ASKED:
+        invited = of.terms is not None and of.terms.invites
         try:
-            enrolling.confirm(unit, member, of.live.name)
+            (enrolling.accept if invited else enrolling.confirm)(unit, member, of.live.name)
         except Conflict:
-            return  # confirmed before
+            return  # done before
         # Who confirms by a link in a mail has shown that the address is theirs.
         return
     lock_member(unit, member)
@@ -142,10 +151,21 @@ def confirm(unit: Unit, member: str, of: Opened, source: str, ip: str) -> None:
     }
     if states.get(f"{channel}.{purpose}") == "pending":
         say(unit, member, channel, purpose, "given", unit.now, source, _evidence(of.stored), ip)
+        if (channel, purpose) == NEWSLETTER:
+            # Counted once, whoever told it first.
+            subscribed = CustomEvent(name="newsletter", customer=member, key="", occurred_at=unit.now)
+            record_of(unit, member, subscribed)
+
+
+def asks_back(terms: MessageTerms | None) -> bool:
+    """Whether a message has a link to say yes by: to messages, to taking part, or to an invitation."""
+    return terms is not None and (terms.invites or terms.on.event in {CONSENT_ASKED, MEMBERSHIP_ASKED})
 
 
 def good_until(of: Opened) -> datetime:
-    """Until when a link to confirm is good."""
+    """Until when a link to say yes by is good."""
+    if of.terms is not None and of.terms.invites:
+        return of.stored.created_at + timedelta(days=of.terms.keep.count)
     days = of.live.program.sending.confirm_within.count if of.live is not None else 7
     return of.stored.created_at + timedelta(days=days)
 

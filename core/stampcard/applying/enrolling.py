@@ -24,6 +24,14 @@ def confirm(unit: Unit, member: str, program: str) -> None:
     unit.absorb(decide_confirm(unit.world, live, unit.members[member]))
 
 
+def accept(unit: Unit, member: str, program: str) -> None:
+    """Let a member take part who was asked to and said yes, which needs no second question; raises as `join` does."""
+    live = _ready(unit, member, program)
+    unit.absorb(decide_join(unit.world, live, unit.members[member]))
+    if unit.members[member].states.get(program) == "unconfirmed":
+        unit.absorb(decide_confirm(unit.world, live, unit.members[member]))
+
+
 def leave(unit: Unit, member: str, program: str) -> None:
     """End a member's part in a program: the points expire. Raises NotFound, Conflict for who has none."""
     live = _ready(unit, member, program)

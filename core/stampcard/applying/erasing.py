@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
 
+from stampcard.applying.messaging import reach_print
 from stampcard.applying.outgoing import queue
 from stampcard.applying.resolving import fingerprint_of
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
 from stampcard.domain.commands import ERASE_CONTACT, Command
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
-from stampcard.storage import addressing, contacts, loading, saving
+from stampcard.storage import addressing, audiences, contacts, loading, saving
 from stampcard.storage.contacts import ContactKey
 from stampcard.storage.inboxing import ids_about
 from stampcard.storage.revising import bump
@@ -44,6 +45,7 @@ from stampcard.storage.tables import (
     redemption,
     segment_member,
     store,
+    suppression,
     tier,
 )
 
@@ -139,10 +141,13 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
     prints += [fingerprint_of(unit, place) for place in places]
     _bury(unit, prints)
+    _forget_reach(unit, ids)
     _forget_there(unit, ids, {place for place, made in places.items() if made == "there"})
     contacts.forget_contacts(unit.connection, unit.setting.merchant, ids)
     _delete(unit, identity, identity.c.member.in_(ids))
     _delete(unit, push, push.c.member.in_(ids))
+    # Their hashes are kept until they are out of every audience, and are forgotten with that.
+    audiences.owe(unit.connection, unit.setting.merchant, (), ids, unit.now)
     nothing = {"attributes_sealed": None, "email_print": None, "phone_print": None, "birthday_print": None}
     nothing |= {"held_at": None, "held_for": None}
     _update(unit, member, member.c.id.in_(ids), **nothing, erased_at=to_micros(unit.now))
@@ -185,6 +190,22 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     unit.verdicts.forget(ids)
     unit.bases.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
+
+
+def _forget_reach(unit: Unit, ids: Sequence[str]) -> None:
+    """Addresses that get nothing stay so, without anybody being able to read them."""
+    merchant, sealer = unit.setting.merchant, unit.setting.sealer
+    people = loading.load_members(unit.connection, merchant, ids, sealer, attributes=True, lock=False)
+    theirs = {str(one.attributes.get(name) or "") for one in people.values() for name in ("email", "phone")} - {""}
+    sent = select(message.c.to_print).where(message.c.merchant == merchant, message.c.member.in_(ids))
+    prints = set(unit.connection.execute(sent.distinct()).scalars()) - {None}
+    channels = select(suppression.c.channel).where(suppression.c.merchant == merchant).distinct()
+    for channel in unit.connection.execute(channels).scalars():
+        prints |= {reach_print(unit.setting, channel, address) for address in theirs}
+    found = sorted(prints)
+    for start in range(0, len(found), CHUNK):
+        chunk = suppression.c.print.in_(found[start : start + CHUNK])
+        _update(unit, suppression, chunk, address_sealed=None, note="")
 
 
 def _forget_there(unit: Unit, ids: Sequence[str], made: Collection[ContactKey]) -> None:

@@ -15,7 +15,14 @@ from stampcard.engine.dating import last_day_of
 from stampcard.engine.describing import Past
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.messages import MessageTerms
-from stampcard.program.occasions import LAST_PURCHASE, POINTS_EXPIRE, REWARD_EXPIRES, REWARD_IN_REACH, TIER_ENDS
+from stampcard.program.occasions import (
+    LAST_PURCHASE,
+    POINTS_EXPIRE,
+    REWARD_EXPIRES,
+    REWARD_IN_REACH,
+    REWARD_ISSUED,
+    TIER_ENDS,
+)
 from stampcard.storage.messages import StoredMessage
 from stampcard.storage.reminders import last_purchases
 
@@ -98,9 +105,16 @@ def _in_reach(unit: Unit, live: LiveProgram, one: StoredMessage) -> _Says | None
     return {**one.says, "missing": missing} if missing <= within else None
 
 
+def _unused(unit: Unit, _live: LiveProgram, one: StoredMessage) -> _Says | None:
+    id_ = one.occasion.split(":")[1] if ":" in one.occasion else ""
+    known = unit.rewarding.find(ids=[id_]).get(id_)
+    return one.says if known is not None and known.status == "issued" else None
+
+
 _CHECKS: Mapping[str, Callable[[Unit, LiveProgram, StoredMessage], _Says | None]] = {
     POINTS_EXPIRE: _points,
     REWARD_EXPIRES: _reward,
+    REWARD_ISSUED: _unused,
     TIER_ENDS: _tier,
     LAST_PURCHASE: _purchase,
     REWARD_IN_REACH: _in_reach,

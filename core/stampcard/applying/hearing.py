@@ -39,6 +39,9 @@ OF_MESSAGES = (MessageReported, MessageReceived)
 _ADDRESSES = {"email": member.c.email_print, "phone": member.c.phone_print}
 #: Reports that tell of an attempt of unknown outcome that it left.
 _LEFT = frozenset(REPORTED) - {"rejected"}
+#: How a yes is taken back by STOP: as we heard it, or as the vendor did, whose news may come first.
+STOPPED_HERE, STOPPED_THERE = "reply", "opted_out"
+_BY_STOP = frozenset({STOPPED_HERE, STOPPED_THERE})
 #: What STOP ends, whether or not the member ever said anything of it.
 _ALWAYS = ("marketing", TRANSACTIONAL)
 
@@ -130,7 +133,7 @@ def _hear_report(unit: Unit, sourced: Sourced, event: MessageReported, told: Tol
         if moved and event.state in LOST:
             live = next((live for live in unit.setting.programs.current(unit.now) if live.name == one.program), None)
             go_on(unit.connection, unit.setting, live, one, unit.now)
-        owners, address = (one.member,), address or str(one.content.get("to", ""))
+        owners, address = (one.member,), str(one.content.get("to", "")) or address
     purpose = one.purpose if one is not None else ""
     _let_count(unit, event, sourced.connection, owners, address, purpose, one)
     return owners[0] if owners else None
@@ -157,7 +160,7 @@ def _let_count(
     print_ = _print_of(unit, event.channel, address, one)
     if reason and print_:
         _suppress(unit, event.channel, address, print_, reason, at, connection)
-    source = f"{connection}:{event.state}"
+    source = f"{connection}:{STOPPED_THERE if event.because == 'opted_out' else event.state}"
     for owner in owners:
         if owner not in unit.members or not unit.members[owner].is_there:
             continue
@@ -243,7 +246,7 @@ def _hear_reply(unit: Unit, sourced: Sourced, event: MessageReceived, told: Told
     owners = [one for one in told.people.get(id(event), ()) if one in unit.members and unit.members[one].is_there]
     meaning = meaning_of(event.text)
     at = min(event.occurred_at, unit.now)
-    source = f"{sourced.connection}:reply"
+    source = f"{sourced.connection}:{STOPPED_HERE}"
     if meaning == "stop":
         for owner in owners:
             withdraw_all(unit, owner, event.channel, at, source, text=event.text[:100])
@@ -268,7 +271,7 @@ def _start(unit: Unit, event: MessageReceived, owners: Collection[str], at: date
     known = load_consents(unit.connection, setting.merchant, owners, setting.sealer, evidence=True)
     for owner in owners:
         for one in current(known.get(owner, ())).values():
-            if one.channel == event.channel and one.state == "withdrawn" and one.source.endswith(":reply"):
+            if one.channel == event.channel and one.state == "withdrawn" and one.source.rpartition(":")[2] in _BY_STOP:
                 say(unit, owner, event.channel, one.purpose, "given", at, source, text=event.text[:100])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -32,7 +32,7 @@ from stampcard.program.placeholders import shape_of
 from stampcard.storage.consenting import load_consents
 from stampcard.storage.loading import load_identities_of
 from stampcard.storage.messages import StoredMessage, add_messages, load_suppressed
-from stampcard.storage.reminders import Look, everybody
+from stampcard.storage.reminders import Due, Look, customers, everybody
 
 #: Before the name of a job that writes a message down for everybody.
 MAILING = "mail:"
@@ -46,6 +46,7 @@ SAMPLES: Mapping[str, Any] = {
     "channel": "email",
     "purpose": "marketing",
     "confirm_url": "https://example.com/confirm",
+    "join_url": "https://example.com/join",
     "link_url": "https://example.com/link",
     "question_url": "https://example.com/question",
 }
@@ -213,7 +214,7 @@ def estimate(
     """What the next members behind `after` would come to; nothing is written. `prices`: connection → what a part costs."""
     terms = live.program.messages[name]
     today = now.astimezone(live.program.zone).date()
-    due = everybody(connection, Look(setting.merchant, live, today, today, now, after, limit))
+    due = _audience(terms)(connection, Look(setting.merchant, live, today, today, now, after, limit))
     if not due:
         return 0, after, Estimate()
     unit = Unit(connection, setting, now)
@@ -224,7 +225,7 @@ def estimate(
     reached, dropped, audience, parts, cost = Counter[str](), Counter[str](), 0, 0, None
     for member in members:
         person = unit.members[member]
-        if not is_told(live, person, BY_HAND, now) or not wants(
+        if not is_told(live, person, terms, now) or not wants(
             live, name, person, unit.pasts.get(member, Past()), {}, now, setting.programs.stopped
         ):
             continue
@@ -282,6 +283,10 @@ def mailing_of(job: str) -> tuple[str, str, str]:
     return program, message, mailing
 
 
+def _audience(terms: MessageTerms) -> Callable[[Connection, Look], list[Due]]:
+    return customers if terms.invites else everybody
+
+
 def mail(
     connection: Connection,
     setting: Setting,
@@ -297,7 +302,8 @@ def mail(
     if name not in live.program.messages:
         return 0, after, []
     today = now.astimezone(live.program.zone).date()
-    due = everybody(connection, Look(setting.merchant, live, today, today, now, after, limit))
+    terms = live.program.messages[name]
+    due = _audience(terms)(connection, Look(setting.merchant, live, today, today, now, after, limit))
     if not due:
         return 0, after, []
     unit = Unit(connection, setting, now)
@@ -305,7 +311,7 @@ def mail(
     wanted: list[Planned] = []
     for one in due:
         person = unit.members.get(one.member)
-        if person is None or not is_told(live, person, BY_HAND, now):
+        if person is None or not is_told(live, person, terms, now):
             continue
         if wants(live, name, person, unit.pasts.get(one.member, Past()), {}, now):
             of = Happening(member=one.member, program=live.name, event=BY_HAND, key=f"{BY_HAND}:{one.member}:{mailing}")

@@ -134,10 +134,10 @@ class _Desk:
             self._bearing(one, live, terms, person, stale="" if fresh is not None else "no_longer"), self._now
         )
         match permission:
-            case Drop(code=code):
-                self._drop(one, live, code)
-            case Wait(until=until, code=code):
-                postpone(self._connection, self._setting.merchant, one, until, code)
+            case Drop(why=why):
+                self._drop(one, live, why)
+            case Wait(until=until, why=why):
+                postpone(self._connection, self._setting.merchant, one, until, why)
             case Leave():
                 return self._written(replace(one, says=fresh or {}), live, terms, person)
         return None
@@ -155,8 +155,8 @@ class _Desk:
         gone = ""
         if not person.is_there:
             gone = "erased" if person.erased_at is not None else "merged"
-        elif not one.is_test and not is_told(live, person, terms.on.event, self._now):
-            gone = "not_a_member"
+        elif not one.is_test and not is_told(live, person, terms, self._now):
+            gone = "a_member" if terms.invites and live.name in person.programs else "not_a_member"
         elif live.program.state == "test" and address.casefold() not in map(str.casefold, sending.allow):
             gone = "not_allowed"
         return Bearing(
@@ -265,7 +265,7 @@ def written_out(
     def link(purpose: Any) -> str:
         return f"{base}/{purpose}/{token_of(setting.sealer, setting.merchant, purpose, one.id)}"
 
-    urls: dict[str, str] = {"confirm_url": link("c"), "question_url": link("q")}
+    urls: dict[str, str] = {"confirm_url": link("c"), "join_url": link("c"), "question_url": link("q")}
     if one.name == LINK:
         # Made as it leaves: the quarter of an hour begins with that, whatever it waited for.
         token, _ = new_link(setting.sealer, setting.merchant, one.member, unit.now)
@@ -376,10 +376,10 @@ def settle_messages(connection: Connection, setting: Setting, fates: Sequence[Fa
                     state="waiting",
                     attempted_at=None,
                     content_sealed=None,
-                    reason=fate.why,
+                    reason=fate.code,
                 )
             continue
-        mark(connection, setting.merchant, one, fate.state, now, fate.why, fate.detail)
+        mark(connection, setting.merchant, one, fate.state, now, fate.code, fate.detail)
         values: dict[str, Any] = {"parts": fate.parts, "cost": fate.cost} if fate.parts else {}
         if fate.result.get("id"):
             values["reference"] = str(fate.result["id"])[:200]

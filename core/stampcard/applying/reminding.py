@@ -69,7 +69,7 @@ def remind(
 
 def _is_for(unit: Unit, live: LiveProgram, name: str, of: Happening) -> bool:
     person = unit.members.get(of.member)
-    if person is None or not is_told(live, person, of.event, unit.now):
+    if person is None or not is_told(live, person, live.program.messages[name], unit.now):
         return False
     past = unit.pasts.get(of.member, Past())
     return wants(live, name, person, past, of.asks, unit.now, unit.setting.programs.stopped)
@@ -95,8 +95,7 @@ def _due(
         ]
     if event == PROGRAM_ENDS:
         ending = live.program.ending
-        # Once, on its day: the date is the program's, and no member's.
-        if ending is None or ending.last_redeem + timedelta(days=days) != day:
+        if ending is None or not ending.last_redeem + timedelta(days=days) <= day <= ending.last_redeem:
             return []
         return FINDERS[event](connection, Look(setting.merchant, live, day, day, now, after, limit))
     about = day - timedelta(days=days)

@@ -245,6 +245,9 @@ def consent(
     state: Annotated[str, typer.Argument(metavar="STATE", help="given, pending, refused or withdrawn.")],
     source: Annotated[str, typer.Option(help="Where it was said: a call, the counter.", show_default=False)],
     text: Annotated[str, typer.Option(help="Which version of which words they saw.", show_default=False)] = "",
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="You asked back already: a yes counts at once.", show_default=False)
+    ] = False,
 ) -> None:
     """Write down what a member said about being addressed."""
     from typing import get_args
@@ -271,10 +274,13 @@ def consent(
             author="cli",
             **said,
         )
-        record_consent(unit, id_, one)
-        return Answer(status=201, body={"member": id_}, member=id_)
+        record_consent(unit, id_, one, confirmed=confirmed)
+        asked = state == "given" and name not in unit.members[id_].consents
+        return Answer(status=201, body={"member": id_, "state": "pending" if asked else state}, member=id_)
 
-    show(f"member {_for_member(context, member, work).body['member']}: {name} is {state}")
+    answer = _for_member(context, member, work).body
+    asked = answer["state"] != state
+    show(f"member {answer['member']}: {name} is {answer['state']}{'; they are asked to confirm it' if asked else ''}")
 
 
 @app.command()

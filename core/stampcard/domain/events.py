@@ -117,6 +117,7 @@ class ConsentSeen(Value, frozen=True, tag="consent_seen"):
     """What a customer said at the source about being addressed by a channel (``email``, ``sms``) for a purpose.
 
     `state` as with our own consents: given, pending, refused or withdrawn. What is told once more changes nothing.
+    `confirmed`: the source has asked back already, so that a yes needs no second confirmation (double opt-in).
     """
 
     customer: str
@@ -124,6 +125,7 @@ class ConsentSeen(Value, frozen=True, tag="consent_seen"):
     purpose: str
     state: ConsentState
     occurred_at: datetime
+    confirmed: bool = False
 
 
 class MessageReported(Value, frozen=True, tag="message_reported"):

@@ -28,7 +28,7 @@ SCOPES: Mapping[str, str] = {
     "programs:read": "see the programs",
     "programs:write": "change programs, whole or in part, and upload codes for rewards",
     "switches:read": "see what is stopped",
-    "switches:write": "stop and start programs, campaigns, rules, rewards, plugins and connections",
+    "switches:write": "stop and start programs, campaigns, rules, rewards, messages, plugins and connections",
     "alerts:read": "see alerts: budgets that run low, unusual days, silent connections",
     "messages:read": "see messages to members and what became of them, and addresses that get none",
     "messages:write": "try messages, send them, settle those of unknown outcome, hold and release addresses",

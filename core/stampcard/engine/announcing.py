@@ -14,7 +14,7 @@ from stampcard.engine.matching import Occasion, campaign_refusal, closed_to, fit
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.history import HISTORY
 from stampcard.program.messages import MessageTerms
-from stampcard.program.occasions import MEMBERSHIP_ENDED
+from stampcard.program.occasions import CONSENT_ASKED, MEMBERSHIP_ENDED
 
 #: States of a membership in which nothing is told.
 _SILENT = frozenset({"frozen", "closed", "left"})
@@ -81,11 +81,14 @@ def reminders(live: LiveProgram) -> Iterator[tuple[str, MessageTerms]]:
     return ((name, terms) for name, terms in live.program.messages.items() if terms.on.is_dated and terms.enabled)
 
 
-def is_told(live: LiveProgram, person: Member, event: str, now: datetime) -> bool:
-    """Whether a program tells a member anything."""
-    if live.name not in person.programs or not person.is_there:
+def is_told(live: LiveProgram, person: Member, terms: MessageTerms, now: datetime) -> bool:
+    """Whether a program tells somebody this: its members, or those whom it invites or asks for their consent."""
+    takes_part, event = live.name in person.programs, terms.on.event
+    if not person.is_there or (takes_part and terms.invites):
         return False
-    if person.states.get(live.name) in _SILENT and event != MEMBERSHIP_ENDED:
+    if not takes_part and not terms.invites and event != CONSENT_ASKED:
+        return False
+    if person.states.get(live.name) in _SILENT and event not in {MEMBERSHIP_ENDED, CONSENT_ASKED}:
         return False
     closed = closed_to(live, now, person.id, person.names)
     return not closed or (closed == "ended" and live.program.state == "ending")
@@ -102,7 +105,7 @@ def wants(
 ) -> bool:
     """Whether a message is for this member now: its audience, its campaign and its condition."""
     terms = live.program.messages[name]
-    conditions = live.message_conditions[terms.on.event]
+    conditions = live.message_conditions[terms.on.asked_as]
     seen = member_variables(person, conditions.reads, now, live.name)
     if conditions.reads & HISTORY.keys():
         seen |= history_variables(past, live.program, conditions.reads, now)
@@ -126,8 +129,13 @@ def planned(
     due_at: datetime,
     until: datetime | None = None,
 ) -> tuple[Planned, ...]:
-    """A message as it is to leave: by every channel, or by the first that anybody can bring it by."""
+    """A message as it is to leave: by every channel, or by the first that anybody can bring it by.
+
+    Whether a channel may be used is asked by that channel alone: only there it is shown whose the address is.
+    """
     terms = live.program.messages[name]
+    if of.event == CONSENT_ASKED:
+        terms = terms.model_copy(update={"channels": (str(of.asks["channel"]),)})
     late = due_at + (terms.digest or timedelta(0)) + terms.late if terms.late is not None else None
     ends = [moment for moment in (until, late) if moment is not None]
     channels = terms.channels if terms.deliver == "all" else (next_channel(live, terms.channels, ways),)

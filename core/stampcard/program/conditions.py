@@ -203,7 +203,7 @@ def compile_message_conditions(program: Program) -> Mapping[str, ConditionSet]:
         also = frozenset({"member.tier"} if of.who and of.who.tiers else ()) | frozenset(
             {"member.segments"} if of.who and of.who.segments else ()
         )
-        found.setdefault(of.on.event, []).append(Asked(id=name, when=of.when, also=also))
+        found.setdefault(of.on.asked_as, []).append(Asked(id=name, when=of.when, also=also))
     return {on: ConditionSet(program, on, asked) for on, asked in found.items()}
 
 
@@ -226,7 +226,7 @@ def flaws_of(program: Program) -> list[tuple[Path, Flaw]]:
         (PERK, ("perks", name, "when"), of.when) for name, of in program.perks.items() if of.when is not None
     ]
     conditions += [
-        (of.on.event, ("messages", name, "when"), of.when)
+        (of.on.asked_as, ("messages", name, "when"), of.when)
         for name, of in program.messages.items()
         if of.when is not None
     ]

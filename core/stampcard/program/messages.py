@@ -11,9 +11,21 @@ from pydantic import BeforeValidator, Field, PlainValidator, StringConstraints, 
 
 from stampcard.domain.messages import TRANSACTIONAL
 from stampcard.program.amounts import AS_WRITTEN, Short, schema
-from stampcard.program.events import BIRTHDAY
+from stampcard.program.events import BIRTHDAY, OF_ORDERS
 from stampcard.program.faults import Fault, fault_of_name
-from stampcard.program.occasions import AHEAD, ASKED, BEHIND, HAPPENINGS, REWARD_IN_REACH, OccasionField, TimeField
+from stampcard.program.occasions import (
+    AHEAD,
+    ASKED,
+    BEHIND,
+    CONSENT_ASKED,
+    HAPPENINGS,
+    INVITING,
+    POINTS_EARNED,
+    PURCHASE,
+    REWARD_IN_REACH,
+    OccasionField,
+    TimeField,
+)
 from stampcard.program.parts import FieldName, Name, Part
 from stampcard.program.periods import Period, SpanField, read_days
 from stampcard.program.rules import Names, Who
@@ -122,6 +134,10 @@ class MessageTerms(Part):
     when: str | None = Field(
         default=None, description="a condition in CEL over the event and the member, asked again before it leaves"
     )
+    to: Literal["members", "customers"] = Field(
+        default="members",
+        description="members; or customers: those who take no part yet, whom it invites by `join_url`",
+    )
     who: Who | None = Field(default=None, description="whom it is for; without it everybody")
     campaign: str = Field(default="", description="the campaign that it belongs to: its days, audience, and switch")
     channels: Annotated[
@@ -162,6 +178,11 @@ class MessageTerms(Part):
     def is_asked(self) -> bool:
         """Whether the member asked for just this, and waits for it."""
         return self.on.event in ASKED
+
+    @property
+    def invites(self) -> bool:
+        """Whether it is for those who are no members yet."""
+        return self.to == "customers"
 
     @property
     def is_transactional(self) -> bool:
@@ -217,12 +238,38 @@ def faults_of_messages(program: Program) -> Iterable[Fault]:
             "on": _fault_of_occasion(program, terms),
             "campaign": fault_of_name("campaign", terms.campaign, ("", *program.campaigns)),
             "use": fault_of_name("ready-made text", terms.use, READY) if terms.use is not None else "",
+            "to": _fault_of_invitation(program, terms),
             "within": _fault_of_reach(terms),
             "digest": _fault_of_digest(terms),
         }
         yield from (((*place, key), message) for key, message in found.items() if message)
         yield from _faults_of_texts(program, terms, place)
         yield from _faults_of_who(program, terms, place)
+
+    yield from _faults_of_double_opt_in(program)
+
+
+def _faults_of_double_opt_in(program: Program) -> Iterable[Fault]:
+    asking = {
+        channel
+        for terms in program.messages.values()
+        if terms.on.event == CONSENT_ASKED and terms.enabled
+        for channel in terms.channels
+    }
+    for channel in program.sending.double_opt_in:
+        if channel not in asking:
+            yield (
+                ("sending", "double_opt_in"),
+                f"nobody would be asked by {channel!r}: add a message with `on: {CONSENT_ASKED}`, "
+                f"`channels: {channel}` and `use: opt_in`",
+            )
+
+
+def _fault_of_invitation(program: Program, terms: MessageTerms) -> str:
+    event = terms.on.event
+    if not terms.invites or event in INVITING or event in program.events:
+        return ""
+    return f"who takes no part has no {event}: an invitation is on {', '.join(INVITING)} or an event of your own"
 
 
 def _fault_of_reach(terms: MessageTerms) -> str:
@@ -251,8 +298,10 @@ def _fault_of_occasion(program: Program, terms: MessageTerms) -> str:
         fault = fault_of_name("day to come before", event, AHEAD)
     elif days > 0:
         fault = fault_of_name("event to come after", event, BEHIND)
+    elif event in OF_ORDERS:
+        return f"it comes some days after: 1 day after {PURCHASE}; what an order pays at once is {POINTS_EARNED}"
     else:
-        declared = (*HAPPENINGS, *(set(program.known_events) - set(HAPPENINGS)))
+        declared = (*HAPPENINGS, *(set(program.known_events) - {*HAPPENINGS, *OF_ORDERS}))
         fault = fault_of_name("event", event, declared)
     if not fault and event == BIRTHDAY and program.attributes.get(BIRTHDAY) != "date":
         return "nobody's birthday is known: declare it under attributes, birthday: date"

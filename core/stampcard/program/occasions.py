@@ -70,6 +70,8 @@ BEHIND: Mapping[str, Mapping[str, FieldType]] = {
     REWARD_ISSUED: {**_OF_REWARDS, "days": "integer"},
     BIRTHDAY: {"days": "integer"},
 }
+#: What may be the occasion of an invitation, for those who take no part yet.
+INVITING = (BY_HAND, PURCHASE, LAST_PURCHASE)
 #: What comes by the calendar alone.
 YEARLY = frozenset({BIRTHDAY, ANNIVERSARY})
 MOST_DAYS = 400
@@ -87,6 +89,11 @@ class Occasion(Short):
     def is_dated(self) -> bool:
         """Whether a day brings it, and nothing that happens."""
         return bool(self.days) or self.event in YEARLY
+
+    @property
+    def asked_as(self) -> str:
+        """The event whose facts conditions may ask for: of the days after a purchase, no longer its order."""
+        return LAST_PURCHASE if self.event == PURCHASE else self.event
 
     def __str__(self) -> str:
         if not self.days:

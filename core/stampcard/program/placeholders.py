@@ -82,6 +82,7 @@ def shape_of(program: Program, terms: MessageTerms) -> Shape:
     if fields is not None and not own:
         own = {"event": dict.fromkeys(fields)}
     more: dict[str, Any] = {"days": None} if terms.on.days else {}
+    more |= {"join_url": None} if terms.invites else {}
     more |= {"question_url": None, "question": None} if terms.question is not None else {}
     return {**common_of(program), **own, **_ITEMS, **more}
 

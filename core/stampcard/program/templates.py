@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 READY: Mapping[str, str] = {
     "welcome": "somebody has become a member",
     "opt_in": "asks to confirm: an address, or taking part",
+    "invitation": "invites a customer who takes no part yet",
     "points_earned": "points were earned",
     "points_expiring": "points expire soon",
     "reward_issued": "a reward is there",

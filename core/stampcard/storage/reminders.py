@@ -7,12 +7,12 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, exists, func, select, tuple_
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.engine.dating import midnight
 from stampcard.engine.versions import LiveProgram
-from stampcard.storage.tables import lot, membership, order_state, perk, plan, redemption, tier
+from stampcard.storage.tables import lot, member, membership, order_state, perk, plan, redemption, tier
 
 _DAY = timedelta(days=1)
 
@@ -213,6 +213,27 @@ def everybody(connection: Connection, look: Look) -> list[Due]:
     if look.behind is not None:
         statement = statement.where(membership.c.member > look.behind[0])
     return [Due(place_of(row.member), row.member, "") for row in connection.execute(statement)]
+
+
+def customers(connection: Connection, look: Look) -> list[Due]:
+    """Everybody who takes no part in the program, and never did."""
+    takes_part = exists().where(
+        membership.c.merchant == look.merchant,
+        membership.c.program == look.live.name,
+        membership.c.member == member.c.id,
+    )
+    statement = (
+        select(member.c.id)
+        .where(
+            member.c.merchant == look.merchant,
+            member.c.id > (look.behind[0] if look.behind is not None else ""),
+            member.c.erased_at.is_(None),
+            ~takes_part,
+        )
+        .order_by(member.c.id)
+        .limit(look.limit)
+    )
+    return [Due(place_of(id_), id_, "") for id_ in connection.execute(statement).scalars()]
 
 
 def purchases(connection: Connection, look: Look) -> list[Due]:

@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_, update
 
+from stampcard.clock import to_micros
 from stampcard.domain.events import CommandSettled
+from stampcard.domain.messages import MESSAGE
 from stampcard.domain.rewards import ACTIONS
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import saving
 from stampcard.storage.listing import load_command, load_delivery, references_after
-from stampcard.storage.tables import inbox, outbox, push
+from stampcard.storage.tables import inbox, message, outbox, push
 
 #: So many rows change in one transaction, so that webhooks never wait long for it.
 CHUNK = 500
@@ -127,11 +129,13 @@ def retry_dead_commands(
 ) -> tuple[int, int]:
     """Send the next chunk of commands again that were given up; `since`: only those that were tried later.
 
-    Those whose outcome is unknown are not among them: sending one twice is a person's decision.
+    Those whose outcome is unknown are not among them: sending one twice is a person's decision. Nor are messages to members,
+    which go on by another channel where one gave up.
     """
     statement = select(outbox.c.id).where(
         outbox.c.merchant == merchant,
         outbox.c.status == "dead",
+        ~outbox.c.kind.startswith(MESSAGE),
         outbox.c.id > after,
         outbox.c.data_sealed.is_not(None),
         func.coalesce(outbox.c.attempted_at, outbox.c.created_at) >= since,
@@ -175,6 +179,8 @@ def retry_command(connection: Connection, merchant: str, id_: int, now: int) -> 
     row = _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "retried")
     if row.data_sealed is None:
         raise Conflict("data_deleted", "what the command says was deleted with its member")
+    if row.kind.startswith(MESSAGE) and row.status != "ready":
+        raise Conflict("message_over", f"a message is never sent twice; see `stampcard message show {id_}`")
     _set(connection, merchant, id_, status="ready", attempts=0, due_at=now, error=None)
 
 
@@ -185,10 +191,25 @@ def drop_command(connection: Connection, merchant: str, id_: int, reason: str, n
     because it was done.
     """
     row = _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "dropped")
+    if row.kind.startswith(MESSAGE):
+        _drop_message(connection, merchant, row, reason, now)
     _set(connection, merchant, id_, status="dropped", error=reason)
     if row.kind not in ACTIONS:
         return None
     return CommandSettled(kind=row.kind, key=row.key, done=row.status == "unknown", occurred_at=now, why=reason)
+
+
+def _drop_message(connection: Connection, merchant: str, row: Row[Any], reason: str, now: datetime) -> None:
+    """A message that waits never leaves; raises Conflict where it is not known whether it did."""
+    if row.status == "unknown":
+        raise Conflict("message_unknown", f"say whether it left: stampcard message settle {row.id}")
+    at = to_micros(now)
+    waiting = update(message).where(
+        message.c.merchant == merchant, message.c.id == row.id, message.c.state == "waiting"
+    )
+    if connection.execute(waiting.values(state="dropped", reason="by_hand", changed_at=at)).rowcount:
+        step = {"merchant": merchant, "message": row.id, "state": "dropped", "at": at, "code": "by_hand"}
+        saving.insert_new(connection, "message_step", [{**step, "detail": reason[:500]}])
 
 
 def _stopped(connection: Connection, merchant: str, id_: int, allowed: Sequence[str], what: str) -> Row[Any]:

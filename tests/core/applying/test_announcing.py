@@ -60,7 +60,6 @@ sending:
   logo: https://shop.example/logo.png
   colour: "#336699"
   confirm_within: 3 days
-  double_opt_in: email
   allow: [boss@shop.example]
   channels: {email: mail}
   layout: |

@@ -67,7 +67,8 @@ def test_everything_that_may_be_said_is_read_and_survives_as_json() -> None:
     question: {kind: choice, choices: [good, bad], texts: {en: How was it?, nl: Hoe was het?}}
     texts:
       en: {subject: "{{ points }} points", text: "Hello {{ member.first_name }}", short: Hi, html: "<p>{{ points }}</p>"}
-      nl-BE: {subject: Dag, text: Dag}""",
+      nl-BE: {subject: Dag, text: Dag}
+  confirm: {on: consent_asked, use: opt_in, channels: [email, sms]}""",
         """sending:
   language: en
   channels: {email: mail}
@@ -216,7 +217,9 @@ def test_what_it_lacks_or_does_not_go_together_is_said_at_its_place(message: str
 
 
 def test_a_text_by_sms_alone_needs_no_subject() -> None:
-    assert read("  m: {on: sign_up, channels: sms, texts: {en: {text: Hello}}}").messages["m"].texts["en"].text == "Hello"
+    assert (
+        read("  m: {on: sign_up, channels: sms, texts: {en: {text: Hello}}}").messages["m"].texts["en"].text == "Hello"
+    )
 
 
 def test_the_language_that_must_be_there_is_the_one_of_the_program() -> None:
@@ -233,7 +236,7 @@ _ON = {
     "opt_in": "consent_asked", "points_earned": "points_earned", "points_expiring": "3 days before points_expire",
     "reward_issued": "reward_issued", "reward_expiring": "3 days before reward_expires", "tier_up": "tier_up",
     "tier_ending": "tier_ending", "birthday": "birthday", "win_back": "60 days after last_purchase", "link": "link_asked",
-    "program_ending": "7 days before program_ends", "rewards": "by_hand",
+    "program_ending": "7 days before program_ends", "rewards": "by_hand", "invitation": "30 days after last_purchase",
 }  # fmt: skip
 
 
@@ -241,6 +244,7 @@ _ON = {
 def test_every_ready_made_text_goes_with_what_it_is_for(name: str) -> None:
     more = ", question: {kind: score, texts: {en: How was it?}}" if name == "feedback" else ""
     ending = "state: ending\nending: {last_earn: 2026-12-01, last_redeem: 2026-12-31}\n"
+    more += ", to: customers" if name == "invitation" else ""
     program = read(f"  m: {{on: {_ON.get(name, 'sign_up')}, use: {name}{more}}}", ending)
     assert program.messages["m"].use == name
 
@@ -282,7 +286,9 @@ def test_names_and_filters_that_are_not_there_are_said_with_their_line_column_an
 )
 def test_bad_liquid_is_said_at_its_place(text: str, place: str) -> None:
     indented = "".join(f"          {line}\n" for line in text.splitlines())
-    (problem,) = problems(f"  m:\n    on: sign_up\n    texts:\n      en:\n        subject: Hi\n        text: |\n{indented}")
+    (problem,) = problems(
+        f"  m:\n    on: sign_up\n    texts:\n      en:\n        subject: Hi\n        text: |\n{indented}"
+    )
     assert problem.startswith(f"{place} messages.m.texts.en.text: not understood as Liquid: ")
 
 

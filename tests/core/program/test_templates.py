@@ -135,6 +135,12 @@ def test_the_package_ships_the_same_templates() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_template_tells_its_members_something_and_only_those_who_agreed(name: str) -> None:
+    told = read_program((PROGRAMS / f"{name}.yaml").read_text(), name).messages
+    assert {terms.purpose for terms in told.values()} == {"marketing"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_template_decides_what_any_program_must(name: str) -> None:
     program = read_program((PROGRAMS / f"{name}.yaml").read_text(), name)
     (wallet,) = program.wallets.values()
@@ -271,7 +277,8 @@ rules: [{id: purchase, on: purchase, award: 1 per 1 EUR}]
 ending: {last_earn: 2027-01-31, last_redeem: 2027-02-28}
 """
 SENDING = "sending: {address: 'Dam 1, Amsterdam', page: 'https://lune.example/me'}\n"
-ASKING = ", question: {kind: score, texts: {en: How was it?}}"
+#: What a message needs besides, so that its ready-made text fits.
+MORE = {"feedback": ", question: {kind: score, texts: {en: How was it?}}", "invitation": ", to: customers"}
 #: Isolates what stands between them from the direction around it.
 FSI, PDI = "\u2068", "\u2069"
 LATIN = tuple(language for language in LANGUAGES if language != "ar")
@@ -307,7 +314,7 @@ POINTS_EARNED = {
 def saying(sending: str = SENDING) -> LiveProgram:
     """A program with a message for every ready-made text."""
     lines = (
-        f"  {name}: {{on: {OCCASIONS.get(name, 'by_hand')}, use: {name}{ASKING if name == 'feedback' else ''}}}\n"
+        f"  {name}: {{on: {OCCASIONS.get(name, 'by_hand')}, use: {name}{MORE.get(name, '')}}}\n"
         for name in READY
     )
     return compiled(read_program(f"{SAYING}{sending}messages:\n{''.join(lines)}", "saying"), 1, NOON)
@@ -323,7 +330,7 @@ def written(name: str, form: Form, language: str, points: int) -> Content:
     told = {
         **values_of(WHOLE, ann, {"points": points}, NOON),
         **dict.fromkeys(("points", "days", "minutes"), points),
-        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "link", "question", "unsubscribe")},
+        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "join", "link", "question", "unsubscribe")},
         "expires_on": date(2026, 5, 8),
         "last_earn": date(2027, 1, 31),
         "last_redeem": date(2027, 2, 28),
@@ -439,7 +446,7 @@ def test_a_ready_made_text_leaves_out_what_is_not_known(language: str) -> None:
     told = {
         **values_of(BARE, nobody, {"points": 3}, NOON),
         **dict.fromkeys(("points", "days", "minutes"), 3),
-        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "link", "question")},
+        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "join", "link", "question")},
         **dict.fromkeys(("expires_on", "last_earn", "last_redeem"), date(2026, 5, 8)),
         "reward": {"name": "Espresso"},
         "tier": {"name": "Gold"},

@@ -52,7 +52,7 @@ class TestChat(PluginContract):
         said = json.loads(request.content)
         if not said["text"] or len(said["text"]) > 4096:
             return httpx.Response(422)
-        return httpx.Response(404) if said["to"] == "nobody" else httpx.Response(202, json={"id": 1})
+        return httpx.Response(404) if said["to"] == "nobody" else httpx.Response(202, text="sent")
 
 
 class TestBanner(PluginContract):

@@ -247,7 +247,9 @@ class MessagingRules(ConfiguringRules):
             pytest.skip("keeps no messages")
         for channel in kept:
             outcomes, visit = self._sent(channel, self._messages(channel, channel.batch_size), look=True)
-            assert [type(outcome) for outcome in outcomes] == [Delivered] * channel.batch_size, f"{channel.name}: {outcomes}"
+            assert [type(outcome) for outcome in outcomes] == [Delivered] * channel.batch_size, (
+                f"{channel.name}: {outcomes}"
+            )
             assert not visit.requests, f"{channel.name}: it called {visit.requests[:1]}"
             assert not visit.dialled, f"{channel.name}: it dialled {visit.dialled[:1]}"
 

@@ -10,8 +10,7 @@ class BannerSettings(plugin.PluginSettings):
 
 
 class Banner(plugin.Channel):
-    name, kept, batch_size = "banner", True, 50
-    form: plugin.Form = "note"
+    name, form, kept, batch_size = "banner", "note", True, 50
 
     async def send(self, messages: Sequence[plugin.Message]) -> Sequence[plugin.Outcome]:
         return [plugin.Delivered(result={"state": "delivered"}) for _ in messages]
@@ -23,5 +22,5 @@ def plugin_manifest() -> plugin.PluginManifest:
 
 
 @plugin.hookimpl
-async def connect(context: plugin.ConnectionContext[BannerSettings]) -> plugin.Capabilities:  # noqa: ARG001 - the host gives it
+async def connect(context: plugin.ConnectionContext[BannerSettings]) -> plugin.Capabilities:
     return plugin.Capabilities(channels=(Banner(),))

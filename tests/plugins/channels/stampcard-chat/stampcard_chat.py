@@ -10,8 +10,6 @@ from pydantic import SecretStr
 
 from stampcard import plugin
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-
 
 class ChatSettings(plugin.PluginSettings):
     token: SecretStr
@@ -20,9 +18,9 @@ class ChatSettings(plugin.PluginSettings):
 
 
 class Said(msgspec.Struct):
-    sender: Text = msgspec.field(name="from")
-    text: str
-    id: Text
+    address: Annotated[str, msgspec.Meta(min_length=1)] = msgspec.field(name="from")
+    text: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
+    key: Annotated[str, msgspec.Meta(min_length=1)] = msgspec.field(name="id")
 
 
 class ChatWebhooks(plugin.WebhookSource):
@@ -40,39 +38,35 @@ class ChatWebhooks(plugin.WebhookSource):
         if delivery.topic != "message":
             return ()
         try:
-            said = msgspec.json.decode(delivery.body, type=Said)
+            told = msgspec.structs.asdict(msgspec.json.decode(delivery.body, type=Said))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise plugin.MalformedPayload(f"not what the chat sends: {error}") from None
-        told = {"channel": "chat", "address": said.sender, "key": said.id, "text": said.text.replace("\x00", "")}
-        return (plugin.MessageReceived(occurred_at=delivery.received_at, **told),)
+        return (plugin.MessageReceived(channel="chat", occurred_at=delivery.received_at, **told),)
 
 
 class Chat(plugin.Channel):
     name, needs, hears, disturbs = "chat", "reference", True, True
 
     def __init__(self, context: plugin.ConnectionContext[ChatSettings]) -> None:
-        self._http, self._url = context.http, context.settings.api_url
+        self._http, self._url = context.http, f"{context.settings.api_url}/messages"
         self._headers = {"authorization": f"Bearer {context.settings.token.get_secret_value()}"}
 
     async def send(self, messages: Sequence[plugin.Message]) -> Sequence[plugin.Outcome]:
-        return [await self._say(message) for message in messages]
+        return [await self._say({"to": message.to, "text": message.text}) for message in messages]
 
-    async def _say(self, message: plugin.Message) -> plugin.Outcome:
-        said = {"to": message.to, "text": message.text}
+    async def _say(self, said: dict[str, str]) -> plugin.Outcome:
         try:
-            answer = await self._http.post(f"{self._url}/messages", json=said, headers=self._headers)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return plugin.RetryLater(reason=f"the chat cannot be reached: {type(error).__name__}")
+            answer = await self._http.post(self._url, json=said, headers=self._headers)
         except httpx.HTTPError as error:
-            return plugin.Unknown(reason=f"no answer from the chat: {type(error).__name__}")
-        reason = f"the chat answered {answer.status_code}"
-        if answer.status_code in {400, 404, 422}:
-            return plugin.Rejected(reason=reason, because="address" if answer.status_code == httpx.codes.NOT_FOUND else "")
-        if not answer.is_success and answer.status_code not in {500, 502, 504}:
-            seconds = answer.headers.get("retry-after", "")[:6]
-            return plugin.RetryLater(reason=reason, after=int(seconds) if seconds.isdecimal() else None)
-        taken = answer.is_success and answer.content.startswith(b'{"id":') and len(answer.content) < 100
-        return plugin.Delivered(result={"state": "queued"}) if taken else plugin.Unknown(reason=reason)
+            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            return (plugin.RetryLater if unsent else plugin.Unknown)(reason=f"no answer: {type(error).__name__}")
+        status, reason = answer.status_code, f"the chat answered {answer.status_code}"
+        if answer.is_success or status in {500, 502, 504}:
+            return plugin.Delivered() if answer.content == b"sent" else plugin.Unknown(reason=reason)
+        if status in {400, 404, 422}:
+            return plugin.Rejected(reason=reason, because="address" if status == httpx.codes.NOT_FOUND else "")
+        seconds = answer.headers.get("retry-after", "")[:6]
+        return plugin.RetryLater(reason=reason, after=int(seconds) if seconds.isdecimal() else None)
 
 
 @plugin.hookimpl
