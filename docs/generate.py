@@ -61,6 +61,7 @@ PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
 SECTIONS = (
     "Program", "Ending", "Enrolment", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
     "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking", "Tiers", "Level", "Segment", "ProofTerms", "Plan", "Perk",
+    "MessageTerms", "MessageText", "Question", "Sending",
 )  # fmt: skip
 
 #: What conditions may read, in the words of somebody who writes one.
@@ -134,6 +135,7 @@ _WORDS = {
     "number": "a number",
     "object": "a section",
 }
+_NAMES = {"^[a-z][a-z0-9_-]": "a name: a–z, 0–9, _ and -", "^[a-z][a-z0-9_]": "a name: a–z, 0–9 and _"}
 _KINDS = {"DOUBLE": "number", "INT": "whole number", "STRING": "text", "TIMESTAMP": "moment"}
 
 
@@ -270,7 +272,8 @@ def section(name: str) -> str:
     rows = []
     for key, of in part["properties"].items():
         assert of.get("description"), f"{name}.{key} has no description"
-        default = of.get("default") if not isinstance(of.get("default"), Mapping | list) else None
+        default = of.get("default") if not isinstance(of.get("default"), Mapping) else None
+        default = ", ".join(default) if isinstance(default, list) else default
         shown = "(required)" if key in part.get("required", ()) else code(default) if default is not None else "(none)"
         rows.append((code(key), _value(of), shown if default != "" else "(none)", of["description"]))
     return table(("Setting", "Value", "Default", "Meaning"), rows)
@@ -282,9 +285,10 @@ def _value(of: Mapping[str, Any]) -> str:
     if "$ref" in of or of.get("type") == "object" or any("$ref" in one for one in of.get("anyOf", ())):
         return "a section"
     if of.get("type") == "integer":
-        return f"{of['minimum']} to {of['maximum']}"
-    if of.get("pattern", "").startswith("^[a-z]"):
-        return "a name: a–z, 0–9, _ and -"
+        return f"{of['minimum']} to {of['maximum']}" if "maximum" in of else f"{of['minimum']} or more"
+    for pattern, name in _NAMES.items():
+        if of.get("pattern", "").startswith(pattern):
+            return name
     kinds = [one.get("type", "string") for one in of.get("anyOf", [of]) if one.get("type") != "null"]
     return " or ".join(dict.fromkeys(_WORDS[kind] for kind in kinds))
 

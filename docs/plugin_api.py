@@ -36,6 +36,7 @@ GROUPS = {
     "What leaves, and what became of it": ("domain.commands", "plugin.outcomes"),
     "Messages": ("domain.messages", "domain.texting", "plugin.channels"),
     "Contacts of a CRM": ("domain.contacts", "plugin.contacts"),
+    "Audiences": ("domain.audiences", "plugin.audiences"),
     "Members, points and awards": (
         "domain.members",
         "domain.wallets",
@@ -57,6 +58,7 @@ BARE = {
     "Reported": ("domain.messages", "How far a message came, as a channel reports it: `queued`, `sent`, `delivered`, `bounced` and so on."),
     "Choice": ("plugin.contacts", "What stands for one of our names in a map of fields: their field, a `FieldChoice`, or `False` for none."),
     "FIGURES": ("domain.contacts", "What can be shown of a member that is known here alone: our name to a kind of field and a label."),
+    "HashKind": ("domain.audiences", "What is hashed of a person: `email`, `email_undotted`, `phone` or `phone_digits`."),
     "hookimpl": ("plugin.hookspecs", "The decorator that marks a function as the implementation of the hook it is named after."),
     "Event": ("domain.events", ""),
     "Feature": ("plugin.capabilities", "The name of something that a fulfilment may be able to enforce of a voucher, or to do with it later."),

@@ -20,7 +20,7 @@ from stampcard.applying.deliveries import Applied, Prepared
 from stampcard.applying.setting import Setting
 from stampcard.calling.looping import Loop
 from stampcard.clock import EPOCH, Clock, SystemClock, to_micros
-from stampcard.domain.commands import STATES
+from stampcard.domain.commands import AUDIENCE, STATES
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.rewards import ACTIONS
@@ -44,11 +44,12 @@ from stampcard.inbox.timing import Timer
 from stampcard.inbox.working import Worker
 from stampcard.observing import Metrics
 from stampcard.outbox.dispatching import Dispatcher
+from stampcard.plugin.audiences import AudienceSettings
 from stampcard.plugin.outcomes import Outcome
 from stampcard.sealing import Sealer, read_keys
 from stampcard.settings import Settings
 from stampcard.storage import leasing, migrating
-from stampcard.storage.database import Database
+from stampcard.storage.database import LONG_PATIENCE, PATIENCE, Database
 from stampcard.storage.depths import load_depths
 from stampcard.storage.numbering import Numbering
 from stampcard.storage.plugging import load_plugged
@@ -139,7 +140,7 @@ class Application:
         """Open everything. One-off commands want no `loops`, then nothing works by itself, and no `calls` to vendors."""
         outbound_rules(self.settings.security.outbound_allow, ())
         sealer = open_sealer(self.settings)
-        self.database = Database(self.settings.database)
+        self.database = Database(self.settings.database, patience=PATIENCE if loops else LONG_PATIENCE)
         try:
             if loops:
                 self.database.claim_file()
@@ -474,7 +475,8 @@ def _migrate(database: Database) -> None:
 def _kinds(connection: Connection) -> tuple[str, ...]:
     """The kinds of state that a connection wants to be pushed; one that could not connect is told later what it missed."""
     if connection.capabilities is None:
-        return STATES
+        is_told = isinstance(connection.settings, AudienceSettings)
+        return tuple(kind for kind in STATES if kind != AUDIENCE or is_told)
     return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind in STATES)
 
 

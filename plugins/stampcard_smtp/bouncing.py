@@ -35,7 +35,7 @@ from stampcard.plugin import (
     WebhookSource,
 )
 from stampcard_smtp.judging import reported
-from stampcard_smtp.naming import Naming
+from stampcard_smtp.naming import MARK, Naming
 
 if TYPE_CHECKING:
     from stampcard_smtp.settings import SmtpSettings
@@ -62,10 +62,12 @@ FEEDBACK: Mapping[str, Reported] = {
 #: Of a mail, and bytes in the type of each.
 MOST_PARTS, LONGEST_KIND = 60, 2000
 _KINDS_TOLD = re.compile(rb"content-type:(?:[^\r\n]|(?:\r\n|\r|\n)[ \t])*", re.IGNORECASE)
+_STATUSES = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED = frozenset({"message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"})
 _CUT_OFF = (CloseBoundaryNotFoundDefect, StartBoundaryNotFoundDefect)
 _OWN_ID = re.compile(rb"^message-id:[ \t]*(?:\r?\n[ \t]+)?<([!-;=?-~]{1,250})>", re.IGNORECASE | re.MULTILINE)
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
+_GROUPS_END = re.compile(r"(?:\r?\n){2,}")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _DIAGNOSTIC = re.compile(r"smtp\s*;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
 
@@ -73,8 +75,9 @@ _DIAGNOSTIC = re.compile(r"smtp\s*;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.
 class Bounces(WebhookSource):
     """Mails that a mail server passes on as they are, with a token beside them.
 
-    Anybody can send a bounce that is made up. So only those count that quote the Message-ID of a mail of ours, which none
-    but its recipient has seen or can guess, and nothing is believed of whose address they say it was.
+    Anybody can send a bounce that is made up. So only those count that quote the name of a mail of ours, as its Message-ID
+    or beside another one, which none but its recipient has seen or can guess, and nothing is believed of whose address they
+    say it was.
     """
 
     def __init__(self, context: ConnectionContext[SmtpSettings]) -> None:
@@ -124,7 +127,9 @@ class Bounces(WebhookSource):
         """Our id of the message whose mail is returned; the empty text if it is none of ours."""
         for part in _parts(mail):
             if part.get_content_type() in _RETURNED:
-                return self._names.meant(_text(_headers_in(part), "message-id"))
+                headers = _headers_in(part)
+                found = (self._names.meant(_text(headers, name)) for name in ("message-id", MARK.lower()))
+                return next(filter(None, found), "")
         return ""
 
 
@@ -179,10 +184,20 @@ KINDS: Mapping[str, Callable[[Message, Delivery, str], Iterator[MessageReported]
 
 def _recipients(mail: Message) -> list[Message]:
     """What is said of each recipient; the first group is of the whole mail."""
-    groups = _part(mail, "message/delivery-status").get_payload()
+    part = _part(mail, *_STATUSES)
+    groups = part.get_payload()
     if not isinstance(groups, list) or not groups:
         raise MalformedPayload("the mail says of nobody what became of it")
+    if part.get_content_type() != _STATUSES[0]:
+        groups = _parted(groups[0])
     return [group for group in groups if isinstance(group, Message) and _text(group, "action")]
+
+
+def _parted(first: Message | str) -> list[Message | str]:
+    """The groups of a status with letters beyond ASCII (RFC 6533), which the library takes for a mail: one, and its text."""
+    rest = first.get_payload() if isinstance(first, Message) else ""
+    told = _GROUPS_END.split(rest) if isinstance(rest, str) else []
+    return [first, *(message_from_string(group) for group in told)]
 
 
 def _parts(mail: Message) -> list[Message]:
@@ -190,11 +205,11 @@ def _parts(mail: Message) -> list[Message]:
     return [part for part in found if isinstance(part, Message)] if isinstance(found, list) else []
 
 
-def _part(mail: Message, kind: str) -> Message:
+def _part(mail: Message, *kinds: str) -> Message:
     for part in _parts(mail):
-        if part.get_content_type() == kind:
+        if part.get_content_type() in kinds:
             return part
-    raise MalformedPayload(f"the mail has no part {kind}")
+    raise MalformedPayload(f"the mail has no part {kinds[0]}")
 
 
 def _headers_in(part: Message) -> Message:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from stampcard.plugin import Message, Rejected
 from stampcard_smtp.addressing import Unwritable, mailbox
-from stampcard_smtp.naming import Naming
+from stampcard_smtp.naming import MARK, Naming
 
 if TYPE_CHECKING:
     from stampcard_smtp.settings import SmtpSettings
@@ -62,6 +62,8 @@ def composed(message: Message, settings: SmtpSettings, names: Naming, now: datet
             mail.set_raw("Reply-To", reply_to)
         for name, value in _headers(message, id_, now):
             mail.set_raw(name, value)
+        if names.signs:
+            mail.set_raw(MARK, id_)
         _fill(mail, message)
         mail.set_raw("Content-Language", _encoded(message.language.replace("_", "-"), _PLAIN_TEXT))
         content = mail.as_bytes()

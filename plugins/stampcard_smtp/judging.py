@@ -81,6 +81,15 @@ PLAIN: Mapping[int, Meaning] = {
     556: _gone("the address's domain takes no mail"),
 }
 _OTHER = _refused("the mail server refuses the message")
+#: A server says by these that it passes mails on for those alone whom it knows; many give no status with it.
+_RELAYING = re.compile(r"\brelay(?:s|ed|ing)?\b|\brcpthosts\b|\bauthenticat(?:e|ed|ion)\b", re.IGNORECASE)
+#: And by these that it is not the mailbox that is wrong.
+_RULING = re.compile(
+    r"\b(?:block|black|(?<!not )listed|denied|deny|spam|junk|polic|reputation|rbl|dnsbl|sender|spf|dkim|dmarc)",
+    re.IGNORECASE,
+)
+_ADDRESSES = re.compile(r"<[^>]*>|\S+@\S+")
+_RULE = _refused("a rule of the mail server refuses the message")
 #: It wants a log-in, or a better one.
 _LOGIN = frozenset({530, 534, 535, 538})
 PERMANENT = 500
@@ -95,13 +104,16 @@ def judged(step: Step, code: int, text: str) -> Outcome:
         return _garbled(step, told)
     if code in _LOGIN:
         return RetryLater(reason=f"the mail server wants a log-in ({told}): check username, password and security")
+    words = _ADDRESSES.sub(" ", text)
+    if step == "RCPT" and (not status or status.startswith("7.")) and _RELAYING.search(words):
+        return RetryLater(reason=f"the mail server passes on nothing of ours ({told}): check username and password")
     if step == "MAIL" and not is_passing(code):
         # It says nothing of the recipient: somebody puts the setting right, and no message is lost meanwhile.
         return RetryLater(reason=f"the mail server refuses who mails come from ({told}): check sender and username")
-    meaning = _meaning(step, code, status)
+    meaning = _enhanced(status) if status else _plain(step, code, words)
     if is_passing(code) or (meaning.passing and step != "END"):
-        words = meaning.words if meaning.passing or status in ENHANCED else "the mail server wants it later"
-        return RetryLater(reason=f"{words} ({told})")
+        why = meaning.words if meaning.passing or status in ENHANCED else "the mail server wants it later"
+        return RetryLater(reason=f"{why} ({told})")
     return Rejected(reason=f"{meaning.words} ({told})", because=meaning.because)
 
 
@@ -121,10 +133,10 @@ def _garbled(step: Step, told: str) -> Outcome:
     return Unknown(reason=reason) if step == "END" else RetryLater(reason=reason)
 
 
-def _meaning(step: Step, code: int, status: str) -> Meaning:
-    if status:
-        return _enhanced(status)
-    return PLAIN.get(code, _OTHER) if step == "RCPT" else _OTHER
+def _plain(step: Step, code: int, words: str) -> Meaning:
+    """What a code says that has no status: of the recipient only if the words beside it do not say otherwise."""
+    meaning = PLAIN.get(code, _OTHER) if step == "RCPT" else _OTHER
+    return _RULE if meaning.because and _RULING.search(words) else meaning
 
 
 def _enhanced(status: str) -> Meaning:

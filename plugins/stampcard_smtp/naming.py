@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stampcard_smtp.settings import SmtpSettings
 
+#: A header that holds the Message-ID again, for there are servers (Amazon SES, some of Exchange) that write another one.
+MARK = "X-Stampcard-Message"
 _OURS = re.compile(r"<([!-~]{1,200}?)\.([^.@]{1,80})(?:\.([0-9a-f]{20}))?@([^@]{1,255})>", re.IGNORECASE)
 
 
@@ -22,6 +24,11 @@ class Naming:
     def __init__(self, settings: SmtpSettings, connection: str) -> None:
         self._keys = tuple(token.get_secret_value().encode() for token in settings.bounce_tokens)
         self._connection, self._domain = connection, settings.domain
+
+    @property
+    def signs(self) -> bool:
+        """Whether reports are taken in."""
+        return bool(self._keys)
 
     def named(self, message: str) -> str:
         """The Message-ID of a message."""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
 from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, hookimpl
 from stampcard_smtp.bouncing import Bounces
 from stampcard_smtp.pooling import TROUBLE, Pool, Unreachable
-from stampcard_smtp.sending import EmailChannel
+from stampcard_smtp.sending import BATCH, EmailChannel
 from stampcard_smtp.settings import SmtpSettings
 
 __all__ = ["SmtpSettings", "connect", "plugin_manifest"]
@@ -40,7 +42,9 @@ async def connect(context: ConnectionContext[SmtpSettings]) -> Capabilities:
 
 async def _health(pool: Pool) -> Health:
     """Whether the server lets us in now; a connection that lives on since yesterday would not tell."""
-    link = await pool.opened()
+    deadline = asyncio.get_running_loop().time() + BATCH
+    link = await pool.opened(deadline)
+    link.hurry(deadline)
     try:
         code = (await link.ask(b"NOOP")).code
     except TROUBLE as error:

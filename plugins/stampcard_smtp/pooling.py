@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -51,13 +52,12 @@ class Link:
 
     def __init__(self, smtp: SMTP) -> None:
         self._smtp = smtp
-        self._patience = smtp.timeout
+        self._deadline = math.inf
         self.carried = 0
 
     def hurry(self, deadline: float) -> None:
-        """Wait for answers until then at most, by the loop's clock."""
-        left = deadline - asyncio.get_running_loop().time()
-        self._smtp.timeout = max(0.01, min(left, self._patience or left))
+        """Wait for no answer any longer than until then, by the loop's clock."""
+        self._deadline = deadline
 
     @property
     def is_open(self) -> bool:
@@ -71,7 +71,7 @@ class Link:
     async def ask(self, *command: bytes) -> SMTPResponse:
         """Give a command; raises one of TROUBLE where no answer comes."""
         with self._ending():
-            return await self._smtp.execute_command(*command)
+            return await self._smtp.execute_command(*command, timeout=self._patience)
 
     def write(self, content: bytes) -> None:
         """Send a mail's text with its last dot; raises one of TROUBLE if nothing of it left."""
@@ -81,7 +81,7 @@ class Link:
     async def answer(self) -> SMTPResponse:
         """What the server says to that; raises one of TROUBLE where no answer comes."""
         with self._ending() as protocol:
-            return await protocol.read_response(self._smtp.timeout)
+            return await protocol.read_response(self._patience)
 
     async def reset(self) -> None:
         """Forget the mail at hand; a server that cannot is left."""
@@ -95,6 +95,12 @@ class Link:
             with suppress(*TROUBLE):
                 self._smtp.protocol.write(b"QUIT\r\n")
         self._smtp.close()
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that the next answer may take."""
+        left = self._deadline - asyncio.get_running_loop().time()
+        return max(0.01, min(left, self._smtp.timeout or left))
 
     @contextmanager
     def _ending(self) -> Iterator[SMTPProtocol]:
@@ -115,6 +121,9 @@ class Pool:
         self._context = context
         self._room = asyncio.Semaphore(context.settings.connections)
         self._idle: dict[Link, asyncio.TimerHandle] = {}
+        #: How many are in use or about to be, and who waits for one of these.
+        self._busy = 0
+        self._waiting: list[asyncio.Future[None]] = []
         #: How often no connection came about, and why not the last time.
         self._failures = 0
         self._problem = ""
@@ -124,17 +133,48 @@ class Pool:
         """A connection for one mail, which must be free by then; raises Unreachable. It is closed if the block fails."""
         failures = self._failures
         async with self._turn(deadline):
-            link = self._rested()
-            if link is None and self._failures > failures:
-                # Others found out meanwhile: a batch does not wait for a server that is down as often as it has mails.
+            link = await self._found(failures, deadline)
+            with self._using():
+                try:
+                    yield link
+                except BaseException:
+                    link.close()
+                    raise
+                self._take_back(link)
+
+    async def _found(self, failures: int, deadline: float) -> Link:
+        """One that rests, or a new one; where the server takes no more at once, one that another mail is done with."""
+        while (link := self._rested()) is None:
+            # Others found out meanwhile: a batch does not wait for a server that is down as often as it has mails.
+            if self._failures == failures:
+                with suppress(Unreachable), self._using():
+                    return await self.opened(deadline)
+            if not self._busy:
                 raise Unreachable(self._problem)
-            link = link or await self.opened()
-            try:
-                yield link
-            except BaseException:
-                link.close()
-                raise
-            self._take_back(link)
+            await self._another_done(deadline)
+        return link
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
+
+    async def _another_done(self, deadline: float) -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await waiting
+        except TimeoutError:
+            raise Unreachable(self._problem) from None
+        finally:
+            self._waiting.remove(waiting)
 
     @asynccontextmanager
     async def _turn(self, deadline: float) -> AsyncIterator[None]:
@@ -148,28 +188,32 @@ class Pool:
         finally:
             self._room.release()
 
-    async def opened(self) -> Link:
-        """A new connection, which whoever asked for it closes; raises Unreachable."""
-        settings = self._context.settings
+    async def opened(self, deadline: float) -> Link:
+        """A new connection, which whoever asked for it closes; raises Unreachable, also where there is none by then."""
         with self._blaming():
-            smtp = SMTP(
-                hostname=settings.host,
-                sock=await self._context.dial(settings.host, settings.port),
-                local_hostname=settings.domain,
-                timeout=settings.timeout,
-                use_tls=settings.security == "tls",
-                start_tls=settings.security == "starttls",
-                username=settings.username,
-                password=settings.password.get_secret_value() if settings.password else None,
-            )
-            await smtp.connect()
-            try:
-                if smtp.is_ehlo_or_helo_needed:
-                    await smtp.ehlo()
-            except BaseException:
-                smtp.close()
-                raise
-            return Link(smtp)
+            async with asyncio.timeout_at(deadline):
+                return await self._greeted()
+
+    async def _greeted(self) -> Link:
+        settings = self._context.settings
+        smtp = SMTP(
+            hostname=settings.host,
+            sock=await self._context.dial(settings.host, settings.port),
+            local_hostname=settings.domain,
+            timeout=settings.timeout,
+            use_tls=settings.security == "tls",
+            start_tls=settings.security == "starttls",
+            username=settings.username,
+            password=settings.password.get_secret_value() if settings.password else None,
+        )
+        await smtp.connect()
+        try:
+            if smtp.is_ehlo_or_helo_needed:
+                await smtp.ehlo()
+        except BaseException:
+            smtp.close()
+            raise
+        return Link(smtp)
 
     def close(self) -> None:
         """Close what nobody uses at the moment."""

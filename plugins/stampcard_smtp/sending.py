@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 #: Seconds that all mails of a batch may take together: the host gives up an attempt a little later, and could then tell of
 #: none whether it left.
 BATCH = 20.0
+#: Seconds more for the answer to a text that has left, which is worth waiting for.
+GRACE = 4.0
 #: A line that begins with a dot gets another (RFC 5321, 4.5.2).
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 _SUCCESS = range(200, 300)
 #: With which answers the next command is given.
 _GOES_ON: Mapping[Step, Collection[int]] = {"MAIL": _SUCCESS, "RCPT": _SUCCESS, "DATA": (354,)}
 _NOT_INTERNATIONAL = Rejected(reason="the mail server takes no address with letters beyond ASCII (it has no SMTPUTF8)")
+_OURS_INTERNATIONAL = RetryLater(
+    reason="the mail server takes no address with letters beyond ASCII (it has no SMTPUTF8): check sender and reply_to"
+)
 
 
 class EmailChannel(Channel):
@@ -78,8 +83,10 @@ async def _carried(link: Link, letter: Letter, deadline: float) -> Outcome:
         return RetryLater(reason="the mails before it took too long")
     link.hurry(deadline)
     if letter.international and not link.is_international:
-        return _NOT_INTERNATIONAL
-    outcome = await _introduced(link, letter) or await _told(link, letter)
+        return _OURS_INTERNATIONAL if letter.recipient.isascii() else _NOT_INTERNATIONAL
+    outcome = await _introduced(link, letter)
+    link.hurry(deadline + GRACE)
+    outcome = outcome or await _told(link, letter)
     if not isinstance(outcome, Delivered):
         await link.reset()
     return outcome

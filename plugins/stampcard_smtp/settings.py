@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from stampcard.plugin import PluginSettings
-from stampcard_smtp.addressing import ADDRESS, in_ascii, parted
+from stampcard_smtp.addressing import ADDRESS, Unwritable, in_ascii, mailbox, parted
 
 #: An empty one would let anybody in.
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -67,6 +67,14 @@ class SmtpSettings(PluginSettings):
         description="what your mail server shows when it hands over bounces and complaints: 20 random letters or more, as "
         "`openssl rand -hex 20` makes them; several while one is replaced, the newest first; without one nothing is taken in",
     )
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _writable(cls, address: str) -> str:
+        try:
+            return address and mailbox(address) and address
+        except Unwritable:
+            raise ValueError("must be an address that a mail can go to") from None
 
     @field_validator("domain")
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl
@@ -15,6 +17,9 @@ _LEEWAY = timedelta(seconds=5)
 _SIZE, _PAGES = 200, 10
 #: What Twilio writes before the texts of accounts that are on trial.
 _TRIAL = "Sent from your Twilio trial account - "
+#: Accents, and what takes no room.
+_UNSEEN = frozenset({"Mn", "Me", "Cf"})
+_BETWEEN = re.compile(r"[\W_]+")
 
 
 async def find(client: Client, message: Message, attempted_at: datetime) -> Lookup:
@@ -29,7 +34,7 @@ async def find(client: Client, message: Message, attempted_at: datetime) -> Look
         for made in page.messages:
             if _created(made) < attempted_at - _LEEWAY:
                 continue
-            if (made.body or "").removeprefix(_TRIAL).strip() == message.text.strip():
+            if _alike(made.body or "", message.text):
                 return Done(result={"id": made.sid, "state": STATES.get(made.status, "queued")})
             hidden |= not made.body
         if not page.next_page_uri:
@@ -37,6 +42,18 @@ async def find(client: Client, message: Message, attempted_at: datetime) -> Look
             return Unknown(reason=reason) if hidden else Absent()
         query = dict(parse_qsl(page.next_page_uri.partition("?")[2]))
     return Unknown(reason=f"Twilio has more than {_SIZE * _PAGES} messages to this number: look into the account's log")
+
+
+def _alike(body: str, text: str) -> bool:
+    """Whether it is the same text; a messaging service may have written its quotes, dashes and the like more cheaply."""
+    shown, meant = body.removeprefix(_TRIAL).strip(), text.strip()
+    return shown == meant or (_bare(shown) == _bare(meant) != "")
+
+
+def _bare(text: str) -> str:
+    """Its words and figures alone."""
+    letters = (one for one in unicodedata.normalize("NFKD", text) if unicodedata.category(one) not in _UNSEEN)
+    return _BETWEEN.sub(" ", "".join(letters)).strip()
 
 
 def _created(made: Made) -> datetime:

@@ -14,6 +14,8 @@ from stampcard.testing.simulator import SignedRequest
 from stampcard_twilio.simulated_book import Text
 
 SIGNATURE = "X-Twilio-Signature"
+#: The types of answers that Twilio reads, and how it calls any other (https://www.twilio.com/docs/api/errors/12300).
+_READABLE, _UNREADABLE = ("text/xml", "application/xml", "text/html", "text/plain"), 12300
 #: Seconds that Twilio waits for an answer.
 _PATIENCE = 15.0
 AGENT = "TwilioProxy/1.1"
@@ -52,12 +54,16 @@ def signature(url: str, body: bytes, token: str) -> str:
 
 
 class Hooks:
-    """Sends webhooks; `route`: where our public address really leads, if elsewhere."""
+    """Sends webhooks; `route`: where our public address really leads, if elsewhere.
+
+    `warnings`: what Twilio would write into the account's log: 12300, where the answer is not what it can read.
+    """
 
     def __init__(self) -> None:
         self.route = ""
         self.sent: list[SignedRequest] = []
         self.answers: list[int] = []
+        self.warnings: list[int] = []
 
     async def post(self, form: Mapping[str, str], url: str, token: str) -> int:
         """Send it; answers the status, or 0 where no answer came."""
@@ -78,6 +84,8 @@ class Hooks:
                 session.post(url, data=request.body, headers=dict(request.headers), allow_redirects=False) as answer,
             ):
                 await answer.read()
+                if answer.headers.get("Content-Type", "") not in _READABLE:
+                    self.warnings.append(_UNREADABLE)
                 return answer.status
         except (aiohttp.ClientError, TimeoutError, OSError):
             return 0

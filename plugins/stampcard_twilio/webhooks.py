@@ -26,15 +26,14 @@ from stampcard_twilio.settings import TwilioSettings
 from stampcard_twilio.signing import check, form_of, hash_of
 
 STATUS, INBOUND = "status", "inbound"
-#: Single words that Twilio answers by itself, whatever their case; in a longer text it leaves them alone
-#: (https://help.twilio.com/articles/223134027).
-ANSWERED = frozenset(
-    {
-        *("STOP", "UNSUBSCRIBE", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT", "CANCEL"),
-        *("START", "YES", "UNSTOP"),
-        *("HELP", "INFO"),
-    }
-)
+#: Single words that Twilio answers by itself, whatever their case, by what it calls their family; in a longer text it
+#: leaves them alone (https://help.twilio.com/articles/223134027).
+FAMILIES: Mapping[str, frozenset[str]] = {
+    "STOP": frozenset({"STOP", "UNSUBSCRIBE", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT", "CANCEL"}),
+    "START": frozenset({"START", "YES", "UNSTOP"}),
+    "HELP": frozenset({"HELP", "INFO"}),
+}
+ANSWERED = frozenset[str]().union(*FAMILIES.values())
 #: Whoever writes from elsewhere (``whatsapp:+1…``) or without a number is nobody to whom a text message goes.
 _PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
@@ -44,6 +43,9 @@ P = TypeVar("P", bound=Posted)
 
 class TwilioWebhooks(WebhookSource):
     """What became of messages, and what people write; the address is signed, and holds our id of the message."""
+
+    #: Twilio reads the answer to an inbound text as TwiML, and warns of any other (12300); this one says nothing to the sender.
+    ack, ack_type = b"<Response/>", "text/xml"
 
     def __init__(self, settings: TwilioSettings) -> None:
         self._settings = settings
@@ -110,14 +112,16 @@ def _received(delivery: Delivery, settings: TwilioSettings) -> Iterable[Event]:
     told = _read(delivery.body, TextPosted, settings)
     if not _PHONE.fullmatch(told.from_):
         return
-    is_answered = bool(told.opt_out_type) or told.body.strip().upper() in ANSWERED
+    word, family = told.body.strip().upper(), told.opt_out_type.strip().upper()
+    # A word of the owner's own is known to Twilio alone: the family's name says what it means.
+    is_foreign = family in FAMILIES and word not in FAMILIES[family]
     yield MessageReceived(
         channel=SMS,
         address=told.from_,
-        text=told.body.replace("\x00", ""),
+        text=family if is_foreign else told.body.replace("\x00", ""),
         key=told.message_sid,
         occurred_at=delivery.received_at,
-        answered=settings.answers_stop and is_answered,
+        answered=settings.answers_stop and (bool(family) or word in ANSWERED),
     )
 
 

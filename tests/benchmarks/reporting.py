@@ -84,6 +84,8 @@ ROWS: Mapping[str, Row] = {
     "midnight-memory": Row(what="memory at that midnight", against="before it", unit="MB", aim=ratio_of_at_most(1.5)),
     "ending": Row(what="end of a tier, many members", against="few of them", unit="µs", aim=ratio_of_at_most(1.5)),
     "ending-memory": Row(what="memory at that end", against="after a tenth", unit="MB", aim=ratio_of_at_most(1.5)),
+    "reminders": Row(what="reminders of a day, SQLite FULL", against=_WRITTEN, unit="/s", aim=ratio_of_at_least(0.1)),
+    "reminders-memory": Row(what="memory at that day", against="after a fifth", unit="MB", aim=ratio_of_at_most(1.5)),
     **{
         f"report-{name}": Row(what=f"report {name}, a year{how}", against=_ADDED, unit="s", aim=ratio_of_at_most(25))
         for name, how in (
@@ -97,6 +99,8 @@ ROWS: Mapping[str, Row] = {
             ("members", " of days"),
             ("orders", " of days"),
             ("cohorts", " of months"),
+            ("messages", ""),
+            ("answers", ""),
         )
     },
     "report-month": Row(what="report points, the last month", against=_ADDED, unit="s", aim=ratio_of_at_most(3)),

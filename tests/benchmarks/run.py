@@ -25,6 +25,7 @@ import ending
 import growing
 import midnight
 import receiving
+import reminding
 import starting
 import summing
 import travelling
@@ -47,6 +48,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Open], Iterator[Figure]]] = {
     "midnight": lambda scale, _: midnight.measure(scale),
     "growth": lambda scale, _: growing.measure(scale),
     "ending": lambda scale, _: ending.measure(scale),
+    "reminders": lambda scale, _: reminding.measure(scale),
     "reports": lambda scale, _: summing.measure(scale),
 }
 
@@ -84,7 +86,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this; may be given several times")
     parser.add_argument("--rounds", type=int, help=f"how often everything is measured in turn (default {FULL.rounds})")
     parser.add_argument(
-        "--members", type=int, help=f"members of midnight, growth, ending and reports (default {FULL.members:,})"
+        "--members",
+        type=int,
+        help=f"members of midnight, growth, ending, reminders and reports (default {FULL.members:,})",
     )
     parser.add_argument("--quick", action="store_true", help="a small look: one round of little")
     return parser.parse_args()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -32,6 +32,9 @@ rules:
   - {id: buy, on: purchase, award: 1 per 1 EUR}
   - {id: more, on: purchase, award: 1 per 1 EUR, campaign: spring}
 rewards: {off: {gives: 5 EUR off, price: 50, by: own}}
+messages:
+  spend: {on: points_spent, texts: {en: {subject: Spent, text: Thank you}}}
+  expire: {on: points_expired, texts: {en: {subject: Expired, text: Come again}}}
 """
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 NOW = BEGIN + timedelta(days=365)
@@ -138,6 +141,8 @@ def _moved(number: int, kind: str) -> Iterator[tuple[str, dict[str, object]]]:
         yield "lot", {**mine, **points, "number": number + 1, "amount": 100, "remaining": 60, "active": 1, **dates}
         award = {"subject": subject, "program": "'main'", "rule": rule, "granted": 100, "written_off": "i % 50 = 0"}
         yield "award", {**mine, **points, **award}
+    if kind in {"spend", "expire"}:
+        yield from _written(mine, kind, id_, at, subject)
     if kind == "spend":
         reward = {"program": "'main'", "version": 1, "reward": "'off'", "kind": "'amount_off'", "gives": "''"}
         times = {"created_at": at, "issued_at": at, "ended_at": f"{at} + {_DAY}"}
@@ -147,3 +152,21 @@ def _moved(number: int, kind: str) -> Iterator[tuple[str, dict[str, object]]]:
             "debit",
             {**mine, **points, "key": "'redemption:r_' || i", "amount": 50, "draws": "'[]'", "created_at": at},
         )
+
+
+def _written(
+    mine: Mapping[str, object], kind: str, id_: str, at: str, subject: str
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """A message about it that arrived, of which a third were answered; with what was told of it."""
+    way = {"channel": "'email'", "connection": "'mail'", "purpose": "'marketing'", "language": "'en'"}
+    named = {"program": "'main'", "name": f"'{kind}'", "occasion": subject, "state": "'delivered'", **way}
+    replied = {
+        "answered_at": f"CASE WHEN i % 3 = 0 THEN {at} + {_DAY} END",
+        "score": "CASE WHEN i % 3 = 0 THEN i % 11 END",
+    }
+    yield (
+        "message",
+        {**mine, "id": id_, **named, **replied, "created_at": at, "due_at": at, "attempted_at": at, "parts": 1},
+    )
+    for state in ("sent", "delivered"):
+        yield "message_step", {"merchant": "'main'", "message": id_, "state": f"'{state}'", "at": at}

@@ -33,6 +33,8 @@ PROMISED = {
     "apply-sqlite-ranked",
     "ending",
     "ending-memory",
+    "reminders",
+    "reminders-memory",
     *(f"report-{name}" for name in (*REPORTS, "month")),
 }
 

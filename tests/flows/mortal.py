@@ -145,6 +145,11 @@ POINTS: dict[str, tuple[Callable[[ModuleType, str], None], str, str]] = {
     "after-issuing": (issuing, "stampcard.outbox.commanding", "after"),
     "while-settling-commands": (inside, "stampcard.outbox.commanding", "settle_commands"),
     "after-settling-commands": (after, "stampcard.outbox.commanding", "settle_commands"),
+    "while-writing-to-all": (inside, "stampcard.inbox.timing", "mail"),
+    "after-writing-to-all": (after, "stampcard.inbox.timing", "mail"),
+    "after-marking-messages": (after, "stampcard.outbox.messaging", "mark_attempting"),
+    "after-sending-messages": (calling, "stampcard.outbox.messaging", "after"),
+    "while-settling-messages": (inside, "stampcard.outbox.messaging", "settle_messages"),
     "while-moving-on": (inside, "stampcard.applying.deliveries", "settle_command"),
     "after-moving-on": (after, "stampcard.applying.deliveries", "settle_command"),
     "while-sealing-anew": (inside, "stampcard.storage.resealing", "write_step"),
@@ -159,12 +164,15 @@ def arm() -> None:
         import stampcard.calling.leases
         import stampcard.storage.commanding
         import stampcard.storage.inboxing
+        from stampcard.plugin import Channel
         from stampcard_shopify.fulfilling import ShopifyFulfilment
+        from stampcard_twilio.sending import SmsChannel
 
         stampcard.calling.leases.SPAN = timedelta(seconds=float(held))
         stampcard.storage.inboxing.CLAIM = timedelta(seconds=float(held))
         stampcard.storage.commanding.ABANDONED = timedelta(seconds=float(held))
-        ShopifyFulfilment.visible_after = timedelta(seconds=float(held))
+        for sink in (ShopifyFulfilment, Channel, SmsChannel):
+            sink.visible_after = timedelta(seconds=float(held))
     if piece := os.environ.get("MORTAL_PIECE"):
         import stampcard_shopify.exporting
 

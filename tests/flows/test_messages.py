@@ -184,6 +184,7 @@ async def test_a_purchase_becomes_a_mail_and_a_text_and_stop_ends_them(
         await now.buys(1, 14, 10)
         await eventually("texts come again", lambda: _arrive(now.twilio.messages, 4))
         assert len(now.mailbox.mails) == 1
+        assert now.twilio.hooks.warnings == []
 
 
 async def _arrive(found: Sequence[object], count: int) -> bool:

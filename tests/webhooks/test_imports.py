@@ -19,7 +19,10 @@ SHEET = Sheet(path=Path("file.csv"), encoding="utf-8", delimiter=",", header=(),
 
 async def test_imports_are_listed_page_by_page_the_newest_first(api: Any) -> None:
     first = supposed(SHEET.path, SHEET, "main", "shop", Options())
-    known = [replace(first, id=f"i_{n}", started_at=NOON + timedelta(days=n), applied=n) for n in range(3)]
+    told = replace(first, options={**first.options, "holds": "consents"})
+    known = [
+        replace(told if n else first, id=f"i_{n}", started_at=NOON + timedelta(days=n), applied=n) for n in range(3)
+    ]
 
     def make(connection: Connection) -> None:
         for one in known:
@@ -32,5 +35,6 @@ async def test_imports_are_listed_page_by_page_the_newest_first(api: Any) -> Non
 
     assert [one["id"] for one in (*page["items"], *rest["items"])] == ["i_2", "i_1", "i_0"]
     assert (page["items"][0]["state"], page["items"][0]["total"], page["items"][0]["applied"]) == ("reading", 9, 2)
+    assert [one["holds"] for one in (*page["items"], *rest["items"])] == ["consents", "consents", "members"]
     assert rest["next"] is None
     assert "file" not in page["items"][0]

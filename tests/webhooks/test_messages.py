@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from tests.core.letters import Box
 
 from stampcard.domain.events import MessageReceived, MessageReported
@@ -151,9 +152,9 @@ async def test_messages_stand_in_the_members_timeline_but_those_that_try_one(des
     ada = await desk.joins()
     await desk.says(ada, "email")
     await desk.turn()
-    await desk.served.call(
-        "POST", "/messages/test", {"message": "welcome", "member": ada, "channel": "email", "to": "me@example.com"}
-    )
+    asked = {"to": "me@example.com", "member": ada}
+    assert (await desk.served.call("POST", "/programs/main/messages/welcome/test", asked)).status == 202
+    await desk.turn()
     path = f"/members/{ada}/timeline"
 
     whole = (await desk.served.call("GET", path)).body["items"]
@@ -431,7 +432,9 @@ async def test_ones_own_link_is_mailed_and_nobody_learns_who_is_a_member(desk: D
         told = {"email": address}
         async with desk.served.session.post(f"{desk.served.address}/shopper/stampcard/link", json=told) as answer:
             assert (answer.status, await answer.json()) == (202, {})
-    await desk.turn()
+    async with asyncio.timeout(30):
+        while len(desk.post.mail.sent) == before:
+            await desk.turn()
     (mail,) = desk.post.mail.sent[before:]
     assert (mail.name, mail.to) == ("link", "1@example.com")
     link = re.search(r"(/me/st_[\w-]+)", mail.text)
@@ -478,6 +481,211 @@ async def test_erasing_somebody_reaches_their_messages(desk: Desk) -> None:
     assert status == 404
     left = await desk.served.read(select(outbox).where(outbox.c.member == member))
     assert all(row.data_sealed is None for row in left)
+
+
+@pytest.mark.parametrize(
+    "again", ["", "multipart/form-data; boundary=xx", "multipart/form-data; charset=ascii; boundary=xx"]
+)
+async def test_the_button_of_a_mail_program_works_however_its_form_is_written(here: Desk, again: str) -> None:
+    member, link = await _gifted(here)
+    form: Any = aiohttp.FormData({"List-Unsubscribe": "One-Click"}, default_to_multipart=True)
+    headers = {"Origin": "https://mail.example"}
+    if again:
+        head = 'Content-Disposition: form-data; name="List-Unsubscribe"'
+        file = 'Content-Disposition: form-data; name="again"; filename="a.txt"'
+        form = f"--xx\r\n{head}\r\n\r\nOne-Click\r\n--xx\r\n{file}\r\n\r\n1\r\n--xx--\r\n".encode()
+        headers["Content-Type"] = again
+    status, text = await here.page(link, "u", form, **headers)
+    assert (status, "You get no more of this" in text) == (200, True)
+    assert await here.state(member, "email.marketing") == "withdrawn"
+
+
+async def _gifted(desk: Desk, **attributes: Any) -> tuple[str, str]:
+    """A member who got a message that can be ended, and its link for that."""
+    member = await desk.joins(**attributes)
+    await desk.says(member, "email")
+    gift = {"wallet": "points", "points": 5, "reason": "gift"}
+    await desk.served.call("POST", f"/members/{member}/adjustments", gift)
+    await desk.turn()
+    return member, next(mail.unsubscribe for mail in desk.post.mail.sent if mail.name == "earned")
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "status", "said"),
+    [
+        (f"{FORM}; charset=nonsense", b"again=1", 415, "could not be read"),
+        (f"{FORM}; charset=hex", b"again=1", 415, "could not be read"),
+        ("application/json", b"{}", 415, "could not be read"),
+        ("multipart/form-data", b"again=1", 200, "You get no more of this"),
+        (FORM, b"a=" + b"a" * 40_000, 413, "too much at once"),
+        ("multipart/form-data; boundary=xx", b"a" * 40_000, 413, "too much at once"),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_what_is_no_form_is_refused_in_words(
+    here: Desk, kind: str, sent: bytes, status: int, said: str, chunked: bool
+) -> None:
+    _, link = await _gifted(here)
+
+    async def pieces() -> Any:
+        yield sent
+
+    got, text = await here.page(link, "u", pieces() if chunked else sent, **{"Content-Type": kind})
+    assert (got, said in text) == (status, True), text
+    assert status == 200 or 'That did not work</h1><p role="alert"' in text
+
+
+async def test_a_refusal_is_told_in_the_language_of_who_is_refused(here: Desk) -> None:
+    _, link = await _gifted(here, language="nl-BE")
+    status, text = await here.page(link, "u", {}, Origin="https://evil.example")
+    assert (status, 'lang="nl" dir="ltr"' in text, "Dit is vanaf een andere pagina verstuurd" in text) == (
+        403,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("  earned: {on: points_earned", "  other: {on: points_earned"),
+        ("use: points_earned,", "use: points_earned, purpose: transactional,"),
+    ],
+)
+async def test_who_wants_it_again_gets_it_whatever_became_of_the_message(here: Desk, change: tuple[str, str]) -> None:
+    member, link = await _gifted(here)
+    here.served.clock.advance(timedelta(seconds=1))
+    await here.served.prepare(PROGRAM.replace(*change))
+    await here.page(link, "u", {})
+    assert await here.state(member, "email.marketing") == "withdrawn"
+    here.served.clock.advance(timedelta(seconds=1))
+    status, text = await here.page(link, "u", {"again": "1"})
+    assert (status, "You get it again" in text) == (200, True)
+    assert await here.state(member, "email.marketing") == "given"
+    assert (await here.served.call("DELETE", f"/members/{member}")).status == 204
+    assert (await here.page(link, "u", {"again": "1"}))[0] == 404
+
+
+async def _asked(desk: Desk, question: str, language: str = "en") -> str:
+    """A mail that asks a question."""
+    score = PROGRAM[PROGRAM.index("    question:") : PROGRAM.index("  news:")]
+    await desk.served.prepare(PROGRAM.replace(score, f"    question: {question}\n"))
+    member = await desk.joins(language=language)
+    await desk.says(member, "email")
+    await desk.served.call("POST", "/programs/main/messages/feedback/mailings", {"confirm": True})
+    await desk.served.application.timer.tick()
+    await desk.turn()
+    return str(desk.post.mail.sent[-1].text)
+
+
+@pytest.mark.parametrize(
+    ("question", "kept"),
+    [
+        ("{kind: score, texts: {en: How?}}", (9, "", "why")),
+        ("{kind: choice, choices: [good, bad], texts: {en: How?}}", (None, "good", "why")),
+        ("{kind: text, texts: {en: How?}}", (None, "", "why")),
+    ],
+)
+async def test_of_an_answer_that_alone_is_kept_which_is_asked(
+    here: Desk, question: str, kept: tuple[int | None, str, str]
+) -> None:
+    link = await _asked(here, question)
+    sent = {"score": "9", "choice": "good", "text": " w\0hy\r\n"}
+    assert (await here.page(link, "q", sent))[0] == 200
+    (row,) = await here.served.read(select(message).where(message.c.answered_at.is_not(None)))
+    shown = (await here.served.call("GET", f"/messages/{row.id}")).body
+    assert (shown["score"], shown["choice"], shown["words"]) == kept
+
+
+@pytest.mark.parametrize(
+    ("question", "sent", "said", "typed"),
+    [
+        ("{kind: score, texts: {en: How?}}", {"score": "11", "text": "<why>"}, "Please choose one of these.", ">&lt;why&gt;</textarea>"),
+        ("{kind: score, texts: {en: How?}}", {"score": "3", "text": "x" * 2001}, "Please write at most 2000 characters.", 'value="3" required checked'),
+        ("{kind: choice, choices: [good, bad], texts: {en: How?}}", {"choice": "ok", "text": "so"}, "Please choose one of these.", ">so</textarea>"),
+        ("{kind: text, texts: {en: How?}}", {"text": " \0 "}, "Please write a few words.", "></textarea>"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_answer_shows_the_question_again_with_what_was_typed(
+    here: Desk, question: str, sent: dict[str, str], said: str, typed: str
+) -> None:
+    link = await _asked(here, question)
+    status, text = await here.page(link, "q", sent)
+    assert (status, f'<p role="alert" dir="auto">{said}</p>' in text, typed in text) == (422, True, True), text
+
+
+async def test_the_longest_answer_fits_in_any_letters(here: Desk) -> None:
+    link = await _asked(here, "{kind: text, texts: {en: How?}}")
+    assert (await here.page(link, "q", {"text": "ह" * 2000}))[0] == 200
+
+
+async def test_fields_that_belong_together_are_named(here: Desk) -> None:
+    link = await _asked(here, "{kind: choice, choices: [good, bad], texts: {en: How <was> it?}}")
+    for purpose, name in (("q", "How &lt;was&gt; it?"), ("p", "What you get from us")):
+        _, text = await here.page(link, purpose)
+        assert re.search(rf"<fieldset><legend><h2[^>]*>{re.escape(name)}</h2></legend>", text)
+
+
+@pytest.mark.parametrize(
+    ("speaks", "asked", "page"),
+    [
+        ("pt-BR", "Como foi?", 'lang="en" dir="ltr"'),
+        ("pt_br", "Como foi?", 'lang="en" dir="ltr"'),
+        ("pt", "Que tal?", 'lang="en" dir="ltr"'),
+        ("nl-BE", "Hoe was het?", 'lang="nl" dir="ltr"'),
+        ("ar-EG", "How was it?", 'lang="ar" dir="rtl"'),
+        ("he", "How was it?", 'lang="en" dir="ltr"'),
+        ("fr", "How was it?", 'lang="en" dir="ltr"'),
+        ("nonsense", "How was it?", 'lang="en" dir="ltr"'),
+    ],
+)
+async def test_a_question_is_asked_in_the_members_own_kind_of_a_language(
+    here: Desk, speaks: str, asked: str, page: str
+) -> None:
+    texts = "{nl: Hoe was het?, pt: Que tal?, pt-BR: Como foi?, en: How was it?}"
+    link = await _asked(here, f"{{kind: text, texts: {texts}}}", speaks)
+    _, text = await here.page(link, "q")
+    assert (f">{asked}</h2>" in text, page in text) == (True, True), text
+
+
+async def test_who_chooses_what_they_get_keeps_their_region(here: Desk) -> None:
+    member, link = await _gifted(here, language="nl-BE")
+    mail = here.post.mail.sent[-1].text
+    _, text = await here.page(mail, "p")
+    assert 'value="nl" selected' in text
+    await here.page(mail, "p", {"get": "email.marketing", "language": "nl"})
+    assert (await here.served.call("GET", f"/members/{member}")).body["attributes"]["language"] == "nl-BE"
+    del link
+
+
+async def test_ones_own_page_is_in_the_direction_of_its_words(here: Desk) -> None:
+    for reference, language, told in (("1", "he", 'lang="en" dir="ltr"'), ("2", "ar-EG", 'lang="ar" dir="rtl"')):
+        member = await here.joins(reference, language=language)
+        token = (await here.served.call("POST", f"/members/{member}/links")).body["token"]
+        async with here.served.session.get(f"{here.served.address}/me/{token}") as page:
+            assert told in await page.text()
+
+
+@pytest.mark.parametrize(("channel", "to"), [("email", "nobody"), ("email", "a@b"), ("sms", "0151 12345678")])
+async def test_a_message_is_tried_on_an_address_of_its_channel_alone(here: Desk, channel: str, to: str) -> None:
+    member = await here.joins()
+    asked = {"member": member, "to": to, "channel": channel}
+    refused = await here.served.call("POST", "/programs/main/messages/earned/test", asked)
+    assert (refused.status, refused.body["code"], repr(to) in refused.body["detail"]) == (422, "no_address", True)
+
+
+async def test_all_that_is_unread_is_counted(desk: Desk) -> None:
+    member = await desk.joins()
+    await desk.turn()
+    (row,) = await desk.served.read(select(message).where(message.c.channel == "inbox"))
+    unsealed = {**row._mapping, "content_sealed": None, "data_sealed": None}
+    more = [{**unsealed, "id": number, "occasion": f"more:{number}"} for number in range(1, 151)]
+    await desk.served.application.database.write(lambda connection: connection.execute(insert(message), more))
+    _, notes = await desk.me("GET", "/messages?limit=2", member)
+    assert (notes["unread"], len(notes["items"])) == (151, 2)
 
 
 def test_pages_have_all_words_in_every_language() -> None:

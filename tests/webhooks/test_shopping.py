@@ -10,9 +10,19 @@ import pytest
 from sqlalchemy import select
 
 from stampcard.domain.events import OrderSeen
-from stampcard.storage.tables import idempotency, member, redemption
+from stampcard.storage.tables import idempotency, member, message, redemption
 from stampcard.testing.building import order
+from stampcard_webhooks.server import serving
 
+CLUB = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {}}
+rules:
+  - {id: purchase, on: purchase, award: 1 per 1 EUR}
+sending: {page: "https://Shop.Example:443/club"}
+"""
 SIGNED = {"x-secret": "sesame"}
 
 
@@ -237,3 +247,48 @@ async def test_a_shopper_sees_tiers_in_their_own_page(api: Any) -> None:
     await api.rich()
     _, me, _ = await ask(api, "GET", "/me")
     assert me["tiers"] == []
+
+
+async def test_who_asks_for_their_link_is_answered_before_anybody_is_looked_for(served: Any, monkeypatch: Any) -> None:
+    await served.rich(email="ann@example.com")
+    held, done = asyncio.Event(), asyncio.Barrier(3)
+    write = served.application.database.write
+
+    async def later(work: Any) -> None:
+        await held.wait()
+        await write(work)
+        await done.wait()
+
+    monkeypatch.setattr(served.application.database, "write", later)
+    for address in ("ann@example.com", "nobody@example.com"):
+        url = f"{served.address}/shopper/stampcard/link"
+        async with served.session.post(url, json={"email": address}) as answer:
+            assert (answer.status, await answer.read()) == (202, b"{}")
+    assert await served.read(select(message)) == []
+    held.set()
+    await done.wait()
+    assert [one.name for one in await served.read(select(message))] == ["link"]
+
+
+async def test_a_link_that_was_asked_for_is_still_mailed_when_the_server_stops(serve: Any, sqlite_url: str) -> None:
+    served = await serve(sqlite_url)
+    await served.rich(email="ann@example.com")
+    told = {"email": "ann@example.com"}
+    async with (
+        serving(served.application) as address,
+        served.session.post(f"{address}/shopper/stampcard/link", json=told) as answer,
+    ):
+        assert answer.status == 202
+    assert [one.name for one in await served.read(select(message))] == ["link"]
+
+
+@pytest.mark.parametrize("origin", ["https://shop.example", "https://SHOP.example:443"])
+async def test_an_origin_counts_however_the_page_of_the_program_is_written(api: Any, origin: str) -> None:
+    await api.prepare(CLUB)
+    headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    async with api.session.options(f"{api.address}/shopper/stampcard/me", headers=headers) as response:
+        assert (response.status, response.headers.get("Access-Control-Allow-Origin")) == (204, origin)
+    for other in ("null", "", "http://shop.example", "https://shop.example:444"):
+        headers["Origin"] = other
+        async with api.session.options(f"{api.address}/shopper/stampcard/me", headers=headers) as response:
+            assert response.status == 403

@@ -135,21 +135,27 @@ def _view(happening: Happening, programs: Programs) -> HappeningView:
     match happening.what:
         case Entry() as entry:
             return _booked(happening, entry, programs)
-        case Redemption() as one:
-            return _plain(happening, "redemption", one.subject or f"redemption:{one.id}", _redemption_words(one))
-        case Order() as order:
-            return _plain(happening, "order", order.subject, _order_words(order))
         case Before() as before:
             return _brought(happening, before, programs)
-        case Messaged() as message:
-            return _plain(happening, "message", f"message:{message.id}", _message_words(message))
         case Heard() as heard:
             kind = heard.event.__struct_config__.tag
             order_, at = None, happening.at
             reasons = [] if kind == "customer_seen" else reason_views(heard.reasons, order_, programs, at)
             return _plain(happening, str(kind), heard.subject, _heard_words(heard), reasons)
-        case program:
-            return _plain(happening, "joined", f"program:{program}", f"Joined the program {program!r}.")
+        case what:
+            return _plain(happening, *_told(what))
+
+
+def _told(what: str | Order | Redemption | Messaged) -> tuple[str, str, str]:
+    """Its kind, what it is about, and its words."""
+    match what:
+        case Redemption():
+            return "redemption", what.subject or f"redemption:{what.id}", _redemption_words(what)
+        case Order():
+            return "order", what.subject, _order_words(what)
+        case Messaged():
+            return "message", f"message:{what.id}", _message_words(what)
+    return "joined", f"program:{what}", f"Joined the program {what!r}."
 
 
 def _plain(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Collection, Iterable
+from email.parser import BytesParser
 from functools import cache
 from html import escape
 from http import HTTPStatus
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import hdrs, web
 
@@ -17,7 +19,8 @@ from stampcard_webhooks.problems import Refused
 
 #: The largest form that is read, in bytes.
 MOST = 16 * 1024
-_FORM = "application/x-www-form-urlencoded"
+#: How a form is written: as pages send it, and as mail programs mostly do (RFC 8058).
+FORM, PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:1.5rem;color:#222;background:#fff}"
     "main{max-width:34rem;margin:auto}h1{font-size:1.1rem;font-weight:normal}"
@@ -28,6 +31,7 @@ _STYLE = (
     "label{display:block;padding:.5rem 0}fieldset{border:1px solid #767676;border-radius:.5rem;margin:.75rem 0}"
     "input,select,textarea{font:inherit}textarea,select{display:block;width:100%;box-sizing:border-box}"
     ".scores label{display:inline-block;padding:.5rem}"
+    "legend h2{margin:0;font-size:1.1rem}"
 )
 
 
@@ -58,6 +62,11 @@ def paragraph(text: str) -> str:
     return f'<p dir="auto">{escape(text)}</p>'
 
 
+def alert(text: str) -> str:
+    """A paragraph that says what went wrong, and is read out at once."""
+    return f'<p role="alert" dir="auto">{escape(text)}</p>'
+
+
 def is_foreign(request: web.Request) -> bool:
     """Whether a browser says that another site sends this.
 
@@ -69,15 +78,51 @@ def is_foreign(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
 
 
-async def form_of(request: web.Request, most: int = MOST) -> dict[str, list[str]]:
-    """The fields of a form; raises Refused for what is no form of ours."""
-    if (request.content_length or 0) > most or request.content_type != _FORM:
+async def form_of(
+    request: web.Request,
+    most: int = MOST,
+    kinds: Collection[str] = (FORM,),
+    too_large: int = HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+) -> dict[str, list[str]]:
+    """The texts of a form, to be read once; raises Refused with 415 for what is no form of ours, `too_large` for one that is."""
+    if request.content_type not in kinds:
         raise Refused(415, "not a form of this page")
+    raw = await _read(request, most, too_large)
     try:
-        fields = await request.post()
-    except ValueError:
-        return {}
-    return {name: [str(value) for value in fields.getall(name)] for name in fields}
+        charset = request.charset or "utf-8"
+        pairs = list(_parts(request, raw) if request.content_type == PARTS else _pairs(raw.decode(charset), charset))
+    except (LookupError, ValueError):
+        raise Refused(415, "not a form of this page") from None
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value.replace("\x00", ""))
+    return found
+
+
+async def _read(request: web.Request, most: int, too_large: int) -> bytes:
+    """The body, however its length was told."""
+    refused = Refused(too_large, "the form is too large", headers={"Connection": "close"})
+    if (request.content_length or 0) > most:
+        raise refused
+    raw = bytearray()
+    async for chunk in request.content.iter_chunked(most):
+        raw += chunk
+        if len(raw) > most:
+            raise refused
+    return bytes(raw)
+
+
+def _pairs(text: str, charset: str) -> Iterable[tuple[str, str]]:
+    return parse_qsl(text, keep_blank_values=True, encoding=charset)
+
+
+def _parts(request: web.Request, raw: bytes) -> Iterable[tuple[str, str]]:
+    """The texts of a form in parts; files are left out."""
+    kind = request.headers[hdrs.CONTENT_TYPE].encode("utf-8", "surrogateescape")
+    for part in BytesParser().parsebytes(b"Content-Type: " + kind + b"\r\n\r\n" + raw).walk():
+        name, value = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes) and part.get_filename() is None:
+            yield name, value.decode(part.get_content_charset("utf-8"))
 
 
 @cache

@@ -11,12 +11,13 @@ from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import Connection
 
 from stampcard.app import Application
-from stampcard.applying.mailing import Estimate, estimate, mailing_name, named_message, preview, send_test
-from stampcard.applying.messaging import Fate, reach_print, settle_messages, suppress
+from stampcard.applying.mailing import Estimate, estimate, mailing_name, named_message, preview, send_test, way_of
+from stampcard.applying.messaging import Fate, hold_back, reach_print, settle_messages
 from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros, to_micros
+from stampcard.domain.addresses import normal_email, normal_phone
 from stampcard.domain.messages import MessageState
 from stampcard.engine.announcing import connection_for
 from stampcard.engine.versions import LiveProgram
@@ -229,8 +230,7 @@ def _fields(row: Any) -> dict[str, Any]:
 async def list_messages(call: Call[MessagesQuery, Nothing]) -> MessagePage:
     """The newest first."""
     asked = call.query
-    if asked.state and asked.state not in get_args(MessageState):
-        raise RequestRefused("unknown_state", f"{asked.state!r} is none of {', '.join(get_args(MessageState))}")
+    check_state(asked.state)
     sought = Sought(**{name: getattr(asked, name) for name in ("program", "name", "channel", "state", "member")})
     before = position(asked, "messages", Number)
     found = await call.read(
@@ -238,6 +238,12 @@ async def list_messages(call: Call[MessagesQuery, Nothing]) -> MessagePage:
     )
     shown, next_ = cut(found, asked, "messages", lambda row: row.id)
     return MessagePage(items=[message_view(row) for row in shown], next=next_)
+
+
+def check_state(state: str) -> None:
+    """Raise RequestRefused for what no message can be; an empty one stands for any."""
+    if state and state not in get_args(MessageState):
+        raise RequestRefused("unknown_state", f"{state!r} is none of {', '.join(get_args(MessageState))}")
 
 
 async def show_message(call: Call[Query, Nothing]) -> OneMessageView:
@@ -298,12 +304,22 @@ async def try_message(call: Call[Query, TestSending]) -> Answer:
     def work(unit: Unit) -> Answer:
         live, terms = named_message(unit.setting.programs, call.path["id"], call.path["message"], unit.now)
         name = call.path["message"]
+        check_address(unit, live, asked.channel, asked.to)
         id_ = send_test(unit, live, name, terms, asked.member, asked.channel, asked.to, asked.language)
         return given(SentView(id=str(id_)), asked.member, 202)
 
     answer = await call.write(work)
     call.application.wake()
     return answer
+
+
+def check_address(unit: Unit, live: LiveProgram, channel: str, to: str) -> None:
+    """Raise RequestRefused for what is no address of a channel."""
+    needs = way_of(unit.setting, live, channel).needs
+    if needs == "email" and normal_email(to) is None:
+        raise RequestRefused("no_address", f"{to!r} is no e-mail address")
+    if needs == "phone" and normal_phone(to) is None:
+        raise RequestRefused("no_address", f"{to!r} is no phone number: write it with its country, +49 30 123456")
 
 
 def _by_hand(call: Call[Any, Any]) -> tuple[LiveProgram, str]:
@@ -433,9 +449,7 @@ async def add_suppression(call: Call[Query, NewSuppression]) -> Answer:
     asked = call.body
 
     def work(unit: Unit) -> Answer:
-        suppress(
-            unit.connection, unit.setting, asked.channel, asked.address, "hand", unit.now, call.key.name, asked.note
-        )
+        hold_back(unit, asked.channel, asked.address, asked.note, call.key.name)
         view = SuppressionView(
             channel=asked.channel,
             address=asked.address,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
@@ -14,6 +14,7 @@ from stampcard.clock import to_micros
 from stampcard.errors import NotFound
 from stampcard.storage.correspondence import Kept, kept_messages
 from stampcard.storage.messages import StoredMessage, change, load_messages, mark
+from stampcard.storage.tables import message
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.routing import Call
 
@@ -38,7 +39,7 @@ class NoteView(BaseModel):
 class NotePage(BaseModel):
     """What is there to read, the newest first."""
 
-    unread: int
+    unread: int = Field(description="How many nobody has read, of all that are there.")
     items: list[NoteView]
 
 
@@ -51,13 +52,27 @@ class NotesQuery(Query):
 
 async def show_notes(call: Call[NotesQuery, Nothing], member: str) -> NotePage:
     """What is there for the shopper now; what expired or was dismissed is not."""
-    found = await call.read(
-        lambda connection: kept_messages(
-            connection, call.merchant, call.setting.sealer, member, call.query.channel, call.now, MOST
-        )
+    merchant, channel, limit = call.merchant, call.query.channel, call.query.limit
+
+    def work(connection: Connection) -> NotePage:
+        found = kept_messages(connection, merchant, call.setting.sealer, member, channel, call.now, limit)
+        return NotePage(unread=_unread(connection, call, member), items=[_view(one) for one in found])
+
+    return await call.read(work)
+
+
+def _unread(connection: Connection, call: Call[NotesQuery, Nothing], member: str) -> int:
+    """How many of those that are there were not read."""
+    statement = select(func.count()).where(
+        message.c.merchant == call.merchant,
+        message.c.member == member,
+        message.c.channel == call.query.channel,
+        message.c.state.in_(("delivered", "opened", "clicked")),
+        message.c.dismissed_at.is_(None),
+        message.c.read_at.is_(None),
+        message.c.keep_until > to_micros(call.now),
     )
-    unread = sum(one.read_at is None for one in found)
-    return NotePage(unread=unread, items=[_view(one) for one in found[: call.query.limit]])
+    return connection.execute(statement).scalar_one()
 
 
 def _view(one: Kept) -> NoteView:

@@ -56,7 +56,8 @@ async def _answer(application: Application, connection: Connection, request: web
         if isinstance(verified, Reply):
             reply = web.Response(body=verified.body, status=verified.status, content_type=verified.content_type)
             return reply, "replied"
-        return web.Response(body=await _store(application, connection, verified, received_at)), "stored"
+        await _store(application, connection, verified, received_at)
+        return _acknowledged(connection), "stored"
     except web.HTTPException as error:
         return problem(error.status, error.text or ""), "body"
     except InvalidSignature as error:
@@ -105,9 +106,16 @@ def _verify(
         raise CannotVerify(f"the plugin of {connection.name} failed") from error
 
 
+def _acknowledged(connection: Connection) -> web.Response:
+    assert connection.capabilities is not None
+    webhook = connection.capabilities.webhook
+    assert webhook is not None
+    return web.Response(body=webhook.ack, headers={hdrs.CONTENT_TYPE: webhook.ack_type} if webhook.ack_type else None)
+
+
 async def _store(
     application: Application, connection: Connection, verified: VerifiedRequest, received_at: datetime
-) -> bytes:
+) -> None:
     assert connection.capabilities is not None
     webhook = connection.capabilities.webhook
     assert webhook is not None
@@ -121,4 +129,3 @@ async def _store(
             headers=verified.headers,
         )
     )
-    return webhook.ack

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
+from yarl import URL
 
+from stampcard.app import Application
 from stampcard.applying import joining, redeeming, verifying
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
@@ -24,13 +27,14 @@ from stampcard.domain.commands import OWN
 from stampcard.domain.consents import Consent
 from stampcard.engine.rewarding import Asking
 from stampcard.engine.tokens import new_link
-from stampcard.errors import NotFound
+from stampcard.errors import NotFound, place_of, trace_of
 from stampcard.plugin.rates import Rate
+from stampcard.storage import redemptions
 from stampcard.storage.keys import ApiKey
 from stampcard.storage.listing import entries_before
 from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances, folded_wallets, scale_of
-from stampcard.storage.redemptions import Wanted, find_redemption, list_redemptions, place_of
+from stampcard.storage.redemptions import Wanted, find_redemption, list_redemptions
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, body_of
 from stampcard_webhooks.choosing import Choosing, picked, show_choices
 from stampcard_webhooks.consents import ConsentName, ConsentPage, ExportView, consent_page, export_view
@@ -48,6 +52,8 @@ from stampcard_webhooks.routing import Call, Route, given, response_of
 from stampcard_webhooks.showing import BalanceView, balance_views, check_member
 from stampcard_webhooks.tiers import TierView, tier_views
 
+log = structlog.get_logger()
+
 PREFIX = "/shopper/{connection}"
 #: Where anybody may ask for their own link by mail, and how often for one address.
 LINK_PATH, MAILED = f"/shopper/{OWN}/link", Rate(per_second=1 / 300, burst=3)
@@ -55,6 +61,8 @@ LINK_PATH, MAILED = f"/shopper/{OWN}/link", Rate(per_second=1 / 300, burst=3)
 WAIT = 5
 #: How far ahead points that expire are told.
 AHEAD = timedelta(days=60)
+#: What is still done after its answer was given.
+UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[None]])
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
@@ -256,7 +264,7 @@ async def show_mine(call: Call[PageQuery, Nothing], member: str) -> MinePage:
             connection, call.merchant, call.setting.sealer, wanted, place, query.limit + 1
         )
     )
-    shown, following = cut(found, query, "mine", place_of)
+    shown, following = cut(found, query, "mine", redemptions.place_of)
     return MinePage(items=[view_of(call, one) for one in shown], next=following)
 
 
@@ -403,6 +411,8 @@ def add_shopping(server: web.Application) -> None:
     for route in SHOPPER_ROUTES:
         server.router.add_route(route.method, PREFIX + route.path, told(_allowing(_handling(route))))
         paths.setdefault(route.path, []).append(route)
+    server[UNDER_WAY] = set()
+    server.on_cleanup.append(_finish)
     server.router.add_route("POST", LINK_PATH, told(_allowing(mail_link)))
     for path in (LINK_PATH, *(PREFIX + path for path in paths)):
         server.router.add_route("OPTIONS", path, told(_preflight))
@@ -417,22 +427,29 @@ async def _preflight(request: web.Request) -> web.StreamResponse:
 
 
 def _origin_headers(request: web.Request) -> dict[str, str]:
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None or origin not in _origins(request):
+    origin = request.headers.get(hdrs.ORIGIN, "")
+    if not _origin_of(origin) or _origin_of(origin) not in map(_origin_of, _origins(request)):
         return {}
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
 
 
+def _origin_of(address: str) -> str:
+    """The origin of an address as browsers write it, however that was; empty where it has none."""
+    try:
+        return str(URL(address).origin())
+    except ValueError:
+        return ""
+
+
 def _origins(request: web.Request) -> Collection[str]:
-    """Whose pages may ask: the shop's, and with a mailed link the shop owner's own page for members."""
+    """Addresses whose pages may ask: the shop's, and with a mailed link the shop owner's own page for members."""
     name = request.match_info.get("connection", OWN)
     if name != OWN:
         source = request.app[IDENTIFYING].source(name)
         return source.origins if source is not None else ()
     application = request.app[APPLICATION]
     current = application.setting.programs.current(application.clock.now())
-    pages = [urlsplit(live.program.sending.page) for live in current if live.program.sending.page]
-    return {f"{page.scheme}://{page.netloc}" for page in pages}
+    return {live.program.sending.page for live in current}
 
 
 def _allowing(handler: Handler) -> Handler:
@@ -487,16 +504,31 @@ def _own_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
 
 
 async def mail_link(request: web.Request) -> web.StreamResponse:
-    """Mail a member's own link to an address, if it is a member's; nobody is told whether it is."""
+    """Mail a member's own link to an address, if it is a member's; nobody is told whether it is, not even by the time it takes."""
     application, identifying = request.app[APPLICATION], request.app[IDENTIFYING]
     identifying.pace_visitor("link mail", request, STRANGERS)
     _, body = await body_of(request, Addressed)
     address = body.email.strip()
     identifying.pace("link mail", address.casefold(), MAILED)
-    setting, now = application.setting, application.clock.now()
-    await application.database.write(lambda connection: send_link(connection, setting, address, now))
-    application.wake()
+    under_way = request.app[UNDER_WAY]
+    task = asyncio.create_task(_mail_link(application, address))
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
     return web.json_response({}, status=HTTPStatus.ACCEPTED)
+
+
+async def _mail_link(application: Application, address: str) -> None:
+    setting, now = application.setting, application.clock.now()
+    try:
+        await application.database.write(lambda connection: send_link(connection, setting, address, now))
+    except Exception as error:  # noqa: BLE001 - nobody waits for it who could be told
+        log.error("link_not_mailed", error=place_of(error), trace=trace_of(error))
+    application.wake()
+
+
+async def _finish(server: web.Application) -> None:
+    """Do what is still under way to its end before the database closes."""
+    await asyncio.gather(*server[UNDER_WAY])
 
 
 async def make_link(call: Call[Query, Nothing]) -> Answer:

@@ -34,7 +34,16 @@ from stampcard.program.occasions import (
     REWARD_USED,
 )
 from stampcard.program.rewards import FixedPrice
-from stampcard.storage.messages import Key, add_messages, gather, key_of, known_occasions, load_gathering
+from stampcard.storage.messages import (
+    Key,
+    Place,
+    add_messages,
+    gather,
+    key_of,
+    known_occasions,
+    load_gathering,
+    place_of,
+)
 
 if TYPE_CHECKING:
     from stampcard.applying.unit import Unit
@@ -75,11 +84,24 @@ def write_down(unit: Unit, wanted: Sequence[Planned], dropped: Mapping[Key, str]
         return []
     setting = unit.setting
     known = known_occasions(unit.connection, setting.merchant, wanted)
-    fresh = {key_of(one): one for one in wanted if key_of(one) not in known}
+    told = {(program, name, occasion) for program, name, _, occasion in known}
+    alone = _by_one(unit)
+    fresh = {
+        key_of(one): one
+        for one in wanted
+        if key_of(one) not in known
+        and not ((one.program, one.name) in alone and (one.program, one.name, one.occasion) in told)
+    }
     new = _gathered(unit, list(fresh.values()))
     return add_messages(
         unit.connection, setting.merchant, setting.sealer, setting.numbering, new, unit.now, dropped=dropped
     )
+
+
+def _by_one(unit: Unit) -> set[tuple[str, str]]:
+    """The messages that go by one channel alone: who got one by another, while its channels were others, has got it."""
+    current = unit.setting.programs.current(unit.now)
+    return {(live.name, name) for live in current for name, of in live.program.messages.items() if of.deliver != "all"}
 
 
 def _planned(unit: Unit, live: LiveProgram, of: Happening) -> Iterator[Planned]:
@@ -92,8 +114,8 @@ def _planned(unit: Unit, live: LiveProgram, of: Happening) -> Iterator[Planned]:
             continue
         if of.event == CONSENT_ASKED and of.asks["channel"] not in terms.channels:
             continue
-        if terms.within and Decimal(str(of.asks.get("missing", 0))) > terms.within:
-            continue
+        if of.was is not None and not Decimal(str(of.asks["missing"])) <= terms.within < of.was:
+            continue  # it does not come within this message's reach just now
         if wants(live, name, person, past, of.asks, unit.now, unit.setting.programs.stopped):
             yield from planned(live, name, of, unit.setting.ways, unit.now)
 
@@ -104,9 +126,9 @@ def _gathered(unit: Unit, fresh: Sequence[Planned]) -> list[Planned]:
     members = {one.member for one in fresh if one.gathers}
     waiting = load_gathering(unit.connection, setting.merchant, members, setting.sealer)
     alone: list[Planned] = []
-    here: dict[tuple[str, str, str, str], int] = {}
+    here: dict[Place, int] = {}
     for one in fresh:
-        place = (one.program, one.name, one.channel, one.member)
+        place = place_of(one)
         if one.gathers and place in waiting:
             known = waiting[place]
             says = together(known.says, one.says)
@@ -142,7 +164,9 @@ def _happenings(unit: Unit, current: Mapping[str, LiveProgram]) -> Iterator[Happ
     for member, event in unit.touched.heard:
         yield from (_of_event(live, member, event) for live in current.values())
     for member, said in unit.touched.asked:
-        key = f"{CONSENT_ASKED}:{member}:{said.name}:{said.at.isoformat()}"
+        # Somebody who says yes again and again is asked once in ten minutes.
+        at = said.at.replace(minute=said.at.minute // 10 * 10)
+        key = f"{CONSENT_ASKED}:{member}:{said.name}:{at:%Y-%m-%dT%H:%M}"
         facts = {"channel": said.channel, "purpose": said.purpose}
         for name in current:
             yield Happening(member=member, program=name, event=CONSENT_ASKED, key=key, asks=facts, says=facts)
@@ -342,7 +366,7 @@ def _reached(unit: Unit, live: LiveProgram, person: Member, margin: int) -> Iter
         was = Decimal(before.sums.get("active", 0) if before is not None else 0).scaleb(-scale)
         now = Decimal(unit.wallets[key].sums.get("active", 0)).scaleb(-scale)
         missing = max(price - now, Decimal(0))
-        if missing <= margin < price - was or (not missing and was < price):
+        if missing <= margin and missing < price - was:
             says = {"name": reward.name or name, "description": reward.description or None}
             yield Happening(
                 member=person.id,
@@ -351,4 +375,5 @@ def _reached(unit: Unit, live: LiveProgram, person: Member, margin: int) -> Iter
                 key=f"{REWARD_IN_REACH}:{person.id}:{live.name}:{name}:{unit.now.date()}",
                 asks={"reward": name, "missing": float(missing)},
                 says={"reward": says, "points": price, "missing": missing},
+                was=price - was,
             )

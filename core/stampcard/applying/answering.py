@@ -11,12 +11,13 @@ from stampcard.applying import enrolling
 from stampcard.applying.consenting import counts_as
 from stampcard.applying.hearing import say, withdraw
 from stampcard.applying.locking import lock_member
-from stampcard.applying.messaging import terms_of
+from stampcard.applying.messaging import address_of, reach_print, terms_of
 from stampcard.applying.requests import record_of
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
-from stampcard.domain.consents import Consent, ConsentState, current
+from stampcard.domain.commands import OWN
+from stampcard.domain.consents import Consent, current
 from stampcard.domain.events import CustomEvent
 from stampcard.domain.members import Member
 from stampcard.domain.messages import TRANSACTIONAL
@@ -24,17 +25,15 @@ from stampcard.domain.value import Value
 from stampcard.engine.tokens import Purpose, is_genuine, message_in
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict, NotFound, RequestRefused
-from stampcard.program.events import ANSWERED
+from stampcard.program.events import ANSWERED, NEWSLETTER
 from stampcard.program.messages import MessageTerms
 from stampcard.program.occasions import CONSENT_ASKED, MEMBERSHIP_ASKED
 from stampcard.storage.consenting import load_consents
-from stampcard.storage.loading import load_members, standing_for
+from stampcard.storage.loading import load_identities_of, load_members, standing_for
 from stampcard.storage.messages import StoredMessage, about_of, change, load_messages, mark
 from stampcard.storage.rows import seal_object
 from stampcard.storage.tables import message
 
-#: What is agreed to by whoever subscribes to the newsletter.
-NEWSLETTER = ("email", "marketing")
 #: The highest score.
 MOST_SCORE = 10
 #: Characters of an answer that are kept.
@@ -104,12 +103,12 @@ def preferences(
     }
 
 
-def choose(unit: Unit, member: str, wanted: Mapping[tuple[str, str], bool], came_by: str, source: str, ip: str) -> None:
-    """Let a member get just this; what is as it was is not said once more.
-
-    `came_by`: the channel that brought the link, whose address is therefore theirs.
-    """
-    lock_member(unit, member)
+def choose(
+    unit: Unit, member: str, wanted: Mapping[tuple[str, str], bool], of: StoredMessage, source: str, ip: str
+) -> None:
+    """Let a member get just this; what is as it was is not said once more. `of`: the message that led to the choice."""
+    lock_member(unit, member, attributes=True)
+    came_by = of.channel if went_to_them(unit, member, of) else ""
     known = load_consents(unit.connection, unit.setting.merchant, [member], unit.setting.sealer, evidence=False)
     states = {(one.channel, one.purpose): one.state for one in current(known.get(member, ())).values()}
     for (channel, purpose), wants in wanted.items():
@@ -139,22 +138,37 @@ def confirm(unit: Unit, member: str, of: Opened, source: str, ip: str) -> None:
             return  # done before
         # Who confirms by a link in a mail has shown that the address is theirs.
         return
-    lock_member(unit, member)
+    lock_member(unit, member, attributes=True)
+    if not went_to_them(unit, member, of.stored):
+        raise Conflict("link_over", "the address is another by now: ask once more")
     channel, purpose = str(of.stored.says.get("channel", "")), str(of.stored.says.get("purpose", ""))
-    states: dict[str, ConsentState] = {
-        name: one.state
-        for name, one in current(
-            load_consents(unit.connection, unit.setting.merchant, [member], unit.setting.sealer, evidence=False).get(
-                member, ()
-            )
-        ).items()
-    }
-    if states.get(f"{channel}.{purpose}") == "pending":
+    stored = load_consents(unit.connection, unit.setting.merchant, [member], unit.setting.sealer, evidence=True)
+    asked = current(stored.get(member, ())).get(f"{channel}.{purpose}")
+    if asked is not None and asked.state == "pending":
         say(unit, member, channel, purpose, "given", unit.now, source, _evidence(of.stored), ip)
-        if (channel, purpose) == NEWSLETTER:
-            # Counted once, whoever told it first.
-            subscribed = CustomEvent(name="newsletter", customer=member, key="", occurred_at=unit.now)
-            record_of(unit, member, subscribed)
+        if (channel, purpose) == ("email", "marketing"):
+            _subscribed(unit, member, asked.source)
+
+
+def went_to_them(unit: Unit, member: str, of: StoredMessage) -> bool:
+    """Whether a message went to an address that is still theirs; only then its link shows whose that is."""
+    setting = unit.setting
+    known = load_identities_of(unit.connection, setting.merchant, [member]).get(member, ())
+    reference = next((row.reference for row in known if row.connection == of.connection), "")
+    way = next((way for way in setting.ways.get(of.channel, ()) if way.connection == of.connection), None)
+    if way is None:
+        return False
+    there = reach_print(setting, of.channel, address_of(way, unit.members[member], reference))
+    sent = select(message.c.to_print).where(message.c.merchant == setting.merchant, message.c.id == of.id)
+    return unit.connection.execute(sent).scalar() == there
+
+
+def _subscribed(unit: Unit, member: str, source: str) -> None:
+    """They have subscribed to the newsletter; told as the shop does where it was said, so that it counts once."""
+    known = load_identities_of(unit.connection, unit.setting.merchant, [member]).get(member, ())
+    source, customer = next(((row.connection, row.reference) for row in known if row.connection == source), (OWN, member))
+    event = CustomEvent(name=NEWSLETTER, customer=customer, key="", occurred_at=unit.now)
+    record_of(unit, member, event, source=source)
 
 
 def asks_back(terms: MessageTerms | None) -> bool:

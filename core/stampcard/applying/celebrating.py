@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import takewhile
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, exists, select, union_all
 
 from stampcard.applying.registering import birthday_print
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
 from stampcard.domain.events import DayCame
+from stampcard.domain.members import Member
 from stampcard.engine.counting import keys_for
 from stampcard.engine.dating import midnight
 from stampcard.engine.deciding import decide_day
@@ -54,7 +56,7 @@ def celebrate(
         # Who changes a birthday has it once a year all the same.
         if person is None or not person.is_there or id_ in paid:
             continue
-        if on == ANNIVERSARY and person.joined_at.year >= day.year:
+        if on == ANNIVERSARY and year_of_joining(live, person) >= day.year:
             continue
         decision = decide_day(unit.world, live.name, on, person, at, day.year, facts[id_])
         unit.absorb(decision)
@@ -75,6 +77,11 @@ def _paid(
     return set(connection.execute(statement).scalars())
 
 
+def year_of_joining(live: LiveProgram, person: Member) -> int:
+    """The year in which somebody joined a program, there: of that year's day there is no anniversary yet."""
+    return person.joined.get(live.name, person.joined_at).astimezone(live.program.zone).year
+
+
 def days_of(day: date) -> list[str]:
     """The days of the year that a day stands for: 28 February also for the 29th where there is none."""
     days = [f"{day:%m-%d}"]
@@ -86,14 +93,28 @@ def celebrated(
     connection: Connection, setting: Setting, live: LiveProgram, on: str, day: date, after: str, limit: int
 ) -> Sequence[str]:
     """The next members behind `after` whose day it is."""
-    mine = (membership.c.merchant == setting.merchant, membership.c.program == live.name, membership.c.member > after)
+    # Each day by itself: only of one do indexes have the members in order.
+    found = [_of_day(setting, live, on, known, after).limit(limit).subquery() for known in days_of(day)]
+    together = union_all(*(select(one.c.id) for one in found)).subquery()
+    return list(connection.execute(select(together.c.id).order_by(together.c.id).limit(limit)).scalars())
+
+
+def _of_day(setting: Setting, live: LiveProgram, on: str, day: str, after: str) -> Select[Any]:
+    takes_part = (membership.c.merchant == setting.merchant, membership.c.program == live.name)
     if on == ANNIVERSARY:
-        statement = select(membership.c.member).where(*mine, membership.c.anniversary.in_(days_of(day)))
-    else:
-        prints = [birthday_print(setting.sealer, setting.merchant, known) for known in days_of(day)]
-        statement = (
-            select(membership.c.member)
-            .join(member, (member.c.merchant == membership.c.merchant) & (member.c.id == membership.c.member))
-            .where(*mine, member.c.birthday_print.in_(prints))
+        return (
+            select(membership.c.member.label("id"))
+            .where(*takes_part, membership.c.anniversary == day, membership.c.member > after)
+            .order_by(membership.c.member)
         )
-    return list(connection.execute(statement.order_by(membership.c.member).limit(limit)).scalars())
+    # Of those whose birthday it is, who takes part: a join may go through all who do.
+    return (
+        select(member.c.id)
+        .where(
+            member.c.merchant == setting.merchant,
+            member.c.birthday_print == birthday_print(setting.sealer, setting.merchant, day),
+            member.c.id > after,
+            exists().where(*takes_part, membership.c.member == member.c.id),
+        )
+        .order_by(member.c.id)
+    )

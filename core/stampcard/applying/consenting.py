@@ -43,6 +43,17 @@ def counts_as(
     return "pending" if any(said.channel in live.program.sending.double_opt_in for live in wanting) else "given"
 
 
+def waits(unit: Unit, member: str, name: str) -> bool:
+    """Whether a yes of theirs, such as ``email.marketing``, is still to be confirmed."""
+    channel, current_ = name.partition(".")[0], unit.setting.programs.current(unit.now)
+    if not any(channel in live.program.sending.double_opt_in for live in current_):
+        return False
+    setting = unit.setting
+    stored = load_consents(unit.connection, setting.merchant, [member], setting.sealer, evidence=False).get(member, ())
+    known = current([*stored, *(one for of, one in unit.touched.consents if of == member)]).get(name)
+    return known is not None and known.state == "pending"
+
+
 def bring_consents(unit: Unit, said: Sequence[tuple[str, Consent]], stored: Mapping[str, Sequence[Consent]]) -> None:
     """Keep what members said elsewhere, beside what is `stored` of them; they are locked, and nobody is told or asked."""
     known = {member: [*stored.get(member, ())] for member, _ in said}

@@ -19,7 +19,7 @@ from stampcard.applying.concerning import (
     order_key,
     sign_up_keys,
 )
-from stampcard.applying.consenting import hear_consent
+from stampcard.applying.consenting import hear_consent, waits
 from stampcard.applying.erasing import SPECIAL, apply_special
 from stampcard.applying.hearing import OF_MESSAGES, Told, hear_told, listen
 from stampcard.applying.listening import OF_CONTACTS, apply_told, follow_merge
@@ -56,6 +56,7 @@ from stampcard.domain.value import Value, replace
 from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
+from stampcard.program.events import NEWSLETTER
 from stampcard.storage import loading, saving
 from stampcard.storage.contacts import ContactKey
 from stampcard.storage.data_requests import keep_request
@@ -122,6 +123,8 @@ class Applied(Value, frozen=True):
     changes: tuple[Change, ...] = ()
 
 
+#: What they agree to who subscribe to the newsletter.
+_MAILS = "email.marketing"
 _SETTLE = (
     update(inbox)
     .where(inbox.c.merchant == bindparam("b_merchant"), inbox.c.id == bindparam("b_id"))
@@ -373,10 +376,7 @@ def decide_event(
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
         case CustomEvent() as event if row is not None:
-            is_keyed = bool(event.key)
-            event = replace(event, key=key_of(unit.setting, sourced.source, event))
-            sourced = replace(sourced, event=event)
-            decision = _decide_custom(unit, sourced, event, row.member, is_keyed=is_keyed)
+            sourced, decision = _decide_reported(unit, sourced, event, row.member)
         case ConsentSeen() if row is not None:
             hear_consent(unit, row.member, sourced.event, sourced.connection)
         case SetAside(reason=reason):
@@ -407,6 +407,16 @@ def _decide_heard(unit: Unit, sourced: Sourced, met: Mapping[ContactKey, Meeting
         case ContactWritten() as event:
             return take_over(unit, event, met.get((event.connection, event.reference)))
     return hear_told(unit, sourced, told)
+
+
+def _decide_reported(unit: Unit, sourced: Sourced, event: CustomEvent, member: str) -> tuple[Sourced, Decision]:
+    """Decide an event of the merchant's own under the key by which it counts once."""
+    is_keyed = bool(event.key)
+    event = replace(event, key=key_of(unit.setting, sourced.source, event))
+    sourced = replace(sourced, event=event)
+    if not is_keyed and event.name == NEWSLETTER and waits(unit, member, _MAILS):
+        return sourced, UNCHANGED  # they have subscribed once they confirm it, which tells the same
+    return sourced, _decide_custom(unit, sourced, event, member, is_keyed=is_keyed)
 
 
 def _owner(unit: Unit, sourced: Sourced) -> str | None:

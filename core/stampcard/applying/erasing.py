@@ -166,6 +166,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
         data_sealed=None,
         content_sealed=None,
         answer_sealed=None,
+        choice="",
         to_print=None,
     )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from stampcard.applying.messaging import SERVICES, go_on, reach_print, suppress, terms_of
+from stampcard.applying.messaging import SERVICES, go_on, reach_print, suppress, terms_of, too_many_services
 from stampcard.clock import to_micros
 from stampcard.domain.addresses import normal_phone
 from stampcard.domain.commands import OWN
@@ -30,10 +30,12 @@ from stampcard.storage.messages import (
     mark,
     settle_command,
 )
-from stampcard.storage.tables import member, message, suppression
+from stampcard.storage.tables import identity, member, message, suppression
 
 if TYPE_CHECKING:
+    from stampcard.applying.setting import Setting
     from stampcard.applying.unit import Sourced, Unit
+    from stampcard.domain.members import Member
 
 OF_MESSAGES = (MessageReported, MessageReceived)
 _ADDRESSES = {"email": member.c.email_print, "phone": member.c.phone_print}
@@ -52,6 +54,8 @@ class Told:
 
     messages: dict[int, StoredMessage] = field(default_factory=dict)
     people: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    #: The events whose address is one of theirs now, and not only one that something was sent to once.
+    present: set[int] = field(default_factory=set)
 
     @property
     def owners(self) -> set[str]:
@@ -71,9 +75,9 @@ def listen(unit: Unit, events: Iterable[Sourced]) -> Told:
             if found is not None:
                 told.messages[id(event)] = found
             elif event.address:
-                told.people[id(event)] = _owners_of(unit, event.channel, event.address)
+                _find_owners(unit, told, sourced)
         elif isinstance(event, MessageReceived):
-            told.people[id(event)] = _owners_of(unit, event.channel, event.address)
+            _find_owners(unit, told, sourced)
     return told
 
 
@@ -90,21 +94,53 @@ def _message_of(unit: Unit, event: MessageReported, connection: str) -> StoredMe
     return find_reference(unit.connection, merchant, connection, event.reference, sealer)
 
 
-def _owners_of(unit: Unit, channel: str, address: str) -> tuple[str, ...]:
-    """The members whom an address is known of: by what went there, and by their own attributes."""
-    setting = unit.setting
+def _find_owners(unit: Unit, told: Told, sourced: Sourced) -> None:
+    """Note whose address it is; of numbers that move on, whoever has one now is meant, and else who had it."""
+    event = sourced.event
+    assert isinstance(event, MessageReported | MessageReceived)
+    setting, channel, address = unit.setting, event.channel, event.address
+    print_ = reach_print(setting, channel, address)
     sent = select(message.c.member).where(
-        message.c.merchant == setting.merchant, message.c.to_print == reach_print(setting, channel, address)
+        message.c.merchant == setting.merchant, message.c.to_print == print_, message.c.test == 0
     )
-    found = set(unit.connection.execute(sent.distinct().limit(100)).scalars())
+    had = set(unit.connection.execute(sent.distinct().limit(100)).scalars())
+    found = had | _known_by(unit, sourced.connection, address)
+    standing = set(loading.standing_for(unit.connection, setting.merchant, found).values())
+    people = loading.load_members(
+        unit.connection, setting.merchant, sorted(standing), setting.sealer, attributes=True, lock=False
+    )
+    known = loading.load_identities_of(unit.connection, setting.merchant, sorted(standing))
+    present = sorted(
+        id_
+        for id_, person in people.items()
+        if print_ in _reached_by(setting, channel, sourced.connection, person, known.get(id_, ()))
+    )
+    told.people[id(event)] = tuple(present or sorted(standing))
+    if present:
+        told.present.add(id(event))
+
+
+def _reached_by(setting: Setting, channel: str, connection: str, person: Member, known: Iterable[Any]) -> set[str]:
+    """The prints of everything that reaches a member now."""
+    addresses = [str(person.attributes.get(name) or "") for name in _ADDRESSES]
+    addresses += [row.reference for row in known if row.connection == connection]
+    return {reach_print(setting, channel, address) for address in addresses if address}
+
+
+def _known_by(unit: Unit, connection: str, address: str) -> set[str]:
+    """The members who have an address as an attribute, or are called so at the connection."""
+    setting = unit.setting
+    called = select(identity.c.member).where(
+        identity.c.merchant == setting.merchant, identity.c.connection == connection, identity.c.reference == address
+    )
+    found = set(unit.connection.execute(called).scalars()) - {""}
     plain = address.strip()
     prints = {setting.sealer.fingerprint(f"email:{plain.lower()}")} if "@" in plain else set[str]()
     prints |= {setting.sealer.fingerprint(f"phone:{text}") for text in {plain, normal_phone(plain) or plain}}
     for column in _ADDRESSES.values():
         mine = select(member.c.id).where(member.c.merchant == setting.merchant, column.in_(sorted(prints)))
         found |= set(unit.connection.execute(mine).scalars())
-    standing = loading.standing_for(unit.connection, setting.merchant, found)
-    return tuple(sorted(set(standing.values())))
+    return found
 
 
 def hear_told(unit: Unit, sourced: Sourced, told: Told) -> str | None:
@@ -133,10 +169,18 @@ def _hear_report(unit: Unit, sourced: Sourced, event: MessageReported, told: Tol
         if moved and event.state in LOST:
             live = next((live for live in unit.setting.programs.current(unit.now) if live.name == one.program), None)
             go_on(unit.connection, unit.setting, live, one, unit.now)
-        owners, address = (one.member,), str(one.content.get("to", "")) or address
+        # What becomes of a test says nothing of the member whom it was made up for.
+        owners, address = () if one.is_test else (one.member,), str(one.content.get("to", "")) or address
+        if event.state in _LEFT and not _is_kept(unit.setting, one):
+            change(unit.connection, unit.setting.merchant, one.id, content_sealed=None)
     purpose = one.purpose if one is not None else ""
     _let_count(unit, event, sourced.connection, owners, address, purpose, one)
     return owners[0] if owners else None
+
+
+def _is_kept(setting: Setting, one: StoredMessage) -> bool:
+    """Whether members come to read it, so that it stays."""
+    return any(way.kept for way in setting.ways.get(one.channel, ()) if way.connection == one.connection)
 
 
 def _let_count(
@@ -198,12 +242,18 @@ def _suppress(unit: Unit, channel: str, address: str, print_: str, reason: str, 
     saving.insert_new(unit.connection, "suppression", [row])
 
 
+def _said(unit: Unit, owner: str, *, evidence: bool = False) -> list[Consent]:
+    """Everything that a member said, also just now."""
+    setting = unit.setting
+    stored = load_consents(unit.connection, setting.merchant, [owner], setting.sealer, evidence=evidence)
+    return [*stored.get(owner, ()), *(one for of, one in unit.touched.consents if of == owner)]
+
+
 def withdraw_all(
     unit: Unit, owner: str, channel: str, at: datetime, source: str, text: str = "", also: str = TRANSACTIONAL
 ) -> None:
     """A member wants nothing more by a channel, for any purpose that they ever agreed to."""
-    setting = unit.setting
-    known = load_consents(unit.connection, setting.merchant, [owner], setting.sealer, evidence=False).get(owner, [])
+    known = _said(unit, owner)
     purposes = {one.purpose for one in known if one.channel == channel} | {"marketing"} | ({also} if also else set())
     withdraw(unit, owner, channel, sorted(purposes), at, source, text)
 
@@ -228,9 +278,7 @@ def say(
     ip: str = "",
 ) -> None:
     """Keep what a locked member said, unless just that counts already."""
-    setting = unit.setting
-    stored = load_consents(unit.connection, setting.merchant, [owner], setting.sealer, evidence=False).get(owner, ())
-    known = [*stored, *(one for of, one in unit.touched.consents if of == owner)]
+    known = _said(unit, owner)
     said = Consent(
         channel=channel, purpose=purpose, state=state, at=at, recorded_at=unit.now, source=source, text=text, ip=ip
     )
@@ -253,7 +301,7 @@ def _hear_reply(unit: Unit, sourced: Sourced, event: MessageReceived, told: Told
         suppress(unit.connection, unit.setting, event.channel, event.address, "unsubscribed", at, sourced.connection)
     elif meaning == "start":
         _start(unit, event, owners, at, source)
-    if meaning and owners and not event.answered:
+    if meaning and owners and not event.answered and id(event) in told.present:
         _answer(unit, sourced, event, owners[0], meaning)
     return owners[0] if owners else None
 
@@ -268,9 +316,8 @@ def _start(unit: Unit, event: MessageReceived, owners: Collection[str], at: date
         suppression.c.reason == "unsubscribed",
     )
     unit.connection.execute(gone)
-    known = load_consents(unit.connection, setting.merchant, owners, setting.sealer, evidence=True)
     for owner in owners:
-        for one in current(known.get(owner, ())).values():
+        for one in current(_said(unit, owner, evidence=True)).values():
             if one.channel == event.channel and one.state == "withdrawn" and one.source.rpartition(":")[2] in _BY_STOP:
                 say(unit, owner, event.channel, one.purpose, "given", at, source, text=event.text[:100])
 
@@ -289,6 +336,8 @@ def _answer(unit: Unit, sourced: Sourced, event: MessageReceived, owner: str, me
     name, person = _ANSWERS[meaning], unit.members[owner]
     live = next((live for live in unit.setting.programs.current(unit.now) if live.name in person.programs), None)
     if live is None or name not in SERVICES or terms_of(live, name) is None:
+        return
+    if too_many_services(unit.connection, unit.setting, owner, unit.now):
         return
     items = _rewards(unit, owner) if meaning == "rewards" else None
     answer = Planned(

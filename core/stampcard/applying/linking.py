@@ -127,7 +127,7 @@ def take_back(
     contacts.save_contacts(connection, merchant, gone)
     here = {one.member: one for one in found if one.made == "here" and one.member is not None}
     people = loading.load_members(connection, merchant, here, setting.sealer, attributes=False, lock=True)
-    idle = forget_idle(connection, setting, f"contact:{name}", people, but=(consent,))
+    idle = forget_idle(connection, setting, now, f"contact:{name}", people, but=(consent,))
     _unlink(connection, merchant, [here[id_].key for id_ in idle])
     parted = [
         replace(here[id_], state="skipped", why=UNDONE, member=None, made="", content="", fields={}, at=now)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stampcard.applying.announcing import write_down
-from stampcard.applying.messaging import address_of, reach_print, terms_of, written_out
+from stampcard.applying.messaging import PREVIEW, address_of, reach_print, terms_of, written_out
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.domain.consents import current
@@ -122,7 +122,7 @@ def _imagined(
         channel=way.channel,
         connection=way.connection,
         purpose=terms.purpose,
-        occasion="preview",
+        occasion=PREVIEW,
         state="waiting",
         created_at=now,
         due_at=now,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from stampcard.applying.freshening import freshened
 from stampcard.applying.setting import Setting, check_revision
@@ -24,7 +24,7 @@ from stampcard.engine.rendering import render, values_of
 from stampcard.engine.tokens import LINK as LINKED
 from stampcard.engine.tokens import new_link, token_of
 from stampcard.engine.versions import LiveProgram
-from stampcard.errors import TextFailed
+from stampcard.errors import RequestRefused, TextFailed
 from stampcard.program.messages import MessageTerms
 from stampcard.program.occasions import LINK_ASKED, Occasion
 from stampcard.program.texts import direction_of
@@ -36,6 +36,7 @@ from stampcard.storage.messages import (
     about_of,
     add_messages,
     change,
+    drop_lost,
     key_of,
     known_occasions,
     let_go,
@@ -48,7 +49,7 @@ from stampcard.storage.messages import (
 )
 from stampcard.storage.rows import seal_object
 from stampcard.storage.switching import ALL
-from stampcard.storage.tables import member
+from stampcard.storage.tables import member, message
 
 #: The longest window of a cap.
 LONGEST = timedelta(days=30)
@@ -78,9 +79,12 @@ def depart(
     members = sorted({one.member for one in seen.values()})
     loading.load_members(connection, setting.merchant, members, setting.sealer, attributes=False, lock=True)
     stored = load_messages(connection, setting.merchant, ids, setting.sealer, lock=True)
+    drop_lost(connection, setting.merchant, set(ids) - stored.keys())
     desk = _Desk(connection, setting, name, way, members, now)
     leaving: dict[int, Departing] = {}
     for one in stored.values():
+        if one.member not in members:
+            continue  # merged meanwhile: whoever they are now is locked the next time
         departing = desk.judged(one)
         if departing is not None:
             leaving[one.id] = departing
@@ -266,7 +270,7 @@ def written_out(
         return f"{base}/{purpose}/{token_of(setting.sealer, setting.merchant, purpose, one.id)}"
 
     urls: dict[str, str] = {"confirm_url": link("c"), "join_url": link("c"), "question_url": link("q")}
-    if one.name == LINK:
+    if one.name == LINK and not one.is_test and one.occasion != PREVIEW:
         # Made as it leaves: the quarter of an hour begins with that, whatever it waited for.
         token, _ = new_link(setting.sealer, setting.merchant, one.member, unit.now)
         urls["link_url"] = f"{live.program.sending.page}#{token}" if live.program.sending.page else f"{base}/me/{token}"
@@ -417,6 +421,48 @@ def suppress(
     saving.insert_new(connection, "suppression", [row])
 
 
+#: The occasion of a message that is only looked at.
+PREVIEW = "preview"
+#: What an address of the usual channels looks like, where no connection says it.
+_USUAL = {"email": "email", "sms": "phone"}
+
+
+def hold_back(unit: Unit, channel: str, address: str, note: str, source: str) -> None:
+    """Let an address that somebody wrote get nothing more; raises RequestRefused for what is none of that channel."""
+    ways = unit.setting.ways.get(channel, ())
+    needs = {way.needs for way in ways} if ways else {_USUAL.get(channel, "")}
+    if needs == {"phone"} and normal_phone(address) is None:
+        raise RequestRefused("no_address", f"{address!r} is no phone number: write it with its country, +49 30 123456")
+    if needs == {"email"} and "@" not in address:
+        raise RequestRefused("no_address", f"{address!r} is no e-mail address")
+    suppress(unit.connection, unit.setting, channel, address, "hand", unit.now, source, note)
+
+
+#: How many messages that they ask for somebody gets, within an hour and a day: each may cost, and anybody can ask.
+MOST_SERVICES = ((timedelta(hours=1), 5), (timedelta(days=1), 20))
+
+
+def too_many_services(connection: Connection, setting: Setting, member_: str, now: datetime) -> bool:
+    """Whether a member has got so many answers and links lately that there is no further one."""
+    return any(
+        (
+            connection.execute(
+                select(func.count())
+                .select_from(message)
+                .where(
+                    message.c.merchant == setting.merchant,
+                    message.c.member == member_,
+                    message.c.name.in_(sorted(SERVICES)),
+                    message.c.created_at > to_micros(now - span),
+                )
+            ).scalar()
+            or 0
+        )
+        >= most
+        for span, most in MOST_SERVICES
+    )
+
+
 #: How many members of one address are sent their own link.
 MOST_LINKS = 5
 
@@ -446,7 +492,8 @@ def send_link(connection: Connection, setting: Setting, address: str, now: datet
             says={},
         )
         for person in people.values()
-        if (live := next((live for live in setting.programs.current(now) if live.name in person.programs), None))
+        if not too_many_services(connection, setting, person.id, now)
+        and (live := next((live for live in setting.programs.current(now) if live.name in person.programs), None))
         is not None
     ]
     add_messages(connection, setting.merchant, setting.sealer, setting.numbering, wanted, now)

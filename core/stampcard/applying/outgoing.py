@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from stampcard.applying.changing import MARKED
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
-from stampcard.domain.commands import CONTACT, TAGS, Command
+from stampcard.domain.commands import AUDIENCE, CONTACT, TAGS, Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.members import Identity, Member
 from stampcard.storage import loading, rows, saving
@@ -64,7 +64,7 @@ def mark(
         for member, version in versions.items()
         for row in known.get(member, ())
         for kind in setting.targets.get(row.connection, ())
-        if kind != CONTACT and (kind != TAGS or marked is None or member in marked)
+        if kind not in {CONTACT, AUDIENCE} and (kind != TAGS or marked is None or member in marked)
     ]  # fmt: skip
     # Who has no contact yet may get one.
     marks += [

@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stampcard.applying.announcing import of_redemption, write_down
-from stampcard.applying.celebrating import celebrated
-from stampcard.applying.freshening import expiring
+from stampcard.applying.celebrating import celebrated, year_of_joining
+from stampcard.applying.freshening import expiring, perk_end, plan_end
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.domain.decisions import Change
 from stampcard.domain.value import replace
 from stampcard.engine.announcing import Happening, is_told, planned, wants
-from stampcard.engine.dating import last_day_of
+from stampcard.engine.dating import last_day_of, midnight
 from stampcard.engine.describing import Past
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.events import ANNIVERSARY, BIRTHDAY, SIGN_UP
@@ -163,10 +163,15 @@ def _tiers(unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
 
 
 def _ending(event: str, what: str) -> Callable[[Unit, LiveProgram, Iterable[Due]], _Told]:
-    def tell(_unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
+    end_of = plan_end if event == PLAN_ENDS else perk_end
+
+    def tell(unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
         section = getattr(live.program, f"{what}s")
         for one in due:
             assert one.at is not None
+            person = unit.members.get(one.member)
+            if person is None or end_of(live, person, one.what, unit.now) != one.at:
+                continue
             day = last_day_of(one.at, live.program.zone)
             title = getattr(section.get(one.what), "name", "") or one.what
             key = f"{one.member}:{live.name}:{one.what}:{day}"
@@ -182,8 +187,9 @@ def _program(_unit: Unit, live: LiveProgram, due: Iterable[Due]) -> _Told:
     ending = live.program.ending
     assert ending is not None
     says = {"expires_on": ending.last_redeem, "last_earn": ending.last_earn, "last_redeem": ending.last_redeem}
+    over = midnight(ending.last_redeem + _DAY, live.program.zone)
     for one in due:
-        yield _happening(live, PROGRAM_ENDS, one, f"{one.member}:{live.name}:{ending.last_redeem}", {}, says), None
+        yield _happening(live, PROGRAM_ENDS, one, f"{one.member}:{live.name}:{ending.last_redeem}", {}, says), over
 
 
 def _dated(event: str) -> Callable[[Unit, LiveProgram, Iterable[Due]], _Told]:
@@ -191,7 +197,7 @@ def _dated(event: str) -> Callable[[Unit, LiveProgram, Iterable[Due]], _Told]:
         for one in due:
             assert one.at is not None
             person = unit.members.get(one.member)
-            if event == ANNIVERSARY and person is not None and person.joined_at.year >= one.at.year:
+            if event == ANNIVERSARY and person is not None and year_of_joining(live, person) >= one.at.year:
                 continue  # the day of joining is no anniversary of it
             nth = one.at.year if event in {BIRTHDAY, ANNIVERSARY} else one.what or live.name
             yield _happening(live, event, one, f"{one.member}:{nth}", {}, {}), None

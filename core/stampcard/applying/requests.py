@@ -164,10 +164,10 @@ def record_event(unit: Unit, event: CustomEvent, source: str, facts: Facts = NO_
     return str(identities[key].member)
 
 
-def record_of(unit: Unit, member: str, event: CustomEvent, facts: Facts = NO_FACTS) -> None:
+def record_of(unit: Unit, member: str, event: CustomEvent, facts: Facts = NO_FACTS, source: str = OWN) -> None:
     """Apply an event that is known to be a member's, whoever they are at any shop; raises NotFound."""
-    rows = {(OWN, event.customer): _Known(member=member)}
-    _record(unit, event, OWN, Resolved(rows=rows, erased={}), facts)
+    rows = {(source, event.customer): _Known(member=member)}
+    _record(unit, event, source, Resolved(rows=rows, erased={}), facts)
 
 
 class _Known(Value, frozen=True):

@@ -19,7 +19,7 @@ from stampcard.domain.value import replace
 from stampcard.engine.importing import Returned, decide_undo
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import Conflict
-from stampcard.storage import importing, loading
+from stampcard.storage import audiences, importing, loading
 from stampcard.storage.rows import moment
 from stampcard.storage.tables import (
     consent,
@@ -67,8 +67,14 @@ def send(connection: Connection, setting: Setting, now: datetime, intake: Intake
 
 
 def begin_undo(connection: Connection, setting: Setting, id_: str) -> Intake:
-    """An import that is being taken back from now on; one that was stays as it is."""
+    """An import that is being taken back from now on; one that was stays as it is.
+
+    Raises Conflict for what people said: that is history, and what is said later counts.
+    """
     stored = importing.load_intake(connection, setting.merchant, id_, lock=True)
+    if stored.holds != "members":
+        way = {"consents": "member consent", "suppressions": "message suppression remove"}[stored.holds]
+        raise Conflict("no_undo", f"an import of {stored.holds} is not taken back; change single ones: stampcard {way}")
     if stored.state in {"undoing", "undone"}:
         return stored
     moved = replace(stored, state="undoing", place="")
@@ -89,7 +95,7 @@ def undo(connection: Connection, setting: Setting, now: datetime, intake: Intake
         applied = {id_: [row for row in of if row.state == "applied"] for id_, of in rows.items()}
         versions = _take_back(connection, setting, now, intake, applied)
         created = {row.member for of in applied.values() for row in of if row.created}
-        gone = forget_idle(connection, setting, intake.subject, created)
+        gone = forget_idle(connection, setting, now, intake.subject, created)
         if not quiet:
             mark(connection, setting, now, {id_: n for id_, n in versions.items() if id_ not in gone and n})
     if found:
@@ -149,7 +155,12 @@ def _return(
 
 
 def forget_idle(
-    connection: Connection, setting: Setting, subject: str, made: Collection[str], but: Collection[Table] = ()
+    connection: Connection,
+    setting: Setting,
+    now: datetime,
+    subject: str,
+    made: Collection[str],
+    but: Collection[Table] = (),
 ) -> set[str]:
     """Remove members whom only an import made and who did nothing since; the ledger keeps its entries.
 
@@ -182,6 +193,7 @@ def forget_idle(
     gone = set(connection.execute(statement).scalars())
     if gone:
         _remove(connection, setting, sorted(gone), but)
+        audiences.owe(connection, merchant, (), gone, now)
     return gone
 
 

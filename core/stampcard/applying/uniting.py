@@ -21,6 +21,7 @@ from stampcard.engine.enrolling import decide_release
 from stampcard.engine.merging import Doubled, Part, combine, doubled, owned, shifted
 from stampcard.storage import addressing, contacts, loading, merging, rows, saving, tiering
 from stampcard.storage.merging import Joined, Record
+from stampcard.storage.messages import drop_doubles
 from stampcard.storage.tables import (
     counter,
     debit,
@@ -39,6 +40,7 @@ class Uniting(Pair):
         """Do it; answers the merge as it is written."""
         connection, merchant, source, target = self.connection, self.merchant, self.source, self.target
         lots = merging.lots_of(connection, merchant, source)
+        drop_doubles(connection, merchant, source, target, self.unit.now)
         moved = {table.name: self._move(table) for table in merging.MOVED}
         named = {table.name: self._move_named(table) for table in merging.NAMED}
         joined, before = self._memberships()

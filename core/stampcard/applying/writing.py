@@ -13,6 +13,7 @@ from sqlalchemy import delete, tuple_
 from stampcard.applying.announcing import announce
 from stampcard.applying.changing import MARKED, change_of, kinds_of, perk_kind
 from stampcard.applying.encountering import owe_contacts, save_encounters
+from stampcard.applying.enlisting import owe_audiences
 from stampcard.applying.outgoing import queue, send_out
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import save_redemptions
@@ -130,6 +131,7 @@ def write(unit: Unit) -> list[Change]:
         send_out(connection, unit.setting, unit.now, unit.members, changes)
     announce(unit)
     owe_contacts(unit)
+    owe_audiences(unit)
     return changes
 
 

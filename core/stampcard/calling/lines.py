@@ -11,6 +11,7 @@ import structlog
 
 from stampcard.calling.breaking import Breaker, State, allow, record
 from stampcard.calling.limiting import full, owing, take
+from stampcard.domain.commands import STATES
 from stampcard.errors import CallRefused, place_of
 from stampcard.plugin.capabilities import Sink
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater, Unknown
@@ -89,7 +90,9 @@ class Line:
             async with asyncio.timeout(ATTEMPT):
                 outcomes = list(await call())
         except CallRefused as error:
-            return [RetryLater(reason=str(error))] * count
+            # Of several that count once each, the first may have left before the rules refused the next call.
+            safe = count == 1 or self.sink.idempotent or self.sink.kind in STATES
+            return [RetryLater(reason=str(error)) if safe else Unknown(reason=str(error))] * count
         except TimeoutError:
             return [Unknown(reason=f"no answer within {ATTEMPT:g} s")] * count
         except Exception as error:  # noqa: BLE001 - a plugin's mistake is its own

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from stampcard.cli.findings import Finding, Level
-from stampcard.clock import from_micros
+from stampcard.clock import from_micros, to_micros
 from stampcard.engine.describing import rate_of
 from stampcard.engine.wording import alert_words
 from stampcard.storage.alerting import list_alerts
@@ -27,11 +27,18 @@ from stampcard.storage.listing import (
 from stampcard.storage.programming import load_programs
 from stampcard.storage.stating import load_states
 from stampcard.storage.switching import list_switches
-from stampcard.storage.tables import event, fetch, inbox
+from stampcard.storage.tables import event, fetch, inbox, message
 from stampcard_webhooks.wellbeing import silence
 
 #: What waits longer than this waits for somebody.
 SLOW = timedelta(minutes=5)
+#: How long ago what was not sent is still worth a word.
+LATELY = timedelta(days=1)
+#: Reasons of dropped messages that are somebody's to mend.
+_FAULTS = {
+    "no_channel": "no connection has that channel. Add one: stampcard connection add",
+    "text_failed": "the text could not be written out. See: stampcard message list --state dropped",
+}
 #: How many of the newest events are looked at.
 LATEST = 200
 
@@ -49,6 +56,7 @@ def diagnose(connection: Connection, merchant: str, now: datetime) -> list[Findi
         *_due(connection, merchant, now),
         *_dead(connection, merchant),
         *_unknown(connection, merchant, now),
+        *_messages(connection, merchant, now),
         *_alerts(connection, merchant, now),
         *_data_requests(connection, merchant, now),
         *_backfills(connection, merchant),
@@ -207,6 +215,24 @@ def _unknown(connection: Connection, merchant: str, now: datetime) -> Iterator[F
     if rows:
         text = f"of {len(rows)}{'+' * (len(rows) == most)} commands nobody knows whether they were done. "
         yield _finding("warning", "outbox", f"{text}See: stampcard outbox list --status unknown")
+
+
+def _messages(connection: Connection, merchant: str, now: datetime) -> Iterator[Finding]:
+    statement = (
+        select(message.c.program, message.c.name, message.c.channel, message.c.reason, func.count().label("many"))
+        .where(
+            message.c.merchant == merchant,
+            message.c.state == "dropped",
+            message.c.reason.in_(_FAULTS),
+            message.c.changed_at >= to_micros(now - LATELY),
+        )
+        .group_by(message.c.program, message.c.name, message.c.channel, message.c.reason)
+        .order_by(message.c.program, message.c.name, message.c.channel)
+    )
+    for row in connection.execute(statement):
+        why = _FAULTS[row.reason].format(channel=row.channel)
+        text = f"{row.many} not sent by {row.channel} in the last day: {why}"
+        yield _finding("warning", f"message {row.program}/{row.name}", text)
 
 
 def _span(now: datetime, since: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from difflib import unified_diff
 from pathlib import Path
@@ -195,10 +195,30 @@ async def connection_findings(
         connections = await connect_all(sound, table, resources)
         try:
             found = [await _health(connection) for connection in connections.values()]
+            if specs is None:
+                found += channel_findings(settings.program_files(), connections.values())
             webhooks = [one for connection in connections.values() async for one in _webhooks(connection, settings)]
             return [*found, *webhooks]
         finally:
             await disconnect_all(connections)
+
+
+def channel_findings(files: Sequence[Path], connections: Iterable[Connection]) -> Iterator[Finding]:
+    """Messages of programs by channels that no connection has; nothing where a connection could not say what it has."""
+    capable = [connection.capabilities for connection in connections]
+    if None in capable:
+        return
+    known = {channel.name for has in capable if has is not None for channel in has.channels}
+    for path in files:
+        with suppress(ProgramError, ConfigurationError):
+            program, _ = read_file(path)
+            lacking: dict[str, list[str]] = {}
+            for name, terms in program.messages.items():
+                for channel in set(terms.channels) - known if terms.enabled else ():
+                    lacking.setdefault(channel, []).append(name)
+            for channel, names in sorted(lacking.items()):
+                text = f"no connection sends by {channel!r}, as {', '.join(names)} would. Add one: stampcard connection add"
+                yield Finding(level="warning", about=f"programs.{program.program}", text=text)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from stampcard.cli.invocation import PARTLY
 from stampcard.cli.printing import say, show, show_json, show_table
 
 if TYPE_CHECKING:
-    from stampcard.domain.imports import Intake
+    from stampcard.domain.imports import Holds, Intake
     from stampcard.importing.reconciling import Total
     from stampcard.importing.trying import Trial
 
@@ -38,7 +38,7 @@ def show_totals(totals: dict[str, Total], scales: dict[str, int], *, json: bool)
 
 def data_of(intake: Intake) -> dict[str, Any]:
     names = (
-        "id", "state", "file", "program", "connection", "total", "applied", "known", "refused", "members", "started_at",
+        "id", "holds", "state", "file", "program", "connection", "total", "applied", "known", "refused", "members", "started_at",
         "ended_at", "undone_at",
     )  # fmt: skip
     return {name: getattr(intake, name) for name in names}
@@ -48,18 +48,20 @@ def show_end(intake: Intake, *, json: bool) -> None:
     if json:
         show_json(data_of(intake))
     else:
+        made = f"; new members: {intake.members}" if intake.holds == "members" else ""
         show(
             f"import {intake.id}: {intake.applied} rows imported, {intake.known} known from earlier, "
-            f"{intake.refused} refused; new members: {intake.members}"
+            f"{intake.refused} refused{made}"
         )
         if intake.refused:
             say(f"refused rows with their reasons: {intake.options['errors']}; mend them and import that file")
-        say(f"compare: stampcard import reconcile {intake.id}; take back: stampcard import undo {intake.id}")
+        if intake.holds == "members":
+            say(f"compare: stampcard import reconcile {intake.id}; take back: stampcard import undo {intake.id}")
     if intake.refused:
         raise typer.Exit(PARTLY)
 
 
-def show_trial(trial: Trial, *, json: bool) -> None:
+def show_trial(trial: Trial, holds: Holds, *, json: bool) -> None:
     if json:
         show_json(
             {
@@ -74,9 +76,10 @@ def show_trial(trial: Trial, *, json: bool) -> None:
             }
         )
         return
+    made = f"; new members, at most: {trial.members}" if holds == "members" else ""
     show(
         f"dry run: {trial.applied} rows would be imported, {trial.known} are known from earlier, {trial.refused} "
-        f"would be refused; new members, at most: {trial.members}"
+        f"would be refused{made}"
     )
     for wallet, points in trial.points.items():
         show(f"{wallet}: {points}, in the smallest unit")

@@ -81,9 +81,9 @@ def reached(settings: Settings, *, create: bool = False) -> Iterator[Database]:
     """The database in whatever shape it is; with `create` also one whose file is not there yet."""
     from sqlalchemy.exc import DBAPIError
 
-    from stampcard.storage.database import Database
+    from stampcard.storage.database import LONG_PATIENCE, Database
 
-    database = Database(settings.database)
+    database = Database(settings.database, patience=LONG_PATIENCE)
     try:
         if not create and database.path is not None and not database.path.is_file():
             raise ConfigurationError("database", f"there is no file {database.path}", "Make it: stampcard db upgrade")

@@ -15,9 +15,11 @@ from stampcard.applying.requests import Answer, answer
 from stampcard.applying.setting import Stale
 from stampcard.cli.acting import setting_of
 from stampcard.domain.rewards import ISSUE, WITHDRAW
+from stampcard.engine.enlisting import items_of_leaving
 from stampcard.errors import RequestRefused
 from stampcard.errors import told as words_of
 from stampcard.plugin.outcomes import Delivered, Rejected
+from stampcard.storage.audiences import told_after
 from stampcard.storage.listing import references_after
 from stampcard.storage.plugging import drop_waiting
 from stampcard.storage.redemptions import Wanted, list_redemptions
@@ -27,6 +29,7 @@ from stampcard.storage.tables import outbox
 if TYPE_CHECKING:
     from stampcard.app import Application
     from stampcard.applying.unit import Unit
+    from stampcard.plugin.audiences import AudienceSink
     from stampcard.plugin.capabilities import Cleaner
 
 Told = Callable[[int], None]
@@ -48,6 +51,8 @@ class Left:
     codes_waiting: int = 0
     shown: int = 0
     shown_problem: str = ""
+    taken_out: int = 0
+    audience_problem: str = ""
 
     def lines(self, what: str) -> Iterator[str]:
         """In words; `what` a plugin takes away from each customer."""
@@ -59,6 +64,10 @@ class Left:
             yield f"Taken away from {self.shown} customers: {what}"
         if self.shown_problem:
             yield f"Stays with some customers: {what} ({self.shown_problem})"
+        if self.taken_out:
+            yield f"Taken out of its audiences: {self.taken_out} members"
+        if self.audience_problem:
+            yield f"Stays: who else is in its audiences ({self.audience_problem})"
 
 
 async def take_codes_back(application: Application, name: str, left: Left, told: Told) -> None:
@@ -144,12 +153,52 @@ async def _waiting(application: Application, name: str) -> int:
     return await application.database.read(lambda connection: connection.execute(waiting).scalar() or 0)
 
 
+async def take_out(application: Application, name: str, sink: AudienceSink, left: Left) -> None:
+    """Take everybody out of a connection's audiences, as far as the vendor lets us; it is paused before."""
+    database, merchant, clock = application.database, application.setting.merchant, application.clock
+    await _pause(application, name)
+    page = partial(told_after, merchant=merchant, sealer=application.setting.sealer, name=name, limit=sink.batch_size)
+    place, tries = "", 0
+    while told := await database.read(partial(page, after=place)):
+        items = [item for id_, of in sorted(told.items()) for item in items_of_leaving(id_, of)]
+        problem = ""
+        for start in range(0, len(items), sink.batch_size):
+            await clock.sleep(sink.pace())
+            try:
+                outcomes = await sink.deliver(items[start : start + sink.batch_size])
+            except Exception as error:  # noqa: BLE001 - a plugin's own code
+                problem = words_of(error)
+                break
+            problem = next((one.reason for one in outcomes if not isinstance(one, Delivered)), problem)
+        tries += 1
+        if problem and tries < TRIES:
+            await clock.sleep(2**tries)
+            continue
+        if problem:
+            left.audience_problem = problem
+            return
+        left.taken_out += len(told)
+        place, tries = max(told), 0
+
+
+async def _pause(application: Application, name: str) -> None:
+    """Let every process send nothing more to a connection."""
+    pause = partial(
+        set_state,
+        merchant=application.setting.merchant,
+        name=name,
+        state="paused",
+        reason="it is being removed",
+        clock=application.clock,
+    )
+    await application.database.write(pause)
+    await application.clock.sleep(HEARD)
+
+
 async def clean(application: Application, name: str, cleaner: Cleaner, left: Left, told: Told) -> None:
     """Take away what each customer shows; the connection is paused before, so that nothing is shown anew meanwhile."""
     database, merchant, clock = application.database, application.setting.merchant, application.clock
-    pause = partial(set_state, merchant=merchant, name=name, state="paused", reason="it is being removed", clock=clock)
-    await database.write(pause)
-    await clock.sleep(HEARD)
+    await _pause(application, name)
     place, tries = "", 0
     while True:
         find = partial(references_after, merchant=merchant, name=name, of=None, after=place, limit=cleaner.batch_size)

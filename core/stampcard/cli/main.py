@@ -17,6 +17,7 @@ from stampcard.cli import (
     database,
     demo,
     doctor,
+    exporting,
     importing,
     init,
     key,
@@ -117,6 +118,7 @@ app.add_typer(tier.app, name="tier")
 app.add_typer(segment.app, name="segment")
 app.add_typer(contact.app, name="contact")
 app.add_typer(importing.app, name="import")
+app.add_typer(exporting.app, name="export")
 app.add_typer(perk.app, name="perk")
 app.add_typer(plan.app, name="plan")
 app.add_typer(proof.app, name="proof")

@@ -50,12 +50,13 @@ def list_(
 ) -> None:
     """List messages, the newest first."""
     from stampcard.storage.correspondence import Sought, messages_before
-    from stampcard_webhooks.messages import MessageView, message_view
+    from stampcard_webhooks.messages import MessageView, check_state, message_view
 
     settings = settings_of(context)
+    check_state(state)
 
     def work(connection: Connection) -> list[MessageView]:
-        who = find_member(connection, settings, member) if member else ""
+        who = _known_member(connection, settings, member) if member else ""
         sought = Sought(name=name, channel=channel, state=state, member=who)
         return [message_view(row) for row in messages_before(connection, settings.merchant, sought, None, limit)]
 
@@ -71,6 +72,17 @@ def list_(
             for one in found
         ]
         show_table([("ID", "SINCE", "MESSAGE", "CHANNEL", "MEMBER", "STATE", "WHY"), *rows])
+
+
+def _known_member(connection: Connection, settings: Settings, named: str) -> str:
+    """The id of the member who is meant, or was before a merge; raises NotFound for one who never was."""
+    from stampcard.errors import NotFound
+    from stampcard.storage.loading import standing_for
+
+    who = find_member(connection, settings, named)
+    if who not in standing_for(connection, settings.merchant, [who]):
+        raise NotFound("member", named)
+    return who
 
 
 @app.command("show")
@@ -90,13 +102,18 @@ def show_(context: typer.Context, id_: Id, json: Json = False) -> None:
     from stampcard.clock import from_micros
 
     view = message_view(row).model_dump(mode="json")
-    told = [(moment(from_micros(one.at)), one.state, one.code or "-", one.detail or "-") for one in steps]
+    told = [(moment(from_micros(one.at)), one.state, one.code, one.detail) for one in steps]
     if json:
         show_json({**view, "steps": [dict(zip(("at", "state", "code", "detail"), one, strict=True)) for one in told]})
         return
     show_table([(name.replace("_", " "), value if value not in {"", None} else "-") for name, value in view.items()])
     if told:
-        show_table([("AT", "STATE", "CODE", "DETAIL"), *told])
+        show_table(
+            [
+                ("AT", "STATE", "CODE", "DETAIL"),
+                *((at, state, *(of or "-" for of in more)) for at, state, *more in told),
+            ]
+        )
 
 
 @app.command()
@@ -167,12 +184,14 @@ def try_one(
     """Send a message to one address, to try it; `serve` lets it leave."""
     from stampcard.applying.mailing import named_message, send_test
     from stampcard.applying.requests import Answer
+    from stampcard_webhooks.messages import check_address
 
     settings = settings_of(context)
 
     def work(unit: Unit) -> Answer:
         live, terms = named_message(unit.setting.programs, program, name, unit.now)
         who = find_member(unit.connection, settings, member)
+        check_address(unit, live, channel, to)
         id_ = send_test(unit, live, name, terms, who, channel, to, language)
         return Answer(status=200, body={"id": str(id_)})
 
@@ -284,15 +303,31 @@ def add_suppression(
     note: Annotated[str, typer.Option(help="Why.", show_default=False)] = "",
 ) -> None:
     """Let an address get nothing more."""
-    from stampcard.applying.messaging import suppress
+    from stampcard.applying.messaging import hold_back
     from stampcard.applying.requests import Answer
 
     def work(unit: Unit) -> Answer:
-        suppress(unit.connection, unit.setting, channel, address, "hand", unit.now, "cli", note)
+        _check_channel(unit, channel)
+        hold_back(unit, channel, address, note, "cli")
         return Answer(status=200, body={})
 
     _acted(settings_of(context), work)
     show(f"{address} gets nothing more by {channel}")
+
+
+def _check_channel(unit: Unit, channel: str) -> None:
+    """Raise RequestRefused for a channel that no connection has and no message names."""
+    from stampcard.errors import RequestRefused
+
+    named = {
+        one
+        for live in unit.setting.programs.current(unit.now)
+        for of in live.program.messages.values()
+        for one in of.channels
+    }
+    known = {"email", "sms", *unit.setting.ways, *named}
+    if channel not in known:
+        raise RequestRefused("unknown_channel", f"{channel!r} is none of {', '.join(sorted(known))}")
 
 
 @suppressions.command("remove")

@@ -100,8 +100,9 @@ def _pending(connection: Connection, merchant: str, name: str) -> _Pending:
 def _cleaned(settings: Settings, name: str, pending: _Pending, *, codes: bool, shown: bool) -> list[str]:
     """Let the connection take away what it made and showed; answers what became of it, in words."""
     from stampcard.cli.acting import acting
-    from stampcard.cli.leaving import Left, clean, take_codes_back
+    from stampcard.cli.leaving import Left, clean, take_codes_back, take_out
     from stampcard.cli.progressing import progress
+    from stampcard.plugin.audiences import AudienceSink
 
     async def use(application: Application) -> list[str]:
         connection, left = application.connections[name], Left()
@@ -115,6 +116,9 @@ def _cleaned(settings: Settings, name: str, pending: _Pending, *, codes: bool, s
         if shown and able.clean is not None:
             with progress("customers", pending.customers) as told:
                 await clean(application, name, able.clean, left, told)
+        for sink in able.sinks if shown else ():
+            if isinstance(sink, AudienceSink):
+                await take_out(application, name, sink, left)
         what = able.clean.what if able.clean is not None else "what customers show there"
         lines = list(left.lines(what))
         if pending.customers and (able.clean is None or not shown):

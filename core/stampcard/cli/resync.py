@@ -8,7 +8,10 @@ from stampcard.cli.invocation import settings_of
 from stampcard.cli.printing import say, show, show_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stampcard.app import Application
+    from stampcard.storage.database import Database
 
 
 def resync(
@@ -40,6 +43,7 @@ async def _mark(application: Application, name: str, member: str | None) -> int:
     from stampcard.cli.acting import setting_of
     from stampcard.cli.progressing import progress
     from stampcard.clock import to_micros
+    from stampcard.domain.commands import AUDIENCE
     from stampcard.errors import NotFound, RequestRefused
     from stampcard.storage.listing import count_references
     from stampcard.storage.requeueing import push_anew
@@ -50,14 +54,33 @@ async def _mark(application: Application, name: str, member: str | None) -> int:
         raise NotFound("connection", name)
     if not kinds:
         raise RequestRefused("nothing_pushed", f"the connection {name!r} takes no balances")
-    now = to_micros(application.clock.now())
+    now = application.clock.now()
+    at = to_micros(now)
+    told_anew = await _tell_anew(database, merchant, name, member, now) if AUDIENCE in kinds else 0
+    kinds = tuple(kind for kind in kinds if kind != AUDIENCE)
+    if not kinds:
+        return told_anew
     total = await database.read(lambda c: count_references(c, merchant, name, member))
     marked, after, count = 0, "", 1
     with progress("marking members", total) as told:
         while count:
             count, after = await database.write(
-                lambda c: push_anew(c, merchant, name, kinds, member, after, now)  # noqa: B023 - runs before the next turn
+                lambda c: push_anew(c, merchant, name, kinds, member, after, at)  # noqa: B023 - runs before the next turn
             )
             marked += count
             told(marked)
+    return marked
+
+
+async def _tell_anew(database: Database, merchant: str, name: str, member: str | None, now: datetime) -> int:
+    """Let an audience be told of everybody who belongs there; answers how many are looked at."""
+    from functools import partial
+
+    from stampcard.storage.audiences import tell_anew
+
+    marked, after, count = 0, "", 1
+    while count:
+        tell = partial(tell_anew, merchant=merchant, name=name, of=member, after=after, now=now)
+        count, after = await database.write(tell)
+        marked += count
     return marked

@@ -12,9 +12,9 @@ from stampcard.domain.wallets import Balance
 OWN = "stampcard"
 
 
-#: The kinds of state that is pushed: figures, marks at the shop, and members as a CRM's contacts.
-BALANCE, TAGS, CONTACT = "balance", "tags", "contact"
-STATES = (BALANCE, TAGS, CONTACT)
+#: The kinds of state that is pushed: figures, marks at the shop, members as a CRM's contacts, and who is in an audience.
+BALANCE, TAGS, CONTACT, AUDIENCE = "balance", "tags", "contact", "audience"
+STATES = (BALANCE, TAGS, CONTACT, AUDIENCE)
 #: Commands of ours at a CRM: to put a contact away that we made, and to forget one for good.
 REMOVE_CONTACT, ERASE_CONTACT = "contact_remove", "contact_erase"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+from stampcard.domain.consents import ConsentState
 from stampcard.domain.value import Value
 
 Kind = Literal["member", "lot", "tier", "history", "referral"]
@@ -13,6 +14,10 @@ KINDS: tuple[Kind, ...] = ("member", "lot", "tier", "history", "referral")
 
 #: reading: rows are brought in; sending: the shop is to hear of them; then it has ended, until somebody undoes it.
 State = Literal["reading", "sending", "ended", "undoing", "undone"]
+#: Why an address gets nothing.
+REASONS = ("imported", "bounced", "complained", "unsubscribed", "address", "hand")
+#: What a file holds.
+Holds = Literal["members", "consents", "suppressions"]
 
 
 class Row(Value, frozen=True, omit_defaults=True):
@@ -39,6 +44,38 @@ class Row(Value, frozen=True, omit_defaults=True):
     note: str = ""
     code: str = ""
     friend: str = ""
+
+
+class ConsentRow(Value, frozen=True):
+    """One row of a file that tells what a member said, who is meant by the first of these that is somebody's.
+
+    `member`: our id. `reference`: how `connection` calls them.
+    """
+
+    line: int
+    channel: str
+    purpose: str
+    state: ConsentState
+    at: datetime
+    member: str = ""
+    connection: str = ""
+    reference: str = ""
+    email: str = ""
+    phone: str = ""
+    source: str = ""
+    text: str = ""
+    ip: str = ""
+
+
+class SuppressionRow(Value, frozen=True):
+    """One row of a file that names an address that gets nothing by a channel."""
+
+    line: int
+    channel: str
+    address: str
+    reason: str
+    at: datetime | None = None
+    note: str = ""
 
 
 class Before(Value, frozen=True):
@@ -73,6 +110,12 @@ class Intake(Value, frozen=True):
     started_at: datetime
     ended_at: datetime | None = None
     undone_at: datetime | None = None
+
+    @property
+    def holds(self) -> Holds:
+        """What its file holds."""
+        found: Holds = self.options.get("holds", "members")
+        return found
 
     @property
     def subject(self) -> str:

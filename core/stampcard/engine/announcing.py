@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from stampcard.domain.members import Member
-from stampcard.domain.messages import Form, Need
+from stampcard.domain.messages import TRANSACTIONAL, Form, Need
 from stampcard.domain.value import Value
 from stampcard.engine.describing import Past, history_variables, member_variables
 from stampcard.engine.matching import Occasion, campaign_refusal, closed_to, fits
@@ -35,7 +36,8 @@ class Way(Value, frozen=True):
 class Happening(Value, frozen=True):
     """Something that messages may be on, once under its `key`.
 
-    `asks`: what conditions read as ``event.data``. `says`: what texts may name besides.
+    `asks`: what conditions read as ``event.data``. `says`: what texts may name besides. `was`: how many points were missing
+    before, of a reward that comes within reach.
     """
 
     member: str
@@ -44,6 +46,7 @@ class Happening(Value, frozen=True):
     key: str
     asks: Mapping[str, Any] = {}
     says: Mapping[str, Any] = {}
+    was: Decimal | None = None
 
 
 class Planned(Value, frozen=True):
@@ -146,7 +149,7 @@ def planned(
             member=of.member,
             channel=channel,
             connection=connection_for(live, channel, ways),
-            purpose=terms.purpose,
+            purpose=TRANSACTIONAL if terms.is_asked else terms.purpose,
             occasion=of.key,
             due_at=due_at + (terms.digest or timedelta(0)),
             until=min(ends) if ends else None,

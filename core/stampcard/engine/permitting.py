@@ -147,13 +147,15 @@ def _is_quiet(moment: datetime, zone: ZoneInfo, quiet: Hours) -> bool:
 
 
 def _ends(now: datetime, zone: ZoneInfo, quiet: Hours) -> Iterable[datetime]:
-    """The ends of the next quiet hours there; one that the clock skips is the moment behind the gap."""
+    """The ends of the next quiet hours there; one that the clock skips is read by the clock before it."""
     today = now.astimezone(zone).date()
     for days in range(_DAYS):
         local = datetime.combine(today + timedelta(days=days), quiet.end, zone)
-        moment = local.astimezone(UTC)
-        if moment > now:
-            yield moment
+        # An hour that comes twice may be the end both times; of one that is skipped, the later reading is before the gap.
+        for fold in (0, 1):
+            moment = local.replace(fold=fold).astimezone(UTC)
+            if moment > now:
+                yield moment
 
 
 def _free_at(of: Bearing, cap: MessageCap, now: datetime) -> datetime:

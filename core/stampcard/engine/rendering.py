@@ -17,7 +17,7 @@ from stampcard.errors import TextFailed
 from stampcard.program.messages import MessageTerms, MessageText
 from stampcard.program.placeholders import common_of, frame_of, shape_of
 from stampcard.program.templates import LANGUAGES, ready
-from stampcard.program.texts import Shape, direction_of, page_of, paragraphs, template_of, tidied
+from stampcard.program.texts import Shape, direction_of, filled, page_of, paragraphs, template_of, tidied
 
 #: The most that a mail shows of itself in a list of mails.
 PREVIEW = 120
@@ -111,18 +111,17 @@ def write_out(
             html=_html(live, text, language, subject, plain, seen),
         )
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in {"liquid", "stampcard"}:
-            raise
-        raise TextFailed(f"{language}: {error}") from error
+        # What people write and what shops call things may meet in any way; one text must not hold up the others.
+        raise TextFailed(f"{language}: {error or type(error).__name__}") from error
 
 
 def _plain(text: str, language: str, values: Mapping[str, Any]) -> str:
-    return tidied(_ready(text, language).plain.render(**values))
+    return tidied(filled(_ready(text, language).plain, values))
 
 
 def _line(text: str, language: str, values: Mapping[str, Any]) -> str:
     """A text of one line: what else a value holds would be another header."""
-    return " ".join(_ready(text, language).plain.render(**values).split())
+    return " ".join(filled(_ready(text, language).plain, values).split())
 
 
 def _html(
@@ -140,10 +139,11 @@ def _html(
         **{f"{name}_words": words(language, name) for name in ("unsubscribe", "preferences")},
     }
     if text.html:
-        return str(_page(text.html).render(**around, content=None))
-    content = paragraphs(_ready(text.text, language).marked.render(**values))
+        return filled(_page(text.html), {**around, "content": None})
+    content = paragraphs(filled(_ready(text.text, language).marked, values))
     shape = frame_of(live.program)
-    return str(_page(sending.layout or _layout()).render(**_filled(shape, {**around, "content": Markup(content)})))
+    page = _page(sending.layout or _layout())
+    return filled(page, _filled(shape, {**around, "content": Markup(content)}))
 
 
 def _footer(live: LiveProgram, language: str, values: Mapping[str, Any]) -> str:
@@ -196,25 +196,25 @@ def told(value: Any) -> Any:
     """What texts may name, as it is stored; `heard` reads it back."""
     match value:
         case Mapping():
-            return {name: told(inner) for name, inner in value.items()}
+            return {f"@{name}" if name.startswith("@") else name: told(inner) for name, inner in value.items()}
         case list() | tuple():
             return [told(inner) for inner in value]
         case datetime() | date():
-            return {"day": value.isoformat()[:10]}
+            return {"@day": value.isoformat()[:10]}
         case Decimal():
-            return {"number": str(value)}
+            return {"@number": str(value)}
     return value
 
 
 def heard(value: Any) -> Any:
     """A stored value, its days and numbers as such."""
     match value:
-        case {"day": str(day)} if len(value) == 1:
+        case {"@day": str(day)} if len(value) == 1:
             return date.fromisoformat(day)
-        case {"number": str(number)} if len(value) == 1:
+        case {"@number": str(number)} if len(value) == 1:
             return Decimal(number)
         case Mapping():
-            return {name: heard(inner) for name, inner in value.items()}
+            return {name.removeprefix("@"): heard(inner) for name, inner in value.items()}
         case list():
             return [heard(inner) for inner in value]
     return value

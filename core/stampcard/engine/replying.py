@@ -26,13 +26,23 @@ WORDS: Mapping[Meaning, frozenset[str]] = {
     "rewards": frozenset({"rewards", "reward", "beloningen", "premi", "hadiah", "ganjaran", "مكافآت"}),
 }  # fmt: skip
 #: Said in so many words that nothing more is wanted.
+_THEM = r"(?:texts?|texting|messages?|messaging|e-?mails?|sms)"
 _PLAIN = re.compile(
-    r"\b(?:(?:stop|quit|cease)\s+(?:\w+\s+)?(?:texting|messaging|contacting|sending|writing|emailing|calling|these|all|this)"
-    r"|(?:do\s*n[o']?t|never|no\s+longer)\s+(?:ever\s+)?(?:text|message|contact|send|write|e-?mail|call)"
+    r"\b(?:(?:stop|quit|cease)\s+(?:\w+\s+)?(?:texting|messaging|contacting|sending|writing|emailing|calling)"
+    rf"|(?:stop|quit|cease)\s+(?:it\b|(?:(?:all|these|those|the|your|this)\s+)*{_THEM})"
+    r"|(?:do\s*n[o']?t|never|no\s+longer)\s+(?:ever\s+)?(?:text|message|contact|write|e-?mail|call)(?:\s+(?:to\s+)?(?:me|us|this|again|any)\b|$)"
+    rf"|(?:do\s*n[o']?t|never)\s+(?:ever\s+)?send\s+(?:(?:me|us|any|anything|more|these|those)\b|{_THEM})"
+    rf"|(?:do\s*n[o']?t|no\s+longer)\s+want\s+(?:(?:to|get|receive|any|more|these|those|the|your)\s+)*{_THEM}"
+    r"|(?:want|like)\s+to\s+(?:stop(?!\s+(?:by|in|at))|unsubscribe|opt\s+out|be\s+removed)"
     r"|(?:(?:remove|delete)\s+(?:me|my\s+(?:number|address|phone))|take\s+(?:me|my\s+(?:number|address|phone))\s+off)"
-    r"|(?:no|not\s+any)\s+more\s+(?:texts?|messages?|e-?mails?|sms)"
+    rf"|(?:no|not\s+any)\s+more\s+{_THEM}"
     r"|(?:revoke|withdraw)\s+(?:my\s+)?consent|opt\s+(?:me\s+)?out|unsubscribe\s+me|leave\s+me\s+alone|wrong\s+number(?!\s+of)"
-    r"|niet\s+meer\s+(?:sturen|berichten)|non\s+(?:voglio|mandate|scrivete)|jangan\s+(?:kirim|hantar))\b"
+    r"|niet\s+meer\s+(?:sturen|berichten)|non\s+(?:voglio\s+(?:più\s+)?(?:ricevere|messaggi|sms|e-?mail)|mandate|scrivete)"
+    r"|jangan\s+(?:kirim|hantar))\b"
+)
+#: Somebody who says what cannot or must not stop.
+_GOES_ON = re.compile(
+    r"\b(?:do\s?n[o']?t|never|ca\s?n'?t|can\s?not|could\s?n'?t|(?:nobody|no\s?one|nothing)\s+can)\s+stop\b"
 )
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
@@ -41,10 +51,12 @@ def meaning_of(text: str) -> Meaning:
     """What a text asks for; nothing where that is not plain."""
     plain = " ".join(unicodedata.normalize("NFKC", text).casefold().replace("’", "'").split())
     bare = _AROUND.sub("", plain)
+    if len(set(bare.split())) == 1:  # STOP STOP STOP
+        bare = bare.split()[0]
     for meaning, words in WORDS.items():
         if bare in words:
             return meaning
-    if re.search(r"\b(?:don'?t|do not|never)\s+stop\b", plain):
+    if _GOES_ON.search(plain):
         return ""
     # "STOP please", "please stop": the word with nothing but courtesy around it.
     polite = re.sub(r"\b(?:please|pls|plz|now|thanks|thank you|alsjeblieft|per favore|tolong)\b", " ", bare)

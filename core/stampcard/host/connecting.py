@@ -12,6 +12,8 @@ from typing import Any, get_args
 import httpx
 
 from stampcard.clock import Clock
+from stampcard.domain.audiences import HashKind
+from stampcard.domain.commands import AUDIENCE
 from stampcard.domain.messages import Form, Need
 from stampcard.domain.rewards import ACTIONS, ISSUE
 from stampcard.domain.value import Value, replace
@@ -21,6 +23,7 @@ from stampcard.host.contacts import Crm, sinks_of
 from stampcard.host.discovering import LoadedPlugin, PluginTable
 from stampcard.host.fulfilling import FulfilmentSink
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
+from stampcard.plugin.audiences import AudienceSettings, AudienceSink
 from stampcard.plugin.capabilities import (
     Capabilities,
     Cleaner,
@@ -170,7 +173,11 @@ async def _capabilities(plugin: LoadedPlugin, context: ConnectionContext[Any], w
         raise PluginError(name, slow if limit.expired() else "connect failed: a time-out of its own") from error
     except Exception as error:
         raise PluginError(name, f"connect failed: {type(error).__name__}: {error}") from error
-    problem = _broken(capabilities) or _broken_contacts(capabilities, context.settings)
+    problem = (
+        _broken(capabilities)
+        or _broken_contacts(capabilities, context.settings)
+        or _broken_audience(capabilities, context.settings)
+    )
     if problem:
         raise PluginError(name, problem)
     return capabilities  # type: ignore[no-any-return]
@@ -243,6 +250,19 @@ def _broken_contacts(capabilities: Capabilities, settings: object) -> str:
         if pair.theirs in known:
             return f"fields: {pair.theirs} cannot show both {known[pair.theirs]} and {pair.ours}"
         known[pair.theirs] = pair.ours
+    return ""
+
+
+def _broken_audience(capabilities: Capabilities, settings: object) -> str:
+    sink = next((sink for sink in capabilities.sinks if sink.kind == AUDIENCE), None)
+    if sink is None:
+        return ""
+    if not isinstance(sink, AudienceSink):
+        return f"its sink {type(sink).__name__} is of kind {AUDIENCE!r}, and no AudienceSink"
+    if not isinstance(settings, AudienceSettings):
+        return "it has audiences, and its settings are no AudienceSettings"
+    if not sink.hashes or not {*sink.hashes} <= {*get_args(HashKind)}:
+        return f"its audiences want no hashes that there are: {sink.hashes!r}"
     return ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from stampcard.domain.value import Value
 from stampcard.errors import RequestRefused
-from stampcard.importing.presets import FIELDS, Preset
+from stampcard.importing.presets import Preset
 from stampcard.program.faults import fault_of_name
 
 #: Begins the field of an attribute that a program declares.
@@ -38,7 +38,7 @@ def columns_of(header: Sequence[str], preset: Preset, said: Mapping[str, str], a
     for key, (name, field) in wanted.items():
         if key not in known:
             raise RequestRefused("unknown_column", fault_of_name("column", name, header))
-        _check(field, attributes)
+        _check(field, preset, attributes)
     fields: dict[int, tuple[str, str]] = {}
     left_out: list[str] = []
     for place, name in enumerate(header):
@@ -52,18 +52,23 @@ def columns_of(header: Sequence[str], preset: Preset, said: Mapping[str, str], a
         elif name:
             left_out.append(name)
     found = Columns(fields=fields, left_out=tuple(left_out))
-    if not found.names & {"reference", "email"}:
-        names = ", ".join(filter(None, header))
-        problem = f"no column says who a row is of: --map COLUMN=email, or =reference; the file has: {names}"
+    names = ", ".join(filter(None, header))
+    if not found.names & {*preset.who}:
+        ways = ", or =".join(preset.who)
+        problem = f"no column says who a row is of: --map COLUMN={ways}; the file has: {names}"
         raise RequestRefused("nobody_named", problem)
+    for field in preset.needs:
+        if field not in found.names:
+            problem = f"no column is {field}: --map COLUMN={field}; the file has: {names}"
+            raise RequestRefused("missing_column", problem)
     return found
 
 
-def _check(field: str, attributes: frozenset[str]) -> None:
+def _check(field: str, preset: Preset, attributes: frozenset[str]) -> None:
     if not field:
         return
     name = field.removeprefix(ATTRIBUTE)
-    known = attributes if field.startswith(ATTRIBUTE) else FIELDS
+    known = attributes if field.startswith(ATTRIBUTE) else preset.fields
     what = "attribute" if field.startswith(ATTRIBUTE) else "field"
     if name not in known or (field == "birthday" and field not in attributes):
         raise RequestRefused(

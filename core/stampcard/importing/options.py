@@ -12,13 +12,13 @@ import msgspec
 from stampcard.applying.importing import live_of
 from stampcard.applying.setting import Setting
 from stampcard.clock import EPOCH
-from stampcard.domain.imports import Intake
+from stampcard.domain.imports import Holds, Intake
 from stampcard.domain.value import Value, replace
-from stampcard.errors import Conflict, RequestRefused
+from stampcard.errors import Conflict, RequestRefused, RowRefused
 from stampcard.importing.columns import columns_of
 from stampcard.importing.files import Sheet, look
-from stampcard.importing.parsing import Decimals
-from stampcard.importing.presets import PRESETS, DateOrder
+from stampcard.importing.parsing import Decimals, word_of
+from stampcard.importing.presets import OWN, PRESETS, DateOrder
 from stampcard.importing.reading import Manner
 from stampcard.program.faults import fault_of_name
 
@@ -26,14 +26,17 @@ from stampcard.program.faults import fault_of_name
 class Options(Value, frozen=True):
     """How a file is read and what becomes of it, as it is kept to go on later.
 
-    `said`: heading → field; `quiet`: nobody hears of it; `errors`: where refused rows go.
+    `said`: heading → field; `channel`: that of rows that name none; `quiet`: nobody hears of it; `errors`: where refused
+    rows go.
     """
 
+    holds: Holds = "members"
     preset: str = "stampcard"
     said: Mapping[str, str] = {}
     encoding: str = ""
     delimiter: str = ""
     wallet: str = ""
+    channel: str = ""
     dates: DateOrder = ""
     decimals: Decimals = ""
     quiet: bool = False
@@ -86,13 +89,17 @@ async def same_file(intake: Intake) -> Sheet:
 
 def manner_of(setting: Setting, program: str, sheet: Sheet, options: Options, now: datetime) -> Manner:
     """How the cells are understood, by the program as it is now."""
-    live, preset = live_of(setting, program, now), PRESETS.get(options.preset)
+    live, preset = live_of(setting, program, now), OWN.get(options.holds) or PRESETS.get(options.preset)
     if preset is None:
         raise RequestRefused("unknown_preset", fault_of_name("preset", options.preset, PRESETS))
     wallets = tuple(live.program.wallets)
     fault = fault_of_name("wallet", options.wallet, wallets) if options.wallet else ""
     if fault:
         raise RequestRefused("unknown_wallet", fault)
+    try:
+        channel = word_of(options.channel) if options.channel else ""
+    except RowRefused as error:
+        raise RequestRefused("bad_channel", f"--channel: {error}") from None
     return Manner(
         live=live,
         columns=columns_of(sheet.header, preset, options.said, frozenset(live.program.attribute_types)),
@@ -101,4 +108,5 @@ def manner_of(setting: Setting, program: str, sheet: Sheet, options: Options, no
         now=now,
         dates=options.dates or preset.dates,
         decimals=options.decimals,
+        channel=channel,
     )

@@ -24,6 +24,7 @@ _CLOCK = re.compile(
 )
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,190}\.[^@\s,;<>\".]{2,63}")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DAY = timedelta(days=1)
 #: The most points that a cell may have, in the smallest unit.
 _MOST = 10**15
@@ -138,6 +139,14 @@ def birthday_of(text: str, dates: DateOrder = "") -> str:
         return date(_NO_YEAR, month, day).isoformat()
     except ValueError:
         raise RowRefused("bad_date", "is no birthday", "write it as 1990-12-31, or 12/31", value=text) from None
+
+
+def word_of(text: str) -> str:
+    """A channel or a purpose."""
+    found = text.strip().lower()
+    if not _WORD.fullmatch(found):
+        raise RowRefused("bad_value", "is no name", "small letters, digits and _, as email or marketing", value=text)
+    return found
 
 
 def email_of(text: str) -> str:

@@ -35,16 +35,45 @@ FIELDS: Mapping[str, str] = {
     "code": "the code or the link that they bring friends with",
     "friend": "the address of whom a referral brought",
 }
+#: Those of a file of consents; an export has the same.
+CONSENT_FIELDS: Mapping[str, str] = {
+    "member": "our id of the member",
+    "connection": "whose reference it is; by default that of --connection",
+    "reference": "how the connection calls the customer",
+    "email": "the address",
+    "phone": "with its country code, as +4930123456",
+    "channel": "email, sms …",
+    "purpose": "marketing, or a word of your own",
+    "state": "given, pending, refused or withdrawn",
+    "at": "when it was said",
+    "source": "where it was said",
+    "text": "which version of which words they saw",
+    "ip": "from which address",
+}
+#: Those of a file of addresses that get no messages; an export has the same.
+SUPPRESSION_FIELDS: Mapping[str, str] = {
+    "channel": "email, sms …; by default that of --channel",
+    "address": "the e-mail address or phone number",
+    "reason": "bounced, complained, unsubscribed, address, hand or imported, the default",
+    "at": "since when; by default now",
+    "note": "why",
+}
 ATTRIBUTES = ("phone", "first_name", "last_name", "language", "country", "timezone", "birthday")
 
 
 class Preset(Value, frozen=True):
-    """A platform's columns, written as `heading` makes them, with the pages that say so."""
+    """A platform's columns, written as `heading` makes them, with the pages that say so.
+
+    `fields`: what a column can be. A file needs one column of `who`, and all of `needs`.
+    """
 
     name: str
     columns: Mapping[str, str]
     dates: DateOrder = ""
     sources: tuple[str, ...] = ()
+    fields: tuple[str, ...] = tuple(FIELDS)
+    who: tuple[str, ...] = ("email", "reference")
+    needs: tuple[str, ...] = ()
 
 
 #: Smile.io documents what it imports (email, points) and the customer of its API, whose names its exports follow; the
@@ -138,3 +167,20 @@ _LOYALTYLION = Preset(
 _STAMPCARD = Preset(name="stampcard", columns={name: name for name in FIELDS})
 
 PRESETS: Mapping[str, Preset] = {one.name: one for one in (_STAMPCARD, _SMILE, _YOTPO, _LOYALTYLION)}
+
+#: The columns of files that hold something else than members, by what they hold.
+OWN: Mapping[str, Preset] = {
+    "consents": Preset(
+        name="consents",
+        columns={name: name for name in CONSENT_FIELDS},
+        fields=tuple(CONSENT_FIELDS),
+        who=("email", "phone", "reference", "member"),
+        needs=("channel", "purpose", "state", "at"),
+    ),
+    "suppressions": Preset(
+        name="suppressions",
+        columns={name: name for name in SUPPRESSION_FIELDS},
+        fields=tuple(SUPPRESSION_FIELDS),
+        who=("address",),
+    ),
+}

@@ -35,7 +35,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Manner(Value, frozen=True):
-    """How the cells of one file are understood. `wallet`: the one of rows that name none."""
+    """How the cells of one file are understood. `wallet` and `channel`: those of rows that name none."""
 
     live: LiveProgram
     columns: Columns
@@ -44,20 +44,25 @@ class Manner(Value, frozen=True):
     now: datetime
     dates: DateOrder = ""
     decimals: Decimals = ""
+    channel: str = ""
 
 
-class _Cells:
-    """The cells of one record by field, each refused in its own place."""
+class Cells:
+    """The cells of one record by field, each refused in its own place; raises RowRefused where they do not fit the first line."""
 
     def __init__(self, manner: Manner, record: Record) -> None:
-        self._manner, self._record = manner, record
+        self._record = record
         self._cells = {
             field: (name, record.cells[place].strip())
             for place, (name, field) in manner.columns.fields.items()
             if place < len(record.cells)
         }
+        if len(record.cells) != manner.width:
+            problem = f"has {len(record.cells)} cells where the first line has {manner.width}"
+            raise self.refuse("cells", problem, "a cell with a separator in it stands between quotes")
 
     def text(self, field: str) -> str:
+        """What is written there."""
         return self._cells.get(field, ("", ""))[1]
 
     def read(self, field: str, how: Callable[[str], Any]) -> Any:
@@ -73,20 +78,19 @@ class _Cells:
             raise error.at(self._record.line, name) from None
 
     def refuse(self, code: str, problem: str, remedy: str = "", field: str = "") -> RowRefused:
+        """What is raised for a cell, or for the row as a whole."""
         name, text = self._cells.get(field, ("", ""))
         return RowRefused(code, problem, remedy, line=self._record.line, column=name, value=text)
 
     def attributes(self) -> list[str]:
+        """The fields that describe the person."""
         return [field for field in self._cells if field in ATTRIBUTES or field.startswith(ATTRIBUTE)]
 
 
 def row_of(manner: Manner, record: Record) -> Row:
     """The row; raises RowRefused with its line, its column, what stands there and what to change."""
-    cells = _Cells(manner, record)
-    if len(record.cells) != manner.width:
-        problem = f"has {len(record.cells)} cells where the first line has {manner.width}"
-        raise cells.refuse("cells", problem, "a cell with a separator in it stands between quotes")
-    kind: Kind = cells.read("kind", _one_of("kind", KINDS)) or "member"
+    cells = Cells(manner, record)
+    kind: Kind = cells.read("kind", one_of("kind", KINDS)) or "member"
     zone, dates = manner.live.program.zone, manner.dates
     wallet = _wallet(manner, cells)
     until = _ends(zone, manner)
@@ -97,7 +101,7 @@ def row_of(manner: Manner, record: Record) -> Row:
         reference=cells.read("reference", str) or "",
         email=cells.read("email", email_of) or "",
         attributes=_attributes(manner, cells),
-        joined_at=cells.read("joined", lambda text: _past(moment_of(text, zone, dates), manner.now, text)),
+        joined_at=cells.read("joined", past(manner, "nobody joined later than today")),
         wallet=wallet,
         points=cells.read("points", lambda text: _points(manner, kind, wallet, text)) or 0,
         available_from=cells.read("available_from", lambda text: moment_of(text, zone, dates)),
@@ -114,7 +118,7 @@ def row_of(manner: Manner, record: Record) -> Row:
     return row
 
 
-def _check(cells: _Cells, row: Row, now: datetime) -> None:
+def _check(cells: Cells, row: Row, now: datetime) -> None:
     """Raise RowRefused for what does not belong together."""
     if not row.reference and not row.email:
         raise cells.refuse("nobody", "says of nobody who they are", "fill in the address or the reference", "email")
@@ -139,9 +143,9 @@ def _points(manner: Manner, kind: str, wallet: str, text: str) -> int:
     return points
 
 
-def _wallet(manner: Manner, cells: _Cells) -> str:
+def _wallet(manner: Manner, cells: Cells) -> str:
     wallets = tuple(manner.live.program.wallets)
-    named = cells.read("wallet", _one_of("wallet", wallets))
+    named = cells.read("wallet", one_of("wallet", wallets))
     if named is None and not manner.wallet and cells.text("points"):
         raise cells.refuse(
             "no_wallet", "the program has several wallets", f"say which: --wallet {' or '.join(wallets)}"
@@ -149,7 +153,9 @@ def _wallet(manner: Manner, cells: _Cells) -> str:
     return str(named or manner.wallet or wallets[0])
 
 
-def _one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
+def one_of(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
+    """Reads one of a few words, in small letters or not."""
+
     def read(text: str) -> str:
         found = text.lower() if text.lower() in known else text
         fault = fault_of_name(what, found, known)
@@ -177,13 +183,19 @@ def _ends(zone: ZoneInfo, manner: Manner) -> Callable[[str], datetime]:
     return lambda text: end_of(text, zone, manner.dates)
 
 
-def _past(moment: datetime, now: datetime, text: str) -> datetime:
-    if moment > now:
-        raise RowRefused("future", "lies ahead", "nobody joined later than today", value=text)
-    return moment
+def past(manner: Manner, remedy: str) -> Callable[[str], datetime]:
+    """Reads a moment that is not ahead."""
+
+    def read(text: str) -> datetime:
+        moment = moment_of(text, manner.live.program.zone, manner.dates)
+        if moment > manner.now:
+            raise RowRefused("future", "lies ahead", remedy, value=text)
+        return moment
+
+    return read
 
 
-def _attributes(manner: Manner, cells: _Cells) -> Mapping[str, Any]:
+def _attributes(manner: Manner, cells: Cells) -> Mapping[str, Any]:
     """What describes the person, as the program declares it."""
     kinds = manner.live.program.attribute_types
     readers: dict[str, Callable[[str], Any]] = {"phone": phone_of, "timezone": _zone}

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,14 +18,15 @@ from stampcard.applying.setting import Setting, Stale
 from stampcard.applying.undoing import begin_undo, send, undo
 from stampcard.clock import Clock
 from stampcard.domain.decisions import Change
-from stampcard.domain.imports import Intake, Row
+from stampcard.domain.imports import Intake
 from stampcard.domain.value import replace
 from stampcard.errors import Conflict, RowRefused
+from stampcard.importing.cargo import CARGOES
 from stampcard.importing.files import Record, Sheet, read
 from stampcard.importing.mistakes import write_mistakes
 from stampcard.importing.options import Options, manner_of, manners, options_of, supposed
 from stampcard.importing.reading import Manner, row_of
-from stampcard.importing.trying import Trial, count
+from stampcard.importing.trying import Trial, count, count_sifted
 from stampcard.storage.database import Database
 from stampcard.storage.importing import begin_intake, intakes_of, load_intake, save_intake
 from stampcard.storage.numbering import new_intake_id
@@ -41,7 +42,7 @@ PAUSE = 0.1
 class Parsed(NamedTuple):
     """Some records: those that were understood, those that were not, and the cells of each by line."""
 
-    rows: list[Row]
+    rows: list[Any]
     refused: list[RowRefused]
     cells: dict[int, list[str]]
 
@@ -103,10 +104,12 @@ class Importer:
         place = str(int(intake.place) + len(records))
 
         def ready(setting: Setting, now: datetime) -> Callable[[Connection], tuple[Intake, list[Change]]]:
-            parsed = parse(manner_of(setting, intake.program, sheet, options, now), records)
+            cargo = CARGOES.get(options.holds)
+            understand, take = (cargo.read, cargo.bring) if cargo is not None else (row_of, bring)
+            parsed = parse(manner_of(setting, intake.program, sheet, options, now), records, understand)
 
             def work(connection: Connection) -> tuple[Intake, list[Change]]:
-                brought = bring(connection, setting, now, intake, parsed.rows, parsed.refused, place)
+                brought = take(connection, setting, now, intake, parsed.rows, parsed.refused, place)
                 path, moved = Path(options.errors), brought.intake
                 size = write_mistakes(path, sheet, moved.error_bytes, brought.refused, parsed.cells)
                 if size != moved.error_bytes:
@@ -132,11 +135,16 @@ class Importer:
     async def try_out(self, intake: Intake, sheet: Sheet, told: Told = lambda _: None) -> Trial:
         """Say what an import would do; nothing is written."""
         trial, options, done = Trial(), options_of(intake), 0
-        setting = await self._setting()
+        setting, cargo = await self._setting(), CARGOES.get(options.holds)
         for records in _chunks(read(sheet)):
-            parsed = parse(manner_of(setting, intake.program, sheet, options, self._clock.now()), records)
-            judged, _ = await self._database.read(lambda c, p=parsed: judge(c, setting, intake, p.rows))  # type: ignore[misc]
-            count(trial, judged, parsed.refused)
+            manner = manner_of(setting, intake.program, sheet, options, self._clock.now())
+            parsed = parse(manner, records, cargo.read if cargo is not None else row_of)
+            if cargo is not None:
+                sift = partial(cargo.sift, setting=setting, intake=intake, rows=parsed.rows)
+                count_sifted(trial, await self._database.read(sift), parsed.refused)
+            else:
+                judged, _ = await self._database.read(lambda c, p=parsed: judge(c, setting, intake, p.rows))  # type: ignore[misc]
+                count(trial, judged, parsed.refused)
             done += len(records)
             told(done)
         return trial
@@ -176,12 +184,12 @@ def _over(work: Callable[..., T], **more: object) -> Callable[[Setting, datetime
     return lambda setting, now: partial(work, setting=setting, now=now, **more)
 
 
-def parse(manner: Manner, records: Sequence[Record]) -> Parsed:
+def parse(manner: Manner, records: Sequence[Record], understand: Callable[[Manner, Record], Any] = row_of) -> Parsed:
     """Records as rows, and those that are none with their reasons."""
     parsed = Parsed([], [], {record.line: record.cells for record in records})
     for record in records:
         try:
-            parsed.rows.append(row_of(manner, record))
+            parsed.rows.append(understand(manner, record))
         except RowRefused as error:
             parsed.refused.append(error)
     return parsed

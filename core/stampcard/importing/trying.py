@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from stampcard.applying.bringing import Sifted
 from stampcard.applying.importing import CREDITED, Judged
 from stampcard.errors import RowRefused
 
@@ -28,14 +30,23 @@ class Trial:
 
 def count(trial: Trial, judged: Judged, unread: Sequence[RowRefused]) -> None:
     """Add a step; `unread`: rows that nobody can understand."""
-    refused = sorted([*unread, *judged.refused], key=lambda error: error.line)
-    trial.applied += len(judged.taken)
-    trial.known += len(judged.known)
+    _add(trial, judged.taken, judged.known, [*unread, *judged.refused])
     trial.members += sum(one.made for one in judged.taken)
-    trial.refused += len(refused)
-    trial.reasons.update(error.code for error in refused)
-    trial.examples += map(str, refused[: max(0, _EXAMPLES - len(trial.examples))])
     for one in judged.taken:
         trial.kinds[one.row.kind] += 1
         if one.row.kind in CREDITED:
             trial.points[one.row.wallet] += one.row.points
+
+
+def count_sifted(trial: Trial, sifted: Sifted[Any], unread: Sequence[RowRefused]) -> None:
+    """The same of what holds no members."""
+    _add(trial, sifted.taken, sifted.known, [*unread, *sifted.refused])
+
+
+def _add(trial: Trial, taken: Collection[Any], known: Collection[int], refused: Sequence[RowRefused]) -> None:
+    trial.applied += len(taken)
+    trial.known += len(known)
+    trial.refused += len(refused)
+    trial.reasons.update(error.code for error in refused)
+    told = sorted(refused, key=lambda error: error.line)[: max(0, _EXAMPLES - len(trial.examples))]
+    trial.examples += map(str, told)

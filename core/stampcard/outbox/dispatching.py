@@ -14,12 +14,13 @@ from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
 from stampcard.calling.looping import Loop
 from stampcard.clock import Clock
-from stampcard.domain.commands import CONTACT, STATES
+from stampcard.domain.commands import AUDIENCE, CONTACT, STATES
 from stampcard.errors import Unavailable
 from stampcard.host.channels import ChannelSink
 from stampcard.host.connecting import Connection
 from stampcard.outbox.commanding import Commanding
 from stampcard.outbox.contacting import Contacting
+from stampcard.outbox.enlisting import Enlisting
 from stampcard.outbox.messaging import Messaging
 from stampcard.outbox.pushing import Pushing
 from stampcard.plugin.outcomes import Outcome
@@ -33,7 +34,7 @@ FLIGHTS = 4
 REST = 0.25
 
 
-Job = Pushing | Commanding | Contacting
+Job = Pushing | Commanding | Contacting | Enlisting
 
 
 class Dispatcher(Loop):
@@ -59,6 +60,8 @@ class Dispatcher(Loop):
         def job(line: Line) -> Job:
             if line.sink.kind == CONTACT:
                 return Contacting(database, clock, line, connection, setting, stored)
+            if line.sink.kind == AUDIENCE:
+                return Enlisting(database, clock, line, connection, setting)
             if line.sink.kind in STATES:
                 return Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
             if isinstance(line.sink, ChannelSink):

@@ -175,7 +175,9 @@ class Messaging(Commanding):
         def work(connection: Connection) -> None:
             settled = settle_commands(connection, self._merchant, self.line.connection, self._sealer, results)
             ids = {result.id for result in settled}
-            settle_messages(connection, setting, [fate for fate in fates if fate.stored.id in ids], now)
+            # What is known to have happened counts also where a report settled the command first.
+            certain = [fate for fate in fates if fate.stored.id in ids or fate.state not in {"", "unknown"}]
+            settle_messages(connection, setting, certain, now)
             deliveries = [_delivery(one) for one in told]
             if deliveries:
                 take_in(connection, self._merchant, deliveries, self._sealer, self._numbering)

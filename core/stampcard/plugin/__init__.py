@@ -4,6 +4,7 @@ A plugin is a module behind an entry point of the group ``stampcard.plugins``; i
 """
 
 from stampcard.clock import Clock
+from stampcard.domain.audiences import AudiencePush, HashKind
 from stampcard.domain.awards import Adjustment, Award
 from stampcard.domain.commands import BalancePush, Command, TagPush
 from stampcard.domain.contacts import FIGURES, ContactPush, FieldPair, Person
@@ -37,6 +38,7 @@ from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.texting import parts_of
 from stampcard.domain.wallets import Balance
 from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
+from stampcard.plugin.audiences import AudienceSettings, AudienceSink
 from stampcard.plugin.capabilities import (
     Capabilities,
     Cleaner,
@@ -69,6 +71,9 @@ __all__ = [
     "FIGURES",
     "Absent",
     "Adjustment",
+    "AudiencePush",
+    "AudienceSettings",
+    "AudienceSink",
     "Audit",
     "Award",
     "Balance",
@@ -110,6 +115,7 @@ __all__ = [
     "FieldPair",
     "Form",
     "Fulfilment",
+    "HashKind",
     "Health",
     "HistoryPage",
     "Identity",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
+from stampcard.domain.audiences import AudiencePush
 from stampcard.domain.commands import BalancePush, Command, TagPush
 from stampcard.domain.contacts import ContactPush
 from stampcard.domain.deliveries import Delivery
@@ -24,14 +25,15 @@ from stampcard.plugin.rates import Rate, RetryPolicy
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.subscriptions import Subscriptions
 
-Item = TypeVar("Item", BalancePush, TagPush, ContactPush, Command, Message)
+Item = TypeVar("Item", BalancePush, TagPush, ContactPush, AudiencePush, Command, Message)
 
 
 class WebhookSource(ABC):
     """Turns a vendor's webhooks into our events."""
 
-    #: The body of our 200; some vendors want a certain one.
+    #: The body of our 200, and its content type; some vendors want certain ones.
     ack: bytes = b""
+    ack_type: str = ""
 
     @abstractmethod
     def verify(self, request: UnverifiedRequest) -> VerifiedRequest | Reply:
@@ -67,7 +69,7 @@ class WebhookSource(ABC):
 class Sink(ABC, Generic[Item]):
     """Takes items of one kind to the vendor, `batch_size` at a time."""
 
-    #: "balance" or "tags" for state that is pushed, else the kind of the commands it takes.
+    #: "balance", "tags" or "audience" for state that is pushed, else the kind of the commands it takes.
     kind: str
     batch_size: int = 1
     rate: Rate | None = None
@@ -255,7 +257,7 @@ class Capabilities(Value, frozen=True):
 
     webhook: WebhookSource | None = None
     subscriptions: Subscriptions | None = None
-    sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[Command], ...] = ()
+    sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[AudiencePush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
     orders: OrderList | None = None
     history: OrderHistory | None = None

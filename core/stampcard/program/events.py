@@ -57,10 +57,12 @@ OF_ORDERS = frozenset({PURCHASE, REFUND})
 RENEWED = "subscription_renewed"
 #: A member answered the question of a message.
 ANSWERED = "answered"
+#: Told by shops when somebody agrees to their mails.
+NEWSLETTER = "newsletter"
 #: Events that a shop, a plugin or a script reports, with the fields that they may carry; a program may add fields.
 REPORTED: Mapping[str, Mapping[str, FieldType]] = {
     "review": {"product": "string", "stars": "integer", "photo": "boolean"},
-    "newsletter": {},
+    NEWSLETTER: {},
     "social_follow": {"network": "string"},
     "social_share": {"network": "string", "link": "string"},
     "visit": {"place": "string"},

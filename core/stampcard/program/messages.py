@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PlainValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, model_validator
 
 from stampcard.domain.messages import TRANSACTIONAL
 from stampcard.program.amounts import AS_WRITTEN, Short, schema
@@ -93,6 +94,53 @@ def _several(written: Any) -> Any:
     return [written] if isinstance(written, str) else written
 
 
+#: Where an address leads that runs or shows something of its own instead.
+_UNSAFE = frozenset({"javascript", "data", "vbscript", "file", "blob", "about"})
+_HERE = frozenset({"localhost", "127.0.0.1"})
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):.+")
+
+
+def _check_page(written: str) -> str:
+    """An address that others open: https, or http on one's own machine; raises ValueError."""
+    if written:
+        scheme, host = _split(written)
+        if not host or not (scheme == "https" or (scheme == "http" and host in _HERE)):
+            message = f"{written!r} is no such address: write https://… (http:// for localhost alone)"
+            raise ValueError(message)
+    return written
+
+
+def _check_link(written: str) -> str:
+    """Where a note leads: a page, a path of one, or a place in an app by its scheme; raises ValueError."""
+    found = _SCHEME.fullmatch(written)
+    scheme = found[1].lower() if found is not None else ""
+    is_path = written.startswith("/") and not written.startswith(("//", "/\\"))
+    is_open = bool(scheme) and scheme not in _UNSAFE and (scheme not in {"http", "https"} or _split(written)[1] != "")
+    if written and (_is_broken(written) or not (is_path or is_open)):
+        message = f"{written!r} leads nowhere: write https://…, a path such as /club, or your app's own myapp://…"
+        raise ValueError(message)
+    return written
+
+
+def _split(written: str) -> tuple[str, str]:
+    """The scheme and the host, both empty where there are none."""
+    try:
+        parts = urlsplit(written)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "", ""
+    return ("", "") if _is_broken(written) else (parts.scheme.lower(), host)
+
+
+def _is_broken(written: str) -> bool:
+    """Whether a blank or a control character is in it, which browsers leave out as they like."""
+    return any(one.isspace() or not one.isprintable() for one in written)
+
+
+PageField = Annotated[str, AfterValidator(_check_page)]
+LinkField = Annotated[str, AfterValidator(_check_link)]
+
+
 class MessageText(Part):
     """What a message says in one language; in Liquid, links as [label](address)."""
 
@@ -158,7 +206,9 @@ class MessageTerms(Part):
         default=None, description="how long further changes are gathered into the same message: 1 hour"
     )
     at: TimeField = Field(
-        default=time(10), description="the time of day of a message that a day brings, in the program's zone"
+        default=time(10),
+        json_schema_extra={"default": "10:00"},
+        description="the time of day of a message that a day brings, in the program's zone",
     )
     late: SpanField = Field(
         default=timedelta(days=2),
@@ -171,7 +221,7 @@ class MessageTerms(Part):
         json_schema_extra={"default": "90 days"},
         description="how long it can be read in an inbox",
     )
-    link: str = Field(default="", max_length=1000, description="where it leads from an inbox")
+    link: LinkField = Field(default="", max_length=1000, description="where it leads from an inbox")
     question: Question | None = Field(default=None, description="one question that it asks")
 
     @property
@@ -210,12 +260,12 @@ class Sending(Part):
     address: str = Field(
         default="", max_length=500, description="who sends, and where they are found: stands below every mail"
     )
-    page: str = Field(
+    page: PageField = Field(
         default="",
         max_length=500,
         description="the address of your own page for members; the link to their points opens it",
     )
-    logo: str = Field(default="", max_length=500, description="the address of a picture, above every mail")
+    logo: PageField = Field(default="", max_length=500, description="the address of a picture, above every mail")
     colour: str = Field(
         default="#1a4d8f", pattern="^#[0-9a-fA-F]{6}$", description="the colour of links and of the line above"
     )
@@ -258,11 +308,8 @@ def _faults_of_double_opt_in(program: Program) -> Iterable[Fault]:
     }
     for channel in program.sending.double_opt_in:
         if channel not in asking:
-            yield (
-                ("sending", "double_opt_in"),
-                f"nobody would be asked by {channel!r}: add a message with `on: {CONSENT_ASKED}`, "
-                f"`channels: {channel}` and `use: opt_in`",
-            )
+            wanted = f"`on: {CONSENT_ASKED}`, `channels: {channel}` and `use: opt_in`"
+            yield ("sending", "double_opt_in"), f"nobody would be asked by {channel!r}: add a message with {wanted}"
 
 
 def _fault_of_invitation(program: Program, terms: MessageTerms) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from stampcard.program.occasions import (
 )
 from stampcard.program.parsing import Path
 from stampcard.program.templates import ready
-from stampcard.program.texts import Shape, flaws_of_page, flaws_of_text
+from stampcard.program.texts import LONGEST, Shape, flaws_of_page, flaws_of_text
 from stampcard.program.wording import Flaw
 
 if TYPE_CHECKING:
@@ -139,7 +140,18 @@ def _flaws_of_message(program: Program, name: str, terms: MessageTerms) -> Itera
     yield from ((("messages", name, "use"), flaw) for flaw in _unfit(terms, shape))
     for language, asked in terms.question.texts.items() if terms.question is not None else ():
         place = ("messages", name, "question", "texts", language)
-        yield from ((place, flaw) for flaw in flaws_of_text(asked, shape))
+        yield from ((place, flaw) for flaw in _flaws_of_question(asked))
+
+
+def _flaws_of_question(asked: str) -> Iterator[Flaw]:
+    """A question is shown on a page as it is written."""
+    found = re.search(r"\{\{|\{%", asked)
+    if found is not None:
+        before = asked[: found.start()]
+        line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+        yield Flaw(line, column, f"a question is asked as it is written: leave {found[0]} … out, it names nothing")
+    if len(asked) > LONGEST:
+        yield Flaw(1, 1, f"a text has at most {LONGEST} characters, this has {len(asked)}")
 
 
 def _unfit(terms: MessageTerms, shape: Shape) -> Iterator[Flaw]:

@@ -6,11 +6,14 @@ is called, or a shop says, never is.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, wraps
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -25,13 +28,19 @@ if TYPE_CHECKING:
 
 #: Characters of a text, bytes of what may come of it, turns of its loops, bytes of what it may remember.
 LONGEST, OUTPUT, LOOPS, MEMORY = 20_000, 200_000, 2_000, 200_000
+#: Seconds that a text may take.
+PATIENCE = 1.0
+_DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 #: Isolates a value from the direction of what stands around it (UAX 9).
 _ISOLATE, _END = "\u2068", "\u2069"
 _TOKEN = re.compile(
-    r"(?P<liquid>\{\{.*?\}\}|\{%.*?%\})|\[(?P<label>(?:\{\{.*?\}\}|[^\[\]\n])+)\]\((?P<url>(?:\{\{.*?\}\}|[^\s()])+)\)",
+    r"(?P<liquid>\{\{.*?\}\}|\{%.*?%\})|\[(?P<label>(?:\{\{.*?\}\}|[^\[\]\n])++)\]\((?P<url>(?:\{\{.*?\}\}|[^\s()])++)\)",
     re.DOTALL,
 )
 _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+#: A loop over a range is counted as it turns; anywhere else, or turned round, all of the range would be made at once.
+_COUNTED = re.compile(r"\{%-?\s*for\s+\w+\s+in\s+\([^()]*\)(?:(?!reversed|\.\.).)*%\}", re.DOTALL)
 _PLACE = re.compile(r"line (\d+)")
 #: What stands for an address: marks around it would become a part of it.
 _ADDRESS = re.compile(r"_url\b|\bprogram\.page\b")
@@ -128,6 +137,11 @@ def flaws_of_text(text: str, shape: Shape) -> list[Flaw]:
             message = _unknown(segments, shape)
             if message:
                 flaws.append(Flaw(*_place(text, use.span.index), message))
+    for piece in _LIQUID.finditer(text):
+        bare = _QUOTED.sub("''", piece[0])
+        if ".." in bare and not _COUNTED.fullmatch(bare):
+            message = "a range such as (1..5) is for a loop alone: {% for number in (1..5) %}, and not reversed"
+            flaws.append(Flaw(*_place(text, piece.start()), message))
     return sorted(set(flaws))
 
 
@@ -251,10 +265,34 @@ def _environment(*, markup: bool) -> Environment:
     narrow = Narrow(autoescape=markup, undefined=StrictUndefined, strict_filters=False)
     narrow.tags = {name: tag for name, tag in narrow.tags.items() if name in _TAGS}
     narrow.filters = {name: run for name, run in narrow.filters.items() if name in _FILTERS}
+    narrow.filters |= {"replace": _replace, "join": _join}
     for name, run in {"number": _number, "date": _date, "money": _money, "plural": _plural}.items():
         run.with_context = True  # type: ignore[attr-defined]
         narrow.add_filter(name, run)
+    narrow.filters = {name: _timed(run) for name, run in narrow.filters.items()}
     return narrow
+
+
+def filled(template: BoundTemplate, values: Mapping[str, Any]) -> str:
+    """What a template says of these values; raises LiquidError, also for one that takes too long."""
+    token = _DEADLINE.set(time.monotonic() + PATIENCE)
+    try:
+        return template.render(**values)
+    finally:
+        _DEADLINE.reset(token)
+
+
+def _timed(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that fails once the time of its text is over: loops are counted, what filters do in them is not."""
+    from liquid.exceptions import FilterArgumentError
+
+    @wraps(run)
+    def timed(*values: Any, **named: Any) -> Any:
+        if time.monotonic() > _DEADLINE.get():
+            raise FilterArgumentError(f"takes longer than {PATIENCE:g} s", token=None)
+        return run(*values, **named)
+
+    return timed
 
 
 def _language(context: RenderContext) -> Locale:
@@ -281,6 +319,27 @@ def _date(value: object, form: str = "long", *, context: RenderContext) -> str:
         return "" if value is None else str(value)
     known = form if form in {"short", "medium", "long", "full"} else "long"
     return str(format_date(value, known, locale=_language(context)))
+
+
+def _replace(value: object, seq: object = "", sub: object = "") -> str:
+    """The text with one part of it replaced by another, as long as a whole message may be; raises LiquidError."""
+    from liquid.exceptions import FilterArgumentError
+
+    text, old, new = ("" if part is None else str(part) for part in (value, seq, sub))
+    if len(text) + text.count(old) * len(new) > OUTPUT:
+        raise FilterArgumentError(f"replace: more than {OUTPUT} characters would come of it", token=None)
+    return text.replace(old, new)
+
+
+def _join(value: object, separator: object = " ") -> str:
+    """The items of a list with something between them, as long as a whole message may be; raises LiquidError."""
+    from liquid.exceptions import FilterArgumentError
+
+    items = [str(item) for item in value] if isinstance(value, list | tuple) else ["" if value is None else str(value)]
+    between = str(separator)
+    if sum(map(len, items)) + len(items) * len(between) > OUTPUT:
+        raise FilterArgumentError(f"join: more than {OUTPUT} characters would come of it", token=None)
+    return between.join(items)
 
 
 def _plural(value: object, *, context: RenderContext, **forms: object) -> str:

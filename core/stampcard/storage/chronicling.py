@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, or_, select, tuple_
 
 from stampcard.clock import from_micros
 from stampcard.domain.decisions import Reason
@@ -21,10 +21,10 @@ from stampcard.engine.world import Order
 from stampcard.storage import rows
 from stampcard.storage.loading import sources_of
 from stampcard.storage.packing import unpack_reasons
-from stampcard.storage.tables import entry, event, imported, membership, order_state, redemption
+from stampcard.storage.tables import entry, event, imported, membership, message, order_state, redemption
 
 #: Of what happened at the same moment, what comes first.
-JOINED, ORDERED, HEARD, BOOKED, REDEEMED, IMPORTED = range(6)
+JOINED, ORDERED, HEARD, BOOKED, REDEEMED, IMPORTED, MESSAGED = range(7)
 #: An order is told once, as it is now; each of its news would repeat it.
 _UNTOLD = ("order_seen", "alert")
 
@@ -50,14 +50,25 @@ class Heard(Value, frozen=True):
     reasons: tuple[Reason, ...]
 
 
+class Messaged(Value, frozen=True):
+    """A message as it is now. `reason`: why it was dropped, or waits on."""
+
+    id: int
+    name: str
+    channel: str
+    state: str
+    reason: str
+
+
 class Happening(Value, frozen=True):
     """One thing that happened: a program's name (joined), an order as it is now, an event, an entry of the ledger,
-    a redemption as it is now, at the time when it began, or what an import told of another platform.
+    a redemption as it is now, at the time when it began, what an import told of another platform, or a message as it is
+    now, at the time when it was to leave.
     """
 
     place: Place
     recorded_at: datetime
-    what: str | Order | Heard | Entry | Redemption | Before
+    what: str | Order | Heard | Entry | Redemption | Before | Messaged
 
     @property
     def at(self) -> datetime:
@@ -123,6 +134,11 @@ def _sources(merchant: str, member: str, merged: Collection[str]) -> Sequence[_S
         imported.c.kind == "history",
         imported.c.state == "applied",
     )
+    # One that tries a message goes to somebody else.
+    sent = func.coalesce(message.c.attempted_at, message.c.created_at)
+    messages = select(message, sent.label("sent_at")).where(
+        message.c.merchant == merchant, message.c.member == member, message.c.test == 0
+    )
     return (
         _Source(joined, (membership.c.joined_at, membership.c.program), lambda place: (place.at, place.first), _joined),
         _Source(
@@ -145,6 +161,7 @@ def _sources(merchant: str, member: str, merged: Collection[str]) -> Sequence[_S
             lambda place: (place.at, place.first, place.number),
             _imported,
         ),
+        _Source(messages, (sent, message.c.id), lambda place: (place.at, place.number), _messaged),
     )
 
 
@@ -184,3 +201,9 @@ def _imported(row: Row[Any]) -> Happening:
     place = Place(row.at, IMPORTED, row.print, number=row.nth)
     told = Before(wallet=row.wallet, points=row.points, note=row.note)
     return Happening(place=place, recorded_at=from_micros(row.at), what=told)
+
+
+def _messaged(row: Row[Any]) -> Happening:
+    told = Messaged(id=row.id, name=row.name, channel=row.channel, state=row.state, reason=row.reason)
+    at = row.changed_at or row.sent_at
+    return Happening(place=Place(row.sent_at, MESSAGED, number=row.id), recorded_at=from_micros(at), what=told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, Row, bindparam, select
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.consents import Consent
@@ -27,17 +27,21 @@ def load_consents(
     if not members:
         return found
     for row in connection.execute(_OF, {"merchant": merchant, "ids": sorted(members)}):
-        known = open_object(sealer, row.evidence_sealed, _about(merchant, row.member, row.id)) if evidence else {}
-        one = Consent(
-            channel=row.channel,
-            purpose=row.purpose,
-            state=row.state,
-            at=from_micros(row.at),
-            recorded_at=from_micros(row.recorded_at),
-            **known,
-        )
-        found.setdefault(row.member, []).append(one)
+        found.setdefault(row.member, []).append(opened(row, merchant, sealer, evidence=evidence))
     return found
+
+
+def opened(row: Row[Any], merchant: str, sealer: Sealer, *, evidence: bool) -> Consent:
+    """What a row says."""
+    known = open_object(sealer, row.evidence_sealed, _about(merchant, row.member, row.id)) if evidence else {}
+    return Consent(
+        channel=row.channel,
+        purpose=row.purpose,
+        state=row.state,
+        at=from_micros(row.at),
+        recorded_at=from_micros(row.recorded_at),
+        **known,
+    )
 
 
 def save_consent(connection: Connection, merchant: str, sealer: Sealer, number: int, member: str, one: Consent) -> None:

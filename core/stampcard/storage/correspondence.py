@@ -125,10 +125,11 @@ def suppressions_before(
     if before is not None:
         statement = statement.where(tuple_(*key) < before)
     found = connection.execute(statement.order_by(*(one.desc() for one in key)).limit(limit))
-    return [_suppression(merchant, sealer, row) for row in found]
+    return [suppression_of(merchant, sealer, row) for row in found]
 
 
-def _suppression(merchant: str, sealer: Sealer, row: Row[Any]) -> Suppression:
+def suppression_of(merchant: str, sealer: Sealer, row: Row[Any]) -> Suppression:
+    """What a row says."""
     about = f"suppression:{merchant}:{row.channel}:{row.print}"
     return Suppression(
         channel=row.channel,

@@ -27,7 +27,10 @@ T = TypeVar("T")
 _TRANSIENT = frozenset({"40P01", "40001", "55P03"})
 _TRIES = 6
 #: Seconds after which no further try begins: a webhook's sender waits for five.
-_PATIENCE = 2.0
+PATIENCE = 2.0
+#: The same for commands, which must get their turn, above all to stop something, beside a server that writes all the time:
+#: SQLite has no queue for those who wait.
+LONG_PATIENCE = 30.0
 _READERS = 4
 #: Seconds after which a PostgreSQL server that does not answer cannot be reached, unless the URL says otherwise.
 CONNECTING = 10
@@ -36,18 +39,20 @@ CONNECTING = 10
 class Database:
     """One database, by its URL: ``sqlite:///path`` or ``postgresql://…``.
 
-    `write` and `read` take a plain function of a connection. On SQLite one thread writes; on PostgreSQL a few do.
+    `write` and `read` take a plain function of a connection. On SQLite one thread writes; on PostgreSQL a few do. `patience`:
+    seconds after which what another holds is not waited for any more.
     """
 
-    def __init__(self, url: str, *, writers: int = 4) -> None:
+    def __init__(self, url: str, *, writers: int = 4, patience: float = PATIENCE) -> None:
         self.url = url
+        self._patience = patience
         self.is_sqlite = url.startswith("sqlite:")
         self._lock_file: int | None = None
-        self._engine = _sqlite(url, read_only=False) if self.is_sqlite else _postgresql(url)
+        self._engine = _sqlite(url, patience, read_only=False) if self.is_sqlite else _postgresql(url)
         self._checkpointer = Checkpointer(self.path) if self.path is not None else None
         # What is read belongs together: balances and the lots under them must be of one moment.
         self._reading = (
-            _sqlite(url, read_only=True)
+            _sqlite(url, patience, read_only=True)
             if self.is_sqlite
             else self._engine.execution_options(isolation_level="REPEATABLE READ")
         )
@@ -96,7 +101,7 @@ class Database:
                 if not is_transient(error):
                     raise
                 attempt += 1
-                if attempt == _TRIES or time.monotonic() - started > _PATIENCE:
+                if attempt == _TRIES or time.monotonic() - started > self._patience:
                     raise Unavailable("the database") from error
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
             else:
@@ -140,7 +145,7 @@ def is_transient(error: DBAPIError) -> bool:
     return state in _TRANSIENT or state[:2] in {"08", "53", "57", "58"}
 
 
-def _sqlite(url: str, *, read_only: bool) -> Engine:
+def _sqlite(url: str, patience: float, *, read_only: bool) -> Engine:
     path = make_url(url).database
     if not path or path == ":memory:":
         raise ConfigurationError("database", f"{url!r} names no file", "Write sqlite:///stampcard.db")
@@ -164,7 +169,7 @@ def _sqlite(url: str, *, read_only: bool) -> Engine:
         connection.isolation_level = None
         # Kilobytes of pages that a connection keeps; there are several readers.
         cache = 16_384 if read_only else 65_536
-        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000"]
+        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={patience * 1000:.0f}"]
         pragmas.append(f"cache_size=-{cache}")
         pragmas.append("query_only=ON" if read_only else f"wal_autocheckpoint={MOST}")
         for pragma in pragmas:

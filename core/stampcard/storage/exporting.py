@@ -17,6 +17,7 @@ from stampcard.storage.resealing import about_of
 from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
     address,
+    audience_member,
     award,
     balance,
     base_use,
@@ -59,7 +60,7 @@ LEFT_OUT: Mapping[str, str] = {
 _Shown = Mapping[str, Any]
 _TABLES = (
     member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
-    event, imported, push, outbox, message, contact, contact_conflict,
+    event, imported, push, outbox, message, contact, contact_conflict, audience_member,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
 _JSON = frozenset(
@@ -70,6 +71,7 @@ _JSON = frozenset(
 )  # fmt: skip
 #: Columns that say something to us alone.
 _OURS: Mapping[str, frozenset[str]] = {
+    "audience_member": frozenset({"sure"}),
     "contact": frozenset({"fields", "content", "pending", "seen_in"}),
     "message": frozenset({"occasion", "gathers"}),
 }

@@ -90,8 +90,8 @@ JOINED: tuple[Table, ...] = (
 )
 #: Rows that both may have by the same name: then the target's count, and the source's wait for the undoing.
 NAMED: tuple[Table, ...] = (perk, perk_use, plan, plan_term, proof, base_use)
-#: Tables whose rows stay: what was booked was booked for whom it was.
-STAYING = frozenset({"entry", "balance"})
+#: Tables whose rows stay: what was booked was booked for whom it was, and who was let into an audience has to leave it.
+STAYING = frozenset({"entry", "balance", "audience_member"})
 #: A row's key, without the merchant.
 Key = tuple[str | int, ...]
 

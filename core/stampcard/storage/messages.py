@@ -57,6 +57,8 @@ _MARK = (
 
 #: program, name, channel, occasion
 Key = tuple[str, str, str, str]
+#: program, name, channel, member, wallet
+Place = tuple[str, str, str, str, str]
 
 
 class StoredMessage(Value, frozen=True):
@@ -236,13 +238,18 @@ def message_of(merchant: str, row: Row[Any], sealer: Sealer) -> StoredMessage:
 
 def load_gathering(
     connection: Connection, merchant: str, members: Collection[str], sealer: Sealer
-) -> dict[tuple[str, str, str, str], StoredMessage]:
-    """(program, name, channel, member) → the message that waits and takes in further changes."""
+) -> dict[Place, StoredMessage]:
+    """The messages that wait and take in further changes."""
     if not members:
         return {}
     found = connection.execute(_GATHERING, {"merchant": merchant, "ids": sorted(members)})
     known = (message_of(merchant, row, sealer) for row in found)
-    return {(one.program, one.name, one.channel, one.member): one for one in known}
+    return {place_of(one): one for one in known}
+
+
+def place_of(one: Planned | StoredMessage) -> Place:
+    """Where changes are gathered: points of different wallets make no sum."""
+    return one.program, one.name, one.channel, one.member, str(one.says.get("wallet", ""))
 
 
 def gather(connection: Connection, merchant: str, sealer: Sealer, one: StoredMessage, says: Mapping[str, Any]) -> None:
@@ -349,6 +356,39 @@ def settle_command(connection: Connection, merchant: str, one: StoredMessage, st
         )
         .values(status=status, error=None)
     )
+
+
+def drop_doubles(connection: Connection, merchant: str, source: str, target: str, at: datetime) -> None:
+    """What waits for one member and is there for the other, too, is told once when both become one."""
+    columns = (message.c.id, message.c.program, message.c.name, message.c.channel, message.c.occasion)
+    theirs = select(*columns).where(
+        message.c.merchant == merchant, message.c.member == source, message.c.state == "waiting"
+    )
+    waiting = {
+        (row.program, row.name, row.channel, row.occasion.replace(source, target)): row.id
+        for row in connection.execute(theirs)
+    }
+    if not waiting:
+        return
+    mine = select(*columns).where(
+        message.c.merchant == merchant,
+        message.c.member == target,
+        message.c.occasion.in_(sorted({key[-1] for key in waiting})),
+    )
+    known = {(row.program, row.name, row.channel, row.occasion) for row in connection.execute(mine)}
+    ids = [waiting[key] for key in sorted(waiting.keys() & known)]
+    if ids:
+        doubled = update(message).where(message.c.merchant == merchant, message.c.id.in_(ids))
+        connection.execute(doubled.values(state="dropped", reason="merged", changed_at=to_micros(at)))
+        commands = update(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(ids))
+        connection.execute(commands.values(status="dropped", error="merged"))
+
+
+def drop_lost(connection: Connection, merchant: str, ids: Collection[int]) -> None:
+    """Commands without a message have nothing to say."""
+    if ids:
+        lost = update(outbox).where(outbox.c.merchant == merchant, outbox.c.id.in_(sorted(ids)))
+        connection.execute(lost.where(outbox.c.kind.startswith(MESSAGE)).values(status="dropped", error="lost"))
 
 
 def find_reference(

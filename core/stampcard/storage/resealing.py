@@ -36,6 +36,7 @@ from stampcard.storage.tables import metadata
 ABOUT: Mapping[str, Mapping[str, str]] = {
     "inbox": {"body_sealed": "inbox:{merchant}:{connection}:{key}"},
     "member": {"attributes_sealed": "member:{merchant}:{id}"},
+    "audience_member": {"hash_sealed": "audience_member:{merchant}:{connection}:{audience}:{print}"},
     "consent": {"evidence_sealed": "consent:{merchant}:{member}:{id}"},
     "contact_conflict": {"sides_sealed": "contact_conflict:{merchant}:{id}"},
     "merge": {"data_sealed": "merge:{merchant}:{id}"},

@@ -167,6 +167,7 @@ membership = table(
     col("anniversary", default=""),  # month and day of joining, in the program's zone
     col("state", default="active"),  # active | unconfirmed | frozen | closed | left
     Index("ix_membership_anniversary", "merchant", "program", "anniversary", "member"),
+    Index("ix_membership_joined_at", "merchant", "program", "joined_at", "member"),
 )
 
 consent = table(
@@ -194,6 +195,15 @@ tier = table(
     col("state"),
     where_known("ix_tier_next_at", "next_at"),
     Index("ix_tier_name", "merchant", "program", "name", "member"),
+    Index(
+        "ix_tier_until",
+        "merchant",
+        "program",
+        "until",
+        "member",
+        sqlite_where=text("until IS NOT NULL"),
+        postgresql_where=text("until IS NOT NULL"),
+    ),
 )
 
 #: What counts towards tiers: points in the wallet's smallest unit, money in ten-thousandths, orders.
@@ -206,6 +216,21 @@ segment_member = table(
     key("segment"),
     col("since", BIG),
     Index("ix_segment_member_segment", "merchant", "program", "segment", "member"),
+)
+
+#: Which hash of whom may be in which audience of an advertiser; kept until it is surely out again.
+audience_member = table(
+    "audience_member",
+    key("connection"),
+    key("member"),
+    key("audience"),
+    key("kind"),
+    key("print"),
+    col("sure", BIG, default=0),  # 1: it was taken, and nothing was asked for since
+    col("hash_sealed", BLOB),
+    col("told_at", BIG),
+    Index("ix_audience_member_member", "merchant", "member"),
+    Index("ix_audience_member_print", "merchant", "connection", "audience", "kind", "print"),
 )
 
 #: `data_sealed`: what was done, as long as it can be undone.
@@ -233,7 +258,15 @@ perk = table(
     col("has", BIG, default=0),
     maybe("next_at", BIG),
     col("state"),
-    where_known("ix_perk_next_at", "next_at"),
+    Index(
+        "ix_perk_next_at",
+        "merchant",
+        "next_at",
+        "member",
+        "name",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
     Index("ix_perk_name", "merchant", "program", "name", "has", "member"),
 )
 
@@ -259,7 +292,15 @@ plan = table(
     col("active", BIG, default=0),
     maybe("next_at", BIG),
     col("state"),
-    where_known("ix_plan_next_at", "next_at"),
+    Index(
+        "ix_plan_next_at",
+        "merchant",
+        "next_at",
+        "member",
+        "name",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
     Index("ix_plan_name", "merchant", "program", "name", "active", "member"),
 )
 
@@ -334,6 +375,15 @@ order_state = table(
     col("spend", BIG, default=0),  # in ten-thousandths of `currency`
     col("currency", default=""),
     Index("ix_order_state_member", "merchant", "member", "occurred_at", "spend", "currency", "source", "reference"),
+    Index(
+        "ix_order_state_occurred_at",
+        "merchant",
+        "occurred_at",
+        "source",
+        "reference",
+        sqlite_where=text("currency <> '' AND member IS NOT NULL"),
+        postgresql_where=text("currency <> '' AND member IS NOT NULL"),
+    ),
     Index(
         "ix_order_state_undecided",
         "merchant",
@@ -506,7 +556,14 @@ redemption = table(
         sqlite_where=text("code_print IS NOT NULL"),
         postgresql_where=text("code_print IS NOT NULL"),
     ),
-    where_known("ix_redemption_due_at", "due_at"),
+    Index(
+        "ix_redemption_due_at",
+        "merchant",
+        "due_at",
+        "id",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
     Index(
         "ix_redemption_subject",
         "merchant",
@@ -718,7 +775,7 @@ message = table(
     maybe("score", BIG),
     col("choice", default=""),
     maybe("answer_sealed", BLOB),
-    Index("uq_message_occasion", "merchant", "program", "name", "channel", "occasion", unique=True),
+    Index("uq_message_occasion", "merchant", "program", "name", "occasion", "channel", unique=True),
     Index("ix_message_member", "merchant", "member", "id"),
     where_known("ix_message_to_print", "to_print"),
     Index("ix_message_name", "merchant", "program", "name", "channel", "language", "state"),

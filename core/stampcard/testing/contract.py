@@ -16,6 +16,7 @@ from __future__ import annotations
 from stampcard.testing.rules.contacting import ContactingRules
 from stampcard.testing.rules.decoding import DecodingRules
 from stampcard.testing.rules.delivering import DeliveringRules
+from stampcard.testing.rules.enlisting import EnlistingRules
 from stampcard.testing.rules.fulfilling import FulfillingRules
 from stampcard.testing.rules.judging import JudgingRules
 from stampcard.testing.rules.keeping import KeepingRules
@@ -42,5 +43,6 @@ class PluginContract(
     RecallingRules,
     ContactingRules,
     MessagingRules,
+    EnlistingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

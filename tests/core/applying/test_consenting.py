@@ -13,8 +13,9 @@ from stampcard.applying.requests import Answer
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.consents import current
-from stampcard.domain.events import ConsentSeen
+from stampcard.domain.events import ConsentSeen, CustomEvent
 from stampcard.engine.tokens import message_in, token_of
+from stampcard.errors import Conflict
 from stampcard.storage.consenting import load_consents
 from stampcard.storage.database import Database
 
@@ -48,7 +49,8 @@ class Asking(Letters):
         said = ConsentSeen(
             customer=customer, channel=channel, purpose="marketing", state=state, occurred_at=now, **more
         )
-        self.tell(said)
+        subscribed = CustomEvent(name="newsletter", customer=customer, key="", occurred_at=now)
+        self.tell(said, *([subscribed] if (channel, state) == ("email", "given") else []))
         self.clock.advance(timedelta(seconds=1))
 
     def state(self, name: str, customer: str = "ann") -> str:
@@ -72,12 +74,15 @@ class Asking(Letters):
         self.act(work)
         self.clock.advance(timedelta(seconds=1))
 
-    def ticks(self, came_by: str, *names: tuple[str, str]) -> None:
-        """Somebody chooses on the page of preferences, to which a message of that channel led them."""
+    def ticks(self, id_: str, *names: tuple[str, str]) -> None:
+        """Somebody chooses on the page of preferences, to which that message led them."""
         member = self.member("ann")
+        token = token_of(self.setting.sealer, "main", "p", int(id_))
 
         def work(unit: Unit) -> Answer:
-            choose(unit, member, dict.fromkeys(names, True), came_by, "preference page", "")
+            of = opened(unit.connection, unit.setting, "p", token, unit.now)
+            assert of is not None
+            choose(unit, member, dict.fromkeys(names, True), of.stored, "preference page", "")
             return Answer(status=200, body={})
 
         self.act(work)
@@ -93,14 +98,15 @@ def asking(database: Database, setting: Setting) -> Asking:
 async def test_a_yes_is_pending_until_its_link_is_pressed_whoever_told_it(asking: Asking, by: str) -> None:
     asking.joins("ann")
     getattr(asking, by)("ann", "email")
-    assert asking.state("email.marketing") == "pending"
+    assert (asking.state("email.marketing"), asking.points()) == ("pending", 0)
     await asking.post()
     (mail,) = asking.mail.sent
     assert (mail.subject, asking.text.sent) == ("Please confirm for Bean Club", [])
     asking.confirms(mail.id)
     assert asking.state("email.marketing") == "given"
     assert asking.points() == 20  # subscribed, once it counts
-    asking.hears("ann", "email")  # told once more
+    if by == "hears":
+        asking.hears("ann", "email")  # told once more
     await asking.post()
     assert (asking.state("email.marketing"), len(asking.mail.sent), asking.points()) == ("given", 1, 20)
     asking.proves()
@@ -131,12 +137,44 @@ async def test_a_no_needs_no_confirmation(asking: Asking) -> None:
     assert asking.state("email.marketing") == "pending"
 
 
-async def test_a_page_confirms_only_the_channel_that_led_to_it(asking: Asking) -> None:
+WELCOME = "  hello: {on: sign_up, use: welcome, purpose: transactional}\n"
+
+
+async def test_a_page_confirms_only_the_channel_that_led_to_it(database: Database, setting: Setting) -> None:
+    asking = Asking(database, setting, PROGRAM + WELCOME)
     asking.joins("ann", phone="+14155550123")
-    asking.ticks("email", ("email", "marketing"), ("sms", "marketing"))
+    await asking.post()
+    asking.ticks(asking.mail.sent[0].id, ("email", "marketing"), ("sms", "marketing"))
     assert (asking.state("email.marketing"), asking.state("sms.marketing")) == ("given", "pending")
     await asking.post()
-    assert (len(asking.mail.sent), len(asking.text.sent)) == (0, 1)
+    assert (len(asking.mail.sent), len(asking.text.sent)) == (1, 1)
+
+
+async def test_a_link_that_went_to_another_address_shows_nothing_of_this_one(
+    database: Database, setting: Setting
+) -> None:
+    asking = Asking(database, setting, PROGRAM + WELCOME)
+    asking.joins("ann")
+    asking.says("ann", "email")
+    await asking.post()
+    hello, ask = (next(one for one in asking.mail.sent if one.name == name) for name in ("hello", "ask"))
+    asking.tell_attributes("ann", email="victim@example.com")
+    with pytest.raises(Conflict, match="the address is another by now"):
+        asking.confirms(ask.id)
+    asking.ticks(hello.id, ("email", "marketing"))
+    assert asking.state("email.marketing") == "pending"
+
+
+async def test_whoever_says_yes_again_and_again_is_asked_once_in_ten_minutes(asking: Asking) -> None:
+    asking.joins("ann")
+    for _ in range(5):
+        asking.says("ann", "email")
+    await asking.post()
+    assert len(asking.mail.sent) == 1
+    asking.clock.advance(timedelta(minutes=10))
+    asking.says("ann", "email")
+    await asking.post()
+    assert len(asking.mail.sent) == 2
 
 
 async def test_whoever_takes_no_part_is_asked_too(database: Database, setting: Setting) -> None:

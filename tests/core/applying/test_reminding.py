@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from tests.core.letters import Box, Letters, with_messages
+from sqlalchemy import select, update
+from tests.core.letters import PROGRAM, Box, Letters, with_messages
 
-from stampcard.applying.joining import try_plan
+from stampcard.applying.joining import end_plan, try_plan
+from stampcard.applying.merging import merge
+from stampcard.applying.promoting import give_tier
+from stampcard.applying.redeeming import use
 from stampcard.applying.requests import Answer, adjust, change_attributes
 from stampcard.applying.setting import Setting
+from stampcard.applying.using import give_perk
+from stampcard.clock import to_micros
 from stampcard.domain.events import CustomerSeen
 from stampcard.storage.database import Database
+from stampcard.storage.tables import member, redemption
+from stampcard.testing.applying import rows
 
 EXPIRING = with_messages("""
 messages:
@@ -222,7 +232,7 @@ async def test_each_day_brings_its_reminder_and_none_a_day_before_or_after(
     database: Database, setting: Setting, on: str
 ) -> None:
     due, says = REMINDERS[on]
-    text = EVERYTHING.replace("ON\n", f"{on}\n").replace("SAYS", SAYS.get(on.rpartition(" ")[2], ""))
+    text = everything(on)
     letters = Letters(database, setting, text, box := Box())
     member = letters.joins(birthday="1990-05-10")
     letters.buys("O1", 100)
@@ -241,3 +251,213 @@ async def test_each_day_brings_its_reminder_and_none_a_day_before_or_after(
         await letters.timer.tick()
         await letters.post()
         assert [one.text.partition("\n")[0] for one in box.sent] == ([says] if offset >= 0 else [])
+
+
+class Everything(Letters):
+    """Ann, who bought for 100 on 10 March 2026 and tries a plan, in a program that has everything."""
+
+    def __init__(self, database: Database, setting: Setting, on: str, *more: str) -> None:
+        self.box = Box()
+        super().__init__(database, setting, everything(on, *more), self.box)
+        self.ann = self.joins(birthday="1990-05-10")
+        self.buys("O1", 100)
+        self.does(lambda unit: try_plan(unit, self.ann, "main", "plus"))
+
+    def does(self, work: Callable[[Any], object]) -> None:
+        def answer(unit: Any) -> Answer:
+            work(unit)
+            return Answer(status=200, body={})
+
+        self.act(answer)
+
+    async def ticks(self, text: str) -> None:
+        self.clock.advance(moment(text) - self.clock.now())
+        await self.timer.tick()
+
+    async def told(self) -> list[str]:
+        before = len(self.box.sent)
+        await self.post()
+        return [one.text.partition("\n")[0] for one in self.box.sent[before:]]
+
+    def reward(self) -> str:
+        (row,) = rows(self.database, select(redemption.c.id))
+        return str(row.id)
+
+
+def everything(on: str, *more: str) -> str:
+    """The program, with a message on that."""
+    told = "".join(f"\n    {line}" for line in more)
+    says = SAYS.get(on.rpartition(" ")[2], "") + ("{{ days }} days" if " days " in on or " day " in on else "")
+    return EVERYTHING.replace("ON\n", f"{on}{told}\n").replace("SAYS{{ days }} days", says)
+
+
+#: What makes a reminder say nothing any more before it leaves.
+MOOT: dict[str, Callable[[Everything], object]] = {
+    "on: 3 days before reward_expires": lambda story: story.does(lambda unit: use(unit, story.reward(), "till")),
+    "on: 2 days after reward_issued": lambda story: story.does(lambda unit: use(unit, story.reward(), "till")),
+    "on: 14 days before tier_ends": lambda story: story.does(
+        lambda unit: give_tier(unit, story.ann, "main", "gold", moment("2028-01-01T00:00"))
+    ),
+    "on: 7 days before plan_ends": lambda story: story.does(
+        lambda unit: end_plan(unit, story.ann, "main", "plus", "asked to")
+    ),
+    "on: 1 day before perk_ends": lambda story: story.does(
+        lambda unit: give_perk(unit, story.ann, "main", "lounge", "taken", None, "broke a glass")
+    ),
+    "on: 10 days before program_ends": lambda story: story.applies(
+        everything("on: 10 days before program_ends").replace("last_redeem: 2026-12-31", "last_redeem: 2027-06-30")
+    ),
+    "on: 7 days after purchase": lambda story: story.returns("O1", 100),
+    "on: 30 days after last_purchase": lambda story: story.buys("O2", 10),
+}
+
+
+@pytest.mark.parametrize("on", MOOT)
+async def test_what_is_so_no_more_when_it_leaves_is_not_told(database: Database, setting: Setting, on: str) -> None:
+    story = Everything(database, setting, on)
+    await story.ticks(f"{REMINDERS[on][0]}T11:00")
+    assert [row[2] for row in story.messages()] == ["waiting"]
+    MOOT[on](story)
+    assert await story.told() == []
+    assert story.messages() == [("it", "email", "dropped", "no_longer")]
+
+
+@pytest.mark.parametrize(
+    "on", [on for on in REMINDERS if " before " in on and on.endswith(("_ends", "_expire", "_expires"))]
+)
+async def test_what_is_held_back_over_a_night_says_how_many_days_are_left(
+    database: Database, setting: Setting, on: str
+) -> None:
+    story = Everything(database, setting, on)
+    day, says = REMINDERS[on]
+    await story.ticks(f"{day}T11:00")
+    story.clock.advance(timedelta(days=1))
+    head, _, days = says.removesuffix(" days").rpartition(" ")
+    assert await story.told() == [f"{head} {int(days) - 1} days"]
+
+
+async def test_its_condition_asks_for_the_days_that_are_left_when_it_leaves(
+    database: Database, setting: Setting
+) -> None:
+    story = Everything(database, setting, "on: 5 days before points_expire", "when: event.data.days >= 5")
+    await story.ticks("2027-03-05T11:00")
+    story.clock.advance(timedelta(days=1))
+    assert await story.told() == []
+    assert [row[3] for row in story.messages()] == ["no_longer"]
+
+
+@pytest.mark.parametrize("is_returned", [False, True])
+async def test_what_somebody_bought_who_was_merged_since_is_told_of_as_long_as_it_counts(
+    database: Database, setting: Setting, is_returned: bool
+) -> None:
+    story = Everything(database, setting, "on: 7 days after purchase")
+    await story.ticks("2026-03-17T11:00")
+    bob = story.joins("bob")
+    story.does(lambda unit: merge(unit, story.ann, bob, by="clerk"))
+    if is_returned:
+        story.returns("O1", 100)
+    assert await story.told() == ([] if is_returned else ["7 days"])
+
+
+async def test_what_was_written_down_on_something_else_says_nothing_any_more(
+    database: Database, setting: Setting
+) -> None:
+    story = Everything(database, setting, "on: 5 days after sign_up")
+    await story.ticks("2026-03-15T11:00")
+    story.applies(everything("on: 7 days after purchase"))
+    assert await story.told() == []
+    assert [row[3] for row in story.messages()] == ["no_longer"]
+
+
+@pytest.mark.parametrize("how", ["used", "over"])
+async def test_a_reward_that_is_used_or_over_is_not_told_of_though_no_day_brought_it(
+    database: Database, setting: Setting, how: str
+) -> None:
+    story = Everything(database, setting, "on: reward_issued", "late: 60 days")
+    if how == "used":
+        story.does(lambda unit: use(unit, story.reward(), "till"))
+    else:
+        story.clock.advance(timedelta(days=31))
+    assert await story.told() == []
+    assert [row[3] for row in story.messages()] == ["no_longer"]
+
+
+async def test_a_digest_names_the_rewards_that_are_left(database: Database, setting: Setting) -> None:
+    text = everything("on: reward_issued", "digest: 1 day").replace(
+        SAYS["reward_issued"], "{% for item in items %}{{ item.reward.code }} {% endfor %}"
+    )
+    letters = Letters(database, setting, text, box := Box())
+    letters.joins()
+    for number in range(3):
+        letters.buys(f"O{number}", 10)
+    known = rows(database, select(redemption.c.id).order_by(redemption.c.id))
+    codes: dict[str, str] = {}
+
+    def uses(*ids: str) -> None:
+        def work(unit: Any) -> Answer:
+            codes.update({id_: one.voucher.code for id_, one in unit.rewarding.find(ids=ids).items()})
+            for id_ in ids:
+                use(unit, id_, "till")
+            return Answer(status=200, body={})
+
+        letters.act(work)
+
+    uses(known[0].id)
+    letters.clock.advance(timedelta(days=2))
+    await letters.post()
+    (told,) = box.sent
+    assert codes[known[0].id] not in told.text
+    assert len(told.text.partition("\n")[0].split()) == 2
+
+
+async def test_an_end_of_the_program_is_told_once_also_late_and_to_those_who_came_late(
+    database: Database, setting: Setting
+) -> None:
+    story = Everything(database, setting, "on: 10 days before program_ends")
+    await story.ticks("2026-12-20T11:00")
+    assert await story.told() == []
+    # Nobody looked on the tenth day before.
+    await story.ticks("2026-12-23T11:00")
+    assert await story.told() == ["until 2026-12-31, 8 days"]
+    await story.ticks("2026-12-24T11:00")
+    assert await story.told() == []
+    story.joins("bob")
+    await story.ticks("2026-12-31T11:00")
+    assert await story.told() == ["until 2026-12-31, 0 days"]
+    await story.ticks("2027-01-01T11:00")
+    assert await story.told() == []
+    assert len(story.messages()) == 2
+
+
+async def test_an_end_that_is_over_when_its_message_could_leave_is_not_told(
+    database: Database, setting: Setting
+) -> None:
+    story = Everything(database, setting, "on: 10 days before program_ends")
+    await story.ticks("2026-12-31T11:00")
+    story.clock.advance(timedelta(days=1))
+    assert await story.told() == []
+    assert [row[2] for row in story.messages()] == ["dropped"]
+
+
+ANNIVERSARY = (
+    PROGRAM.replace("rules:\n", "rules:\n  - {id: year, on: anniversary, award: 500}\n")
+    + "messages:\n  year: {on: anniversary, use: birthday, purpose: transactional}\n"
+)
+
+
+@pytest.mark.parametrize("known_since", ["2026-12-31T23:30", "2024-05-01T12:00"])
+async def test_nobody_is_congratulated_or_paid_on_the_day_of_joining(
+    database: Database, setting: Setting, known_since: str
+) -> None:
+    letters = Letters(database, setting, ANNIVERSARY, box := Box())
+    # In Berlin it is 2027 already.
+    letters.clock.advance(moment("2026-12-31T22:00") - letters.clock.now())
+    await letters.timer.tick()
+    letters.clock.advance(moment("2026-12-31T23:30") - letters.clock.now())
+    ann = letters.joins()
+    long_since = update(member).where(member.c.id == ann).values(joined_at=to_micros(moment(known_since)))
+    database.write_now(lambda connection: connection.execute(long_since))
+    assert await ticks_at(letters, "2027-01-01T12:00") == []
+    assert letters.points() == 0
+    assert len(await ticks_at(letters, "2028-01-01T12:00")) == 1
+    assert (letters.points(), len(box.sent)) == (500, 1)

@@ -13,6 +13,12 @@ from stampcard.host import discovering
 from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, PluginSettings, hookimpl
 
 SECRET = "hush-hush-hush"
+MESSAGES = """
+messages:
+  hello: {on: sign_up, use: welcome, channels: [email, sms]}
+  bye: {on: membership_ended, texts: {en: {subject: Bye, text: Bye}}}
+  later: {on: sign_up, use: welcome, channels: post, enabled: false}
+"""
 SHOP = f'[connections.shop]\nplugin = "fake"\nsecrets = ["{SECRET}"]\n'
 
 
@@ -199,6 +205,19 @@ def test_a_connection_that_answers_is_told_to_be_connected(folder: Path) -> None
     assert run("--connect").exit_code == 0
     assert looked_at("--connect")["ok"][-1] == "connections.shop: connected"
     assert not (folder / "stampcard.db").exists()
+
+
+def test_messages_by_a_channel_that_no_connection_has_are_told(folder: Path) -> None:
+    configure(folder, SHOP)
+    path = folder / "program.yaml"
+    path.write_text(path.read_text().partition("\nmessages:")[0] + MESSAGES)
+    assert looked_at("--connect").get("warning", []) == [
+        "programs.main: no connection sends by 'email', as hello, bye would. Add one: stampcard connection add",
+        "programs.main: no connection sends by 'sms', as hello would. Add one: stampcard connection add",
+    ]
+    assert "warning" not in looked_at()  # without asking connections nobody knows what they have
+    configure(folder, SHOP + 'health = "raise"\n')
+    assert run("--connect").exit_code == 4
 
 
 def test_a_connection_or_database_out_of_reach_is_exit_code_4(folder: Path) -> None:

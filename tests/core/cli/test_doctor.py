@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 from typer.testing import Result
 
 from stampcard.applying.setting import Setting
@@ -16,7 +16,7 @@ from stampcard.domain.events import OrderSeen
 from stampcard.storage.database import Database
 from stampcard.storage.programming import load_programs
 from stampcard.storage.stating import set_state
-from stampcard.storage.tables import inbox, push
+from stampcard.storage.tables import inbox, message, push
 from stampcard.testing.applying import tell
 from stampcard.testing.building import NOON, order
 
@@ -61,6 +61,26 @@ def test_each_thing_that_is_not_right_is_told_with_what_to_do(
     assert dead == "connections.shop: 1 given up (is gone). Mend the cause, then: stampcard outbox retry --all"
     assert unknown.endswith("See: stampcard outbox list --status unknown")
     assert run("doctor", "--offline").stdout.splitlines()[-1] == "4 things to look at"
+
+
+def test_messages_that_nobody_can_send_or_write_out_are_told_for_a_day(run: Run, database: Database) -> None:
+    now = to_micros(SystemClock().now())
+    base = {"merchant": "main", "program": "main", "member": "m_ann", "connection": "", "purpose": "marketing"}
+    rows = [
+        {**base, "id": number, "name": name, "channel": channel, "occasion": str(number), "state": "dropped",
+         "reason": reason, "created_at": at, "due_at": at, "changed_at": at, "then": "[]"}
+        for number, (name, channel, reason, at) in enumerate([
+            ("hello", "sms", "no_channel", now), ("hello", "sms", "no_channel", now), ("bye", "email", "text_failed", now),
+            ("hello", "email", "no_consent", now), ("hello", "email", "no_channel", now - 25 * 3_600_000_000),
+        ])
+    ]  # fmt: skip
+    database.write_now(lambda connection: connection.execute(insert(message), rows))
+    assert looked_at(run, 1) == [
+        "message main/bye: 1 not sent by email in the last day: the text could not be written out. "
+        "See: stampcard message list --state dropped",
+        "message main/hello: 2 not sent by sms in the last day: no connection has that channel. "
+        "Add one: stampcard connection add",
+    ]
 
 
 def test_a_command_whose_outcome_is_not_known_yet_is_no_trouble(run: Run, command: Callable[..., str]) -> None:

@@ -84,7 +84,7 @@ def test_an_emoji_takes_two_places_and_is_never_torn_apart() -> None:
     assert parts_of("ن" * 66 + GRIN + "ن" * 65) == 2
     assert parts_of("ن" * 66 + GRIN + "ن" * 66) == 3
     # A family is seven characters, of which four take two places.
-    family = "\u200d".join(("\U0001f468", "\U0001f469", "\U0001f467", "\U0001f466"))
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
     assert (parts_of(family * 6), parts_of(family * 7)) == (1, 2)
 
 

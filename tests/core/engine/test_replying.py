@@ -62,7 +62,7 @@ def test_every_language_that_is_shipped_has_its_words(text: str, meaning: str) -
 @pytest.mark.parametrize("name", ["stopped", "started", "help"])
 def test_every_word_in_capitals_that_a_text_tells_people_to_write_is_understood(language: str, name: str) -> None:
     told = re.sub(r"\{[{%].*?[%}]\}", "", ready(language)[name]["text"])
-    words = {word for word in re.findall(r"\b[A-Z]{4,}\b", told)}
+    words = set(re.findall(r"\b[A-Z]{4,}\b", told))
     assert words
     assert {word: meaning_of(word) for word in words if not meaning_of(word)} == {}
 
@@ -133,3 +133,25 @@ def test_whatever_is_written_something_is_made_of_it(text: str) -> None:
 )
 def test_no_sign_hides_that_somebody_wants_no_more(word: str, before: str, after: str) -> None:
     assert meaning_of(before + word + after) == "stop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can't stop writing about your coffee", "nobody can stop this", "Please don't send the order to my old address",
+        "don't call it a comeback", "non voglio perdere i miei punti", "I want to stop by tomorrow",
+    ],
+)  # fmt: skip
+def test_what_only_sounds_like_it_ends_nothing(text: str) -> None:
+    assert meaning_of(text) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stop it", "STOP STOP STOP", "stop messages", "stop the messages", "I want to stop", "I would like to unsubscribe",
+        "I don't want these messages", "do not contact me again", "non voglio più messaggi",
+    ],
+)  # fmt: skip
+def test_whoever_says_it_in_short_wants_nothing_more(text: str) -> None:
+    assert meaning_of(text) == "stop"

@@ -161,3 +161,20 @@ async def test_what_does_not_answer_in_time_is_a_connection_error(
     with pytest.raises(ConnectionError, match=r"did not answer within 0\.05 seconds"):
         await guarded_dial((), ("smtp.shop.example:25",))("smtp.shop.example", 25)
     assert [opened.fileno() for opened in sockets] == [-1]
+
+
+async def test_an_address_that_says_nothing_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, stands_for: Any
+) -> None:
+    stands_for("2606:2800:220:1::1", "8.8.8.8", PUBLIC)
+    tried: list[str] = []
+
+    async def connect(_: socket.socket, address: tuple[str, int]) -> None:
+        tried.append(address[0])
+        if address[0] != PUBLIC:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
+    monkeypatch.setattr(dialling, "CONNECTING", 0.3)
+    (await guarded_dial((), ("smtp.shop.example:25",))("smtp.shop.example", 25)).close()
+    assert tried == ["2606:2800:220:1::1", "8.8.8.8", PUBLIC]

@@ -163,7 +163,9 @@ def test_the_same_message_in_two_files_is_a_problem_of_the_second(tmp_path: Path
     path = written(tmp_path, HEAD, {"a.yaml": WELCOME, "b.yaml": WELCOME})
     with pytest.raises(ProgramError) as refused:
         read_file(path)
-    assert str(refused.value).endswith(f"{tmp_path / 'program.messages' / 'b.yaml'}:1:10 : there is a message 'welcome' already")
+    assert str(refused.value).endswith(
+        f"{tmp_path / 'program.messages' / 'b.yaml'}:1:10 : there is a message 'welcome' already"
+    )
 
 
 def test_what_cannot_be_read_is_said_by_its_file(tmp_path: Path) -> None:
@@ -190,19 +192,18 @@ def test_a_line_belongs_to_the_file_that_it_came_from() -> None:
 def test_a_program_with_messages_is_stored_as_one_text_and_again_changes_nothing(
     tmp_path: Path, database: Database
 ) -> None:
-    path = written(tmp_path, HEAD, {"a.yaml": WELCOME, "b.yaml": EARNED})
-    for _ in range(2):
+    def applied(path: Path) -> int:
         program, text = read_file(path)
-        number = database.write_now(lambda c, of=(program, text): store_version(c, "main", *of, "me", "", NOON))  # type: ignore[misc]
-        assert number == 1
+        return database.write_now(lambda c: store_version(c, "main", program, text, "me", "", NOON))
+
+    path = written(tmp_path, HEAD, {"a.yaml": WELCOME, "b.yaml": EARNED})
+    assert (applied(path), applied(path)) == (1, 1)
     stored = database.read_now(lambda c: newest_versions(c, "main"))["main"]
-    assert stored.source == text
+    assert stored.source == read_file(path)[1]
     # Applied as it is stored, too: from one file now.
     alone = tmp_path / "again.yaml"
     alone.write_text(stored.source, encoding="utf-8")
-    again, same = read_file(alone)
-    assert (again, same) == (program, text)
-    assert database.write_now(lambda c: store_version(c, "main", again, same, "me", "", NOON)) == 1
+    assert read_file(alone) == read_file(path)
+    assert applied(alone) == 1
     (tmp_path / "program.messages" / "b.yaml").write_text(EARNED + "digest: 1 hour\n", encoding="utf-8")
-    changed = read_file(path)
-    assert database.write_now(lambda c: store_version(c, "main", *changed, "me", "", NOON)) == 2
+    assert applied(path) == 2

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from liquid.exceptions import LiquidError
 
 from stampcard.domain.messages import Form
 from stampcard.engine.rendering import Content, write_out
@@ -23,6 +24,7 @@ from stampcard.program.templates import LANGUAGES, READY, ready
 from stampcard.program.texts import (
     LONGEST,
     direction_of,
+    filled,
     flaws_of_page,
     flaws_of_text,
     locale_of,
@@ -85,8 +87,54 @@ class Tags(HTMLParser):
 # HTML of values
 
 
+@pytest.mark.parametrize("text", ["[" + "{{ x }}" * 500, "[a](" + "{{ x }}" * 500, "[" * 2000])
+def test_brackets_that_are_no_link_cost_nothing(text: str) -> None:
+    begin = time.perf_counter()
+    template_of(text, "ar")
+    assert time.perf_counter() - begin < 2
+
+
+def test_a_text_that_filters_for_too_long_fails() -> None:
+    text = "{% for i in (1..1900) %}{{ words | split: '' | sort | reverse | size }}{% endfor %}"
+    with pytest.raises(LiquidError, match="takes longer than 1 s"):
+        filled(template_of(text, "en").plain, {"words": "abc" * 30_000})
+
+
+def test_what_joining_would_make_too_long_fails_before_it_is_made() -> None:
+    text = "{{ words | split: '' | join: words | size }}"
+    with pytest.raises(LiquidError, match="join: more than 200000 characters"):
+        filled(template_of(text, "en").plain, {"words": "a" * 18_000})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ (1..50000000) | join: ',' }}",
+        "{{ (1..50000000) | reverse | size }}",
+        "{% assign x = (1..50000000) | sort %}",
+        "{% for i in (1..50000000) reversed %}{% endfor %}",
+    ],
+)
+def test_a_range_is_for_a_loop_alone(text: str) -> None:
+    (flaw,) = flaws_of_text(text, {})
+    assert "is for a loop alone" in flaw.message
+
+
+def test_a_loop_over_a_range_is_fine_and_so_are_two_dots_in_words() -> None:
+    assert flaws_of_text("{% for i in (1..balance) limit: 5 %}*{% endfor %} {{ 'a..b' }} …", {"balance": None}) == []
+
+
+def test_what_replacing_would_make_too_long_fails_before_it_is_made() -> None:
+    long = "a" * 4_000
+    text = f"{{{{ '{long}' | replace: 'a', '{long}' | replace: 'a', '{long}' }}}}"
+    with pytest.raises(LiquidError, match="more than 200000 characters would come of it"):
+        template_of(text, "en").plain.render()
+
+
 def test_what_somebody_is_called_is_text_in_a_mail_and_never_markup() -> None:
-    one = written("Hello {{ member.first_name }},\n\n[look](https://shop.example)", values={"member": {"first_name": EVIL}})
+    one = written(
+        "Hello {{ member.first_name }},\n\n[look](https://shop.example)", values={"member": {"first_name": EVIL}}
+    )
     tags = Tags(one.html)
     assert "script" not in {tag for tag, _ in tags.found}
     assert EVIL in tags.text
@@ -123,7 +171,10 @@ def test_no_filter_and_no_variable_makes_markup_of_a_value(text: str) -> None:
 values = st.text(alphabet="<>&\"'=/ abscript{}[]()", max_size=60)
 
 
-@given(values, st.sampled_from(["{{ v }}", "[{{ v }}](https://a.example/{{ v }})", "{% if v %}{{ v | upcase }}{% endif %}"]))
+@given(
+    values,
+    st.sampled_from(["{{ v }}", "[{{ v }}](https://a.example/{{ v }})", "{% if v %}{{ v | upcase }}{% endif %}"]),
+)
 def test_whatever_a_value_is_only_the_merchants_own_tags_are_there(value: str, text: str) -> None:
     for tag, attributes in Tags(marked(text, v=value)).found:
         assert tag in {"a", "bdi"}
@@ -137,7 +188,11 @@ def test_html_that_the_merchant_writes_in_a_text_is_shown_as_it_stands() -> None
 
 
 def test_in_html_of_their_own_the_merchant_writes_tags_and_values_are_text() -> None:
-    one = written("x", html="<p title='{{ member.first_name }}'>{{ member.first_name }}</p>", values={"member": {"first_name": EVIL}})
+    one = written(
+        "x",
+        html="<p title='{{ member.first_name }}'>{{ member.first_name }}</p>",
+        values={"member": {"first_name": EVIL}},
+    )
     ((tag, of),) = Tags(one.html).found
     assert (tag, of, Tags(one.html).text) == ("p", {"title": EVIL}, EVIL)
 
@@ -210,7 +265,13 @@ def test_values_keep_to_themselves_in_a_text_from_right_to_left() -> None:
 
 def test_no_mark_becomes_a_part_of_an_address() -> None:
     text = "{{ confirm_url }} [اضغط]({{ question_url }}) {{ program.page }}"
-    told = plain(text, "ar", confirm_url="https://a.example/1", question_url="https://a.example/2", program={"page": "https://a.example/3"})
+    told = plain(
+        text,
+        "ar",
+        confirm_url="https://a.example/1",
+        question_url="https://a.example/2",
+        program={"page": "https://a.example/3"},
+    )
     assert "\u2068" not in told
     assert re.findall(r"https://\S+", told) == ["https://a.example/1", "https://a.example/2", "https://a.example/3"]
 
@@ -233,9 +294,8 @@ def test_a_mail_in_a_language_from_right_to_left_says_so() -> None:
         ("en", "1,234.5", "€1,234.50", "March 9, 2026", "Monday, March 9, 2026", "3/9/26"),
         ("nl", "1.234,5", "€\xa01.234,50", "9 maart 2026", "maandag 9 maart 2026", "09-03-2026"),
         ("it", "1.234,5", "1.234,50\xa0€", "9 marzo 2026", "lunedì 9 marzo 2026", "09/03/26"),
-        ("id", "1.234,5", "€\xa01.234,50", "9 Maret 2026", "Senin, 09 Maret 2026", "09/03/26"),
-        ("ms", "1,234.5", "€\xa01,234.50", "9 Mac 2026", "Isnin, 9 Mac 2026", "9/03/26"),
-        ("de-CH", "1’234.5", "€ 1’234.50", "9. März 2026", "Montag, 9. März 2026", "09.03.26"),
+        ("id", "1.234,5", "€1.234,50", "9 Maret 2026", "Senin, 09 Maret 2026", "9/3/26"),
+        ("ms", "1,234.5", "€1,234.50", "9 Mac 2026", "Isnin, 9 Mac 2026", "9/03/26"),
     ],
 )  # fmt: skip
 def test_numbers_money_and_days_are_written_as_the_language_does(
@@ -244,10 +304,10 @@ def test_numbers_money_and_days_are_written_as_the_language_does(
     values = {"n": Decimal("1234.5"), "d": date(2026, 3, 9)}
 
     def said(text: str) -> str:
-        return plain(text, language, **values).replace("\u202f", "\xa0")
+        return plain(text, language, **values)
 
     assert said("{{ n | number }}") == number
-    assert said("{{ n | money }}").replace("€ ", "€\xa0") == money.replace("€ ", "€\xa0")
+    assert said("{{ n | money }}") == money
     assert said("{{ d | date }}") == said("{{ d | date: 'long' }}") == said("{{ d | date: 'of course' }}") == day
     assert said("{{ d | date: 'full' }}") == long
     assert said("{{ d | date: 'short' }}") == short
@@ -264,7 +324,7 @@ def test_a_moment_is_told_as_its_day_and_what_is_no_day_as_it_is() -> None:
 
 
 def test_money_is_in_the_programs_currency_unless_another_is_said() -> None:
-    assert plain("{{ 5 | money }} {{ 5 | money: 'JPY' }} {{ 5 | money: 'BHD' }}") == "€5.00 ¥5 BHD\xa05.000"
+    assert plain("{{ 5 | money }} {{ 5 | money: 'JPY' }} {{ 5 | money: 'USD' }}") == "€5.00 ¥5 $5.00"
 
 
 def test_a_truth_counts_as_one_and_words_as_nothing() -> None:
@@ -300,7 +360,7 @@ def test_arabic_has_six() -> None:
     ("number", "said"),
     [
         (Decimal("1.00"), "one 1"), (Decimal(1), "one 1"), (1.0, "one 1"), (Decimal("0.00"), "none"), (0, "none"), (0.0, "none"),
-        (Decimal("1.50"), "other 1.5"), (Decimal("0.5"), "other 0.5"), (Decimal("1E+2"), "other 100"), (Decimal("100"), "other 100"),
+        (Decimal("1.50"), "other 1.5"), (Decimal("0.5"), "other 0.5"), (Decimal("1E+2"), "other 100"), (Decimal(100), "other 100"),
     ],
 )  # fmt: skip
 def test_a_number_with_places_is_counted_by_what_it_is_worth(number: Any, said: str) -> None:
@@ -333,7 +393,13 @@ def test_the_same_flaw_is_told_once_and_in_the_order_of_the_text() -> None:
 
 
 def test_what_a_text_makes_itself_is_known() -> None:
-    assert flaws_of_text("{% assign x = 1 %}{{ x }}{% for y in items %}{{ y.anything }}{{ forloop.index }}{% endfor %}", {"items": {"*": None}}) == []
+    assert (
+        flaws_of_text(
+            "{% assign x = 1 %}{{ x }}{% for y in items %}{{ y.anything }}{{ forloop.index }}{% endfor %}",
+            {"items": {"*": None}},
+        )
+        == []
+    )
 
 
 def test_a_language_that_nobody_knows_has_no_rules() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from stampcard.errors import Unavailable
 from stampcard.storage import migrating
 from stampcard.storage.database import Database
 
@@ -29,6 +32,19 @@ def test_a_new_file_is_for_its_owners_eyes_only(tmp_path: Path) -> None:
     database.close()
     assert modes.keys() >= {"new.db", "new.db-wal"}
     assert set(modes.values()) == {0o600}
+
+
+def test_a_command_waits_for_its_turn_longer_than_a_webhook_can(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'one.db'}"
+    migrating.upgrade(first := Database(url))
+    webhook, command = Database(url, patience=0.05), Database(url, patience=60.0)
+    with ThreadPoolExecutor() as pool, closing(first), closing(webhook), closing(command):
+        with first.engine.begin():  # a server that writes
+            turn = pool.submit(command.write_now, lambda connection: connection.execute(text("SELECT 1")).scalar())
+            with pytest.raises(Unavailable):
+                webhook.write_now(lambda connection: connection.execute(text("SELECT 1")))
+            assert not turn.done()
+        assert turn.result() == 1
 
 
 def test_a_file_that_is_there_is_opened_by_sqlite_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

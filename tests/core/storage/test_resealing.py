@@ -14,6 +14,7 @@ from stampcard.applying.outgoing import queue
 from stampcard.applying.requests import Answer, Once, answer, create_member
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
+from stampcard.domain.audiences import Place
 from stampcard.domain.commands import Command
 from stampcard.domain.consents import Consent
 from stampcard.domain.merges import Merge
@@ -23,6 +24,7 @@ from stampcard.engine.announcing import Planned
 from stampcard.engine.world import Order, Pin
 from stampcard.sealing import Sealer, new_key, new_key_text, read_keys
 from stampcard.storage import (
+    audiences,
     consenting,
     contacts,
     merging,
@@ -118,6 +120,7 @@ def write(connection: Connection, setting: Setting) -> None:
     content = rows.seal_object(sealer, {"text": "Hello"}, messages.about_of(merchant, number))
     messages.change(connection, merchant, number, content_sealed=content, answer_sealed=content)
     suppress(connection, setting, "email", "ann@example.com", "bounced", NOON)
+    audiences.doubt(connection, merchant, sealer, "ads", [("ann", Place("a1", "email", "0" * 64))], NOON)
     plugged = plugging.Plugged(name="shop", plugin="shopify", settings={"t": "secret"}, added_at=NOON, changed_at=NOON)
     plugging.save_plugged(connection, merchant, sealer, plugged)
     assert numbering.next(NOON)

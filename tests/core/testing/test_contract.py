@@ -13,6 +13,7 @@ import pytest
 from stampcard.testing.contract import PluginContract
 from stampcard.testing.installing import install
 from stampcard.testing.rules.contacting import ContactingRules
+from stampcard.testing.rules.enlisting import EnlistingRules
 from stampcard.testing.rules.messaging import MessagingRules
 
 SAMPLE = Path(__file__).parents[2] / "plugins" / "sample" / "stampcard-sample"
@@ -380,6 +381,46 @@ def messaging(old: str, new: str) -> dict[str, str]:
     """The sample with a pager that is changed."""
     assert any(old in text for text in PAGERS.values())
     return {key: text.replace(old, new) for key, text in PAGERS.items()}
+
+
+#: An audience of the till's, good but for what is changed.
+BOARDS = {
+    "sinks=(display,), ": "sinks=(display, Board(context)), ",
+    "class TillSettings(plugin.PluginSettings)": "class TillSettings(plugin.AudienceSettings)",
+    CONNECT: """class Board(plugin.AudienceSink):
+    batch_size, hashes, calls = 3, ("email", "phone"), 0
+
+    def __init__(self, context):
+        self.http, self.url, self.log = context.http, context.settings.api_url, context.log
+        self.headers = {"authorization": f"Bearer {context.settings.token.get_secret_value()}"}
+    async def deliver(self, items): return [await self.pin(item) for item in items]
+    async def pin(self, item):
+        names = "-".join((*item.joins, "out", *item.leaves))
+        body = {"hashes": [item.hashes[kind] for kind in self.hashes if kind in item.hashes]}
+        self.calls += 1
+        url = f"{self.url}/customers/{names}/audience"
+        try: answer = await self.http.put(url, json=body, headers=self.headers)
+        except httpx.HTTPError as error: return plugin.RetryLater(reason=f"no answer: {type(error).__name__}")
+        if answer.text == "shown": return plugin.Delivered()
+        reason = f"the board answered {answer.status_code}"
+        return plugin.Rejected(reason=reason) if answer.status_code in {400, 404, 422} else plugin.RetryLater(reason=reason)
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance", "audience")\n    unfit_audience = "nobody"',
+    '"token": TOKEN}': '"token": TOKEN, "audiences": {"vips": "a1", "guests": "a2"}}',
+    '"/nobody/" in': '"nobody" in',
+}
+PIN = "async def deliver(self, items): return [await self.pin(item) for item in items]"
+PINNED = '"-".join((*item.joins, "out", *item.leaves))'
+HASHES = "[item.hashes[kind] for kind in self.hashes if kind in item.hashes]"
+
+
+def enlisting(old: str, new: str) -> dict[str, str]:
+    """The sample with an audience that is changed."""
+    assert any(old in text for text in BOARDS.values())
+    return {key: text.replace(old, new) for key, text in BOARDS.items()}
 
 
 #: A place beside the till where messages wait.
@@ -906,6 +947,27 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         fulfilling('else plugin.Unknown(reason="who knows")', "else plugin.Absent()"),
         fulfilling("outcome = await self.ask(voucher)", "raise OSError"),
     ],
+    "test_an_audience_is_told_of_hashes_and_of_no_address": [
+        enlisting(HASHES, '["ann@mail.example", *item.hashes.values()]'),
+        enlisting(HASHES, "[item.member]"),
+        enlisting(PIN, "async def deliver(self, items): return [plugin.Delivered() for item in items]"),
+    ],
+    "test_who_leaves_an_audience_is_told_though_nobody_joins": [
+        enlisting(PIN, "async def deliver(self, items): return [await self.pin(item) if item.joins else plugin.Delivered() for item in items]"),
+        enlisting(PINNED, '"-".join((*item.joins, *item.leaves))'),
+    ],
+    "test_the_same_of_an_audience_is_told_alike": [
+        enlisting("/audience", "/audience{self.calls}"),
+        enlisting('body = {"hashes"', 'body = {"call": uuid.uuid4().hex, "hashes"'),
+    ],
+    "test_an_audience_that_is_refused_stops_no_other": [
+        enlisting(PIN, "async def deliver(self, items): return [[await self.pin(item) for item in items][0]] * len(items)"),
+        enlisting(PIN, "async def deliver(self, items): return [await self.pin(item) for item in items][::-1]"),
+    ],
+    "test_no_hash_of_an_audience_is_told_on": [
+        enlisting("self.calls += 1", "self.log.info('pinned', body=body)"),
+        enlisting('reason = f"the board answered {answer.status_code}"', "reason = answer.text"),
+    ],
     "test_no_secret_is_told": [
         {REASON: "reason = answer.text[:200]"},
         {'url = f"{self._url}/customers': 'print(self._headers)\n        url = f"{self._url}/customers'},
@@ -914,6 +976,7 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
     ],
 }  # fmt: skip
 SENDING = [name for name in vars(MessagingRules) if name.startswith("test_") and "kept" not in name]
+DELIVERING = ["test_what_the_vendor_takes_is_delivered", "test_each_item_has_its_own_outcome_in_order"]
 CASES = [pytest.param(rule, changes, id=f"{rule}-{number}") for rule, found in BROKEN.items() for number, changes in enumerate(found)]  # fmt: skip
 
 
@@ -1055,6 +1118,11 @@ def test_a_fulfilment_that_says_it_restores_nothing_may_reject_that_whatever_the
     contract = contract_of(fulfilling(RESTORE, ""))
     contract.test_a_vendor_in_trouble_makes_nothing_real()
     contract.test_odd_vouchers_do_no_harm()
+
+
+@pytest.mark.parametrize("rule", [*(name for name in vars(EnlistingRules) if name.startswith("test_")), *DELIVERING])
+def test_a_sound_audience_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
+    getattr(contract_of(BOARDS), rule)()
 
 
 @pytest.mark.parametrize("rule", BROKEN)

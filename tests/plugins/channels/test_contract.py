@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import stampcard_audience
 import stampcard_banner
 import stampcard_chat
 import stampcard_letter
@@ -79,3 +80,17 @@ class TestLetter(PluginContract):
             for letter in reversed(json.loads(request.content))
         ]
         return httpx.Response(200, json=letters)
+
+
+class TestAudience(PluginContract):
+    plugin = stampcard_audience
+    settings = {"token": KEY, "audiences": {"spenders": "a1", "sleepers": "a2"}}  # noqa: RUF012
+    credentials = (KEY,)
+    sinks = ("audience",)
+    unfit_audience = "nowhere"
+
+    def vendor(self, request: httpx.Request) -> httpx.Response:
+        if request.headers["authorization"] != f"Bearer {KEY}":
+            return httpx.Response(401)
+        named = {name for one in json.loads(request.content) for name in (*one["add"], *one["remove"])}
+        return httpx.Response(200, json={"refused": sorted(named - {"a1", "a2"})})

@@ -21,7 +21,7 @@ from stampcard.plugin import (
     UnverifiedRequest,
 )
 from stampcard_smtp.bouncing import TOPIC, Bounces
-from stampcard_smtp.naming import Naming
+from stampcard_smtp.naming import MARK, Naming
 from stampcard_smtp.plugin import connect
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -64,6 +64,12 @@ NOBODY = report(state="bounced", code="5.1.1", reason="there is no such mailbox"
         ("unknown_user", [NOBODY]),
         ("headers_only", [NOBODY]),
         ("exim", [NOBODY]),
+        ("international", [NOBODY]),
+        ("rewritten_by_ses", [NOBODY]),
+        (
+            "rewritten_by_exchange",
+            [report(state="bounced", code="5.1.10", reason="the address's domain takes no mail", because="address")],
+        ),
         (
             "by_policy",
             [report(state="bounced", code="5.7.1", reason="the recipient's system does not let us send")],
@@ -127,6 +133,41 @@ async def test_a_mail_that_left_is_known_when_it_comes_back(
         name = str(mailbox.mails[0].parsed["message-id"])
         assert outcome.result["id"] == name
         assert list(bounces.events(delivery(REPORT, ours=name.encode()))) == [NOBODY]
+
+
+async def test_a_mail_that_got_another_id_on_its_way_is_known_when_it_comes_back(
+    message: Messages, posting: Posting, bounces: Bounces
+) -> None:
+    async with Mailbox() as mailbox, posting(mailbox, bounce_tokens=TOKENS) as channel:
+        await channel.send([message()])
+        own = str(mailbox.mails[0].parsed[MARK])
+    returned = recorded("rewritten_by_ses")
+    assert list(bounces.events(delivery(returned, ours=own.encode()))) == [NOBODY]
+    assert list(bounces.events(delivery(returned.replace(MARK.encode(), b"X-Other"), ours=own.encode()))) == []
+
+
+async def test_without_a_token_a_mail_has_no_mark(message: Messages, posting: Posting) -> None:
+    async with Mailbox() as mailbox, posting(mailbox) as channel:
+        await channel.send([message()])
+        assert mailbox.mails[0].parsed[MARK] is None
+
+
+@pytest.mark.parametrize("name", ["rewritten_by_ses", "rewritten_by_exchange"])
+@pytest.mark.parametrize(
+    "ours", [b"", b"<>", OURS.replace(b"m17", b"m18"), re.sub(rb"[0-9a-f]{20}", b"0" * 20, OURS), OURS + OURS]
+)
+def test_a_mark_that_is_made_up_reports_nothing(name: str, ours: bytes, bounces: Bounces) -> None:
+    assert list(bounces.events(delivery(recorded(name), ours=ours))) == []
+
+
+def test_each_recipient_of_an_international_status_is_read(bounces: Bounces) -> None:
+    first = recorded("international")
+    at = first.index(b"Final-Recipient")
+    group = b"Final-Recipient: utf-8; x@mail.example\nAction: delayed\nStatus: 4.4.1\n\n"
+    both = first[:at] + (group.replace(b"\n", b"\r\n") if b"\r\n" in first else group) + first[at:]
+    assert list(bounces.events(delivery(both))) == [report(state="deferred", code="4.4.1"), NOBODY]
+    for spoilt in (first.replace(b"Action: failed", b"Acted: failed"), first.replace(b"Reporting-MTA: dns", b"\xff")):
+        assert all(isinstance(event, MessageReported) for event in bounces.events(delivery(spoilt)))
 
 
 @given(message=st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True))

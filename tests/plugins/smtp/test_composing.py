@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.mailboxes import Mail, Mailbox
 from tests.plugins.smtp.conftest import Contexts, Messages, Posting
 
-from stampcard.plugin import Delivered, Message, Outcome, Rejected
+from stampcard.plugin import Delivered, Message, Outcome, Rejected, RetryLater
 from stampcard_smtp.addressing import Unwritable, mailbox
 from stampcard_smtp.composing import composed
 from stampcard_smtp.naming import Naming
@@ -187,6 +187,16 @@ def test_a_name_in_other_letters_is_told_to_a_server_that_knows_them(message: Me
 def test_a_name_in_other_letters_is_rejected_where_the_server_knows_none(message: Messages, posting: Posting) -> None:
     outcome, mail = carried(posting, message(to="jürgen@mail.example"), international=False)
     assert outcome == Rejected(reason="the mail server takes no address with letters beyond ASCII (it has no SMTPUTF8)")
+    assert mail is None
+
+
+@pytest.mark.parametrize("changes", [{"sender": "café@shop.example"}, {"reply_to": "café@shop.example"}])
+def test_an_address_of_ours_in_other_letters_costs_no_message(
+    changes: dict[str, str], message: Messages, posting: Posting
+) -> None:
+    outcome, mail = carried(posting, message(), international=False, **changes)
+    assert isinstance(outcome, RetryLater)
+    assert "check sender and reply_to" in outcome.reason
     assert mail is None
 
 

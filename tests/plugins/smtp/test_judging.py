@@ -65,6 +65,58 @@ def test_a_log_in_that_is_wanted_is_for_somebody_to_set_right(step: Step, code: 
     assert "check username, password and security" in outcome.reason
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (550, "relay not permitted"),
+        (550, "<ann@mail.example> Relaying denied. Proper authentication required."),
+        (550, "5.7.1 Unable to relay"),
+        (550, "5.7.54 SMTP; Unable to relay recipient in non-accepted domain"),
+        (551, "we do not relay"),
+        (553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"),
+        (554, "5.7.1 <ann@mail.example>: Relay access denied"),
+        (550, "Please authenticate before sending"),
+    ],
+)
+def test_a_server_that_passes_on_nothing_of_ours_is_for_somebody_to_set_right(code: int, text: str) -> None:
+    outcome = judged("RCPT", code, text)
+    assert isinstance(outcome, RetryLater)
+    assert "check username and password" in outcome.reason
+    assert isinstance(judged("END", code, text), Rejected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rejected because 192.0.2.1 is in a black list at zen.spamhaus.org",
+        "JunkMail rejected",
+        "blocked by policy",
+        "Sender verify failed",
+        "SPF check failed",
+    ],
+)
+@pytest.mark.parametrize("code", [550, 553])
+def test_a_rule_of_the_server_says_nothing_of_the_address(code: int, text: str) -> None:
+    assert judged("RCPT", code, text) == Rejected(reason=f"a rule of the mail server refuses the message ({code})")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "no such user",
+            "User unknown",
+            "Unrouteable address",
+            "user not listed here",
+            "<spam@relay.example> unknown",
+        ),
+        *("relay@mail.example is nobody here", "5.1.1 relaying: no such user"),
+    ],
+)
+def test_words_of_the_address_say_nothing_of_rules(text: str) -> None:
+    assert read(judged("RCPT", 550, text)) == ADDRESS
+
+
 @pytest.mark.parametrize("code", [-1, 0, 99, 220, 250, 354])
 def test_what_is_neither_yes_nor_no_is_unknown_after_the_text_alone(code: int) -> None:
     assert isinstance(judged("END", code, ""), Unknown)

@@ -5,19 +5,59 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.mailboxes import DROPPED, SILENT, Mailbox
 from tests.plugins.smtp.conftest import Contexts, Messages, Posting
 
+from stampcard.calling.lines import ATTEMPT
 from stampcard.plugin import Because, Delivered, Message, Outcome, Rejected, RetryLater, Unknown
+from stampcard_smtp import sending
 from stampcard_smtp.pooling import Pool
 from stampcard_smtp.sending import EmailChannel
 
 ANN, BOB = "ann@mail.example", "bob@mail.example"
 LOGIN = ("shop", "correct horse")
+
+
+@asynccontextmanager
+async def slowly(context: Contexts, pauses: Mapping[str, float], **settings: object) -> AsyncIterator[EmailChannel]:
+    """A channel to a server that takes so many seconds for its answer to each command, and to the END of a text."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while command := (await reader.readline())[:4].decode().strip():
+            await asyncio.sleep(pauses.get(command, 0))
+            writer.write(b"354 go on\r\n" if command == "DATA" else b"250 fine\r\n")
+            if command == "DATA":
+                await reader.readuntil(b"\r\n.\r\n")
+                await asyncio.sleep(pauses.get("END", 0))
+                writer.write(b"250 fine\r\n")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        with suppress(asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
+            await talk(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    told = context(port=server.sockets[0].getsockname()[1], security="none", **settings)
+    pool = Pool(told)
+    try:
+        yield EmailChannel(told, pool)
+    finally:
+        pool.close()
+        server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving)
 
 
 def kinds(outcomes: Sequence[Outcome]) -> list[str]:
@@ -191,6 +231,27 @@ async def test_a_server_that_is_back_gets_the_next_batch(message: Messages, post
         assert kinds(await channel.send([message()])) == ["Delivered"]
 
 
+async def test_mails_wait_for_the_connections_that_a_server_allows(message: Messages, context: Contexts) -> None:
+    async with Mailbox() as mailbox:
+        plain = context(**mailbox.settings, connections=4)
+        dialled = 0
+
+        async def dial(host: str, port: int) -> socket.socket:
+            nonlocal dialled
+            dialled += 1
+            if dialled > 2:
+                raise ConnectionRefusedError
+            return await plain.dial(host, port)
+
+        told = replace(plain, dial=dial)
+        pool = Pool(told)
+        messages = [message(id=f"m{number}", to=f"member{number}@mail.example") for number in range(20)]
+        assert kinds(await EmailChannel(told, pool).send(messages)) == ["Delivered"] * 20
+        pool.close()
+        assert mailbox.connections == 2
+        assert dialled < 10  # not every mail tries
+
+
 async def test_a_host_that_may_not_be_reached_is_named_with_what_would_allow_it(
     message: Messages, context: Contexts
 ) -> None:
@@ -345,6 +406,36 @@ async def test_an_attempt_that_is_given_up_leaves_no_connection(message: Message
                 await channel.send([message()])
         async with asyncio.timeout(5):
             await mailbox.left.wait()
+
+
+async def test_a_server_that_greets_too_slowly_is_left_in_time(
+    message: Messages, context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BATCH", 0.5)
+    async with slowly(context, {"EHLO": 30, "HELO": 30}, timeout=20) as channel, asyncio.timeout(10):
+        (outcome,) = await channel.send([message()])
+    assert isinstance(outcome, RetryLater)
+    assert "timeout" in outcome.reason
+
+
+async def test_slow_answers_together_take_no_longer_than_a_batch_may(
+    message: Messages, context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BATCH", 0.5)
+    async with slowly(context, dict.fromkeys(("EHLO", "MAIL", "RCPT", "DATA"), 0.2)) as channel:
+        assert kinds(await channel.send([message()])) == ["RetryLater"]
+
+
+async def test_the_answer_to_a_text_that_left_is_worth_waiting_for(
+    message: Messages, context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BATCH", 1.0)
+    async with slowly(context, {"END": 1.2}) as channel:
+        assert kinds(await channel.send([message()])) == ["Delivered"]
+
+
+def test_a_batch_ends_before_the_host_gives_it_up() -> None:
+    assert sending.BATCH + sending.GRACE < ATTEMPT
 
 
 async def test_the_channel_says_how_often_it_may_be_called(context: Contexts) -> None:

@@ -14,6 +14,7 @@ from standardwebhooks.webhooks import Webhook
 
 import stampcard_standard_webhooks.plugin
 from stampcard.plugin import (
+    AudiencePush,
     BalancePush,
     Command,
     ConsentSeen,
@@ -75,7 +76,7 @@ class TestStandardWebhooks(PluginContract):
         told = msgspec.json.decode(request.content)
         return httpx.Response(204 if told["type"] and request.headers["webhook-signature"] else 400)
 
-    def item(self, kind: str, number: int) -> BalancePush | TagPush | Command:
+    def item(self, kind: str, number: int) -> BalancePush | TagPush | AudiencePush | Command:
         if kind != "webhook":
             return super().item(kind, number)
         data = {"type": "points.earned", "timestamp": "2026-03-10T12:00:00Z", "data": {"member": f"m{number}"}}

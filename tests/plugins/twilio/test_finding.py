@@ -136,6 +136,31 @@ async def test_what_counts_as_the_same(
     assert type(await channel.lookup(message(), NOON)) is found
 
 
+@pytest.mark.parametrize(
+    ("meant", "shown", "found"),
+    [
+        ("“Ann’s” points — 12…", '"Ann\'s" points - 12...', Done),
+        ("½ price\u200b at café\u00a0Roma", "1/2 price at café Roma", Done),
+        ("You have 1.25", "You have 125", Absent),
+        ("You have 12 points", "You have 13 points", Absent),
+        ("🎉", "🎁", Absent),
+        ("🎉", "🎉", Done),
+        ("رصيدك ١٢ نقطة", "رصيدك ١٢ نقطة", Done),
+    ],
+)
+async def test_a_text_that_was_written_more_cheaply_is_the_same(
+    played: Callable[..., SmsChannel],
+    message: Messages,
+    clock: FakeClock,
+    meant: str,
+    shown: str,
+    found: type,
+) -> None:
+    channel = played(listing({"body": shown}))
+    clock.advance(channel.visible_after)
+    assert type(await channel.lookup(message(text=meant), NOON)) is found
+
+
 async def test_pages_without_end_are_left(
     played: Callable[..., SmsChannel], message: Messages, clock: FakeClock
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import settings as trial
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
+from stampcard.engine.replying import meaning_of
 from stampcard.plugin import (
     CannotVerify,
     Delivery,
@@ -23,7 +24,7 @@ from stampcard.plugin import (
 from stampcard.testing.clock import NOON
 from stampcard_twilio.payloads import STATES
 from stampcard_twilio.settings import TwilioSettings
-from stampcard_twilio.webhooks import ANSWERED, TwilioWebhooks
+from stampcard_twilio.webhooks import ANSWERED, FAMILIES, TwilioWebhooks
 
 Decode = Callable[..., list[Any]]
 ACCOUNT = "AC" + "0123456789abcdef" * 2
@@ -172,6 +173,36 @@ def test_what_twilio_answers_itself_is_answered(decode: Decode, form: dict[str, 
     assert event.answered is answered
     (event,) = decode({**TEXT, **form}, answers_stop=False)
     assert event.answered is False
+
+
+@pytest.mark.parametrize(
+    ("family", "word"), [(family, word) for family, words in FAMILIES.items() for word in sorted(words)]
+)
+def test_every_word_that_twilio_answers_means_the_same_here(decode: Decode, family: str, word: str) -> None:
+    for told in ({}, {"OptOutType": family}):
+        (event,) = decode({**TEXT, "Body": word, **told})
+        assert event.text == word
+        assert meaning_of(event.text) == family.lower()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("word", ["ARRET", "Salut \x00", "", "points"])
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_word_of_the_owners_own_means_what_twilio_says(decode: Decode, family: str, word: str, answers: bool) -> None:
+    for told in (family, family.lower()):
+        (event,) = decode({**TEXT, "Body": word, "OptOutType": told}, answers_stop=answers)
+        assert meaning_of(event.text) == family.lower()
+        assert event.answered is answers
+
+
+def test_a_stop_in_own_words_is_understood(decode: Decode) -> None:
+    (event,) = decode("inbound__stop_in_own_words")
+    assert (event.text, event.answered, meaning_of(event.text)) == ("STOP", True, "stop")
+
+
+def test_a_family_that_nobody_knows_changes_no_words(decode: Decode) -> None:
+    (event,) = decode({**TEXT, "Body": "Hello", "OptOutType": "LATER"})
+    assert event.text == "Hello"
 
 
 @pytest.mark.parametrize("sender", ["whatsapp:+14155550123", "72273", "Cafe", "", "+", "+0123"])

@@ -38,7 +38,7 @@ def read_messages(connection: Connection, asked: Asked) -> Iterator[dict[str, An
     steps = {
         tuple(row[:3]): row
         for row in connection.execute(
-            select(*_KEY, *(_counted(message_step.c.state.in_(of)).label(name) for name, of in _STEPS.items()))
+            select(*_KEY, *(_reached(of).label(name) for name, of in _STEPS.items()))
             .join(
                 message_step,
                 and_(message_step.c.merchant == message.c.merchant, message_step.c.message == message.c.id),
@@ -112,6 +112,11 @@ def read_answers(connection: Connection, asked: Asked) -> Iterator[dict[str, Any
             "promoters": int(row.promoters),
             "detractors": int(row.detractors),
         }
+
+
+def _reached(states: tuple[str, ...]) -> Any:
+    """Messages of which any of these was told: one that was refused may be said to have failed, too."""
+    return func.count(func.distinct(case((message_step.c.state.in_(states), message.c.id))))
 
 
 def _counted(condition: Any) -> Any:

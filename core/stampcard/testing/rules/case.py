@@ -10,18 +10,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import httpx
 import pytest
 from hypothesis import settings as trial
 
-from stampcard.domain.commands import BALANCE, TAGS
+from stampcard.domain.audiences import hashes_of
+from stampcard.domain.commands import AUDIENCE, BALANCE, TAGS
 from stampcard.domain.value import Value, replace
 from stampcard.errors import CallRefused
 from stampcard.host.connecting import ConnectionSpec, Resources, connect_one
 from stampcard.host.discovering import PluginTable, discover
 from stampcard.plugin import (
+    AudiencePush,
     Balance,
     BalancePush,
     Capabilities,
@@ -33,6 +35,7 @@ from stampcard.plugin import (
     Delivery,
     Dial,
     Event,
+    HashKind,
     Member,
     Message,
     Need,
@@ -148,6 +151,8 @@ class Case:
     unfit_reference: str = ""
     #: An address of which the vendor says that it is no good; empty if it never does when it is asked to send.
     unfit_address: str = ""
+    #: The id of an audience that the vendor does not have; empty if it says nothing of that.
+    unfit_audience: str = ""
     #: The reference of a contact that is gone already; empty if the vendor plays none.
     gone_reference: str = ""
     #: Members who have a contact that the vendor finds by their addresses.
@@ -179,8 +184,22 @@ class Case:
         """Whether the author plays a vendor that is dialled."""
         return type(self).open_dial is not Case.open_dial
 
-    def item(self, kind: str, number: int) -> BalancePush | TagPush | Command:
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The ids of the vendor's audiences, as the settings name them."""
+        return tuple(self.settings.get("audiences", {}).values())
+
+    def audience_push(
+        self, kinds: Sequence[HashKind], number: int, joins: Sequence[str] = (), leaves: Sequence[str] = ()
+    ) -> AudiencePush:
+        """One of many different members who join audiences or leave them."""
+        hashes = hashes_of(self.address("email", number), self.address("phone", number), kinds)
+        return AudiencePush(member=f"m{number}", version=3, hashes=hashes, joins=tuple(joins), leaves=tuple(leaves))
+
+    def item(self, kind: str, number: int) -> BalancePush | TagPush | AudiencePush | Command:
         """One of many different items for a sink of that kind."""
+        if kind == AUDIENCE:
+            return self.audience_push(get_args(HashKind), number, self.audiences[:1], self.audiences[1:])
         if kind == TAGS:
             return TagPush(
                 member=f"m{number}", reference=str(7001 + number), version=3, tags=("vip",), stale=("guest",)

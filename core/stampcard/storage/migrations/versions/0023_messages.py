@@ -10,6 +10,22 @@ depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OPEN = sa.text("status IN ('ready', 'attempting', 'unknown')")
+#: By which members are found whose day it is: name, table, columns, of which rows.
+DATED = (
+    ("ix_membership_joined_at", "membership", ["merchant", "program", "joined_at", "member"], ""),
+    ("ix_tier_until", "tier", ["merchant", "program", "until", "member"], "until IS NOT NULL"),
+    (
+        "ix_order_state_occurred_at",
+        "order_state",
+        ["merchant", "occurred_at", "source", "reference"],
+        "currency <> '' AND member IS NOT NULL",
+    ),
+)
+ENDING = {
+    "perk": ["merchant", "next_at", "member", "name"],
+    "plan": ["merchant", "next_at", "member", "name"],
+    "redemption": ["merchant", "due_at", "id"],
+}
 
 
 def _key(*names: str) -> list["sa.Column[str]"]:
@@ -37,6 +53,14 @@ def upgrade() -> None:
     dated = sa.text("remaining > 0 AND expires_at IS NOT NULL")
     columns = ["merchant", "wallet", "expires_at", "member"]
     op.create_index("ix_lot_expires_at", "lot", columns, sqlite_where=dated, postgresql_where=dated)
+    for name, table, columns, where in DATED:
+        known = sa.text(where) if where else None
+        op.create_index(name, table, columns, sqlite_where=known, postgresql_where=known)
+    for table, columns in ENDING.items():
+        # In the order in which reminders go through those of one moment, and many end at the same midnight.
+        name, known = f"ix_{table}_{columns[1]}", sa.text(f"{columns[1]} IS NOT NULL")
+        op.drop_index(name, table)
+        op.create_index(name, table, columns, sqlite_where=known, postgresql_where=known)
     op.add_column("outbox", _number("rank", zero=True))
     op.drop_index("ix_outbox_due", "outbox")
     columns = ["merchant", "connection", "kind", "rank", "due_at"]
@@ -66,7 +90,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_message")),
         sqlite_strict=True,
     )
-    columns = ["merchant", "program", "name", "channel", "occasion"]
+    columns = ["merchant", "program", "name", "occasion", "channel"]
     op.create_index("uq_message_occasion", "message", columns, unique=True)
     op.create_index("ix_message_member", "message", ["merchant", "member", "id"])
     op.create_index("ix_message_name", "message", ["merchant", "program", "name", "channel", "language", "state"])
