@@ -166,7 +166,9 @@ def went_to_them(unit: Unit, member: str, of: StoredMessage) -> bool:
 def _subscribed(unit: Unit, member: str, source: str) -> None:
     """They have subscribed to the newsletter; told as the shop does where it was said, so that it counts once."""
     known = load_identities_of(unit.connection, unit.setting.merchant, [member]).get(member, ())
-    source, customer = next(((row.connection, row.reference) for row in known if row.connection == source), (OWN, member))
+    source, customer = next(
+        ((row.connection, row.reference) for row in known if row.connection == source), (OWN, member)
+    )
     event = CustomEvent(name=NEWSLETTER, customer=customer, key="", occurred_at=unit.now)
     record_of(unit, member, event, source=source)
 

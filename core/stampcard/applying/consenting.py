@@ -32,9 +32,7 @@ def hear_consent(unit: Unit, member: str, event: ConsentSeen, source: str) -> No
     unit.set_consents(member, given([*known, said]), said)
 
 
-def counts_as(
-    unit: Unit, member: str, said: Consent, before: ConsentState | None, *, confirmed: bool
-) -> ConsentState:
+def counts_as(unit: Unit, member: str, said: Consent, before: ConsentState | None, *, confirmed: bool) -> ConsentState:
     """What somebody's word counts as: a yes that a program of theirs wants confirmed is asked for first (double opt-in)."""
     if said.state != "given" or before == "given" or said.purpose == TRANSACTIONAL or confirmed or unit.silent:
         return said.state

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.core.letters import Box, Letters
 from tests.core.applying.test_merging import merge
+from tests.core.letters import Box, Letters
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import CustomEvent
@@ -96,9 +96,7 @@ async def test_what_a_shop_calls_its_fields_is_told_as_it_is(
     database: Database, setting: Setting, data: dict[str, Any]
 ) -> None:
     name, value = next(iter(data.items()))
-    visited = (
-        f'  visited: {{on: visited, purpose: transactional, texts: {{en: {{subject: "{{{{ event.{name} }}}}", text: x}}}}}}\n'
-    )
+    visited = f'  visited: {{on: visited, purpose: transactional, texts: {{en: {{subject: "{{{{ event.{name} }}}}", text: x}}}}}}\n'
     box = Box()
     letters = Letters(database, setting, HEAD + visited, box)
     letters.joins()
@@ -110,7 +108,9 @@ async def test_what_a_shop_calls_its_fields_is_told_as_it_is(
 async def test_what_two_members_wait_for_is_told_once_when_they_become_one(
     database: Database, setting: Setting
 ) -> None:
-    expiring = "  expiring: {on: 5 days before points_expire, use: points_expiring, purpose: transactional, at: '10:00'}\n"
+    expiring = (
+        "  expiring: {on: 5 days before points_expire, use: points_expiring, purpose: transactional, at: '10:00'}\n"
+    )
     box = Box()
     letters = Letters(database, setting, HEAD + expiring, box)
     letters.joins("ann")

@@ -313,10 +313,7 @@ POINTS_EARNED = {
 
 def saying(sending: str = SENDING) -> LiveProgram:
     """A program with a message for every ready-made text."""
-    lines = (
-        f"  {name}: {{on: {OCCASIONS.get(name, 'by_hand')}, use: {name}{MORE.get(name, '')}}}\n"
-        for name in READY
-    )
+    lines = (f"  {name}: {{on: {OCCASIONS.get(name, 'by_hand')}, use: {name}{MORE.get(name, '')}}}\n" for name in READY)
     return compiled(read_program(f"{SAYING}{sending}messages:\n{''.join(lines)}", "saying"), 1, NOON)
 
 
@@ -330,7 +327,10 @@ def written(name: str, form: Form, language: str, points: int) -> Content:
     told = {
         **values_of(WHOLE, ann, {"points": points}, NOON),
         **dict.fromkeys(("points", "days", "minutes"), points),
-        **{f"{what}_url": f"https://lune.example/{what}" for what in ("confirm", "join", "link", "question", "unsubscribe")},
+        **{
+            f"{what}_url": f"https://lune.example/{what}"
+            for what in ("confirm", "join", "link", "question", "unsubscribe")
+        },
         "expires_on": date(2026, 5, 8),
         "last_earn": date(2027, 1, 31),
         "last_redeem": date(2027, 2, 28),
