@@ -229,7 +229,7 @@ audience_member = table(
     col("sure", BIG, default=0),  # 1: it was taken, and nothing was asked for since
     col("hash_sealed", BLOB),
     col("told_at", BIG),
-    Index("ix_audience_member_member", "merchant", "member"),
+    Index("ix_audience_member_member", "merchant", "member", "connection"),
     Index("ix_audience_member_print", "merchant", "connection", "audience", "kind", "print"),
 )
 

@@ -124,7 +124,7 @@ def test_a_members_timeline_is_looked_for_by_the_member(sqlite: Database) -> Non
 
     plans = [plan for plan in plans_of(sqlite, look) if "TEMP B-TREE" not in plan]
     sqlite.close()
-    assert len(plans) == 21
+    assert len(plans) == 24
     by_member = re.compile(r"merchant=\? AND (member|merged_into)=\?")
     assert [plan for plan in plans if by_member.search(plan) is None] == []
 

@@ -22,6 +22,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(*KEY, name=op.f("pk_audience_member")),
         sqlite_strict=True,
     )
-    op.create_index("ix_audience_member_member", "audience_member", ["merchant", "member"])
+    op.create_index("ix_audience_member_member", "audience_member", ["merchant", "member", "connection"])
     columns = ["merchant", "connection", "audience", "kind", "print"]
     op.create_index("ix_audience_member_print", "audience_member", columns)
