@@ -317,10 +317,11 @@ MESSAGES = Report(
 
 ANSWERS = Report(
     name="answers",
-    about="What members answered to the questions of messages, by tier.",
+    about="What members answered to the questions of messages, by campaign, audience and tier.",
     columns=(
         _column("message", "text", "the message that asks"),
         _column("campaign", "text", "the campaign that it belongs to"),
+        _column("audience", "text", "the tiers and segments that it is for; none where it is for everybody"),
         _column("tier", "text", "the tier of those who answered, as it is now"),
         _column("choice", "text", "what they chose; none where a score or words are asked for"),
         _column("answers", "count", "how many answered so"),

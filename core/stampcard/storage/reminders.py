@@ -239,6 +239,7 @@ def last_purchases(connection: Connection, merchant: str, members: Collection[st
             order_state.c.merchant == merchant,
             order_state.c.member.in_(sorted(members)),
             order_state.c.currency != "",
+            order_state.c.spend > 0,
         )
         .group_by(order_state.c.member)
     )

@@ -181,7 +181,7 @@ def retry_command(connection: Connection, merchant: str, id_: int, now: int) -> 
         raise Conflict("data_deleted", "what the command says was deleted with its member")
     if row.kind.startswith(MESSAGE) and row.status != "ready":
         raise Conflict("message_over", f"a message is never sent twice; see `stampcard message show {id_}`")
-    _set(connection, merchant, id_, status="ready", attempts=0, due_at=now, error=None)
+    _set(connection, merchant, row, status="ready", attempts=0, due_at=now, error=None)
 
 
 def drop_command(connection: Connection, merchant: str, id_: int, reason: str, now: datetime) -> CommandSettled | None:
@@ -193,7 +193,7 @@ def drop_command(connection: Connection, merchant: str, id_: int, reason: str, n
     row = _stopped(connection, merchant, id_, ("ready", "dead", "unknown"), "dropped")
     if row.kind.startswith(MESSAGE):
         _drop_message(connection, merchant, row, reason, now)
-    _set(connection, merchant, id_, status="dropped", error=reason)
+    _set(connection, merchant, row, status="dropped", error=reason)
     if row.kind not in ACTIONS:
         return None
     return CommandSettled(kind=row.kind, key=row.key, done=row.status == "unknown", occurred_at=now, why=reason)
@@ -221,5 +221,8 @@ def _stopped(connection: Connection, merchant: str, id_: int, allowed: Sequence[
     return row
 
 
-def _set(connection: Connection, merchant: str, id_: int, **values: Any) -> None:
-    connection.execute(update(outbox).where(outbox.c.merchant == merchant, outbox.c.id == id_).values(**values))
+def _set(connection: Connection, merchant: str, row: Row[Any], **values: Any) -> None:
+    """Change a command that is still as it was seen; raises Conflict where somebody was quicker."""
+    seen = (outbox.c.merchant == merchant, outbox.c.id == row.id, outbox.c.status == row.status)
+    if not connection.execute(update(outbox).where(*seen).values(**values)).rowcount:
+        raise Conflict("command_state", "the command has just changed: look again")

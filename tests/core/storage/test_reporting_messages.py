@@ -103,6 +103,7 @@ def answered(letters: Letters, first: date, last: date) -> dict[tuple[str, str, 
         scores = [one for one in every if one is not None]
         found[key] = {
             "campaign": {"asked": "spring"}.get(key[0], ""),
+            "audience": "",
             "answers": len(every),
             "scored": len(scores),
             "score": (Decimal(sum(scores)) / len(scores)).quantize(Decimal("0.01")) if scores else None,
@@ -231,6 +232,19 @@ async def test_a_message_counts_on_the_day_it_was_written_down_and_an_answer_on_
     assert (row["message"], row["campaign"], row["score"], row["promoter_share"]) == (
         "asked", "spring", Decimal("10.00"), Decimal(1),
     )  # fmt: skip
+
+
+async def test_answers_are_told_with_whom_they_were_asked_of(database: Database, setting: Setting) -> None:
+    tiers = "tiers: {by: points, within: 12 months, levels: {silver: 0, gold: 1000}}\n"
+    text = PROGRAM.replace("    campaign: spring\n", "    campaign: spring\n    who: {tiers: silver}\n")
+    letters = Letters(database, setting, text.replace("sending:", f"{tiers}sending:"), Box(), Box("sms"))
+    letters.joins()
+    letters.buys("O1", 20)
+    await letters.post()
+    (asked,) = [row for row in rows(database, select(message)) if row.name == "asked"]
+    answers(letters, asked.id, 10, "")
+    (row,) = told(letters, "answers")
+    assert (row["campaign"], row["audience"], row["tier"]) == ("spring", "silver", "silver")
 
 
 async def test_nothing_of_another_merchant_is_in_it(database: Database, setting: Setting) -> None:

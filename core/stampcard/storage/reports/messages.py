@@ -104,6 +104,7 @@ def read_answers(connection: Connection, asked: Asked) -> Iterator[dict[str, Any
         yield {
             "message": name,
             "campaign": terms.campaign if terms is not None else "",
+            "audience": ", ".join((*terms.who.tiers, *terms.who.segments)) if terms is not None and terms.who else "",
             "tier": tier_,
             "choice": choice,
             "answers": int(row.answers),
