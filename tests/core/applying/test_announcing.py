@@ -181,7 +181,15 @@ EVENTS: dict[str, tuple[Callable[[Story], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("event", EVENTS)
+#: What a database might see differently; the rest is decided before one is asked.
+STORED = ("points_earned", "reward_issued", "tier_up", "birthday")
+
+
+@pytest.mark.parametrize(
+    ("database_url", "event"),
+    [*(("sqlite", event) for event in EVENTS), *(("postgresql", event) for event in STORED)],
+    indirect=["database_url"],
+)
 async def test_a_message_goes_once_on_just_what_it_is_on(database: Database, setting: Setting, event: str) -> None:
     story = Story(database, setting, program(PROGRAM, event), Box())
     story.joins("ann", birthday="1990-05-10")

@@ -383,9 +383,8 @@ def select_members() -> Any:
     return member.select().where(member.c.erased_at.is_(None))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
-@given(steps=STEPS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
+@given(steps=STEPS, batch_size=st.sampled_from([1, 3, 100]))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 def test_once_all_is_told_those_are_in_who_belong_there_and_nobody_else(
     batch_size: int,
     steps: Sequence[tuple[Any, ...]],

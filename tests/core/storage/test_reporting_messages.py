@@ -287,7 +287,11 @@ def outcome(what: str) -> Outcome:
     return Delivered(result={"id": f"v{next(_numbers)}"})
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    ("database_url", "seed"),
+    [*(("sqlite", seed) for seed in range(8)), *(("postgresql", seed) for seed in range(2))],
+    indirect=["database_url"],
+)
 async def test_both_reports_are_what_a_recount_comes_to_whatever_happened(
     database: Database, setting: Setting, seed: int
 ) -> None:
