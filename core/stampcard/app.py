@@ -45,6 +45,7 @@ from stampcard.inbox.working import Worker
 from stampcard.observing import Metrics
 from stampcard.outbox.dispatching import Dispatcher
 from stampcard.plugin.audiences import AudienceSettings
+from stampcard.plugin.connections import closed_dial
 from stampcard.plugin.outcomes import Outcome
 from stampcard.sealing import Sealer, read_keys
 from stampcard.settings import Settings
@@ -170,7 +171,7 @@ class Application:
             open_http=lambda hosts: (
                 guarded_client(settings.security.outbound_allow, hosts) if calls else closed_client()
             ),
-            open_dial=(lambda hosts: guarded_dial(settings.security.outbound_allow, hosts)) if calls else None,
+            open_dial=lambda hosts: guarded_dial(settings.security.outbound_allow, hosts) if calls else closed_dial,
         )
         self.switchboard = Switchboard(self.table, resources, self._dispatcher, self._workers)
         self.settings = settings = await self._with_plugged(sealer)

@@ -26,6 +26,7 @@ from stampcard.host.connecting import (
     connect_one,
     disconnect_all,
 )
+from stampcard.host.dialling import guarded_dial
 from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
 from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
@@ -261,6 +262,7 @@ def trial_resources(settings: Settings, *, fresh: bool = False, heard: Heard = l
             public_url=settings.http.base_url,
             open_store=open_store,
             open_http=client,
+            open_dial=lambda hosts: guarded_dial(settings.security.outbound_allow, hosts),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ class Resources:
     public_url: str
     open_store: Callable[[str], Store]
     open_http: Callable[[Sequence[str]], httpx.AsyncClient]
-    open_dial: Callable[[Sequence[str]], Dial] | None = None
+    open_dial: Callable[[Sequence[str]], Dial]
 
 
 async def connect_all(
@@ -129,9 +128,7 @@ async def connect_one(
         http = resources.open_http(hosts)
     except (ConfigurationError, PluginError) as error:
         return replace(standing, problem=without_secrets(str(error), plugin.manifest, spec.settings))
-    context = _context(spec, settings, http, resources)
-    if resources.open_dial is not None:
-        context = dataclasses.replace(context, dial=resources.open_dial(hosts))
+    context = _context(spec, settings, http, resources.open_dial(hosts), resources)
     try:
         return replace(standing, capabilities=await _capabilities(plugin, context, within), http=http)
     except PluginError as error:
@@ -147,12 +144,13 @@ def _hosts(plugin: str, settings: PluginSettings) -> tuple[str, ...]:
 
 
 def _context(
-    spec: ConnectionSpec, settings: PluginSettings, http: httpx.AsyncClient, resources: Resources
+    spec: ConnectionSpec, settings: PluginSettings, http: httpx.AsyncClient, dial: Dial, resources: Resources
 ) -> ConnectionContext[Any]:
     return ConnectionContext(
         name=spec.name,
         settings=settings,
         http=http,
+        dial=dial,
         clock=resources.clock,
         log=resources.log.bind(connection=spec.name, plugin=spec.plugin),
         store=resources.open_store(spec.name),

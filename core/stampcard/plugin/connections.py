@@ -35,7 +35,8 @@ class Store(Protocol):
         """
 
 
-async def _nowhere(host: str, port: int) -> socket.socket:
+async def closed_dial(host: str, port: int) -> socket.socket:
+    """Leads nowhere; raises CallRefused."""
     raise CallRefused(f"{host}:{port}", "nothing is dialled here")
 
 
@@ -55,4 +56,4 @@ class ConnectionContext(Generic[S_co]):
     log: Any
     store: Store
     public_url: str
-    dial: Dial = _nowhere
+    dial: Dial = closed_dial

@@ -1,4 +1,5 @@
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,7 @@ class FakeSettings(PluginSettings):
     inner: Inner = Inner()
     api_url: str = "https://api.example.com"
     health: str = ""
+    dials: int = 0
 
 
 def fake_plugin() -> ModuleType:
@@ -46,6 +48,8 @@ def fake_plugin() -> ModuleType:
             if context.settings.health == "raise":
                 raise RuntimeError(SECRET)
             assert await context.store.get("token") == b"t"
+            if context.settings.dials:
+                (await context.dial("127.0.0.1", context.settings.dials)).close()
             return Health(ok=not context.settings.health, problem=context.settings.health)
 
         return Capabilities(check_health=check_health)
@@ -205,6 +209,16 @@ def test_a_connection_that_answers_is_told_to_be_connected(folder: Path) -> None
     assert run("--connect").exit_code == 0
     assert looked_at("--connect")["ok"][-1] == "connections.shop: connected"
     assert not (folder / "stampcard.db").exists()
+
+
+def test_a_connection_that_dials_is_looked_at_as_the_server_would(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        configure(folder, '[security]\noutbound_allow = ["127.0.0.0/8"]\n' + SHOP + f"dials = {port}\n")
+        assert looked_at("--connect")["ok"][-1] == "connections.shop: connected"
+    configure(folder, SHOP + f"dials = {port}\n")
+    (refused,) = looked_at("--connect")["unreachable"]
+    assert refused.endswith(f'[security] outbound_allow = ["127.0.0.1:{port}"] would allow it')
 
 
 def test_messages_by_a_channel_that_no_connection_has_are_told(folder: Path) -> None:

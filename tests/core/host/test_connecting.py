@@ -28,6 +28,7 @@ from stampcard.plugin import (
     UnverifiedRequest,
     hookimpl,
 )
+from stampcard.plugin.connections import closed_dial
 
 SECRET = "hush-hush-hush"
 GOOD = {"api_url": "https://api.example.com/v2", "webhook_secret": SECRET}
@@ -130,6 +131,7 @@ def resources_of(opened: Opened) -> Resources:
         public_url="https://points.example.com",
         open_store=Memory,
         open_http=opened.open,
+        open_dial=lambda _: closed_dial,
     )
 
 
