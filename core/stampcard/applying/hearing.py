@@ -44,8 +44,6 @@ _LEFT = frozenset(REPORTED) - {"rejected"}
 #: How a yes is taken back by STOP: as we heard it, or as the vendor did, whose news may come first.
 STOPPED_HERE, STOPPED_THERE = "reply", "opted_out"
 _BY_STOP = frozenset({STOPPED_HERE, STOPPED_THERE})
-#: What STOP ends, whether or not the member ever said anything of it.
-_ALWAYS = ("marketing", TRANSACTIONAL)
 
 
 @dataclass(slots=True)

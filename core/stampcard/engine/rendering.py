@@ -56,12 +56,6 @@ def text_of(terms: MessageTerms, language: str) -> MessageText:
     )
 
 
-def ready_text(name: str, language: str) -> MessageText:
-    """A ready-made text by itself, in that language or in English."""
-    of = ready(language if language in LANGUAGES else "en")[name]
-    return MessageText(subject=of.get("subject", ""), text=of["text"], short=of.get("short", ""))
-
-
 def values_of(live: LiveProgram, member: Member, balances: Mapping[str, int], now: datetime) -> dict[str, Any]:
     """What every text may name; `balances` in the smallest unit."""
     program, zone = live.program, live.program.zone
