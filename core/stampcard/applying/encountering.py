@@ -95,5 +95,5 @@ def owe_contacts(unit: Unit) -> None:
     for name, member in unit.encounters.owed:
         by_name.setdefault(name, set()).add(member)
     for name, members in sorted(by_name.items()):
-        due = unit.now + min(unit.setting.coalesce, unit.setting.longest)
-        contacts.owe(unit.connection, unit.setting.merchant, name, CONTACT, members, due)
+        wait = min(unit.setting.coalesce, unit.setting.longest)
+        contacts.owe(unit.connection, unit.setting.merchant, name, CONTACT, members, unit.now, wait)

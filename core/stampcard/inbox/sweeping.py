@@ -257,9 +257,11 @@ class Sweeper(Loop):
 
     async def _wait_for_pushes(self, sweep: Sweep, _: Contacts) -> float:
         merchant = self._setting().merchant
-        is_busy = await self._database.read(lambda connection: is_waiting(connection, merchant, self._name))
-        # Whoever changes meanwhile, and whoever the CRM does not take again and again, is not waited for.
-        if is_busy or await self._waiting(1, sweep.progress.all_shown_at):
+        # Whoever changes meanwhile, and whoever the CRM does not take again and again, is not waited for. Pushes are looked
+        # at first: what follows of one that is settled is in the inbox by then.
+        if await self._waiting(1, sweep.progress.all_shown_at):
+            return ROOM
+        if await self._database.read(lambda connection: is_waiting(connection, merchant, self._name)):
             return ROOM
         after = replace(sweep, ended_at=self._clock.now(), progress=_well(sweep, phase="ended"))
 
