@@ -17,10 +17,11 @@ from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from stampcard.applying.deliveries import Applied, Prepared
+from stampcard.applying.passes import StoredPasses
 from stampcard.applying.setting import Setting
 from stampcard.calling.looping import Loop
 from stampcard.clock import EPOCH, Clock, SystemClock, to_micros
-from stampcard.domain.commands import AUDIENCE, STATES
+from stampcard.domain.commands import AUDIENCE, PASS, STATES
 from stampcard.domain.decisions import Change
 from stampcard.domain.deliveries import Delivery
 from stampcard.domain.rewards import ACTIONS
@@ -47,6 +48,7 @@ from stampcard.outbox.dispatching import Dispatcher
 from stampcard.plugin.audiences import AudienceSettings
 from stampcard.plugin.connections import closed_dial
 from stampcard.plugin.outcomes import Outcome
+from stampcard.plugin.passes import PassSettings
 from stampcard.sealing import Sealer, read_keys
 from stampcard.settings import Settings
 from stampcard.storage import leasing, migrating
@@ -171,6 +173,7 @@ class Application:
             open_http=lambda hosts: (
                 guarded_client(settings.security.outbound_allow, hosts) if calls else closed_client()
             ),
+            open_passes=lambda name: StoredPasses(self.database, self.clock, lambda: self.setting, name),
             open_dial=lambda hosts: guarded_dial(settings.security.outbound_allow, hosts) if calls else closed_dial,
         )
         self.switchboard = Switchboard(self.table, resources, self._dispatcher, self._workers)
@@ -245,6 +248,7 @@ class Application:
             fulfilling={name: frozenset(of.fulfil.kinds) for name, of in able.items() if of.fulfil is not None},
             ways=ways_of(connections),
             public_url=self.public_url,
+            phones={name: phone for name, one in connections.items() if (phone := one.phone) is not None},
             # Nothing is read from a CRM or written to it before people had its contacts looked through.
             crms={
                 name: replaced(crm, looking=self._begun[name].ended_at is None, halted=self._begun[name].is_halted)
@@ -476,8 +480,8 @@ def _migrate(database: Database) -> None:
 def _kinds(connection: Connection) -> tuple[str, ...]:
     """The kinds of state that a connection wants to be pushed; one that could not connect is told later what it missed."""
     if connection.capabilities is None:
-        is_told = isinstance(connection.settings, AudienceSettings)
-        return tuple(kind for kind in STATES if kind != AUDIENCE or is_told)
+        special = {AUDIENCE: AudienceSettings, PASS: PassSettings}
+        return tuple(kind for kind in STATES if isinstance(connection.settings, special.get(kind, object)))
     return tuple(sink.kind for sink in connection.capabilities.sinks if sink.kind in STATES)
 
 

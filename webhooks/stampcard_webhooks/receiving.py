@@ -56,7 +56,7 @@ async def _answer(application: Application, connection: Connection, request: web
         if isinstance(verified, Reply):
             reply = web.Response(body=verified.body, status=verified.status, content_type=verified.content_type)
             return reply, "replied"
-        await _store(application, connection, verified, received_at)
+        await store(application, connection, verified, received_at)
         return _acknowledged(connection), "stored"
     except web.HTTPException as error:
         return problem(error.status, error.text or ""), "body"
@@ -113,9 +113,10 @@ def _acknowledged(connection: Connection) -> web.Response:
     return web.Response(body=webhook.ack, headers={hdrs.CONTENT_TYPE: webhook.ack_type} if webhook.ack_type else None)
 
 
-async def _store(
+async def store(
     application: Application, connection: Connection, verified: VerifiedRequest, received_at: datetime
 ) -> None:
+    """Store what a plugin vouches for; returns once it is committed, raises Unavailable otherwise."""
     assert connection.capabilities is not None
     webhook = connection.capabilities.webhook
     assert webhook is not None

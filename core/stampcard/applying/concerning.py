@@ -15,11 +15,12 @@ from stampcard.domain.events import (
     CustomerSeen,
     CustomEvent,
     OrderSeen,
+    PassSaved,
     RefundSeen,
 )
 from stampcard.engine.counting import CounterKey, keys_for
 from stampcard.program.agreeing import ORDER
-from stampcard.program.events import PURCHASE, REFUND, SIGN_UP
+from stampcard.program.events import CARD_SAVED, PURCHASE, REFUND, SIGN_UP
 from stampcard.storage.contacts import ContactKey
 
 
@@ -62,6 +63,8 @@ def counter_keys(unit: Unit, sourced: Sourced, identities: Resolved) -> Iterator
     kinds: tuple[str, ...] = (PURCHASE, REFUND) if key is not None else ()
     if isinstance(sourced.event, CustomEvent):
         kinds = (sourced.event.name,)
+    if isinstance(sourced.event, PassSaved):
+        kinds = (CARD_SAVED,)
     for at in moments:
         yield from sign_up_keys(unit, members, at)
         for live in (live for versions in programs.versions.values() for live in versions if live.counts):

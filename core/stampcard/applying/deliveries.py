@@ -27,6 +27,7 @@ from stampcard.applying.matching import heard
 from stampcard.applying.meeting import ERASED, Meeting, meet, members_met
 from stampcard.applying.merging import merge_customers
 from stampcard.applying.outgoing import push
+from stampcard.applying.passes import hear_pass
 from stampcard.applying.redeeming import Asked, asked_rewards, settle_command
 from stampcard.applying.resolving import IdentityKey, Resolved, customer_of, effect_of, fingerprint_of, key_of, resolve
 from stampcard.applying.rewarding import print_of
@@ -48,6 +49,8 @@ from stampcard.domain.events import (
     CustomEvent,
     DataRequested,
     OrderSeen,
+    PassRemoved,
+    PassSaved,
     Refetch,
     RefundSeen,
     SetAside,
@@ -56,7 +59,7 @@ from stampcard.domain.value import Value, replace
 from stampcard.engine.deciding import UNCHANGED, decide_custom, decide_customer, decide_order
 from stampcard.engine.world import Decision
 from stampcard.errors import EventRefused, PluginSuspended
-from stampcard.program.events import NEWSLETTER
+from stampcard.program.events import CARD_SAVED, NEWSLETTER
 from stampcard.storage import loading, saving
 from stampcard.storage.contacts import ContactKey
 from stampcard.storage.data_requests import keep_request
@@ -375,7 +378,7 @@ def decide_event(
             member = decision.order.member if decision.order else member
         case CustomerSeen() if key is not None and row is not None:
             decision = _decide_customer(unit, sourced.event, key, row)
-        case CustomEvent() as event if row is not None:
+        case CustomEvent() | PassSaved() | PassRemoved() as event if row is not None:
             sourced, decision = _decide_reported(unit, sourced, event, row.member)
         case ConsentSeen() if row is not None:
             hear_consent(unit, row.member, sourced.event, sourced.connection)
@@ -385,12 +388,8 @@ def decide_event(
             told_of = unit.redemptions.get(event.key.partition(":")[0])
             member = told_of.member if told_of is not None else None
             decision = settle_command(unit, event)
-        case DataRequested(reference=reference, request=request, occurred_at=at):
-            merchant = unit.setting.merchant
-            known = loading.load_identities(unit.connection, merchant, [(sourced.source, reference)])
-            member = next((row.member for row in known.values() if row.member), None)
-            unit.record(sourced, (), None, member)
-            keep_request(unit.connection, merchant, sourced.connection, request, member, at)
+        case DataRequested() as event:
+            member = _keep_request(unit, sourced, event)
         case _:
             pass
     unit.absorb(decision, sourced, member)
@@ -409,14 +408,38 @@ def _decide_heard(unit: Unit, sourced: Sourced, met: Mapping[ContactKey, Meeting
     return hear_told(unit, sourced, told)
 
 
-def _decide_reported(unit: Unit, sourced: Sourced, event: CustomEvent, member: str) -> tuple[Sourced, Decision]:
+def _decide_reported(
+    unit: Unit, sourced: Sourced, event: CustomEvent | PassSaved | PassRemoved, member: str
+) -> tuple[Sourced, Decision]:
     """Decide an event of the merchant's own under the key by which it counts once."""
+    if not isinstance(event, CustomEvent):
+        return _decide_pass(unit, sourced, event, member)
     is_keyed = bool(event.key)
     event = replace(event, key=key_of(unit.setting, sourced.source, event))
     sourced = replace(sourced, event=event)
     if not is_keyed and event.name == NEWSLETTER and waits(unit, member, _MAILS):
         return sourced, UNCHANGED  # they have subscribed once they confirm it, which tells the same
     return sourced, _decide_custom(unit, sourced, event, member, is_keyed=is_keyed)
+
+
+def _decide_pass(unit: Unit, sourced: Sourced, event: PassSaved | PassRemoved, member: str) -> tuple[Sourced, Decision]:
+    """Write down what somebody did with a pass; whoever saves a card for the first time has earned what that earns."""
+    hear_pass(unit, sourced.connection, event)
+    if isinstance(event, PassRemoved):
+        return sourced, UNCHANGED
+    saved = CustomEvent(name=CARD_SAVED, customer=event.serial, key=member, occurred_at=event.occurred_at)
+    sourced = replace(sourced, event=saved)
+    return sourced, _decide_custom(unit, sourced, saved, member, is_keyed=False)
+
+
+def _keep_request(unit: Unit, sourced: Sourced, event: DataRequested) -> str | None:
+    """Keep a person's request as a task; answers who it is."""
+    merchant = unit.setting.merchant
+    known = loading.load_identities(unit.connection, merchant, [(sourced.source, event.reference)])
+    member = next((row.member for row in known.values() if row.member), None)
+    unit.record(sourced, (), None, member)
+    keep_request(unit.connection, merchant, sourced.connection, event.request, member, event.occurred_at)
+    return member
 
 
 def _owner(unit: Unit, sourced: Sourced) -> str | None:

@@ -17,6 +17,7 @@ from stampcard.engine.syncing import Digest
 from stampcard.storage import contacts
 from stampcard.storage.contacts import Contact, ContactKey, Dispute
 from stampcard.storage.inboxing import take_in
+from stampcard.storage.pushing import owe
 
 if TYPE_CHECKING:
     from stampcard.applying.unit import Unit
@@ -96,4 +97,4 @@ def owe_contacts(unit: Unit) -> None:
         by_name.setdefault(name, set()).add(member)
     for name, members in sorted(by_name.items()):
         wait = min(unit.setting.coalesce, unit.setting.longest)
-        contacts.owe(unit.connection, unit.setting.merchant, name, CONTACT, members, unit.now, wait)
+        owe(unit.connection, unit.setting.merchant, name, CONTACT, members, unit.now, wait)

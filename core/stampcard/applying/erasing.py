@@ -11,16 +11,18 @@ from stampcard.applying.outgoing import queue
 from stampcard.applying.resolving import fingerprint_of
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
-from stampcard.domain.commands import ERASE_CONTACT, Command
+from stampcard.domain.commands import END_PASS, ERASE_CONTACT, Command
 from stampcard.domain.events import ConnectionEnded, CustomerErased, SourceErased
 from stampcard.storage import addressing, audiences, contacts, loading, saving
 from stampcard.storage.contacts import ContactKey
 from stampcard.storage.inboxing import ids_about
+from stampcard.storage.passes import passes_of
 from stampcard.storage.revising import bump
 from stampcard.storage.stating import was_resumed
 from stampcard.storage.tables import (
     address,
     base_use,
+    card,
     consent,
     data_request,
     entry,
@@ -33,6 +35,7 @@ from stampcard.storage.tables import (
     message,
     order_state,
     outbox,
+    pass_,
     perk,
     perk_use,
     plan,
@@ -142,6 +145,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     prints += [fingerprint_of(unit, place) for place in places]
     _bury(unit, prints)
     _forget_reach(unit, ids)
+    _end_passes(unit, ids)
     _forget_there(unit, ids, {place for place, made in places.items() if made == "there"})
     contacts.forget_contacts(unit.connection, unit.setting.merchant, ids)
     _delete(unit, identity, identity.c.member.in_(ids))
@@ -180,6 +184,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     addressing.forget_duplicates(unit.connection, unit.setting.merchant, ids)
     for table in (
         address, consent, tier, progress, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, base_use,
+        card, pass_,
     ):  # fmt: skip
         _delete(unit, table, table.c.member.in_(ids))
     # What this unit of work found out about them before must not be written behind it.
@@ -221,6 +226,15 @@ def _forget_there(unit: Unit, ids: Sequence[str], made: Collection[ContactKey]) 
             {*made} | {(row.connection, row.reference) for of in known.values() for row in of}
         )
         if name in names
+    ]
+    queue(unit.connection, unit.setting, unit.now, commands)
+
+
+def _end_passes(unit: Unit, ids: Sequence[str]) -> None:
+    """Let the cards that they have in phones show nothing of them."""
+    commands = [
+        (one.connection, Command(kind=END_PASS, key=f"end:{one.serial}", member="", reference=one.serial))
+        for one in passes_of(unit.connection, unit.setting.merchant, ids)
     ]
     queue(unit.connection, unit.setting, unit.now, commands)
 

@@ -22,6 +22,7 @@ from stampcard.errors import Conflict, NotFound
 from stampcard.storage import contacts, loading, saving
 from stampcard.storage.contacts import Contact, ContactKey
 from stampcard.storage.fetching import want_records
+from stampcard.storage.pushing import owe
 from stampcard.storage.tables import consent, identity
 
 
@@ -50,7 +51,7 @@ def link(unit: Unit, key: ContactKey, member: str) -> Contact:
     linked = replace(known, state="linked", why="", member=member, fields={}, content="", at=unit.now)
     _keep(unit, linked)
     want_records(connection, merchant, key[0], CONTACT, [key[1]], unit.now)
-    contacts.owe(connection, merchant, key[0], CONTACT, [member], unit.now)
+    owe(connection, merchant, key[0], CONTACT, [member], unit.now)
     return linked
 
 
@@ -66,7 +67,7 @@ def part(unit: Unit, key: ContactKey) -> Contact:
     apart = replace(known, state="skipped", why=BY_HAND, member=None, fields={}, content="", at=unit.now)
     # Whoever it may have been is shown there otherwise from now on.
     free = contacts.candidates_of(unit.connection, unit.setting.merchant, key)
-    contacts.owe(unit.connection, unit.setting.merchant, key[0], CONTACT, free, unit.now)
+    owe(unit.connection, unit.setting.merchant, key[0], CONTACT, free, unit.now)
     # Their id stands there on: whoever made another contact for them would find this one by it.
     _keep(unit, apart, () if known.member is None else (known.member,))
     return apart

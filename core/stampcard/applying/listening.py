@@ -10,6 +10,7 @@ from stampcard.domain.value import replace
 from stampcard.errors import Conflict, Merged, NotFound
 from stampcard.storage import contacts, loading
 from stampcard.storage.contacts import Contact
+from stampcard.storage.pushing import owe
 
 OF_CONTACTS = (HoldAsked, ContactsListed)
 
@@ -79,4 +80,4 @@ def follow_merge(unit: Unit, sourced: Sourced, event: CustomersMerged) -> None:
     one = replace(before, state="linked", why="", member=member, fields={}, content="", at=unit.now)
     contacts.save_contacts(unit.connection, merchant, [one])
     contacts.save_candidates(unit.connection, merchant, {kept: ()})
-    contacts.owe(unit.connection, merchant, name, CONTACT, [member], unit.now)
+    owe(unit.connection, merchant, name, CONTACT, [member], unit.now)

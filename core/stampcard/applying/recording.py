@@ -25,6 +25,8 @@ from stampcard.domain.events import (
     MessageReceived,
     MessageReported,
     OrderSeen,
+    PassRemoved,
+    PassSaved,
     RefundSeen,
 )
 from stampcard.domain.happenings import Happened
@@ -77,6 +79,8 @@ _PERSONAL: Mapping[type, Mapping[str, Any]] = {
     ContactGone: {"reference": ""},
     ContactWritten: {"reference": "", "fields": {}},
     HoldAsked: {"reason": ""},
+    PassSaved: {"serial": ""},
+    PassRemoved: {"serial": ""},
     ContactsListed: {"come": (), "gone": ()},
     DataRequested: {"reference": ""},
     MessageReported: {"address": "", "reason": ""},

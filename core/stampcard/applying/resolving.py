@@ -13,7 +13,7 @@ from stampcard.applying.recording import occurred_at
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.clock import to_micros
-from stampcard.domain.events import ConsentSeen, CustomerSeen, CustomEvent, OrderSeen
+from stampcard.domain.events import ConsentSeen, CustomerSeen, CustomEvent, OrderSeen, PassRemoved, PassSaved
 from stampcard.domain.value import Value
 from stampcard.storage import loading, saving
 from stampcard.storage.numbering import new_member_id
@@ -45,6 +45,8 @@ def customer_of(sourced: Sourced) -> IdentityKey | None:
             reference = snapshot.customer
         case CustomerSeen(reference=reference) | CustomEvent(customer=reference) | ConsentSeen(customer=reference):
             pass
+        case PassSaved(serial=reference) | PassRemoved(serial=reference):
+            pass
         case _:
             reference = None
     return (sourced.source, reference) if reference else None
@@ -71,7 +73,7 @@ class Resolved(Value, frozen=True):
 
 
 def resolve(unit: Unit, events: Iterable[Sourced]) -> Resolved:
-    """Who the events' customers are, making a member for everyone who is new.
+    """Who the events' customers are, making a member for everyone who is new, but not of a pass that nobody was given.
 
     Two units that meet the same new customer agree: the first inserts, the second waits for it and reads. What an
     erasure forbids is looked up after that waiting, since it may be an erasure that was waited for.
@@ -79,15 +81,18 @@ def resolve(unit: Unit, events: Iterable[Sourced]) -> Resolved:
     merchant = unit.setting.merchant
     latest: dict[IdentityKey, datetime] = {}
     addresses: dict[IdentityKey, str] = {}
+    serials: set[IdentityKey] = set()
     for sourced in events:
         key = customer_of(sourced)
         if key is not None:
+            if isinstance(sourced.event, PassSaved | PassRemoved):
+                serials.add(key)
             if isinstance(sourced.event, CustomerSeen) and sourced.event.attributes.get("email"):
                 addresses[key] = str(sourced.event.attributes["email"])
             when = occurred_at(sourced.event)
             latest[key] = max(when, latest.get(key, when))
     known = loading.load_identities(unit.connection, merchant, latest)
-    new = latest.keys() - known.keys()
+    new = latest.keys() - known.keys() - serials
     prints = {key: fingerprint_of(unit, key) for key in latest}
     found, made, claimed = welcome(unit, sorted(new), addresses) if new else ({}, set(), set())
     buried = loading.load_tombstones(unit.connection, merchant, list(prints.values()))

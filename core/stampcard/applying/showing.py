@@ -79,8 +79,8 @@ def pictures(
         said = load_consents(connection, merchant, people, sealer, evidence=False)
         for id_ in people:
             texts[id_] |= consent_texts(said.get(id_, ()))
-    for id_, figures in _figures(connection, setting, crm, live, people, now).items():
-        texts[id_] |= figures
+    for id_, told_ in figures(connection, setting, crm.figures, live, people, now).items():
+        texts[id_] |= told_
     asks = crm.settings.lists or crm.settings.make_contacts.startswith("segment:")
     known = load_segments(connection, merchant, people) if asks else {}
     inside = {id_: frozenset(known.get(id_, {}).get(live.name, ())) for id_ in people}
@@ -118,15 +118,15 @@ def ours(pair: FieldPair, texts: Mapping[str, str]) -> str:
     return seen(pair, texts.get(pair.ours, ""))
 
 
-def _figures(
+def figures(
     connection: Connection,
     setting: Setting,
-    crm: Crm,
+    wanted: Collection[str],
     live: LiveProgram,
     people: Mapping[str, Member],
     now: datetime,
 ) -> dict[str, dict[str, str]]:
-    """What is known here alone, of all at once but for what depends on conditions."""
+    """Member → what is known here alone, as text: at least all that is `wanted`. Of all at once but for what depends on conditions."""
     ids, merchant, zone = list(people), setting.merchant, live.program.zone
     found: dict[str, dict[str, str]] = {id_: dict(_membership(one, live, zone)) for id_, one in people.items()}
     name = next((name for name, terms in live.program.wallets.items() if terms.spendable), None)
@@ -134,14 +134,14 @@ def _figures(
     scale = live.program.wallets[name].scale if name is not None else 0
     for id_ in ids:
         found[id_] |= dict(_points(wallets.get(id_), scale, zone))
-    if crm.figures & _TIERS:
+    if _TIERS & {*wanted}:
         for id_, told in outlooks(Unit(connection, setting, now), ids).items():
             found[id_] |= dict(_tier(told, live, zone))
     for id_, told_ in _bought(connection, merchant, ids, live, zone):
         found[id_] |= told_
     for id_, told_ in _redeemed(connection, merchant, ids, live, zone):
         found[id_] |= told_
-    if crm.figures & _NEXT_REWARD and live.rewards:
+    if _NEXT_REWARD & {*wanted} and live.rewards:
         inside = [id_ for id_, one in people.items() if live.name in one.programs]
         for id_, offered in standings_of_all(Unit(connection, setting, now), inside, live).items():
             found[id_] |= dict(_next_reward(offered, live))

@@ -32,7 +32,7 @@ from stampcard.host.guarding import guarded_client
 from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
 from stampcard.host.sections import HIDDEN, plugin_for, read_settings
 from stampcard.plugin.capabilities import Capabilities
-from stampcard.plugin.connections import Store
+from stampcard.plugin.connections import NoPasses, Store
 from stampcard.program.model import Program
 from stampcard.sealing import read_keys
 from stampcard.settings import Settings
@@ -262,6 +262,7 @@ def trial_resources(settings: Settings, *, fresh: bool = False, heard: Heard = l
             public_url=settings.http.base_url,
             open_store=open_store,
             open_http=client,
+            open_passes=lambda _: NoPasses(),
             open_dial=lambda hosts: guarded_dial(settings.security.outbound_allow, hosts),
         )
 

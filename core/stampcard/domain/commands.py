@@ -12,11 +12,14 @@ from stampcard.domain.wallets import Balance
 OWN = "stampcard"
 
 
-#: The kinds of state that is pushed: figures, marks at the shop, members as a CRM's contacts, and who is in an audience.
-BALANCE, TAGS, CONTACT, AUDIENCE = "balance", "tags", "contact", "audience"
-STATES = (BALANCE, TAGS, CONTACT, AUDIENCE)
+#: The kinds of state that is pushed: figures, marks at the shop, members as a CRM's contacts, who is in an audience, and
+#: cards in phones.
+BALANCE, TAGS, CONTACT, AUDIENCE, PASS = "balance", "tags", "contact", "audience", "pass"
+STATES = (BALANCE, TAGS, CONTACT, AUDIENCE, PASS)
 #: Commands of ours at a CRM: to put a contact away that we made, and to forget one for good.
 REMOVE_CONTACT, ERASE_CONTACT = "contact_remove", "contact_erase"
+#: A command of ours at a phone's wallet: to let a pass show nothing of anybody any more.
+END_PASS = "pass_end"  # noqa: S105 - a pass, no password
 
 
 class BalancePush(Value, frozen=True):

@@ -162,6 +162,20 @@ class MessageReceived(Value, frozen=True, tag="message_received"):
     answered: bool = False
 
 
+class PassSaved(Value, frozen=True, tag="pass_saved"):
+    """Somebody put a card into their phone; `serial`: what we call that pass."""
+
+    serial: str
+    occurred_at: datetime
+
+
+class PassRemoved(Value, frozen=True, tag="pass_removed"):
+    """Nobody has the card in a phone any more."""
+
+    serial: str
+    occurred_at: datetime
+
+
 class ConnectionEnded(Value, frozen=True, tag="connection_ended"):
     """The source took our access away: pushes stop and what we stored to reach it is deleted."""
 
@@ -226,6 +240,8 @@ Event = (
     | ConsentSeen
     | MessageReported
     | MessageReceived
+    | PassSaved
+    | PassRemoved
     | CommandSettled
     | ContactWritten
     | HoldAsked

@@ -22,6 +22,8 @@ _ABOUT = b"shopper link"
 
 #: What a link is for: to end messages of its purpose, to choose what one gets, to confirm, to answer a question.
 Purpose = Literal["u", "p", "c", "q"]
+#: The same of the page of a card.
+CARD = "card"
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _BITS, _MASK = 5, 31
 #: Characters of the part that nobody can guess: 80 bits.
@@ -60,9 +62,22 @@ def _written(number: int) -> str:
     return digits
 
 
-def _proof(sealer: Sealer, merchant: str, purpose: Purpose, message: int) -> str:
+def _proof(sealer: Sealer, merchant: str, purpose: str, message: int) -> str:
     digest = int(sealer.fingerprint(f"message link:{merchant}:{purpose}:{message}"), 16)
     return _written(digest & (1 << _BITS * _PROOF) - 1).rjust(_PROOF, _DIGITS[0])
+
+
+def card_token(sealer: Sealer, merchant: str, number: str) -> str:
+    """The token of a card's own page: good for as long as the card has its number."""
+    return f"{number}-{_proof(sealer, merchant, CARD, int(number))}"
+
+
+def card_in(sealer: Sealer, merchant: str, token: str) -> str | None:
+    """The number of the card whose page a token opens; None for a token that we did not make."""
+    number = token.partition("-")[0]
+    if not (number.isascii() and number.isdigit()) or len(number) > _LONGEST:
+        return None
+    return number if sealer.same(token, card_token(sealer, merchant, number)) else None
 
 
 class Link(Value, frozen=True, array_like=True):

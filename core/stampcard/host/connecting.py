@@ -12,7 +12,7 @@ import httpx
 
 from stampcard.clock import Clock
 from stampcard.domain.audiences import HashKind
-from stampcard.domain.commands import AUDIENCE
+from stampcard.domain.commands import AUDIENCE, PASS
 from stampcard.domain.messages import Form, Need
 from stampcard.domain.rewards import ACTIONS, ISSUE
 from stampcard.domain.value import Value, replace
@@ -21,6 +21,7 @@ from stampcard.host.channels import ChannelSink
 from stampcard.host.contacts import Crm, sinks_of
 from stampcard.host.discovering import LoadedPlugin, PluginTable
 from stampcard.host.fulfilling import FulfilmentSink
+from stampcard.host.passes import PassEnding, PhoneWallet, wallet_of
 from stampcard.host.sections import plugin_for, read_settings, without_secrets
 from stampcard.plugin.audiences import AudienceSettings, AudienceSink
 from stampcard.plugin.capabilities import (
@@ -38,7 +39,8 @@ from stampcard.plugin.connections import ConnectionContext, Dial, Store
 from stampcard.plugin.contacts import Contacts, ContactSettings
 from stampcard.plugin.manifest import PluginSettings
 from stampcard.plugin.orders import OrderHistory, OrderList
-from stampcard.plugin.requests import Route
+from stampcard.plugin.passes import Passes, PassSettings, PassSink
+from stampcard.plugin.requests import METHODS, Route
 from stampcard.plugin.subscriptions import Subscriptions
 
 #: Seconds that a plugin's `connect` may take.
@@ -73,7 +75,9 @@ class Connection(Value, frozen=True):
         actions = () if fulfil is None else tuple(FulfilmentSink(fulfil, kind) for kind in ACTIONS)
         contacts = self.capabilities.contacts
         channels = tuple(ChannelSink(channel) for channel in self.capabilities.channels)
-        return (*self.capabilities.sinks, *actions, *channels, *(() if contacts is None else sinks_of(contacts)))
+        ending = tuple(PassEnding(sink) for sink in self.capabilities.sinks if isinstance(sink, PassSink))
+        told = () if contacts is None else sinks_of(contacts)
+        return (*self.capabilities.sinks, *actions, *channels, *ending, *told)
 
     @property
     def crm(self) -> Crm | None:
@@ -82,6 +86,17 @@ class Connection(Value, frozen=True):
         if contacts is None or not isinstance(self.settings, ContactSettings):
             return None
         return Crm(name=self.name, settings=self.settings, pairs=self.settings.pairs(contacts.defaults))
+
+    @property
+    def phone(self) -> PhoneWallet | None:
+        """What it is as a phone's wallet, if it is one."""
+        return None if self.capabilities is None else wallet_of(self.name, self.settings, self.capabilities.sinks)
+
+    @property
+    def pass_sink(self) -> PassSink | None:
+        """What keeps members' cards, if anything does."""
+        sinks = self.capabilities.sinks if self.capabilities is not None else ()
+        return next((sink for sink in sinks if isinstance(sink, PassSink)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +109,7 @@ class Resources:
     open_store: Callable[[str], Store]
     open_http: Callable[[Sequence[str]], httpx.AsyncClient]
     open_dial: Callable[[Sequence[str]], Dial]
+    open_passes: Callable[[str], Passes]
 
 
 async def connect_all(
@@ -155,6 +171,7 @@ def _context(
         log=resources.log.bind(connection=spec.name, plugin=spec.plugin),
         store=resources.open_store(spec.name),
         public_url=resources.public_url,
+        passes=resources.open_passes(spec.name),
     )
 
 
@@ -175,6 +192,7 @@ async def _capabilities(plugin: LoadedPlugin, context: ConnectionContext[Any], w
         _broken(capabilities)
         or _broken_contacts(capabilities, context.settings)
         or _broken_audience(capabilities, context.settings)
+        or _broken_passes(capabilities, context.settings)
     )
     if problem:
         raise PluginError(name, problem)
@@ -191,7 +209,8 @@ _PARTS: Mapping[str, type] = {
     "clean": Cleaner,
     "contacts": Contacts,
 }
-_PATH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PART = r"(?:[a-z0-9]+(?:-[a-z0-9]+)*|\{[a-z][a-z0-9_]*\})"
+_PATH = re.compile(rf"{_PART}(?:/{_PART})*")
 
 
 def _broken(capabilities: object) -> str:
@@ -264,11 +283,27 @@ def _broken_audience(capabilities: Capabilities, settings: object) -> str:
     return ""
 
 
+def _broken_passes(capabilities: Capabilities, settings: object) -> str:
+    sink = next((sink for sink in capabilities.sinks if sink.kind == PASS), None)
+    if sink is None:
+        return ""
+    if not isinstance(sink, PassSink):
+        return f"its sink {type(sink).__name__} is of kind {PASS!r}, and no PassSink"
+    if not isinstance(settings, PassSettings):
+        return "it keeps passes, and its settings are no PassSettings"
+    if not isinstance(getattr(sink, "title", None), str) or not sink.title.strip():
+        return "its passes have no title: say what people call that wallet"
+    return ""
+
+
 def _broken_routes(routes: Sequence[object]) -> str:
     taken: set[tuple[str, str]] = set()
     for route in routes:
-        if not isinstance(route, Route) or route.method not in {"GET", "POST"} or not _PATH.fullmatch(route.path):
-            return f"its route {getattr(route, 'path', route)!r} is not GET or POST of a path of words and dashes"
+        if not isinstance(route, Route) or route.method not in METHODS or not _PATH.fullmatch(route.path):
+            known = ", ".join(METHODS)
+            return (
+                f"its route {getattr(route, 'path', route)!r} is not {known} of a path of words, dashes and {{parts}}"
+            )
         if (route.method, route.path) in taken:
             return f"it has two routes {route.method} {route.path}"
         taken.add((route.method, route.path))

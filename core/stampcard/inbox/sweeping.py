@@ -29,6 +29,7 @@ from stampcard.storage.database import Database
 from stampcard.storage.fetching import want_records
 from stampcard.storage.inboxing import count_ready, is_waiting, take_in
 from stampcard.storage.listing import members_after
+from stampcard.storage.pushing import owe
 from stampcard.storage.revising import bump
 from stampcard.storage.sweeping import Progress, Sweep, begin_sweep, load_sweep, move_sweep
 
@@ -246,7 +247,7 @@ class Sweeper(Loop):
         def go_on(connection: DatabaseConnection) -> None:
             members = members_after(connection, setting.merchant, sweep.place, STEP)
             fresh = contacts.linked_since(connection, setting.merchant, name, members, to_micros(sweep.started_at))
-            contacts.owe(connection, setting.merchant, name, CONTACT, set(members) - fresh, now)
+            owe(connection, setting.merchant, name, CONTACT, set(members) - fresh, now)
             progress = _well(sweep, shown=sweep.progress.shown + len(members))
             if not members:
                 progress = replace(progress, phase="sending", all_shown_at=now)

@@ -14,7 +14,7 @@ from stampcard.calling.leases import Lease
 from stampcard.calling.lines import Line
 from stampcard.calling.looping import Loop
 from stampcard.clock import Clock
-from stampcard.domain.commands import AUDIENCE, CONTACT, STATES
+from stampcard.domain.commands import AUDIENCE, CONTACT, PASS, STATES
 from stampcard.errors import Unavailable
 from stampcard.host.channels import ChannelSink
 from stampcard.host.connecting import Connection
@@ -22,6 +22,7 @@ from stampcard.outbox.commanding import Commanding
 from stampcard.outbox.contacting import Contacting
 from stampcard.outbox.enlisting import Enlisting
 from stampcard.outbox.messaging import Messaging
+from stampcard.outbox.presenting import Presenting
 from stampcard.outbox.pushing import Pushing
 from stampcard.plugin.outcomes import Outcome
 from stampcard.storage.database import Database
@@ -34,7 +35,7 @@ FLIGHTS = 4
 REST = 0.25
 
 
-Job = Pushing | Commanding | Contacting | Enlisting
+Job = Pushing | Commanding | Contacting | Enlisting | Presenting
 
 
 class Dispatcher(Loop):
@@ -62,6 +63,8 @@ class Dispatcher(Loop):
                 return Contacting(database, clock, line, connection, setting, stored)
             if line.sink.kind == AUDIENCE:
                 return Enlisting(database, clock, line, connection, setting)
+            if line.sink.kind == PASS:
+                return Presenting(database, clock, line, setting)
             if line.sink.kind in STATES:
                 return Pushing(database, clock, now.merchant, line, min(now.coalesce, now.longest))
             if isinstance(line.sink, ChannelSink):

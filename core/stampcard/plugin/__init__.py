@@ -24,6 +24,8 @@ from stampcard.domain.events import (
     MessageReceived,
     MessageReported,
     OrderSeen,
+    PassRemoved,
+    PassSaved,
     Refetch,
     RefundSeen,
     SetAside,
@@ -32,6 +34,7 @@ from stampcard.domain.events import (
 from stampcard.domain.members import Identity, Member
 from stampcard.domain.messages import Because, Form, Message, Need, Reported
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, RefundLine, Stamp
+from stampcard.domain.passes import CardDesign, CardField, CardOffer, PassPush, RotatingCode
 from stampcard.domain.perks import PerkChanged, PerkUsed
 from stampcard.domain.proofs import Eligibility
 from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
@@ -60,6 +63,7 @@ from stampcard.plugin.hookspecs import hookimpl
 from stampcard.plugin.manifest import API_VERSION, PluginManifest, PluginSettings
 from stampcard.plugin.orders import HistoryPage, Listing, Listings, OrderHistory, OrderList
 from stampcard.plugin.outcomes import Absent, Delivered, Done, Lookup, Outcome, Rejected, RetryLater, Unknown
+from stampcard.plugin.passes import Passes, PassSettings, PassSink
 from stampcard.plugin.rates import Rate, RetryPolicy
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.signatures import check_hmac_sha256_base64
@@ -81,6 +85,9 @@ __all__ = [
     "Because",
     "CannotVerify",
     "Capabilities",
+    "CardDesign",
+    "CardField",
+    "CardOffer",
     "Change",
     "Channel",
     "Choice",
@@ -136,6 +143,12 @@ __all__ = [
     "OrderSeen",
     "OrderSnapshot",
     "Outcome",
+    "PassPush",
+    "PassRemoved",
+    "PassSaved",
+    "PassSettings",
+    "PassSink",
+    "Passes",
     "PerkChanged",
     "PerkUsed",
     "Person",
@@ -153,6 +166,7 @@ __all__ = [
     "RetryLater",
     "RetryPolicy",
     "RewardKind",
+    "RotatingCode",
     "Route",
     "SetAside",
     "ShopperSource",

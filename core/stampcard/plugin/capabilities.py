@@ -14,6 +14,7 @@ from stampcard.domain.deliveries import Delivery
 from stampcard.domain.events import Event, Refetch
 from stampcard.domain.members import Member
 from stampcard.domain.messages import Message
+from stampcard.domain.passes import PassPush
 from stampcard.domain.rewards import RewardKind, Voucher
 from stampcard.domain.value import Value
 from stampcard.errors import CannotVerify
@@ -25,7 +26,7 @@ from stampcard.plugin.rates import Rate, RetryPolicy
 from stampcard.plugin.requests import Reply, Route, UnverifiedRequest, VerifiedRequest
 from stampcard.plugin.subscriptions import Subscriptions
 
-Item = TypeVar("Item", BalancePush, TagPush, ContactPush, AudiencePush, Command, Message)
+Item = TypeVar("Item", BalancePush, TagPush, ContactPush, AudiencePush, PassPush, Command, Message)
 
 
 class WebhookSource(ABC):
@@ -69,7 +70,7 @@ class WebhookSource(ABC):
 class Sink(ABC, Generic[Item]):
     """Takes items of one kind to the vendor, `batch_size` at a time."""
 
-    #: "balance", "tags" or "audience" for state that is pushed, else the kind of the commands it takes.
+    #: "balance", "tags", "audience" or "pass" for state that is pushed, else the kind of the commands it takes.
     kind: str
     batch_size: int = 1
     rate: Rate | None = None
@@ -257,7 +258,7 @@ class Capabilities(Value, frozen=True):
 
     webhook: WebhookSource | None = None
     subscriptions: Subscriptions | None = None
-    sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[AudiencePush] | Sink[Command], ...] = ()
+    sinks: tuple[Sink[BalancePush] | Sink[TagPush] | Sink[AudiencePush] | Sink[PassPush] | Sink[Command], ...] = ()
     fetch: Fetch | None = None
     orders: OrderList | None = None
     history: OrderHistory | None = None

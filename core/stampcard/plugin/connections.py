@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
@@ -11,6 +11,7 @@ import httpx
 from stampcard.clock import Clock
 from stampcard.errors import CallRefused
 from stampcard.plugin.manifest import PluginSettings
+from stampcard.plugin.passes import Passes
 
 #: Opens a connected socket to a host and port that the settings name (`outbound_hosts`), its address checked; without TLS,
 #: which whoever speaks the protocol begins. Raises CallRefused before anything left, OSError where nobody answers.
@@ -40,13 +41,20 @@ async def closed_dial(host: str, port: int) -> socket.socket:
     raise CallRefused(f"{host}:{port}", "nothing is dialled here")
 
 
+class NoPasses:
+    """Knows no card."""
+
+    async def find(self, serial: str) -> None:
+        """None."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionContext(Generic[S_co]):
     """All that a connection gets from the host.
 
     `http` and, for what is no HTTP, `dial` are the only ways to the network: they check addresses when connecting; `http` follows
     no redirect and caps answers.
-    `log` is a bound structlog logger. `public_url` is where the outside reaches this installation.
+    `passes` are the cards that the connection keeps, where it is a phone's wallet. `log` is a bound structlog logger. `public_url` is where the outside reaches this installation.
     """
 
     name: str
@@ -57,3 +65,4 @@ class ConnectionContext(Generic[S_co]):
     store: Store
     public_url: str
     dial: Dial = closed_dial
+    passes: Passes = field(default_factory=NoPasses)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from stampcard.domain.value import Value
 
 #: Major and minor version of the plugin API; a host loads plugins of its own major and a minor no newer than its own.
-API_VERSION = (1, 7)
+API_VERSION = (1, 8)
 
 
 class PluginSettings(BaseModel):

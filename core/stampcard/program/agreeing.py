@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.amounts import Award, FixedAward, Formula, ItemAward, RateAward, RewardAward
+from stampcard.program.cards import faults_of_cards
 from stampcard.program.catalogue import faults_of_rewards
 from stampcard.program.enrolment import faults_of_enrolment
 from stampcard.program.events import AMOUNT, BIRTHDAY, BUILT_IN_EVENTS, OF_ORDERS, PURCHASE, REFUND, REPORTED
@@ -48,6 +49,7 @@ def faults_of(program: Program) -> list[Fault]:
         *faults_of_plans(program),
         *faults_of_proofs(program),
         *faults_of_messages(program),
+        *faults_of_cards(program),
     ]
 
 

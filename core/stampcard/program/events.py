@@ -57,6 +57,8 @@ OF_ORDERS = frozenset({PURCHASE, REFUND})
 RENEWED = "subscription_renewed"
 #: A member answered the question of a message.
 ANSWERED = "answered"
+#: Somebody put their card into their phone.
+CARD_SAVED = "card_saved"
 #: Told by shops when somebody agrees to their mails.
 NEWSLETTER = "newsletter"
 #: Events that a shop, a plugin or a script reports, with the fields that they may carry; a program may add fields.
@@ -69,7 +71,7 @@ REPORTED: Mapping[str, Mapping[str, FieldType]] = {
     "reload": {"amount": "number"},
     "subscription_started": {"product": "string", "amount": "number"},
     RENEWED: {"product": "string", "amount": "number"},
-    "card_saved": {},
+    CARD_SAVED: {},
     ANSWERED: {"message": "string", "score": "integer", "choice": "string"},
 }
 

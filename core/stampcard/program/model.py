@@ -25,6 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from stampcard.domain.members import BUILT_IN_ATTRIBUTES
 from stampcard.program.agreeing import faults_of
 from stampcard.program.campaigns import Campaign, Ending, Group, State
+from stampcard.program.cards import Card
 from stampcard.program.combinations import Stacking
 from stampcard.program.enrolment import Enrolment, EnrolmentField
 from stampcard.program.events import BUILT_IN_EVENTS, OWN_EVENTS, REPORTED, FieldType
@@ -137,6 +138,7 @@ class Program(Part):
         default={}, description="what members are told, by name; each may also stand in a file of its own"
     )
     sending: Sending = Field(default=Sending(), description="what all messages have in common")
+    card: Card = Field(default=Card(), description="the card in members' phones, and what its code is")
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -361,30 +361,6 @@ def by_prints(
         for row in connection.execute(statement):
             found.setdefault(row.print, set()).add(row.id)
     return found
-
-
-def owe(
-    connection: Connection,
-    merchant: str,
-    name: str,
-    kind: str,
-    members: Collection[str],
-    now: datetime,
-    wait: timedelta = timedelta(0),
-) -> None:
-    """Let members' pushes to a connection be due after a wait, though nothing of theirs changed here."""
-    if not members:
-        return
-    versions = connection.execute(
-        select(member.c.id, member.c.version).where(member.c.merchant == merchant, member.c.id.in_(sorted(members)))
-    )
-    since, due = to_micros(now), to_micros(now + wait)
-    rows = [
-        {"merchant": merchant, "connection": name, "kind": kind, "member": row.id, "wanted": row.version,
-         "sent": row.version - 1, "since": since, "due_at": due, "attempts": 0, "error": None, "dead": 0}
-        for row in versions
-    ]  # fmt: skip
-    saving.upsert(connection, "push", rows)
 
 
 def wait_for_pushes(

@@ -21,6 +21,7 @@ from stampcard.storage.tables import (
     award,
     balance,
     base_use,
+    card,
     consent,
     contact,
     contact_conflict,
@@ -38,6 +39,7 @@ from stampcard.storage.tables import (
     metadata,
     order_state,
     outbox,
+    pass_,
     perk,
     perk_use,
     plan,
@@ -61,12 +63,13 @@ _Shown = Mapping[str, Any]
 _TABLES = (
     member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, imported, push, outbox, message, contact, contact_conflict, audience_member,
+    card, pass_,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
 _JSON = frozenset(
     {
         "state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data",
-        "attributes_at", "then",
+        "attributes_at", "then", "noticed",
     }
 )  # fmt: skip
 #: Columns that say something to us alone.
@@ -74,6 +77,7 @@ _OURS: Mapping[str, frozenset[str]] = {
     "audience_member": frozenset({"sure"}),
     "contact": frozenset({"fields", "content", "pending", "seen_in"}),
     "message": frozenset({"occasion", "gathers"}),
+    "pass": frozenset({"content", "first"}),
 }
 
 

@@ -25,6 +25,7 @@ from stampcard.storage.tables import (
     address,
     award,
     base_use,
+    card,
     consent,
     contact,
     contact_candidate,
@@ -43,6 +44,7 @@ from stampcard.storage.tables import (
     message,
     order_state,
     outbox,
+    pass_,
     perk,
     perk_use,
     plan,
@@ -74,6 +76,8 @@ MOVED: tuple[Table, ...] = (
     imported,
     proof_request,
     data_request,
+    card,
+    pass_,
 )
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (

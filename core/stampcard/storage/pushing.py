@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, ScalarSelect, Select, bindparam, func, select, update
@@ -12,6 +12,7 @@ from stampcard.clock import to_micros
 from stampcard.domain.commands import TAGS, BalancePush, TagPush
 from stampcard.domain.value import Value
 from stampcard.engine.versions import Programs
+from stampcard.storage import saving
 from stampcard.storage.entitling import load_tags
 from stampcard.storage.reading import balances
 from stampcard.storage.tables import identity, member, push
@@ -152,6 +153,30 @@ def _tags(
         tags=tuple(sorted(tags[row.member])),
         stale=tuple(sorted(programs.tags - tags[row.member])),
     )
+
+
+def owe(
+    connection: Connection,
+    merchant: str,
+    name: str,
+    kind: str,
+    members: Collection[str],
+    now: datetime,
+    wait: timedelta = timedelta(0),
+) -> None:
+    """Let members' pushes to a connection be due after a wait, though nothing of theirs changed here."""
+    if not members:
+        return
+    versions = connection.execute(
+        select(member.c.id, member.c.version).where(member.c.merchant == merchant, member.c.id.in_(sorted(members)))
+    )
+    since, due = to_micros(now), to_micros(now + wait)
+    rows = [
+        {"merchant": merchant, "connection": name, "kind": kind, "member": row.id, "wanted": row.version,
+         "sent": row.version - 1, "since": since, "due_at": due, "attempts": 0, "error": None, "dead": 0}
+        for row in versions
+    ]  # fmt: skip
+    saving.upsert(connection, "push", rows)
 
 
 def pushed_kinds(connection: Connection, merchant: str, name: str) -> tuple[str, ...]:

@@ -884,3 +884,35 @@ idempotency = table(
     col("created_at", BIG),
     Index("ix_idempotency_member", "merchant", "member"),
 )
+
+card = table(
+    "card",
+    key("number"),
+    col("member"),
+    col("made_at", BIG),
+    Index("ix_card_member", "merchant", "member", "made_at"),
+)
+
+#: What of a card was shown already that can be shown once; `scan`: by whom, so that the same question gets the same answer.
+card_moment = table(
+    "card_moment",
+    key("number"),
+    key("moment"),
+    col("scan"),
+    col("shown_at", BIG),
+    Index("ix_card_moment_shown_at", "merchant", "shown_at"),
+)
+
+pass_ = table(
+    "pass",
+    key("connection"),
+    key("serial"),
+    col("member"),
+    col("made_at", BIG),
+    maybe("saved_at", BIG),
+    maybe("removed_at", BIG),
+    col("content", default=""),  # a digest of what was delivered last
+    col("first", default=""),  # the first figure as it was delivered last
+    col("noticed", default="[]"),  # when whoever holds it was notified, in microseconds, lately
+    Index("ix_pass_member", "merchant", "member"),
+)

@@ -9,9 +9,18 @@ import pytest
 from tests.core.audience import Board
 
 from stampcard.app import _kinds
-from stampcard.domain.commands import AUDIENCE, STATES
+from stampcard.domain.commands import AUDIENCE, PASS, STATES
 from stampcard.host.connecting import Connection, _broken_audience
-from stampcard.plugin import AudiencePush, AudienceSettings, Capabilities, Delivered, Outcome, PluginSettings, Sink
+from stampcard.plugin import (
+    AudiencePush,
+    AudienceSettings,
+    Capabilities,
+    Delivered,
+    Outcome,
+    PassSettings,
+    PluginSettings,
+    Sink,
+)
 
 
 class Plain(Sink[AudiencePush]):
@@ -44,4 +53,6 @@ def test_a_connection_with_audiences_that_cannot_be_says_why(
 def test_a_connection_that_could_not_connect_is_owed_what_its_settings_are_for() -> None:
     shop = Connection(name="shop", plugin="shop", settings=PluginSettings(), problem="no")
     ads = Connection(name="ads", plugin="board", settings=AudienceSettings(), problem="no")
-    assert (_kinds(shop), _kinds(ads)) == (tuple(kind for kind in STATES if kind != AUDIENCE), STATES)
+    phone = Connection(name="phone", plugin="pocket", settings=PassSettings(), problem="no")
+    common = tuple(kind for kind in STATES if kind not in {AUDIENCE, PASS})
+    assert (_kinds(shop), _kinds(ads), _kinds(phone)) == (common, (*common, AUDIENCE), (*common, PASS))

@@ -28,7 +28,7 @@ from stampcard.plugin import (
     UnverifiedRequest,
     hookimpl,
 )
-from stampcard.plugin.connections import closed_dial
+from stampcard.plugin.connections import NoPasses, closed_dial
 
 SECRET = "hush-hush-hush"
 GOOD = {"api_url": "https://api.example.com/v2", "webhook_secret": SECRET}
@@ -132,6 +132,7 @@ def resources_of(opened: Opened) -> Resources:
         open_store=Memory,
         open_http=opened.open,
         open_dial=lambda _: closed_dial,
+        open_passes=lambda _: NoPasses(),
     )
 
 

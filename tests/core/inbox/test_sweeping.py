@@ -18,6 +18,7 @@ from stampcard.inbox.sweeping import Sweeper
 from stampcard.plugin import ContactPage, PluginError
 from stampcard.storage import contacts, leasing
 from stampcard.storage.database import Database
+from stampcard.storage.pushing import owe
 from stampcard.storage.sweeping import Sweep, Why, begin_sweep, load_sweep, move_sweep, stop_sweep
 from stampcard.storage.tables import contact, fetch, inbox, push
 from stampcard.testing.applying import rows, store
@@ -217,7 +218,7 @@ async def test_nobody_waits_for_a_push_that_the_vendor_does_not_take_or_that_cam
     now.database.write_now(lambda c: c.execute(again))
     assert await sweeper.turn() == sweeping.ROOM, "the other one was not tried yet"
     now.clock.advance(timedelta(seconds=1))
-    now.database.write_now(lambda c: contacts.owe(c, "main", "crm", "contact", [ben], now.clock.now()))
+    now.database.write_now(lambda c: owe(c, "main", "crm", "contact", [ben], now.clock.now()))
     await sweeper.turn()
     assert (now.known_sweep().progress.phase, now.due()) == ("ended", {ann, ben})
 

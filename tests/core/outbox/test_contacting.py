@@ -25,8 +25,9 @@ from stampcard.host.contacts import ContactSink
 from stampcard.inbox.fetching import Fetcher
 from stampcard.outbox.contacting import Contacting
 from stampcard.plugin import Delivered, Outcome, PluginError, Rejected, RetryLater, Unknown
-from stampcard.storage.contacts import forget_connection, owe
+from stampcard.storage.contacts import forget_connection
 from stampcard.storage.database import Database
+from stampcard.storage.pushing import owe
 from stampcard.storage.tables import contact, identity, push, segment_member
 from stampcard.testing.applying import rows
 

@@ -49,6 +49,7 @@ from stampcard.plugin import (
     VerifiedRequest,
     WebhookSource,
 )
+from stampcard.plugin.connections import NoPasses
 from stampcard.testing.clock import NOON, FakeClock
 from stampcard.testing.listening import Lines, recording_log
 
@@ -349,6 +350,7 @@ class Case:
             public_url=PUBLIC_URL,
             open_store=lambda _: MemoryStore(),
             open_http=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False),
+            open_passes=lambda _: NoPasses(),
             open_dial=lambda _: open_socket,
         )
         spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings={**self.settings, **changes})

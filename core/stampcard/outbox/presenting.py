@@ -1,0 +1,144 @@
+"""Cards in phones: each pass whose card shows something else than before is brought up to date, in the vendor's batches."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from stampcard.applying.passes import Pictured, pictured
+from stampcard.applying.setting import Setting
+from stampcard.calling.lines import Line
+from stampcard.clock import Clock
+from stampcard.domain.commands import PASS
+from stampcard.domain.value import Value
+from stampcard.outbox.retrying import next_attempt
+from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
+from stampcard.storage import leasing
+from stampcard.storage.database import Database
+from stampcard.storage.passes import note_shown
+from stampcard.storage.pushing import PushResult, due_rows, settle_pushes
+
+#: How many members are looked at in one go, where most of their passes show the same as before.
+LOOKED = 200
+
+
+class DuePass(Value, frozen=True):
+    """One member whose passes are due, with those of them that show something new."""
+
+    member: str
+    version: int
+    sent: int
+    due_at: int
+    attempts: int
+    passes: tuple[Pictured, ...]
+
+
+class Presenting:
+    """The passes of one connection."""
+
+    def __init__(self, database: Database, clock: Clock, line: Line, setting: Callable[[], Setting]) -> None:
+        self._database, self._clock, self.line, self._setting = database, clock, line, setting
+        self._flying: set[str] = set()
+        self._looking = asyncio.Lock()
+
+    async def due(self) -> list[DuePass]:
+        """The next batch; its members are ours until `release` them. Those whose passes show the same cost no call."""
+        async with self._looking:  # two flights that look at once must not find the same
+            flying, now = set(self._flying), self._clock.now()
+            due = await self._database.read(lambda connection: self._load(connection, flying, now))
+            batch, room = list[DuePass](), self.line.sink.batch_size
+            for one in due:
+                if len(one.passes) > room and any(known.passes for known in batch):
+                    break
+                batch.append(one)
+                room -= len(one.passes)
+            self._flying |= {one.member for one in batch}
+        idle = [one for one in batch if not one.passes]
+        if not idle:
+            return batch
+        now = self._clock.now()
+        settled = [
+            PushResult(member=one.member, sent=one.version, due_at=now, since=now, was_due=one.due_at) for one in idle
+        ]
+        await self._database.write(lambda connection: self._settle(connection, settled))
+        self.release(idle)
+        return [one for one in batch if one.passes]
+
+    def release(self, batch: Sequence[DuePass]) -> None:
+        """Let go of a batch."""
+        self._flying -= {one.member for one in batch}
+
+    def _load(self, connection: Connection, flying: set[str], now: datetime) -> list[DuePass]:
+        setting, name = self._setting(), self.line.connection
+        if name not in setting.phones:
+            return []
+        rows = due_rows(connection, setting.merchant, name, PASS, now, LOOKED, flying)
+        shown = pictured(connection, setting, name, [row.member for row in rows], now) if rows else []
+        return [
+            DuePass(
+                member=row.member,
+                version=row.version,
+                sent=row.sent,
+                due_at=row.due_at,
+                attempts=row.attempts,
+                passes=tuple(one for one in shown if one.of.member == row.member and one.is_new),
+            )
+            for row in rows
+        ]
+
+    async def send(self, batch: Sequence[DuePass], lease: str, token: int) -> list[Outcome]:
+        """Bring them up to date, and write down what is shown, unless another process took the connection over meanwhile."""
+        shown = [(due, one) for due in batch for one in due.passes]
+        outcomes = await self.line.attempt([one.push for _, one in shown])
+        now, merchant = self._clock.now(), self._setting().merchant
+        answered = list(zip(shown, outcomes, strict=True))
+        results = _worst(self._result(due, outcome, now) for (due, _), outcome in answered)
+        done = [
+            one.shown(now, noticed=bool(outcome.result.get("noticed", one.push.notify)))
+            for (_, one), outcome in answered
+            if isinstance(outcome, Delivered)
+        ]
+
+        def settle(connection: Connection) -> None:
+            if leasing.holds(connection, merchant, lease, token):
+                note_shown(connection, merchant, done)
+                self._settle(connection, results)
+
+        await self._database.write(settle)
+        return outcomes
+
+    def _settle(self, connection: Connection, results: Sequence[PushResult]) -> None:
+        settle_pushes(connection, self._setting().merchant, self.line.connection, PASS, results)
+
+    def _result(self, due: DuePass, outcome: Outcome, now: datetime) -> PushResult:
+        wait = min(self._setting().coalesce, self._setting().longest)
+        if isinstance(outcome, Delivered) or (isinstance(outcome, Rejected) and outcome.gone):
+            return PushResult(member=due.member, sent=due.version, due_at=now + wait, since=now)
+        attempts, dead = due.attempts + 1, isinstance(outcome, Rejected)
+        later = outcome if isinstance(outcome, RetryLater) else RetryLater(reason=outcome.reason)
+        if later.after is not None:
+            # A vendor that names a time is well and only busy: that alone never makes a dead letter.
+            attempts = due.attempts
+        at = None if dead else next_attempt(later, max(attempts, 1), self.line.sink.retry, now, random.random())
+        return PushResult(
+            member=due.member,
+            sent=due.sent,
+            due_at=at or now + timedelta(days=1),
+            attempts=attempts,
+            error=later.reason,
+            dead=at is None,
+        )
+
+
+def _worst(results: Iterable[PushResult]) -> list[PushResult]:
+    """One result per member: whoever has two passes is up to date only when both are."""
+    by_member: dict[str, PushResult] = {}
+    for result in results:
+        known = by_member.get(result.member)
+        if known is None or result.error is not None:
+            by_member[result.member] = result
+    return list(by_member.values())

@@ -1,0 +1,118 @@
+"""Passes in phones: whose they are, what people did with them, and what was shown on them last."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.commands import PASS
+from stampcard.domain.value import Value
+from stampcard.storage import saving
+from stampcard.storage.rows import moment, to_json
+from stampcard.storage.tables import pass_, push
+
+_NOTE = (
+    update(pass_)
+    .where(
+        pass_.c.merchant == bindparam("b_merchant"),
+        pass_.c.connection == bindparam("b_connection"),
+        pass_.c.serial == bindparam("b_serial"),
+    )
+    .values({name: bindparam(name) for name in ("content", "first", "noticed")})
+)
+
+
+class Pass(Value, frozen=True):
+    """One member's card at one phone wallet.
+
+    `saved_at`: since when somebody has it in a phone; `removed_at`: since when nobody has it any more. `content`: a digest of
+    what was delivered last, `first` its first figure, `noticed` when its holder was notified lately.
+    """
+
+    connection: str
+    serial: str
+    member: str
+    made_at: datetime
+    saved_at: datetime | None = None
+    removed_at: datetime | None = None
+    content: str = ""
+    first: str = ""
+    noticed: tuple[datetime, ...] = ()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is worth telling: whoever made it may save it yet, whoever took it off does not look."""
+        return self.removed_at is None
+
+
+def _pass_of(row: Row[Any]) -> Pass:
+    return Pass(
+        connection=row.connection,
+        serial=row.serial,
+        member=row.member,
+        made_at=from_micros(row.made_at),
+        saved_at=moment(row.saved_at),
+        removed_at=moment(row.removed_at),
+        content=row.content,
+        first=row.first,
+        noticed=tuple(from_micros(at) for at in msgspec.json.decode(row.noticed, type=list[int])),
+    )
+
+
+def passes_of(connection: Connection, merchant: str, members: Collection[str], name: str | None = None) -> list[Pass]:
+    """All passes of these members, at one connection or at all, the oldest first."""
+    statement = select(pass_).where(pass_.c.merchant == merchant, pass_.c.member.in_(sorted(members)))
+    if name is not None:
+        statement = statement.where(pass_.c.connection == name)
+    ordered = statement.order_by(pass_.c.connection, pass_.c.made_at, pass_.c.serial)
+    return [_pass_of(row) for row in connection.execute(ordered)]
+
+
+def find_pass(connection: Connection, merchant: str, name: str, serial: str) -> Pass | None:
+    """One by its serial."""
+    mine = (pass_.c.merchant == merchant, pass_.c.connection == name, pass_.c.serial == serial)
+    row = connection.execute(select(pass_).where(*mine)).one_or_none()
+    return None if row is None else _pass_of(row)
+
+
+def add_pass(connection: Connection, merchant: str, one: Pass) -> None:
+    """Write down a new pass; from now on its serial is its member's identity at the connection."""
+    row = {"merchant": merchant, "connection": one.connection, "member": one.member}
+    saving.insert(connection, "pass", [{**row, "serial": one.serial, "made_at": to_micros(one.made_at)}])
+    saving.insert_new(connection, "identity", [{**row, "reference": one.serial}])
+
+
+def note_saved(connection: Connection, merchant: str, one: Pass, at: datetime, *, saved: bool) -> None:
+    """Write down that a pass was saved, or that it was removed."""
+    values = {"saved_at": to_micros(at), "removed_at": None} if saved else {"removed_at": to_micros(at)}
+    mine = (pass_.c.merchant == merchant, pass_.c.connection == one.connection, pass_.c.serial == one.serial)
+    connection.execute(update(pass_).where(*mine).values(values))
+
+
+def note_shown(connection: Connection, merchant: str, passes: Sequence[Pass]) -> None:
+    """Write down what is shown on passes now."""
+    rows = [
+        {
+            "b_merchant": merchant,
+            "b_connection": one.connection,
+            "b_serial": one.serial,
+            "content": one.content,
+            "first": one.first,
+            "noticed": to_json([to_micros(at) for at in one.noticed]),
+        }
+        for one in sorted(passes, key=lambda one: one.serial)
+    ]
+    if rows:
+        connection.execute(_NOTE, rows)
+
+
+def owe_passes(connection: Connection, merchant: str, now: datetime) -> None:
+    """Let every pass be looked at anew, because what cards look like changed; those that show the same are not told."""
+    at = to_micros(now)
+    mine = (push.c.merchant == merchant, push.c.kind == PASS, push.c.wanted == push.c.sent, push.c.dead == 0)
+    connection.execute(update(push).where(*mine).values(sent=push.c.wanted - 1, since=at, due_at=at))
