@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
+import segno
 from aiohttp import hdrs, web
 
 from stampcard_webhooks.keys import APPLICATION
@@ -32,6 +33,8 @@ _STYLE = (
     "input,select,textarea{font:inherit}textarea,select{display:block;width:100%;box-sizing:border-box}"
     ".scores label{display:inline-block;padding:.5rem}"
     "legend h2{margin:0;font-size:1.1rem}"
+    ".code{max-width:18rem;margin:1rem auto}dt{color:#595959}dd{margin:0 0 .5rem;font-size:1.4rem}"
+    ".button{display:block;padding:1rem;border:1px solid #767676;border-radius:.5rem;color:inherit;text-decoration:none}"
 )
 
 
@@ -65,6 +68,12 @@ def paragraph(text: str) -> str:
 def alert(text: str) -> str:
     """A paragraph that says what went wrong, and is read out at once."""
     return f'<p role="alert" dir="auto">{escape(text)}</p>'
+
+
+def drawing(code: str, label: str) -> str:
+    """A code as a picture that a scanner reads from a screen; `label` is read out for it."""
+    svg = segno.make(code, error="m", micro=False).svg_inline(scale=6, border=4, omitsize=True, light="#fff")
+    return f'<div class="code" role="img" aria-label="{escape(label)}">{svg}</div>'
 
 
 def is_foreign(request: web.Request) -> bool:

@@ -82,23 +82,23 @@ async def _page(application: Application, setting: Setting, id_: str, now: datet
     words = _words(language)
     first = next((live for live in setting.programs.current(now) if live.name in person.programs), None)
     heading = (first.program.name if first is not None else "") or "Stampcard"
-    shown = _main(language)
+    shown = main_language(language)
     return page(heading, body or paragraph(words["mine_none"]), 200, shown, direction_of(shown))
 
 
 def language_of(person: Member) -> str:
     """The language that a member is known to speak, such as nl-BE, if the page has words in it; else English."""
     spoken = str(person.attributes.get("language") or "").strip().replace("_", "-")
-    return spoken if _main(spoken) in LANGUAGES and locale_of(spoken) is not None else "en"
+    return spoken if main_language(spoken) in LANGUAGES and locale_of(spoken) is not None else "en"
 
 
-def _main(language: str) -> str:
+def main_language(language: str) -> str:
     """The language without its region."""
     return language.partition("-")[0].lower()
 
 
 def _words(language: str) -> Mapping[str, str]:
-    return ready(_main(language))["pages"]
+    return ready(main_language(language))["pages"]
 
 
 def _section(

@@ -17,6 +17,7 @@ from stampcard_webhooks.keys import APPLICATION, AUTHORISING, IDENTIFYING, WELLB
 from stampcard_webhooks.links import add_links
 from stampcard_webhooks.mine import add_mine
 from stampcard_webhooks.pages import add_pages
+from stampcard_webhooks.passes import add_passes
 from stampcard_webhooks.problems import nothing, told
 from stampcard_webhooks.receiving import receive, receiving
 from stampcard_webhooks.shopping import add_shopping
@@ -44,6 +45,7 @@ def build(application: Application) -> web.Application:
     add_pages(server)
     add_answering(server)
     add_mine(server)
+    add_passes(server)
     add_links(server)
     add_visiting(server)
     server.router.add_route("*", "/{path:.*}", told(nothing))

@@ -48,6 +48,7 @@ SAMPLES: Mapping[str, Any] = {
     "confirm_url": "https://example.com/confirm",
     "join_url": "https://example.com/join",
     "link_url": "https://example.com/link",
+    "card_url": "https://example.com/card",
     "question_url": "https://example.com/question",
 }
 _NAMED: Mapping[str, Mapping[str, Any]] = {

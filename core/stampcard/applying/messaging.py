@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from stampcard.applying.freshening import freshened
+from stampcard.applying.passes import PAGE, number_for_pass
 from stampcard.applying.setting import Setting, check_revision
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
@@ -22,7 +23,7 @@ from stampcard.engine.announcing import Happening, Planned, Way, connection_for,
 from stampcard.engine.permitting import Bearing, Drop, Leave, Sent, Wait, permit
 from stampcard.engine.rendering import render, values_of
 from stampcard.engine.tokens import LINK as LINKED
-from stampcard.engine.tokens import new_link, token_of
+from stampcard.engine.tokens import card_token, new_link, token_of
 from stampcard.engine.versions import LiveProgram
 from stampcard.errors import RequestRefused, TextFailed
 from stampcard.program.messages import MessageTerms
@@ -274,6 +275,8 @@ def written_out(
         # Made as it leaves: the quarter of an hour begins with that, whatever it waited for.
         token, _ = new_link(setting.sealer, setting.merchant, one.member, unit.now)
         urls["link_url"] = f"{live.program.sending.page}#{token}" if live.program.sending.page else f"{base}/me/{token}"
+    if one.occasion != PREVIEW and not one.is_test and (number := number_for_pass(unit, live, person.id)):
+        urls["card_url"] = f"{base}{PAGE}{card_token(setting.sealer, setting.merchant, number)}"
     if not terms.is_asked:
         urls["preferences_url"] = link("p")
     if not terms.is_transactional:

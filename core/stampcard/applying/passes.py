@@ -76,6 +76,12 @@ def _number(unit: Unit, member: str) -> str:
     raise Conflict("no_number", "no number was free: try again")
 
 
+def number_for_pass(unit: Unit, live: LiveProgram, member: str) -> str:
+    """The number of the card of a member who is locked, where a phone's wallet would take it; else nothing."""
+    takers = (program_of(unit.setting, phone, unit.now) for phone in unit.setting.phones.values())
+    return _number(unit, member) if any(one is not None and one.name == live.name for one in takers) else ""
+
+
 def renew_card(unit: Unit, member: str) -> str:
     """Give a member a card of another number: the codes and links of the old one are worth nothing any more."""
     lock_member(unit, member)

@@ -110,6 +110,7 @@ def common_of(program: Program) -> Shape:
         "today": None,
         "unsubscribe_url": None,
         "preferences_url": None,
+        "card_url": None,
     }
 
 

@@ -1,0 +1,295 @@
+"""Cards and passes over HTTP, with a phone's wallet whose phones ask us themselves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from tests.core.pockets import BUSY, MAGIC, Pocket, Pockets, turn
+from tests.webhooks.test_choosing import Reader
+
+from stampcard.domain.events import CustomerErased, OrderSeen
+from stampcard.engine.codes import read_code
+from stampcard.storage.tables import outbox, pass_, push
+from stampcard.testing.building import order
+from stampcard_webhooks import cards
+
+PROGRAM = """
+program: main
+name: Beans
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {}}
+tiers: {by: spend, within: ever, levels: {basic: 0, gold: {from: 100, name: Gold Club}}}
+rules:
+  - {id: purchase, on: purchase, award: 1 per 1 EUR}
+  - {id: saved, on: card_saved, award: 25}
+rewards:
+  mug: {name: A mug, gives: merchandise, price: 1500}
+  free: {name: Free coffee, gives: 3 EUR off, price: 10, by: own}
+card:
+  name: {en: Bean Card, nl: Bonenkaart}
+  logo: https://shop.example/logo.png
+  fields: [points, tier, next_reward]
+"""
+PHONE = {"Authorization": f"Pocket {MAGIC}"}
+
+
+@pytest.fixture
+def pockets() -> Pockets:
+    return Pockets()
+
+
+@pytest.fixture(params=["sqlite"])
+async def served(request: pytest.FixtureRequest, serve: Any, pockets: Pockets, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An installation with a shop and a phone's wallet, which is told when a test lets it."""
+    monkeypatch.setattr(cards, "PATIENCE", 0.0)
+    url = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "new_postgresql")
+    connections = {"shop": {"plugin": "shopping"}, "pocket": {"plugin": "pocket"}}
+    found = await serve(url if isinstance(url, str) else url(), connections=connections, plugins={"pocket": pockets})
+    await found.prepare(PROGRAM)
+    return found
+
+
+on_both = pytest.mark.parametrize("served", ["sqlite", "postgresql"], indirect=True)
+
+
+async def carried(served: Any, pocket: Pocket, **attributes: Any) -> tuple[str, str]:
+    """A member with 100 points and a pass that the wallet knows; answers both ids."""
+    member = await served.rich(100, **attributes)
+    made = await served.call("POST", f"/members/{member}/passes", {"connection": "pocket"})
+    assert made.status == 201
+    await turn(served.application)
+    assert [one.serial for one in pocket.told()] == [made.body["serial"]]
+    return member, made.body["serial"]
+
+
+async def later(served: Any, seconds: int = 60) -> None:
+    """Time passes, and what is due by then is shown."""
+    served.clock.advance(timedelta(seconds=seconds))
+    while await served.application.worker.work_once():
+        pass
+    await turn(served.application)
+
+
+async def test_a_card_is_made_once_and_shown(served: Any) -> None:
+    member = await served.rich(100)
+    assert (await served.call("GET", f"/members/{member}/card")).status == 404
+    made = await served.call("POST", f"/members/{member}/card")
+    again = await served.call("POST", f"/members/{member}/card")
+    shown = await served.call("GET", f"/members/{member}/card")
+    assert made.body == again.body == shown.body
+    assert made.body["shown"].replace(" ", "") == made.body["number"]
+    assert read_code(made.body["code"]).number == made.body["number"]
+    (wallet,) = made.body["wallets"]
+    assert (wallet["title"], wallet["saved_at"]) == ("Pocket", None)
+    assert wallet["url"] == f"{made.body['url']}/pocket"
+
+
+@on_both
+async def test_a_pass_shows_the_new_points_tier_and_next_reward_after_a_purchase(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink, first_name="Ann", language="nl")
+    first = pockets.sink.shown[serial]
+    assert [(one.name, one.text, one.number) for one in first.fields] == [
+        ("points", "100", "100"), ("tier", "basic", ""), ("next_reward", "A mug", ""),
+    ]  # fmt: skip
+    assert (first.holder, first.language, first.active, first.notify) == ("Ann", "nl", True, False)
+    assert first.design.name == {"en": "Bean Card", "nl": "Bonenkaart"}
+    assert first.design.labels["points"]["nl"] == "Punten"
+
+    await served.apply(OrderSeen(reference="A", snapshot=order(1150)))
+    await later(served)
+    (second,) = pockets.sink.told()
+    assert [one.text for one in second.fields] == ["1.250", "Gold Club", "A mug"]
+    assert (second.member, second.notify) == (member, True)
+
+
+async def test_what_shows_the_same_costs_no_call_and_leaves_nothing_due(served: Any, pockets: Pockets) -> None:
+    member, _ = await carried(served, pockets.sink)
+    await served.call("PATCH", f"/members/{member}", {"attributes": {"country": "DE"}})
+    await later(served)
+    assert pockets.sink.told() == []
+    assert not await served.read(select(push).where(push.c.kind == "pass", push.c.wanted > push.c.sent))
+
+
+async def test_a_changed_program_is_shown_on_every_pass(served: Any, pockets: Pockets) -> None:
+    _, serial = await carried(served, pockets.sink)
+    await served.prepare(PROGRAM.replace("Bean Card", "Coffee Card"))
+    await later(served)
+    assert [one.design.name["en"] for one in pockets.sink.told()] == ["Coffee Card"]
+    await served.prepare(PROGRAM.replace("Bean Card", "Coffee Card").replace("price: 10", "price: 11"))
+    await later(served)
+    assert pockets.sink.told() == [], "nothing of that is on the card"
+    assert serial in pockets.sink.shown
+
+
+async def test_people_are_notified_no_more_often_than_the_vendor_lets_us(served: Any, pockets: Pockets) -> None:
+    member, _ = await carried(served, pockets.sink)
+    notified = []
+    for amount in (1, 2, 3):
+        body = {"wallet": "points", "points": amount, "reason": "a gift"}
+        assert (await served.call("POST", f"/members/{member}/adjustments", body)).status == 201
+        await later(served)
+        notified += [one.notify for one in pockets.sink.told()]
+    assert notified == [True, True, False]
+    served.clock.advance(timedelta(hours=25))
+    await served.call("POST", f"/members/{member}/adjustments", {"wallet": "points", "points": 4, "reason": "a gift"})
+    await later(served)
+    assert [one.notify for one in pockets.sink.told()] == [True]
+
+
+async def test_a_vendor_in_trouble_is_told_later_and_the_newest_alone(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink)
+    pockets.sink.outcomes = [BUSY]
+    for points in (1, 2):
+        body = {"wallet": "points", "points": points, "reason": "a gift"}
+        await served.call("POST", f"/members/{member}/adjustments", body)
+        await later(served)
+    await later(served)
+    assert pockets.sink.shown[serial].fields[0].text == "103"
+    assert len(pockets.sink.told()) == 2
+
+
+@on_both
+async def test_whoever_saves_a_card_for_the_first_time_has_earned_what_that_earns(
+    served: Any, pockets: Pockets
+) -> None:
+    member, serial = await carried(served, pockets.sink)
+    place = f"{served.address}/connections/pocket/v1/devices"
+
+    async def phone(method: str, device: str, of: str = serial, **headers: str) -> int:
+        async with served.session.request(
+            method, f"{place}/{device}/passes/{of}", headers={**PHONE, **headers}
+        ) as answer:
+            return int(answer.status)
+
+    assert await phone("POST", "d1", Authorization="Pocket guess") == 401
+    assert await phone("POST", "d1", of="unknown") == 404
+    assert await phone("POST", "d1") == 201
+    assert await phone("POST", "d1") == 200
+    await later(served)
+    assert await served.figures(member) == (125, 0, 0)
+    (wallet,) = (await served.call("GET", f"/members/{member}/card")).body["wallets"]
+    assert wallet["saved_at"] is not None
+
+    assert await phone("DELETE", "d1") == 200
+    await later(served)
+    pockets.sink.told()
+    await served.apply(OrderSeen(reference="A", snapshot=order(10)))
+    await later(served)
+    assert pockets.sink.told() == [], "nobody has it in a phone"
+    assert await phone("POST", "d2") == 201
+    await later(served)
+    assert [one.fields[0].text for one in pockets.sink.told()] == ["135"], (
+        "it is brought up to date, and earns nothing more"
+    )
+
+
+async def test_phones_fetch_their_card_themselves(served: Any, pockets: Pockets) -> None:
+    _, serial = await carried(served, pockets.sink)
+    url = f"{served.address}/connections/pocket/v1/passes/{serial}"
+    async with served.session.get(url, headers=PHONE) as answer:
+        assert (answer.status, (await answer.json())["points"]) == (200, "100")
+        assert "X-Secret" not in answer.headers
+        tag = answer.headers["ETag"]
+    async with served.session.get(url, headers={**PHONE, "If-None-Match": tag}) as answer:
+        assert answer.status == 304
+    async with served.session.put(url, headers=PHONE) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+    async with served.session.get(f"{url}/more", headers=PHONE) as answer:
+        assert answer.status == 404
+
+
+async def test_what_phones_tell_of_a_pass_that_nobody_was_given_makes_no_member(served: Any, pockets: Pockets) -> None:
+    from stampcard.domain.events import PassSaved
+
+    before = (await served.call("GET", "/members")).body["items"]
+    await served.apply(PassSaved(serial="made-up", occurred_at=served.clock.now()))
+    assert (await served.call("GET", "/members")).body["items"] == before
+
+
+async def test_the_page_of_a_card_shows_a_code_of_its_moment_and_leads_into_the_phone(
+    served: Any, pockets: Pockets
+) -> None:
+    member = await served.rich(100, language="nl")
+    card = (await served.call("POST", f"/members/{member}/card")).body
+    path = card["url"].removeprefix(served.application.public_url)
+    async with served.session.get(served.address + path) as answer:
+        text = await answer.text()
+        assert (answer.status, answer.headers["Refresh"]) == (200, "60")
+        assert "script" not in answer.headers["Content-Security-Policy"]
+    reader = Reader(text)
+    assert reader.words["h1"] == ["Bonenkaart"]
+    assert reader.words["dt"][0] == "Punten"
+    assert reader.words["code"] == [card["shown"]]
+    assert reader.all("div")[0]["aria-label"] == "De code van je kaart"
+    assert reader.words["a"] == ["Toevoegen aan Pocket"]
+
+    led = await served.session.get(f"{served.address}{path}/pocket", allow_redirects=False)
+    (row,) = await served.read(select(pass_))
+    assert (led.status, led.headers["Location"]) == (303, f"https://pocket.example/{row.serial}?new")
+    await turn(served.application)
+    led = await served.session.get(f"{served.address}{path}/pocket", allow_redirects=False)
+    assert led.headers["Location"] == f"https://pocket.example/{row.serial}?there"
+    assert len(await served.read(select(pass_))) == 1
+
+
+async def test_a_link_that_opens_no_card_says_so(served: Any) -> None:
+    member = await served.rich(100)
+    card = (await served.call("POST", f"/members/{member}/card")).body
+    path = card["url"].removeprefix(served.application.public_url)
+    other = path[:-1] + ("0" if path[-1] != "0" else "1")
+    for wrong in (other, "/pass/123", "/pass/x-y", "/pass/"):
+        async with served.session.get(served.address + wrong) as answer:
+            assert answer.status == 404
+    async with served.session.get(f"{served.address}{path}/nowhere") as answer:
+        assert answer.status == 503
+        assert 'role="alert"' in await answer.text()
+
+
+async def test_a_renewed_card_makes_the_old_one_worth_nothing(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink)
+    old = (await served.call("GET", f"/members/{member}/card")).body
+    new = (await served.call("POST", f"/members/{member}/card/renew")).body
+    assert new["number"] != old["number"]
+    async with served.session.get(served.address + old["url"].removeprefix(served.application.public_url)) as answer:
+        assert answer.status == 404
+    await later(served)
+    assert [(one.serial, one.number) for one in pockets.sink.told()] == [(serial, new["number"])]
+
+
+@on_both
+async def test_whoever_is_erased_has_no_card_any_more_here_or_in_a_phone(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink)
+    card = (await served.call("GET", f"/members/{member}/card")).body
+    await served.apply(CustomerErased(reference="1", occurred_at=served.clock.now()))
+    await later(served)
+    assert pockets.sink.ended == [serial]
+    assert not await served.read(select(pass_))
+    assert (await served.read(select(outbox.c.reference).where(outbox.c.kind == "pass_end"))) != []
+    async with served.session.get(served.address + card["url"].removeprefix(served.application.public_url)) as answer:
+        assert answer.status == 404
+
+
+async def test_rewards_that_are_held_are_on_the_card_until_they_are_used(served: Any, pockets: Pockets) -> None:
+    member, _ = await carried(served, pockets.sink)
+    taken = await served.call("POST", f"/members/{member}/redemptions", {"reward": "free"})
+    await later(served)
+    (shown,) = pockets.sink.told()
+    assert [(one.id, one.title, one.code) for one in shown.offers] == [
+        (taken.body["id"], "Free coffee", taken.body["code"])
+    ]
+    await served.call("POST", f"/redemptions/{taken.body['id']}/use", {"where": "till 1"})
+    await later(served)
+    assert [one.offers for one in pockets.sink.told()] == [()]
+
+
+async def test_a_merged_members_cards_go_on_as_the_others(served: Any, pockets: Pockets) -> None:
+    first, serial = await carried(served, pockets.sink)
+    second = await served.rich(10, "2")
+    assert (await served.call("POST", f"/members/{first}/merge", {"into": second})).status == 201
+    await later(served)
+    shown = pockets.sink.shown[serial]
+    assert (shown.member, shown.fields[0].text) == (second, "110")
