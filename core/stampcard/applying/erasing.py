@@ -20,6 +20,7 @@ from stampcard.storage.passes import passes_of
 from stampcard.storage.revising import bump
 from stampcard.storage.stating import was_resumed
 from stampcard.storage.tables import (
+    act,
     address,
     base_use,
     card,
@@ -174,6 +175,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
         to_print=None,
     )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
+    _update(unit, act, act.c.member.in_(ids), body_sealed=None, detail=None, note="")
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
     mine = select(redemption.c.id).where(redemption.c.merchant == unit.setting.merchant, redemption.c.member.in_(ids))
     _delete(unit, pool, pool.c.redemption.in_(mine))

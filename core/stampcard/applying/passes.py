@@ -61,10 +61,11 @@ def number_of(unit: Unit, member: str) -> str:
     """The number of a member's card, made where there is none yet; raises NotFound."""
     lock_member(unit, member)
     present(unit, member)
-    return _number(unit, member)
+    return ensure_number(unit, member)
 
 
-def _number(unit: Unit, member: str) -> str:
+def ensure_number(unit: Unit, member: str) -> str:
+    """The number of the card of a member who is locked or new, made where there is none yet."""
     merchant = unit.setting.merchant
     known = cards.numbers_of(unit.connection, merchant, [member]).get(member)
     if known is not None:
@@ -79,7 +80,7 @@ def _number(unit: Unit, member: str) -> str:
 def number_for_pass(unit: Unit, live: LiveProgram, member: str) -> str:
     """The number of the card of a member who is locked, where a phone's wallet would take it; else nothing."""
     takers = (program_of(unit.setting, phone, unit.now) for phone in unit.setting.phones.values())
-    return _number(unit, member) if any(one is not None and one.name == live.name for one in takers) else ""
+    return ensure_number(unit, member) if any(one is not None and one.name == live.name for one in takers) else ""
 
 
 def renew_card(unit: Unit, member: str) -> str:
@@ -87,7 +88,7 @@ def renew_card(unit: Unit, member: str) -> str:
     lock_member(unit, member)
     present(unit, member)
     cards.drop_cards(unit.connection, unit.setting.merchant, [member])
-    number = _number(unit, member)
+    number = ensure_number(unit, member)
     for name in {one.connection for one in passes.passes_of(unit.connection, unit.setting.merchant, [member])}:
         owe(unit.connection, unit.setting.merchant, name, PASS, [member], unit.now)
     return number
@@ -103,7 +104,7 @@ def ask_for_pass(unit: Unit, member: str, name: str) -> Pass:
     live = program_of(unit.setting, phone, unit.now)
     if live is None or live.name not in person.programs:
         raise RequestRefused("not_a_member", "the member does not take part in the program whose card this is")
-    _number(unit, member)
+    ensure_number(unit, member)
     merchant = unit.setting.merchant
     known = passes.passes_of(unit.connection, merchant, [member], name)
     if known:

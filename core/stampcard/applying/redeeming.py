@@ -24,6 +24,8 @@ from stampcard.engine.redeeming import (
     decide_release,
     decide_revoke,
     decide_settled,
+    decide_taken_back,
+    decide_unused,
     decide_use,
     decide_withdrawn,
 )
@@ -98,6 +100,16 @@ def redeem(unit: Unit, member: str, reward: str, program: str, asking: Asking) -
     decision = decide_redeem(unit.world, live, of, unit.members[member], minted, asking)
     unit.absorb(decision)
     return decision.redemptions[0]
+
+
+def hand_out(unit: Unit, member: str, reward: str, program: str, asking: Asking, where: str) -> Redemption:
+    """Let a member take a reward that is handed out at once, at `where`; raises RequestRefused as `redeem` does."""
+    one = redeem(unit, member, reward, program, asking)
+    if one.kind == "choice":
+        raise RequestRefused("picked_on_its_page", f"{reward} is picked on its own page, not at the counter")
+    if one.by == MANUAL:
+        return _carry_out(unit, decide_handled(unit.world, one, "done", ""), one)
+    return _carry_out(unit, decide_use(unit.world, one, where), one) if one.status == "issued" else one
 
 
 def prepared(unit: Unit, live: LiveProgram, of: Catalogued, member: str) -> Minted:
@@ -181,6 +193,18 @@ def use(unit: Unit, id_: str, where: str) -> Redemption:
     """Mark a reward used."""
     known = _locked(unit, id_)
     return _carry_out(unit, decide_use(unit.world, known, where), known)
+
+
+def unuse(unit: Unit, id_: str, where: str) -> Redemption:
+    """Let a reward be as before it was used there by mistake."""
+    known = _locked(unit, id_)
+    return _carry_out(unit, decide_unused(unit.world, known, where), known)
+
+
+def take_back(unit: Unit, id_: str, where: str, reason: str) -> Redemption:
+    """Take back a reward that was handed out there by mistake, its points with it."""
+    known = _locked(unit, id_)
+    return _carry_out(unit, decide_taken_back(unit.world, known, where, reason), known)
 
 
 def handle(unit: Unit, id_: str, how: Handling, note: str) -> Redemption:

@@ -14,6 +14,8 @@ SCOPES: Mapping[str, str] = {
     "rewards:read": "see the rewards and what is left of them",
     "redemptions:read": "see what members can have, and redemptions with their codes",
     "redemptions:write": "redeem for members, use, release and revoke redemptions",
+    "counter": "work at the counter: recognise cards, enrol, sell, hand out rewards, and undo that",
+    "counter:review": "see what was done at counters, and decide what could not be booked",
     "events:write": "report events of your own",
     "orders:read": "see orders and why they earned what they earned",
     "dry-run": "ask what an order or event would earn: shows what a member has and why",

@@ -188,6 +188,31 @@ def decide_use(world: World, redemption: Redemption, where: str) -> Decision:
     return draft.decision()
 
 
+def decide_unused(world: World, redemption: Redemption, where: str) -> Decision:
+    """Let a reward be as before it was used there, because that was a mistake; raises Conflict where it was not used there."""
+    if where not in redemption.orders:
+        raise Conflict("not_used_there", f"the redemption is {redemption.status} and was not used at {where}")
+    draft = Draft(world)
+    draft.redemption(_unused(draft, redemption, where))
+    return draft.decision()
+
+
+def _unused(draft: Draft, redemption: Redemption, where: str) -> Redemption:
+    left = tuple(order for order in redemption.orders if order != where)
+    return counted(
+        draft, replace(redemption, status="issued", ended_at=None, due_at=redemption.valid_until, orders=left)
+    )
+
+
+def decide_taken_back(world: World, redemption: Redemption, where: str, reason: str) -> Decision:
+    """Take back a reward that was handed out there by mistake, its points with it; raises Conflict where it was not."""
+    if redemption.status not in {"used", "issued"} or redemption.orders not in {(where,), ()}:
+        raise Conflict(f"already_{redemption.status}", f"the redemption is {redemption.status} already")
+    draft = Draft(world)
+    draft.redemption(revoke(draft, _unused(draft, redemption, where), reason))
+    return draft.decision()
+
+
 def used(draft: Draft, redemption: Redemption, where: str) -> Redemption:
     """The redemption once it was used there; the same place counts once.
 

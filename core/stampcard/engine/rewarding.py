@@ -41,6 +41,7 @@ class Asking(Value, frozen=True):
 
     `at`: the connection that the member asks through; it comes before all others. `counted_at`: the day that limits
     count it on, if not today. `counted`: scopes of limits that the rule which gives it counted already.
+    `handed_out`: people at the counter make it real at once, whoever else would.
     """
 
     facts: Facts = NO_FACTS
@@ -48,6 +49,7 @@ class Asking(Value, frozen=True):
     at: str = ""
     counted_at: datetime | None = None
     counted: frozenset[str] = frozenset()
+    handed_out: bool = False
 
 
 PLAIN = Asking()
@@ -113,7 +115,7 @@ def standing(world: World, live: LiveProgram, of: Catalogued, member: Member, as
     refusals = [*_closed(live, of, member, occasion), *_conditional(of, verdict, asking)]
     asked, gift, valid = _options(world, live, of, member, occasion, options, asking)
     price, untold = (None, [asked]) if isinstance(asked, Refusal) else (asked, [])
-    by, reference, unreachable = _source(of, gift, world.fulfillers.get(member.id, ()), asking.at)
+    by, reference, unreachable = _source(of, gift, world.fulfillers.get(member.id, ()), asking)
     active = (
         (world.wallets[wallet].sums.get("active", 0))
         if (wallet := (member.id, of.reward.wallet)) in world.wallets
@@ -333,13 +335,17 @@ def _points(
         return Refusal(code=error.code, detail=error.detail)
 
 
-def _source(of: Catalogued, gift: Gift, fulfillers: Sequence[Fulfiller], at: str) -> tuple[str, str, list[Refusal]]:
+def _source(
+    of: Catalogued, gift: Gift, fulfillers: Sequence[Fulfiller], asking: Asking
+) -> tuple[str, str, list[Refusal]]:
     """Who makes it real, how the member is called there, and why nobody can."""
     source = of.reward.source
     if source in _OURS:
         return source, "", []
+    if asking.handed_out:
+        return OWN, "", []
     named = [one for one in fulfillers if source in {SHOP, one.connection}]
-    first = sorted(named, key=lambda one: (one.connection != at, one.connection))
+    first = sorted(named, key=lambda one: (one.connection != asking.at, one.connection))
     able = [one for one in first if gift.kind in one.kinds]
     if able:
         return able[0].connection, able[0].reference, []

@@ -39,6 +39,7 @@ from stampcard.program.rewards import ForSome, Reward
 from stampcard.program.rules import Rule, Who
 from stampcard.program.segments import Segment
 from stampcard.program.tiers import Tiers
+from stampcard.program.tills import CounterTerms
 from stampcard.program.wallets import WalletTerms
 
 Fields = Annotated[
@@ -138,6 +139,7 @@ class Program(Part):
         default={}, description="what members are told, by name; each may also stand in a file of its own"
     )
     sending: Sending = Field(default=Sending(), description="what all messages have in common")
+    counter: CounterTerms = Field(default=CounterTerms(), description="what people at the counter may do")
     card: Card = Field(default=Card(), description="the card in members' phones, and what its code is")
 
     @cached_property

@@ -16,6 +16,7 @@ from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.resealing import about_of
 from stampcard.storage.rows import open_object
 from stampcard.storage.tables import (
+    act,
     address,
     audience_member,
     award,
@@ -63,13 +64,13 @@ _Shown = Mapping[str, Any]
 _TABLES = (
     member, identity, address, membership, consent, tier, segment_member, perk, perk_use, plan, plan_term, proof, proof_request, data_request, base_use, progress, balance, entry, lot, award, debit, order_state, redemption,
     event, imported, push, outbox, message, contact, contact_conflict, audience_member,
-    card, pass_,
+    card, pass_, act,
 )  # fmt: skip
 #: Columns whose JSON is shown as what it says.
 _JSON = frozenset(
     {
         "state", "pins", "moves", "draws", "charges", "adjustments", "body", "orders", "undecided", "data",
-        "attributes_at", "then", "noticed",
+        "attributes_at", "then", "noticed", "points",
     }
 )  # fmt: skip
 #: Columns that say something to us alone.
@@ -102,6 +103,9 @@ def export_member(
             row["state"].pop("note", None)
         for row in found["perk_use"]:
             row.pop("note")
+        for row in found["act"]:
+            row.pop("note")
+            row.pop("staff")
         for row in found["consent"]:
             (row["evidence"] or {}).pop("author", None)
     return {name: rows for name, rows in found.items() if rows}

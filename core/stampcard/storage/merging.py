@@ -22,6 +22,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage import rows, saving
 from stampcard.storage.rows import moment
 from stampcard.storage.tables import (
+    act,
     address,
     award,
     base_use,
@@ -78,6 +79,7 @@ MOVED: tuple[Table, ...] = (
     data_request,
     card,
     pass_,
+    act,
 )
 #: Rows that are brought together one by one; `lot` moves with its wallet.
 JOINED: tuple[Table, ...] = (

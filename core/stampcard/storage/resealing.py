@@ -55,6 +55,7 @@ ABOUT: Mapping[str, Mapping[str, str]] = {
         "answer_sealed": "message:{merchant}:{id}",
     },
     "suppression": {"address_sealed": "suppression:{merchant}:{channel}:{print}"},
+    "act": {"body_sealed": "act:{merchant}:{till}:{id}"},
     "connection": {"settings_sealed": "connection:{merchant}:{name}"},
     "store": {"value_sealed": "store:{merchant}:{connection}:{key}"},
     "idempotency": {"answer_sealed": "idempotency:{merchant}:{path}:{key}"},

@@ -916,3 +916,62 @@ pass_ = table(
     col("noticed", default="[]"),  # when whoever holds it was notified, in microseconds, lately
     Index("ix_pass_member", "merchant", "member"),
 )
+
+till = table(
+    "till",
+    key("name"),
+    col("branch", default=""),
+    col("pairing", BIG, default=1),  # of which pairing its devices' cookies must be
+    col("made_at", BIG),
+    maybe("ended_at", BIG),
+)
+
+staff = table(
+    "staff",
+    key("id"),
+    col("name"),
+    col("pin_print"),
+    col("made_at", BIG),
+    maybe("ended_at", BIG),
+    Index("ix_staff_pin_print", "merchant", "pin_print"),
+)
+
+shift = table(
+    "shift",
+    key("till"),
+    key("name"),
+    maybe("staff"),
+    col("opened_at", BIG),
+    maybe("closed_at", BIG),
+    col("points", BIG, default=0),  # given, in the smallest unit of the first wallet
+    col("worth", BIG, default=0),
+    col("typed", BIG, default=0),
+)
+
+act = table(
+    "act",
+    key("till"),
+    key("id"),
+    col("kind"),
+    maybe("member"),
+    col("shift", default=""),
+    col("staff", default=""),
+    col("status"),  # done | refused | held | dismissed | undone
+    col("known", default=""),
+    col("body_hash"),
+    maybe("body_sealed", BLOB),
+    col("at", BIG),
+    col("received_at", BIG),
+    col("points", default="{}"),
+    col("worth", BIG, default=0),
+    maybe("redemption"),
+    maybe("of"),  # the act that it undoes, or whose sale it takes back
+    maybe("undone_by"),
+    maybe("code"),
+    maybe("detail"),
+    col("note", default=""),
+    where_known("ix_act_member", "member"),
+    Index("ix_act_status", "merchant", "status", "received_at", "till", "id"),
+    Index("ix_act_of", "merchant", "till", "of"),
+    Index("ix_act_latest", "merchant", "received_at", "till", "id"),
+)

@@ -1,0 +1,364 @@
+"""What is done at the counter, each act once: a sale, a reward handed out, and what takes either back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+from stampcard.applying import redeeming
+from stampcard.applying.concerning import counter_keys
+from stampcard.applying.deliveries import decide_event
+from stampcard.applying.locking import lock_member
+from stampcard.applying.passes import ensure_number
+from stampcard.applying.recognising import Shown, check_proof, recognise
+from stampcard.applying.requests import create_member
+from stampcard.applying.resolving import Resolved
+from stampcard.applying.unit import Sourced, Unit
+from stampcard.domain.addresses import normal_phone
+from stampcard.domain.commands import OWN
+from stampcard.domain.events import OrderSeen, RefundSeen
+from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, Stamp, standing_refunds
+from stampcard.domain.tills import Act, ActKind, Booked
+from stampcard.domain.value import Value, replace
+from stampcard.engine.rewarding import Asking
+from stampcard.engine.versions import LiveProgram
+from stampcard.engine.world import NO_FACTS, Facts
+from stampcard.errors import Conflict, NotFound, RequestRefused
+from stampcard.storage import tills
+from stampcard.storage.redemptions import find_code
+from stampcard.storage.tills import ActKey, Totals
+
+#: Later than this after it happened, an act is one of a till that was without us: the goods are gone.
+LATE = timedelta(minutes=5)
+#: How far the clock of a till may be ahead.
+AHEAD = timedelta(minutes=5)
+#: The code of an act by whose name something else was told before.
+EXISTS = "act_exists"
+#: What can never be booked, whoever looks at it.
+_NEVER = frozenset({"no_code", "mistyped", "not_genuine", "too_old", "in_the_future", "no_amount"})
+
+
+class _Known(Value, frozen=True):
+    """Stands for the row of an identity."""
+
+    member: str
+
+
+class _Done(Value, frozen=True):
+    """What an act came to."""
+
+    shown: Shown
+    points: Mapping[str, int] = {}
+    worth: int = 0
+    redemption: str = ""
+
+
+def order_of(act: Act) -> str:
+    """What the order of a sale is called."""
+    return f"{act.till}/{act.id}"
+
+
+def terms_of(unit: Unit) -> LiveProgram:
+    """The program whose terms the counter goes by: the first that is valid; raises RequestRefused without one."""
+    live = next(iter(unit.setting.programs.current(unit.now)), None)
+    if live is None:
+        raise RequestRefused("no_program", "no program is valid now")
+    return live
+
+
+def told_before(unit: Unit, act: Act) -> Booked | None:
+    """What became of an act that was told before; raises Conflict where something else was told by its name."""
+    key = ActKey(act.till, act.id)
+    known = tills.hash_of(unit.connection, unit.setting.merchant, key)
+    if known is None:
+        return None
+    if known != tills.digest_of(act):
+        raise Conflict(EXISTS, f"{act.till} told something else by the name {act.id!r} before")
+    return tills.find_act(unit.connection, unit.setting.merchant, unit.setting.sealer, key)
+
+
+def book(unit: Unit, act: Act, facts: Facts = NO_FACTS) -> Booked:
+    """Carry an act out, once; raises RequestRefused, having changed nothing, for one that cannot be."""
+    merchant = unit.setting.merchant
+    if not tills.reserve(unit.connection, merchant, act, unit.now):
+        known = told_before(unit, act)
+        assert known is not None
+        return known
+    return _book(unit, act, facts)
+
+
+def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "") -> Booked:
+    """Carry out an act that was held; raises RequestRefused where that cannot be yet, Conflict where it is held no more."""
+    _still_held(unit, held)
+    return replace(_book(unit, held.act, facts, late=True), note=note)
+
+
+def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
+    """Let an act that was held never be booked; raises Conflict where it is held no more."""
+    known = _still_held(unit, held)
+    return _keep(unit, replace(known, status="dismissed", note=note))
+
+
+def _still_held(unit: Unit, held: Booked) -> Booked:
+    key = ActKey(held.act.till, held.act.id)
+    known = tills.find_act(unit.connection, unit.setting.merchant, unit.setting.sealer, key, lock=True)
+    if known is None:
+        raise NotFound("act", f"{key.till}/{key.id}")
+    if known.status != "held":
+        raise Conflict(f"already_{known.status}", f"the act is {known.status} already")
+    return known
+
+
+def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
+    """Write that an act was refused, or, where it has happened already, that a person has to look at it."""
+    if not tills.reserve(unit.connection, unit.setting.merchant, act, unit.now):
+        known = told_before(unit, act)
+        assert known is not None
+        return known
+    late = unit.now - act.at > LATE and error.code not in _NEVER
+    # A code of its moment is not used up by what is refused.
+    shown = _shown_quietly(unit, act) if late else Shown(member="", known="")
+    booked = Booked(
+        act=act, status="held" if late else "refused", received_at=unit.now, member=shown.member, known=shown.known,
+        code=error.code, detail=str(error),
+    )  # fmt: skip
+    return _keep(unit, booked)
+
+
+def _shown_quietly(unit: Unit, act: Act) -> Shown:
+    """Whose act it was, as far as that can be told."""
+    try:
+        return _whose(unit, act)
+    except RequestRefused:
+        return Shown(member="", known="")
+
+
+def _keep(unit: Unit, booked: Booked) -> Booked:
+    tills.save_booked(unit.connection, unit.setting.merchant, unit.setting.sealer, booked)
+    return booked
+
+
+def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False) -> Booked:
+    live = terms_of(unit)
+    if act.at - unit.now > AHEAD:
+        raise RequestRefused("in_the_future", f"{act.at:%Y-%m-%d %H:%M}Z has not come yet: set the clock of the till")
+    longest = max(live.program.counter.offline or timedelta(0), LATE)
+    if not late and unit.now - act.at > longest:
+        raise RequestRefused("too_old", f"{act.at:%Y-%m-%d %H:%M}Z is longer ago than a till may be without us")
+    done = _CARRIED_OUT[act.kind](unit, act, facts)
+    _count(unit, live, act, done)
+    booked = Booked(
+        act=act, status="done", received_at=unit.now, member=done.shown.member, known=done.shown.known,
+        points=dict(done.points), worth=done.worth, redemption=done.redemption,
+    )  # fmt: skip
+    return _keep(unit, booked)
+
+
+def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done) -> None:
+    """Count what the act gives in its shift; raises RequestRefused where that is more than a shift may give."""
+    terms, scale = live.program.counter, next(iter(live.program.wallets.values())).scale
+    shift = act.shift or f"{act.at.astimezone(live.program.zone):%Y-%m-%d}"
+    typed = act.kind in {"earn", "redeem"} and done.shown.known == "any"
+    given = sum(done.points.values()) if act.kind in {"earn", "undo", "return"} else 0
+    more = Totals(points=given, worth=done.worth, typed=int(typed))
+    total = tills.add_to_shift(unit.connection, unit.setting.merchant, act.till, shift, more, unit.now)
+    bounds = (
+        ("points", more.points, total.points, None if terms.points is None else terms.points * 10**scale),
+        ("value", more.worth, total.worth, None if terms.value is None else int(terms.value * 10_000)),
+        ("typed", more.typed, total.typed, terms.typed),
+    )
+    for name, added, all_, most in bounds:
+        if most is not None and added > 0 and all_ > most:
+            said = getattr(terms, name)
+            raise RequestRefused("shift_limit", f"this is more than one shift may give (counter, {name}: {said})")
+
+
+def _whose(unit: Unit, act: Act) -> Shown:
+    if act.member:
+        return Shown(member=act.member, known="any")
+    if not act.card:
+        raise RequestRefused("no_code", "say whose card it is: card, or member")
+    return recognise(unit.connection, unit.setting, act.card, act.scan or order_of(act), act.at, unit.now)
+
+
+def _sell(unit: Unit, act: Act, facts: Facts) -> _Done:
+    shown, live = _whose(unit, act), terms_of(unit)
+    snapshot = snapshot_of(act, shown.member, live.program.currency)
+    points = _told(unit, shown.member, act, OrderSeen(reference=order_of(act), snapshot=snapshot), facts)
+    return _Done(shown=shown, points=points)
+
+
+def snapshot_of(act: Act, member: str, currency: str) -> OrderSnapshot:
+    """A sale as an order; raises RequestRefused for one without an amount."""
+    total = act.amount if act.amount is not None else sum((line.amount for line in act.lines), Decimal(0))
+    if act.amount is None and not act.lines:
+        raise RequestRefused("no_amount", "say what the sale came to: amount, or lines")
+    lines = tuple(
+        OrderLine(reference=f"{index}", quantity=line.quantity, gross=line.amount, sku=line.sku, product=line.product)
+        for index, line in enumerate(act.lines, start=1)
+    ) or (OrderLine(reference="1", quantity=1, gross=total),)
+    return OrderSnapshot(
+        stamp=Stamp(at=act.at, digest=tills.digest_of(act)[:32]),
+        number=act.receipt or act.id,
+        occurred_at=act.at,
+        currency=act.currency or currency,
+        total=total,
+        paid=True,
+        customer=member,
+        tax_included=True,
+        lines=lines,
+        channel="counter",
+    )
+
+
+def _told(unit: Unit, member: str, of: Act, event: OrderSeen | RefundSeen, facts: Facts = NO_FACTS) -> dict[str, int]:
+    """Decide what an order is by now; answers what that changed in points, by wallet."""
+    key = (OWN, order_of(of))
+    sourced = Sourced(event=event, connection=OWN, source=OWN, received_at=unit.now, facts=facts)
+    identities = Resolved(rows={(OWN, member): _Known(member=member)}, erased={})
+    lock_member(unit, member, attributes=True, orders=[key])
+    before = _due(unit, key)
+    unit.count(set(counter_keys(unit, sourced, identities)))
+    decide_event(unit, sourced, identities)
+    after = _due(unit, key)
+    return {name: amount for name in before | after if (amount := after.get(name, 0) - before.get(name, 0))}
+
+
+def _due(unit: Unit, key: tuple[str, str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for award in unit.awards.get(f"order:{key[0]}:{key[1]}", {}).values():
+        if award.wallet:
+            found[award.wallet] = found.get(award.wallet, 0) + award.due
+    return found
+
+
+def _redeem(unit: Unit, act: Act, facts: Facts) -> _Done:
+    shown = _whose(unit, act)
+    if not act.reward:
+        raise RequestRefused("no_reward", "say which reward is taken")
+    _check_shown(unit, shown)
+    asking = Asking(facts=facts, handed_out=True)
+    one = redeeming.hand_out(unit, shown.member, act.reward, act.program, asking, order_of(act))
+    points = {one.wallet: -one.price} if one.price else {}
+    return _Done(shown=shown, points=points, worth=one.worth, redemption=one.id)
+
+
+def _check_shown(unit: Unit, shown: Shown) -> None:
+    check_proof(shown.known, terms_of(unit).program.card.redeem)
+
+
+def _use(unit: Unit, act: Act, _: Facts) -> _Done:
+    """Take in a reward that the member holds already."""
+    merchant, sealer = unit.setting.merchant, unit.setting.sealer
+    found = find_code(unit.connection, merchant, sealer, act.code) if act.code else None
+    id_ = act.redemption or (found.id if found is not None else "")
+    if not id_:
+        raise NotFound("code", act.code or "that was shown")
+    one = redeeming.use(unit, id_, order_of(act))
+    return _Done(shown=Shown(member=one.member, known="scanned"), worth=one.worth, redemption=one.id)
+
+
+def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> Booked:
+    """The act that another is about, locked; raises RequestRefused where there is none, or nothing of it stands."""
+    merchant, sealer = unit.setting.merchant, unit.setting.sealer
+    known = tills.find_act(unit.connection, merchant, sealer, ActKey(act.till, act.of), lock=True) if act.of else None
+    if known is None or known.act.kind not in kinds:
+        raise NotFound("act", act.of or "that is meant")
+    if known.status != "done":
+        raise Conflict(f"already_{known.status}", f"{act.of} is {known.status}: there is nothing to take back")
+    return known
+
+
+def _undo(unit: Unit, act: Act, _: Facts) -> _Done:
+    of, terms = _target(unit, act, ("earn", "redeem", "use")), terms_of(unit).program.counter
+    if terms.undo is None or act.at - of.act.at > terms.undo:
+        instead = "take the sale back instead" if of.act.kind == "earn" else "it stays"
+        raise RequestRefused("too_late", f"this can be undone for {_words(terms.undo)}; {instead}")
+    shown = Shown(member=of.member, known="")
+    points = _cancelled(unit, of, act) if of.act.kind == "earn" else _reopened(unit, of)
+    _keep(unit, replace(of, status="undone", undone_by=act.id))
+    return _Done(shown=shown, points=points, worth=-of.worth, redemption=of.redemption)
+
+
+def _words(span: timedelta | None) -> str:
+    return "no time at all" if span is None else f"{span.total_seconds() / 60:g} minutes"
+
+
+def _cancelled(unit: Unit, of: Booked, act: Act) -> dict[str, int]:
+    """Let a sale never have been."""
+    known = _snapshot(unit, of)
+    at = max(act.at, known.stamp.at + timedelta(microseconds=1))
+    gone = replace(known, cancelled=True, cancelled_at=at, customer=of.member, stamp=Stamp(at=at, digest="undone"))
+    return _told(unit, of.member, of.act, OrderSeen(reference=order_of(of.act), snapshot=gone))
+
+
+def _reopened(unit: Unit, of: Booked) -> dict[str, int]:
+    """Give a reward back that was handed out by mistake, with its points, or that was taken in by mistake."""
+    where = order_of(of.act)
+    if of.act.kind == "use":
+        redeeming.unuse(unit, of.redemption, where)
+        return {}
+    redeeming.take_back(unit, of.redemption, where, "undone at the counter")
+    return {name: -points for name, points in of.points.items()}
+
+
+def _snapshot(unit: Unit, of: Booked) -> OrderSnapshot:
+    key = (OWN, order_of(of.act))
+    lock_member(unit, of.member, attributes=True, orders=[key])
+    order = unit.orders.get(key)
+    if order is None or order.state.snapshot is None:
+        raise NotFound("sale", order_of(of.act))
+    return order.state.snapshot
+
+
+def _return(unit: Unit, act: Act, _: Facts) -> _Done:
+    of = _target(unit, act, ("earn",))
+    known = _snapshot(unit, of)
+    state = unit.orders[OWN, order_of(of.act)].state
+    left = known.total - sum((refund.money for refund in standing_refunds(state)), Decimal(0))
+    money = left if act.amount is None else act.amount
+    if not 0 < money <= left:
+        raise RequestRefused("more_than_sold", f"{left:f} of the sale is left to take back, not {money:f}")
+    refund = Refund(
+        reference=f"{act.till}/{act.id}", stamp=Stamp(at=act.at, digest=act.id), occurred_at=act.at, money=money
+    )
+    points = _told(unit, of.member, of.act, RefundSeen(order=order_of(of.act), refund=refund))
+    return _Done(shown=Shown(member=of.member, known=""), points=points)
+
+
+def _enrol(unit: Unit, act: Act, _: Facts) -> _Done:
+    """Make somebody a member, or find who has that phone number."""
+    number = normal_phone(act.phone) if act.phone else None
+    if act.phone and number is None:
+        raise RequestRefused("no_phone", f"{act.phone!r} is no phone number: write it with the code of its country")
+    if number is None and not act.email:
+        raise RequestRefused("no_address", "say how the customer is reached: phone, or email")
+    known = (
+        tills.members_with_phone(
+            unit.connection, unit.setting.merchant, unit.setting.sealer.fingerprint(f"phone:{number}")
+        )
+        if number
+        else ()
+    )
+    if len(known) > 1:
+        raise Conflict("several_members", "several members have this phone number")
+    if known:
+        member = next(iter(known))
+        ensure_number(unit, member)
+        return _Done(shown=Shown(member=member, known="any"))
+    told = {"phone": number, "email": act.email, "first_name": act.first_name, "last_name": act.last_name,
+            "language": act.language}  # fmt: skip
+    member = create_member(unit, None, {name: value for name, value in told.items() if value})
+    ensure_number(unit, member)
+    return _Done(shown=Shown(member=member, known="any"))
+
+
+_CARRIED_OUT: Mapping[ActKind, Callable[[Unit, Act, Facts], _Done]] = {
+    "earn": _sell,
+    "redeem": _redeem,
+    "use": _use,
+    "undo": _undo,
+    "return": _return,
+    "enrol": _enrol,
+}

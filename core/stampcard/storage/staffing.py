@@ -1,0 +1,212 @@
+"""Tills and the people who work at them: devices that are paired, PINs, and shifts."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.value import Value
+from stampcard.errors import Conflict, NotFound
+from stampcard.sealing import Sealer
+from stampcard.storage import saving
+from stampcard.storage.rows import moment
+from stampcard.storage.tables import shift, staff, till
+
+#: Digits of a PIN.
+PIN = 6
+#: A PIN that somebody else has is drawn again so often.
+_DRAWS = 20
+
+
+class Till(Value, frozen=True):
+    """A till; `pairing` is the number that its devices must know, so that those of an older pairing are out."""
+
+    name: str
+    branch: str
+    pairing: int
+    made_at: datetime
+    ended_at: datetime | None = None
+
+
+class Worker(Value, frozen=True):
+    """Somebody who works at tills."""
+
+    id: str
+    name: str
+    made_at: datetime
+    ended_at: datetime | None = None
+
+
+class Shift(Value, frozen=True):
+    """One shift at one till, and what it has given: points, worth of rewards in ten-thousandths, typed cards."""
+
+    till: str
+    name: str
+    staff: str
+    opened_at: datetime
+    closed_at: datetime | None
+    points: int
+    worth: int
+    typed: int
+
+
+def pair_till(connection: Connection, merchant: str, name: str, branch: str, now: datetime) -> Till:
+    """Make a till, or pair it anew: devices that were paired before are out."""
+    row = {"merchant": merchant, "name": name, "branch": branch, "pairing": 0, "made_at": to_micros(now)}
+    saving.insert_new(connection, "till", [row])
+    mine = (till.c.merchant == merchant, till.c.name == name)
+    values = {"pairing": till.c.pairing + 1, "ended_at": None} | ({"branch": branch} if branch else {})
+    connection.execute(update(till).where(*mine).values(values))
+    found = find_till(connection, merchant, name)
+    assert found is not None
+    return found
+
+
+def end_till(connection: Connection, merchant: str, name: str, now: datetime) -> None:
+    """Let nobody work at a till any more; raises NotFound."""
+    mine = (till.c.merchant == merchant, till.c.name == name, till.c.ended_at.is_(None))
+    if not connection.execute(update(till).where(*mine).values(ended_at=to_micros(now))).rowcount:
+        raise NotFound("till", name)
+    open_ = (shift.c.merchant == merchant, shift.c.till == name, shift.c.closed_at.is_(None))
+    connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
+
+
+def find_till(connection: Connection, merchant: str, name: str) -> Till | None:
+    """One by its name, also one that is not used any more."""
+    row = connection.execute(select(till).where(till.c.merchant == merchant, till.c.name == name)).one_or_none()
+    if row is None:
+        return None
+    return Till(
+        name=row.name,
+        branch=row.branch,
+        pairing=row.pairing,
+        made_at=from_micros(row.made_at),
+        ended_at=moment(row.ended_at),
+    )
+
+
+def list_tills(connection: Connection, merchant: str) -> list[Till]:
+    """All, by name."""
+    names = connection.execute(select(till.c.name).where(till.c.merchant == merchant).order_by(till.c.name)).scalars()
+    found = (find_till(connection, merchant, name) for name in list(names))
+    return [one for one in found if one is not None]
+
+
+def _print_of(sealer: Sealer, merchant: str, pin: str) -> str:
+    return sealer.fingerprint(f"pin:{merchant}:{pin}")
+
+
+def add_worker(connection: Connection, merchant: str, sealer: Sealer, name: str, now: datetime) -> tuple[Worker, str]:
+    """Somebody new with a PIN of their own, which is shown this once; raises Conflict for a name that works already."""
+    known = select(staff.c.id).where(staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
+    if connection.execute(known).scalar() is not None:
+        raise Conflict("works_already", f"{name} works here already: stampcard staff renew {name} makes a new PIN")
+    pin = _new_pin(connection, merchant, sealer)
+    worker = Worker(id=f"w_{secrets.token_hex(6)}", name=name, made_at=now)
+    row = {"merchant": merchant, "id": worker.id, "name": name, "pin_print": _print_of(sealer, merchant, pin)}
+    saving.insert(connection, "staff", [{**row, "made_at": to_micros(now)}])
+    return worker, pin
+
+
+def _new_pin(connection: Connection, merchant: str, sealer: Sealer) -> str:
+    for _ in range(_DRAWS):
+        pin = str(secrets.randbelow(10**PIN)).rjust(PIN, "0")
+        if worker_of(connection, merchant, sealer, pin) is None:
+            return pin
+    raise Conflict("no_pin", "no PIN was free: try again")
+
+
+def renew_pin(connection: Connection, merchant: str, sealer: Sealer, name: str) -> str:
+    """Another PIN for somebody, which is shown this once; raises NotFound."""
+    pin = _new_pin(connection, merchant, sealer)
+    mine = (staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
+    values = {"pin_print": _print_of(sealer, merchant, pin)}
+    if not connection.execute(update(staff).where(*mine).values(values)).rowcount:
+        raise NotFound("staff", name)
+    return pin
+
+
+def end_worker(connection: Connection, merchant: str, name: str, now: datetime) -> None:
+    """Let somebody work here no more, and end their shifts; raises NotFound."""
+    mine = (staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
+    ids = list(connection.execute(select(staff.c.id).where(*mine)).scalars())
+    if not ids:
+        raise NotFound("staff", name)
+    connection.execute(update(staff).where(*mine).values(ended_at=to_micros(now)))
+    open_ = (shift.c.merchant == merchant, shift.c.staff.in_(ids), shift.c.closed_at.is_(None))
+    connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
+
+
+def worker_of(connection: Connection, merchant: str, sealer: Sealer, pin: str) -> Worker | None:
+    """Whose PIN it is."""
+    mine = (staff.c.merchant == merchant, staff.c.pin_print == _print_of(sealer, merchant, pin))
+    row = connection.execute(select(staff).where(*mine, staff.c.ended_at.is_(None))).first()
+    return None if row is None else Worker(id=row.id, name=row.name, made_at=from_micros(row.made_at))
+
+
+def list_workers(connection: Connection, merchant: str) -> list[Worker]:
+    """All who work here, or did, by name."""
+    found = connection.execute(select(staff).where(staff.c.merchant == merchant).order_by(staff.c.name, staff.c.id))
+    return [
+        Worker(id=row.id, name=row.name, made_at=from_micros(row.made_at), ended_at=moment(row.ended_at))
+        for row in found
+    ]
+
+
+def open_shift(connection: Connection, merchant: str, till_name: str, worker: Worker, now: datetime) -> str:
+    """Begin a shift of somebody at a till; answers its name, which nobody can guess."""
+    name = f"{now:%Y-%m-%d}-{secrets.token_hex(12)}"
+    row = {"merchant": merchant, "till": till_name, "name": name, "staff": worker.id, "opened_at": to_micros(now)}
+    saving.insert(connection, "shift", [row])
+    return name
+
+
+def close_shift(connection: Connection, merchant: str, till_name: str, name: str, now: datetime) -> None:
+    """End a shift; one that is over stays so."""
+    mine = (shift.c.merchant == merchant, shift.c.till == till_name, shift.c.name == name, shift.c.closed_at.is_(None))
+    connection.execute(update(shift).where(*mine).values(closed_at=to_micros(now)))
+
+
+def find_shift(connection: Connection, merchant: str, till_name: str, name: str) -> tuple[Shift, Worker] | None:
+    """A shift that is not over, of somebody who works here, at a till that is used."""
+    mine = (shift.c.merchant == merchant, shift.c.till == till_name, shift.c.name == name, shift.c.closed_at.is_(None))
+    row = connection.execute(select(shift).where(*mine)).one_or_none()
+    at = find_till(connection, merchant, till_name)
+    if row is None or row.staff is None or at is None or at.ended_at is not None:
+        return None
+    workers = (one for one in list_workers(connection, merchant) if one.id == row.staff and one.ended_at is None)
+    worker = next(workers, None)
+    return None if worker is None else (_shift_of(row), worker)
+
+
+def list_shifts(connection: Connection, merchant: str, till_name: str | None, limit: int) -> Sequence[Shift]:
+    """Shifts, the newest first."""
+    statement = select(shift).where(shift.c.merchant == merchant)
+    if till_name is not None:
+        statement = statement.where(shift.c.till == till_name)
+    found = connection.execute(statement.order_by(shift.c.opened_at.desc(), shift.c.name).limit(limit))
+    return [_shift_of(row) for row in found]
+
+
+def count_open(connection: Connection, merchant: str) -> int:
+    """How many tills are used."""
+    mine = (till.c.merchant == merchant, till.c.ended_at.is_(None))
+    return connection.execute(select(func.count()).select_from(till).where(*mine)).scalar() or 0
+
+
+def _shift_of(one: Row[Any]) -> Shift:
+    return Shift(
+        till=one.till,
+        name=one.name,
+        staff=one.staff or "",
+        opened_at=from_micros(one.opened_at),
+        closed_at=moment(one.closed_at),
+        points=one.points,
+        worth=one.worth,
+        typed=one.typed,
+    )

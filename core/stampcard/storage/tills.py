@@ -1,0 +1,181 @@
+"""What was done at counters: acts as they were told, what became of them, and what a shift has given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Row, select, tuple_, update
+
+from stampcard.clock import from_micros, to_micros
+from stampcard.domain.tills import Act, Booked
+from stampcard.sealing import Sealer
+from stampcard.storage import saving
+from stampcard.storage.rows import to_json
+from stampcard.storage.tables import act, member, shift
+
+_ACT = msgspec.json.Decoder(Act)
+_POINTS = msgspec.json.Decoder(dict[str, int])
+
+
+class ActKey(NamedTuple):
+    """What makes an act one."""
+
+    till: str
+    id: str
+
+
+class Totals(NamedTuple):
+    """What one shift has given: points, worth of rewards in ten-thousandths, cards that were typed."""
+
+    points: int = 0
+    worth: int = 0
+    typed: int = 0
+
+
+def digest_of(one: Act) -> str:
+    """Of all that a till said: the same act told again has the same."""
+    return hashlib.sha256(msgspec.json.encode(one)).hexdigest()
+
+
+def _about(merchant: str, key: ActKey) -> bytes:
+    return f"act:{merchant}:{key.till}:{key.id}".encode()
+
+
+def reserve(connection: Connection, merchant: str, one: Act, now: datetime) -> bool:
+    """Let nobody else book this act; False where it was told before. Whoever books it at the same time is waited for."""
+    row = {
+        "merchant": merchant, "till": one.till, "id": one.id, "kind": one.kind, "status": "refused",
+        "body_hash": digest_of(one), "at": to_micros(one.at), "received_at": to_micros(now),
+        "shift": one.shift, "staff": one.staff, "of": one.of or None,
+    }  # fmt: skip
+    return saving.insert_new(connection, "act", [row]) == 1
+
+
+def save_booked(connection: Connection, merchant: str, sealer: Sealer, booked: Booked) -> None:
+    """Write what became of an act that is reserved."""
+    key = ActKey(booked.act.till, booked.act.id)
+    values = {
+        "status": booked.status,
+        "member": booked.member or None,
+        "known": booked.known,
+        "body_sealed": sealer.seal(msgspec.json.encode(booked.act), _about(merchant, key)),
+        "points": to_json(booked.points),
+        "worth": booked.worth,
+        "redemption": booked.redemption or None,
+        "undone_by": booked.undone_by or None,
+        "code": booked.code or None,
+        "detail": booked.detail or None,
+        "note": booked.note,
+    }
+    mine = (act.c.merchant == merchant, act.c.till == key.till, act.c.id == key.id)
+    connection.execute(update(act).where(*mine).values(values))
+
+
+def find_act(
+    connection: Connection, merchant: str, sealer: Sealer, key: ActKey, *, lock: bool = False
+) -> Booked | None:
+    """What became of one."""
+    statement = select(act).where(act.c.merchant == merchant, act.c.till == key.till, act.c.id == key.id)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    return None if row is None else _booked(row, sealer)
+
+
+def hash_of(connection: Connection, merchant: str, key: ActKey) -> str | None:
+    """The digest of what was told first."""
+    mine = (act.c.merchant == merchant, act.c.till == key.till, act.c.id == key.id)
+    return connection.execute(select(act.c.body_hash).where(*mine)).scalar()
+
+
+def _booked(row: Row[Any], sealer: Sealer) -> Booked:
+    key = ActKey(row.till, row.id)
+    told = (
+        _ACT.decode(sealer.open(row.body_sealed, _about(row.merchant, key)))
+        if row.body_sealed is not None
+        # Who was erased is not told of any more; that something happened is.
+        else Act(till=row.till, id=row.id, kind=row.kind, at=from_micros(row.at), shift=row.shift, staff=row.staff)
+    )
+    return Booked(
+        act=told,
+        status=row.status,
+        received_at=from_micros(row.received_at),
+        member=row.member or "",
+        known=row.known,
+        points=_POINTS.decode(row.points),
+        worth=row.worth,
+        redemption=row.redemption or "",
+        code=row.code or "",
+        detail=row.detail or "",
+        undone_by=row.undone_by or "",
+        note=row.note,
+    )
+
+
+def held_about(connection: Connection, merchant: str, sealer: Sealer, of: Booked, limit: int) -> list[Booked]:
+    """Acts that waited for this one: what undoes it or takes it back, and what its member had too few points for, or was not known for."""
+    waiting = select(act).where(act.c.merchant == merchant, act.c.status == "held").order_by(act.c.at, act.c.id)
+    about = waiting.where(act.c.till == of.act.till, act.c.of == of.act.id).limit(limit)
+    lacking = waiting.where(act.c.member == of.member, act.c.code == "insufficient_points").limit(limit)
+    unknown = waiting.where(act.c.till == of.act.till, act.c.code == "not_found", act.c.member.is_(None)).limit(limit)
+    asked = [about]
+    if of.member and any(points > 0 for points in of.points.values()):
+        asked.append(lacking)
+    if of.act.kind == "enrol":
+        asked.append(unknown)
+    return [_booked(row, sealer) for statement in asked for row in connection.execute(statement)]
+
+
+def acts_before(
+    connection: Connection,
+    merchant: str,
+    sealer: Sealer,
+    wanted: dict[str, str],
+    before: tuple[int, str, str] | None,
+    limit: int,
+) -> list[Booked]:
+    """Acts, the newest first, behind a place; `wanted`: column → value."""
+    statement = select(act).where(act.c.merchant == merchant)
+    for name, value in wanted.items():
+        statement = statement.where(act.c[name] == value)
+    if before is not None:
+        statement = statement.where(tuple_(act.c.received_at, act.c.till, act.c.id) < tuple_(*before))
+    statement = statement.order_by(act.c.received_at.desc(), act.c.till.desc(), act.c.id.desc()).limit(limit)
+    return [_booked(row, sealer) for row in connection.execute(statement)]
+
+
+def place_of(one: Booked) -> tuple[int, str, str]:
+    """Where an act stands in the list."""
+    return to_micros(one.received_at), one.act.till, one.act.id
+
+
+def returned_of(connection: Connection, merchant: str, sealer: Sealer, key: ActKey) -> Sequence[Booked]:
+    """The returns of a sale that were booked."""
+    statement = select(act).where(
+        act.c.merchant == merchant, act.c.till == key.till, act.c.of == key.id, act.c.kind == "return",
+        act.c.status == "done",
+    )  # fmt: skip
+    return [_booked(row, sealer) for row in connection.execute(statement.order_by(act.c.at, act.c.id))]
+
+
+def add_to_shift(connection: Connection, merchant: str, till: str, name: str, more: Totals, now: datetime) -> Totals:
+    """Count what an act gives, in the shift's own row; answers all of the shift. Whoever counts at the same time waits."""
+    row = {"merchant": merchant, "till": till, "name": name, "opened_at": to_micros(now)}
+    saving.insert_new(connection, "shift", [row])
+    mine = (shift.c.merchant == merchant, shift.c.till == till, shift.c.name == name)
+    values = {shift.c[field]: shift.c[field] + amount for field, amount in more._asdict().items() if amount}
+    if values:
+        connection.execute(update(shift).where(*mine).values(values))
+    found = connection.execute(select(shift.c.points, shift.c.worth, shift.c.typed).where(*mine)).one()
+    return Totals(found.points, found.worth, found.typed)
+
+
+def members_with_phone(connection: Connection, merchant: str, print_: str) -> Collection[str]:
+    """The members of a phone number who are there."""
+    statement = select(member.c.id).where(
+        member.c.merchant == merchant, member.c.phone_print == print_, member.c.erased_at.is_(None),
+        member.c.merged_into.is_(None),
+    )  # fmt: skip
+    return set(connection.execute(statement).scalars())

@@ -1,0 +1,360 @@
+"""The counter over HTTP: cards are recognised, and what is done at tills counts once, whenever and however often it is told."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.core.engine.test_codes import shown as rotated
+
+from stampcard.engine.codes import made_code, rotating_code
+from stampcard.storage.verifying import verify
+
+PROGRAM = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+attributes: {phone: string}
+wallets: {points: {refunds: {policy: unlimited}}}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 EUR}
+rewards:
+  coffee: {name: Free coffee, gives: 3 EUR off, price: 10, by: shop}
+  mug: {name: A mug, gives: merchandise, price: 30, stock: 1}
+  own: {gives: 5 EUR off, price: 20, by: own}
+  pick: {gives: 'choice of coffee, own', price: 5}
+card: {redeem: any}
+"""
+TILL = "berlin-1"
+
+
+@pytest.fixture(params=["sqlite"])
+async def served(request: pytest.FixtureRequest, serve: Any) -> Any:
+    url = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "new_postgresql")
+    found = await serve(url if isinstance(url, str) else url())
+    await found.prepare(PROGRAM)
+    return found
+
+
+on_both = pytest.mark.parametrize("served", ["sqlite", "postgresql"], indirect=True)
+
+
+class Counter:
+    """A till with its key, and a member with a card."""
+
+    def __init__(self, served: Any, member: str, card: dict[str, Any]) -> None:
+        self.served, self.member, self.card = served, member, card
+        self.number = card["number"]
+
+    async def tell(self, *acts: dict[str, Any], till: str = TILL) -> Any:
+        answer = await self.served.call("POST", "/counter/acts", {"till": till, "acts": acts}, scopes=("counter",))
+        assert answer.status == 200, answer.body
+        return answer.body["items"] if len(acts) > 1 else answer.body["items"][0]
+
+    async def act(self, id_: str, kind: str, **more: Any) -> Any:
+        given = {"card": self.number} if kind in {"earn", "redeem"} else {}
+        at = more.pop("at", None)
+        told = {"id": id_, "kind": kind, **given, **more, **({"at": at.isoformat()} if at else {})}
+        return await self.tell(told)
+
+    async def points(self) -> int:
+        return int((await self.served.figures(self.member))[0])
+
+    def made(self) -> str:
+        setting = self.served.application.setting
+        return made_code(setting.sealer, "main", self.number, self.served.clock.now())
+
+    def rotating(self, at: datetime | None = None) -> str:
+        setting = self.served.application.setting
+        return rotated(rotating_code(setting.sealer, "main", self.number), at or self.served.clock.now())
+
+    async def look(self, code: str, **query: str) -> Any:
+        path = f"/cards/{code}" + ("?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else "")
+        return await self.served.call("GET", path, scopes=("counter",))
+
+
+@pytest.fixture
+async def counter(served: Any) -> Counter:
+    member = await served.rich(25, first_name="Ann", phone="+4930123456")
+    return Counter(served, member, (await served.call("POST", f"/members/{member}/card")).body)
+
+
+async def proved(served: Any) -> None:
+    found = await served.application.database.read(lambda connection: verify(connection, "main"))
+    assert (found.findings, found.total) == ((), 0)
+
+
+async def test_a_card_tells_who_stands_there_and_what_they_can_have(counter: Counter) -> None:
+    for code, known in (
+        (counter.number, "any"),
+        (counter.card["code"], "scanned"),
+        (counter.made(), "fresh"),
+        (counter.rotating(), "fresh"),
+        ("%2B4930123456", "any"),
+    ):
+        found = await counter.look(code)
+        assert (found.status, found.body["member"], found.body["known"]) == (200, counter.member, known)
+    body = found.body
+    assert (body["first_name"], body["balances"]["points"]["active"]) == ("Ann", 25)
+    assert {one["reward"]: one["usable"] for one in body["rewards"]} == {
+        "coffee": True, "mug": False, "own": True, "pick": True,
+    }  # fmt: skip
+
+
+async def test_a_code_of_its_moment_is_good_once_and_for_one_scanning(counter: Counter) -> None:
+    for make in (counter.made, counter.rotating):
+        code = make()
+        assert (await counter.look(code, scan="s1")).status == 200
+        assert (await counter.look(code, scan="s1")).status == 200, "a till may ask again"
+        again = await counter.look(code, scan="s2")
+        assert (again.status, again.body["code"]) == (422, "shown_before")
+        assert (await counter.look(code)).body["code"] == "shown_before"
+        act = await counter.act(f"a-{code[0]}", "earn", card=code, amount="5.00")
+        assert (act["status"], act["code"]) == ("refused", "shown_before")
+        counter.served.clock.advance(timedelta(minutes=10))
+        act = await counter.act(f"b-{code[0]}", "earn", card=code, scan="s1", amount="5.00")
+        assert (act["status"], act["known"]) == ("done", "fresh"), "the cashier took their time"
+        counter.served.clock.advance(timedelta(minutes=30))
+        act = await counter.act(f"c-{code[0]}", "earn", card=code, scan="s1", amount="5.00")
+        assert act["code"] == "stale"
+
+
+@pytest.mark.parametrize(
+    ("code", "refusal"),
+    [("hello", "no_code"), ("123456789012", "mistyped"), ("%2B49", "no_code"), ("%2B4930999999", "not_found")],
+)
+async def test_what_is_no_card_says_what_to_do(counter: Counter, code: str, refusal: str) -> None:
+    found = await counter.look(code)
+    assert found.body["code"] == refusal
+    assert len(found.body["detail"]) > 20
+
+
+async def test_a_key_of_the_counter_can_do_nothing_else(counter: Counter) -> None:
+    for method, path in (
+        ("GET", "/members"), ("GET", f"/members/{counter.member}"), ("GET", "/counter/acts"),
+        ("POST", f"/counter/acts/{TILL}/a/accept"), ("POST", f"/members/{counter.member}/spends"),
+    ):  # fmt: skip
+        answer = await counter.served.call(method, path, {} if method == "POST" else None, scopes=("counter",))
+        assert answer.status == 403, path
+    assert (await counter.served.call("GET", f"/cards/{counter.number}", scopes=("members:read",))).status == 403
+
+
+@on_both
+async def test_a_sale_earns_once_however_often_it_is_told(counter: Counter) -> None:
+    first = await counter.act("r1", "earn", amount="12.50", receipt="0815")
+    assert (first["status"], first["points"], first["member"]) == ("done", {"points": 12}, counter.member)
+    counter.served.clock.advance(timedelta(seconds=5))
+    first_told = {"id": "r2", "kind": "earn", "card": counter.number, "amount": "8.00", "at": first["at"]}
+    one = await counter.tell(first_told)
+    again = await counter.tell(first_told)
+    assert again == one
+    other = await counter.tell({**first_told, "amount": "80.00"})
+    assert (other["status"], other["code"]) == ("refused", "act_exists")
+    assert await counter.points() == 25 + 12 + 8
+    elsewhere = await counter.tell(first_told, till="berlin-2")
+    assert elsewhere["status"] == "done"
+    await proved(counter.served)
+
+
+@on_both
+async def test_a_sale_comes_back_in_parts_and_to_the_point(counter: Counter) -> None:
+    await counter.act("r1", "earn", amount="100.00")
+    assert await counter.points() == 125
+    counter.served.clock.advance(timedelta(days=1))
+    part = await counter.act("b1", "return", of="r1", amount="40.00")
+    assert (part["status"], part["points"]) == ("done", {"points": -40})
+    more = await counter.act("b2", "return", of="r1", amount="60.01")
+    assert (more["status"], more["code"]) == ("refused", "more_than_sold")
+    rest = await counter.act("b3", "return", of="r1")
+    assert rest["points"] == {"points": -60}
+    assert (await counter.act("b4", "return", of="r1"))["code"] == "more_than_sold"
+    assert await counter.points() == 25
+    await proved(counter.served)
+
+
+@on_both
+@pytest.mark.parametrize("reward", ["coffee", "own", "mug"])
+async def test_a_reward_is_handed_out_and_taken_back_within_two_minutes(counter: Counter, reward: str) -> None:
+    await counter.act("r0", "earn", amount="20.00")
+    before = await counter.points()
+    done = await counter.act("r1", "redeem", reward=reward)
+    assert done["status"] == "done", done
+    price = -done["points"]["points"]
+    assert await counter.points() == before - price
+    shown = await counter.served.call("GET", f"/redemptions/{done['redemption']}")
+    assert shown.body["status"] == "used"
+    undone = await counter.act("u1", "undo", of="r1")
+    assert (undone["status"], undone["points"]) == ("done", {"points": price})
+    assert await counter.points() == before
+    assert (await counter.served.call("GET", f"/redemptions/{done['redemption']}")).body["status"] == "revoked"
+    assert (await counter.act("u2", "undo", of="r1"))["code"] == "already_undone"
+    assert (await counter.act("r2", "redeem", reward=reward))["status"] == "done", "its stock is back, too"
+    await proved(counter.served)
+
+
+@on_both
+async def test_a_sale_is_undone_only_for_two_minutes(counter: Counter) -> None:
+    await counter.act("r1", "earn", amount="10.00")
+    counter.served.clock.advance(timedelta(seconds=119))
+    assert (await counter.act("u1", "undo", of="r1"))["points"] == {"points": -10}
+    await counter.act("r2", "earn", amount="10.00")
+    counter.served.clock.advance(timedelta(seconds=121))
+    late = await counter.act("u2", "undo", of="r2")
+    assert (late["status"], late["code"]) == ("refused", "too_late")
+    assert "take the sale back" in late["detail"]
+    assert await counter.points() == 35
+    assert (await counter.act("u3", "undo", of="nothing"))["code"] == "not_found"
+    await proved(counter.served)
+
+
+async def test_a_reward_that_is_held_is_taken_in_and_the_mistake_undone(counter: Counter) -> None:
+    taken = (await counter.served.call("POST", f"/members/{counter.member}/redemptions", {"reward": "own"})).body
+    used = await counter.act("r1", "use", code=taken["code"])
+    assert (used["status"], used["redemption"]) == ("done", taken["id"])
+    assert (await counter.act("r2", "use", code=taken["code"]))["code"] == "already_used"
+    assert (await counter.act("u1", "undo", of="r1"))["status"] == "done"
+    assert (await counter.served.call("GET", f"/redemptions/{taken['id']}")).body["status"] == "issued"
+    assert (await counter.act("r3", "use", redemption=taken["id"]))["status"] == "done"
+
+
+async def test_what_cannot_be_had_is_refused_with_its_reason(counter: Counter) -> None:
+    for told, code in (
+        ({"reward": "mug"}, "insufficient_points"),
+        ({"reward": "none"}, "not_found"),
+        ({}, "no_reward"),
+        ({"reward": "pick"}, "picked_on_its_page"),
+    ):
+        refused = await counter.act(f"r-{code}", "redeem", **told)
+        assert (refused["status"], refused["code"]) == ("refused", code)
+    assert await counter.points() == 25
+    assert (await counter.act("e", "earn"))["code"] == "no_amount"
+
+
+async def test_rewards_need_a_card_that_is_shown_as_the_program_says(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM.replace("redeem: any", "redeem: fresh"))
+    assert (await counter.act("r1", "redeem", reward="own"))["code"] == "card_not_shown"
+    assert (await counter.act("r2", "redeem", reward="own", card=counter.card["code"]))["code"] == "card_not_shown"
+    code = counter.made()
+    assert (await counter.look(code, scan="s")).body["may_redeem"] is True
+    assert (await counter.act("r3", "redeem", reward="own", card=code, scan="s"))["status"] == "done"
+
+
+async def test_a_shift_gives_no_more_than_the_program_lets_it(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {points: 50, value: 5, typed: 3}\n")
+    assert (await counter.act("r1", "earn", amount="40.00"))["status"] == "done"
+    over = await counter.act("r2", "earn", amount="11.00", card=counter.card["code"])
+    assert (over["status"], over["code"]) == ("refused", "shift_limit")
+    assert "points: 50" in over["detail"]
+    assert (await counter.act("u1", "undo", of="r1"))["status"] == "done"
+    assert (await counter.act("r3", "earn", amount="50.00", card=counter.card["code"]))["status"] == "done"
+    assert (await counter.act("r4", "earn", amount="50.00", shift="late", card=counter.card["code"]))[
+        "status"
+    ] == "done"
+    assert (await counter.act("r5", "redeem", reward="coffee", card=counter.card["code"]))["status"] == "done"
+    assert (await counter.act("r6", "redeem", reward="own", card=counter.card["code"]))["code"] == "shift_limit"
+    typed = [await counter.act(f"t{n}", "redeem", reward="coffee", shift="typed") for n in range(1)]
+    assert [one["status"] for one in typed] == ["done"]
+
+
+async def test_a_walk_in_becomes_a_member_once_and_can_earn_by_their_number(counter: Counter) -> None:
+    told = {"phone": "+49 171 2345678", "first_name": "Cleo"}
+    new = await counter.act("e1", "enrol", **told)
+    assert new["status"] == "done"
+    assert (await counter.act("e2", "enrol", **told))["member"] == new["member"]
+    assert (await counter.act("e3", "enrol", phone="030 1"))["code"] == "no_phone"
+    assert (await counter.act("e4", "enrol", first_name="Nobody"))["code"] == "no_address"
+    earned = await counter.act("r1", "earn", card="+491712345678", amount="7.00")
+    assert (earned["status"], earned["member"]) == ("done", new["member"])
+    assert (await counter.served.call("GET", f"/members/{new['member']}/card")).status == 200
+
+
+def queue(counter: Counter, began: datetime, chance: random.Random) -> list[dict[str, Any]]:
+    """What a till did in six hours without us: 200 sales and rewards, some undone, some on codes that rotate."""
+    acts: list[dict[str, Any]] = []
+    for number in range(160):
+        at = began + timedelta(minutes=2 * number, seconds=chance.randrange(60))
+        card = chance.choice([counter.number, counter.card["code"], counter.rotating(at)])
+        kind = chance.choice(["earn", "earn", "redeem"])
+        told = {"amount": f"{chance.randrange(1, 20)}.00"} if kind == "earn" else {"reward": "own"}
+        acts.append({"id": f"q{number}", "kind": kind, "at": at.isoformat(), "card": card, **told})
+        if number % 4 == 0:
+            later = at + timedelta(seconds=chance.choice([30, 90, 300]))
+            acts.append({"id": f"u{number}", "kind": "undo", "of": f"q{number}", "at": later.isoformat()})
+    return acts
+
+
+@pytest.mark.parametrize(("served", "seed"), [("sqlite", 1), ("postgresql", 2)], indirect=["served"])
+async def test_a_till_that_was_without_us_for_six_hours_counts_once_and_what_overspends_waits_for_a_person(
+    counter: Counter, seed: int
+) -> None:
+    chance, began = random.Random(seed), counter.served.clock.now()
+    acts = queue(counter, began, chance)
+    assert len(acts) == 200
+    counter.served.clock.advance(timedelta(hours=5, minutes=58))
+    told = acts + acts
+    chance.shuffle(told)
+    while told:
+        many, told = told[:37], told[37:]
+        unique = {one["id"]: one for one in many}
+        assert len(await counter.tell(*unique.values())) == len(unique)
+    found = {}
+    for act in acts:
+        answer = await counter.served.call("GET", f"/counter/acts/{TILL}/{act['id']}", scopes=("counter",))
+        found[act["id"]] = answer.body
+    counts = {"done", "undone"}
+    earned = sum(one["points"]["points"] for one in found.values() if one["kind"] == "earn" and one["status"] == "done")
+    spent = -sum(
+        one["points"]["points"] for one in found.values() if one["kind"] == "redeem" and one["status"] == "done"
+    )
+    balance = (await counter.served.call("GET", f"/members/{counter.member}")).body["balances"]["points"]
+    assert balance["active"] - balance["negative"] == 25 + earned - spent
+    assert all(one["status"] in counts for one in found.values() if one["kind"] == "earn"), "no sale is lost"
+    held = [one for one in found.values() if one["kind"] == "redeem" and one["status"] == "held"]
+    assert held
+    assert {one["code"] for one in held} == {"insufficient_points"}
+    assert await counter.points() < 20, "whatever the points suffice for is booked, in whatever order it came"
+    late = [one for one in found.values() if one["kind"] == "undo" and one["code"] == "too_late"]
+    assert late
+    listed = (await counter.served.call("GET", "/counter/acts?status=held&limit=200")).body["items"]
+    assert {one["id"] for one in held} <= {one["id"] for one in listed}
+    await proved(counter.served)
+
+
+async def test_a_person_books_what_was_held_or_lets_it_be(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    held = await counter.act("r1", "redeem", reward="mug", at=at)
+    assert (held["status"], held["code"]) == ("held", "insufficient_points")
+    other = await counter.act("r2", "redeem", reward="mug", at=at)
+    path = f"/counter/acts/{TILL}"
+    refused = await counter.served.call("POST", f"{path}/r1/accept", {})
+    assert (refused.status, refused.body["code"]) == (409, "insufficient_points")
+    await counter.served.call(
+        "POST", f"/members/{counter.member}/adjustments", {"wallet": "points", "points": 20, "reason": "a gift"}
+    )
+    accepted = await counter.served.call("POST", f"{path}/r1/accept", {"note": "she had it"})
+    assert (accepted.status, accepted.body["status"], accepted.body["note"]) == (200, "done", "she had it")
+    dismissed = await counter.served.call("POST", f"{path}/{other['id']}/dismiss", {"note": "a mistake"})
+    assert (dismissed.body["status"], dismissed.body["note"]) == ("dismissed", "a mistake")
+    again = await counter.served.call("POST", f"{path}/r1/accept", {})
+    assert (again.status, again.body["code"]) == (409, "already_done")
+    assert await counter.points() == 15
+
+
+async def test_what_is_too_old_or_has_not_come_is_refused(counter: Counter) -> None:
+    now = counter.served.clock.now()
+    assert (await counter.act("r1", "earn", amount="5.00", at=now + timedelta(minutes=6)))["code"] == "in_the_future"
+    assert (await counter.act("r2", "earn", amount="5.00", at=now - timedelta(hours=6, minutes=1)))["code"] == "too_old"
+    assert await counter.points() == 25
+
+
+async def test_whoever_is_erased_is_not_told_of_by_what_was_done_at_the_counter(counter: Counter) -> None:
+    from stampcard.domain.events import CustomerErased
+
+    await counter.act("r1", "earn", amount="5.00", first_name="Ann")
+    await counter.served.apply(CustomerErased(reference="1", occurred_at=counter.served.clock.now()))
+    shown = (await counter.served.call("GET", f"/counter/acts/{TILL}/r1")).body
+    assert (shown["status"], shown["amount"], shown["detail"]) == ("done", None, None)
+    assert (await counter.look(counter.number)).status == 404
