@@ -18,7 +18,7 @@ from stampcard.sealing import Sealer
 
 #: How long a link that was handed out opens a member's own things, and what its token begins with.
 LINK, LINK_PREFIX = timedelta(minutes=15), "st_"
-_ABOUT = b"shopper link"
+_ABOUT, _PAIRING = b"shopper link", b"till pairing"
 
 #: What a link is for: to end messages of its purpose, to choose what one gets, to confirm, to answer a question.
 Purpose = Literal["u", "p", "c", "q"]
@@ -104,3 +104,28 @@ def opened_link(sealer: Sealer, token: str, now: datetime) -> Link | None:
     except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
         return None
     return link if from_micros(link.until) > now else None
+
+
+class Pairing(Value, frozen=True, array_like=True):
+    """What the link says that makes a device one of a till: which pairing of it, and until when (microseconds)."""
+
+    merchant: str
+    till: str
+    number: int
+    until: int
+
+
+def new_pairing(sealer: Sealer, merchant: str, till: str, number: int, now: datetime, lives: timedelta = LINK) -> str:
+    """A token that makes its bearer's device one of a till's; nothing of it is stored."""
+    sealed = sealer.seal(msgspec.json.encode(Pairing(merchant, till, number, to_micros(now + lives))), _PAIRING)
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def opened_pairing(sealer: Sealer, token: str, now: datetime) -> Pairing | None:
+    """What a token says that we made and whose time is not over; whether that pairing still counts is for others to know."""
+    try:
+        sealed = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+        pairing = msgspec.json.decode(sealer.open(sealed, _PAIRING), type=Pairing)
+    except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
+        return None
+    return pairing if from_micros(pairing.until) > now else None
