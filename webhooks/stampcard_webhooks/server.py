@@ -11,6 +11,7 @@ from stampcard.app import Application
 from stampcard_webhooks.answering import add_answering
 from stampcard_webhooks.api import add_api
 from stampcard_webhooks.authorising import Authorising
+from stampcard_webhooks.counter_pages import add_counter
 from stampcard_webhooks.health import add_health
 from stampcard_webhooks.identifying import Identifying
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING, IDENTIFYING, WELLBEING
@@ -46,6 +47,7 @@ def build(application: Application) -> web.Application:
     add_answering(server)
     add_mine(server)
     add_passes(server)
+    add_counter(server)
     add_links(server)
     add_visiting(server)
     server.router.add_route("*", "/{path:.*}", told(nothing))

@@ -33,7 +33,7 @@ from stampcard.storage.tables import redemption
 #: Within which time notices of one pass are counted.
 NOTICED = timedelta(hours=24)
 #: Where the page of a card is, and where a code that is a link leads.
-PAGE, SCANNED = "/pass/", "/c/"
+PAGE, SCANNED = "/pass/", "/k/"
 #: A number that is another's already is drawn again so often.
 _DRAWS = 5
 

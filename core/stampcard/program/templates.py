@@ -31,8 +31,8 @@ READY: Mapping[str, str] = {
     "rewards": "the answer to REWARDS",
 }
 LANGUAGES = ("ar", "en", "id", "it", "ms", "nl")
-#: Beside the texts: a few words of mails, those of pages, and what stands above the figures of a card.
-WORDS, PAGES, CARD = "words", "pages", "card"
+#: Beside the texts: a few words of mails, those of pages, what stands above the figures of a card, and the counter.
+WORDS, PAGES, CARD, COUNTER = "words", "pages", "card", "counter"
 
 
 @cache

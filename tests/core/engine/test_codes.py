@@ -57,7 +57,7 @@ def test_passwords_are_those_of_rfc_6238(seconds: int, password: str) -> None:
 
 
 def test_every_code_is_understood_alone_and_at_the_end_of_a_link() -> None:
-    rotating = rotating_code(SEALER, "main", NUMBER, "https://shop.example/c/")
+    rotating = rotating_code(SEALER, "main", NUMBER, "https://shop.example/k/")
     for text, kind, counts_as in (
         (lasting_code(SEALER, "main", NUMBER), "lasting", "scanned"),
         (made_code(SEALER, "main", NUMBER, NOW), "made", "fresh"),
@@ -65,7 +65,7 @@ def test_every_code_is_understood_alone_and_at_the_end_of_a_link() -> None:
         (spaced(NUMBER), "typed", "any"),
         ("-".join(spaced(NUMBER).split()), "typed", "any"),
     ):
-        for told in (text, f"https://shop.example/c/{text.rpartition('/')[2]}", f" {text}\n"):
+        for told in (text, f"https://shop.example/k/{text.rpartition('/')[2]}", f" {text}\n"):
             code = read_code(told)
             check_code(SEALER, "main", code, NOW)
             assert (code.number, code.kind, code.counts_as) == (NUMBER, kind, counts_as)

@@ -1,0 +1,272 @@
+"""The counter on a phone: a device is paired, somebody comes in by PIN, and what the buttons do is done once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.webhooks.test_choosing import Reader
+from tests.webhooks.test_counters import PROGRAM
+
+from stampcard.engine.codes import made_code
+from stampcard.engine.tokens import new_pairing
+from stampcard.program.templates import LANGUAGES, ready
+from stampcard.storage import staffing
+
+TILL = "berlin-1"
+
+
+class Phone:
+    """A browser at the counter, which keeps cookies and follows where it is led."""
+
+    def __init__(self, served: Any, session: aiohttp.ClientSession) -> None:
+        self.served, self.session = served, session
+        self.status, self.text, self.url = 0, "", ""
+        self.cookies: list[str] = []
+
+    async def _ask(self, method: str, path: str, form: dict[str, str] | None = None, **headers: str) -> str:
+        url = path if path.startswith("http") else self.served.address + path
+        async with self.session.request(
+            method, url, data=form, allow_redirects=True, headers={"Accept-Language": "en", **headers}
+        ) as answer:
+            self.status, self.text, self.url = answer.status, await answer.text(), str(answer.url)
+            self.cookies += [
+                value for one in (*answer.history, answer) for value in one.headers.getall("Set-Cookie", ())
+            ]
+        Reader(self.text)
+        return self.text
+
+    async def get(self, path: str, **headers: str) -> str:
+        return await self._ask("GET", path, **headers)
+
+    async def post(self, path: str, form: dict[str, str], **headers: str) -> str:
+        return await self._ask("POST", path, form, **headers)
+
+    def forms(self) -> list[tuple[str, dict[str, str], str]]:
+        """The forms of the page: where each goes, its hidden fields, and its button."""
+        found = []
+        for action, body in re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', self.text, re.DOTALL):
+            hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', body))
+            button = re.findall(r"<button[^>]*>(.*?)</button>", body)[-1]
+            found.append((action, {name: unescape(value) for name, value in hidden.items()}, unescape(button)))
+        return found
+
+    async def press(self, button: str, **typed: str) -> str:
+        """Fill a form and press its button."""
+        action, hidden, _ = next(one for one in self.forms() if one[2].startswith(button))
+        return await self.post(action, {**hidden, **typed})
+
+
+@pytest.fixture
+async def phone(api: Any) -> AsyncIterator[Phone]:
+    """A device that nobody has paired."""
+    await api.prepare(PROGRAM)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield Phone(api, session)
+
+
+async def paired(phone: Phone) -> str:
+    """Make the phone one of a till's, and somebody who works there; answers their PIN."""
+    application, now = phone.served.application, phone.served.clock.now()
+    sealer = application.setting.sealer
+    till = await application.database.write(lambda c: staffing.pair_till(c, "main", TILL, "Berlin", now))
+    _, pin = await application.database.write(lambda c: staffing.add_worker(c, "main", sealer, "Dora", now))
+    await phone.get(f"/counter/pair/{new_pairing(sealer, 'main', till.name, till.pairing, now)}")
+    await phone.press("Yes, pair it")
+    return str(pin)
+
+
+async def at_work(phone: Phone) -> tuple[str, dict[str, Any]]:
+    """The phone with an open shift, and a member with 25 points and a card."""
+    await phone.press("Begin", pin=await paired(phone))
+    member = await phone.served.rich(25, first_name="Ann", phone="+4930123456")
+    return member, (await phone.served.call("POST", f"/members/{member}/card")).body
+
+
+async def test_nobody_works_at_a_device_that_is_not_paired_or_without_a_pin(phone: Phone) -> None:
+    for path in ("/counter", "/counter/card?visit=x", "/counter/done/x"):
+        await phone.get(path)
+        assert phone.status == 403
+        assert "stampcard till pair" in phone.text
+    await phone.post("/counter/pin", {"pin": "123456"})
+    assert phone.status == 403
+    await phone.get("/counter/pair/made-up")
+    assert phone.status == 404
+
+    pin = await paired(phone)
+    assert "Your PIN" in phone.text
+    await phone.press("Begin", pin="000000" if pin != "000000" else "111111")
+    assert (phone.status, "nobody's PIN" in unescape(phone.text)) == (403, True)
+    await phone.press("Begin", pin=pin)
+    assert (phone.status, phone.url.removeprefix(phone.served.address)) == (200, "/counter")
+    assert phone.cookies
+    assert all("HttpOnly" in one and "SameSite=Strict" in one for one in phone.cookies)
+
+
+async def test_pins_cannot_be_guessed_at_a_paired_device(phone: Phone) -> None:
+    await paired(phone)
+    tried = [(await phone.post("/counter/pin", {"pin": f"{n:06}"}), phone.status)[1] for n in range(8)]
+    assert tried == [403] * 5 + [429] * 3
+
+
+async def test_a_device_is_out_once_the_till_is_paired_anew_or_ended_and_a_shift_once_it_is_over(phone: Phone) -> None:
+    await at_work(phone)
+    database, now = phone.served.application.database, phone.served.clock.now()
+    kept = [one for one in phone.session.cookie_jar if one.key == "stampcard_shift"]
+    await phone.get("/counter")
+    await phone.press("End the shift of Dora")
+    phone.session.cookie_jar.update_cookies({"stampcard_shift": kept[0].value})
+    await phone.get("/counter")
+    assert "Your PIN" in phone.text, "a copied cookie is worth nothing"
+    await database.write(lambda c: staffing.pair_till(c, "main", TILL, "", now))
+    await phone.get("/counter")
+    assert phone.status == 403
+
+
+async def test_staff_who_left_are_out_at_once(phone: Phone) -> None:
+    await at_work(phone)
+    now = phone.served.clock.now()
+    await phone.served.application.database.write(lambda c: staffing.end_worker(c, "main", "Dora", now))
+    await phone.get("/counter")
+    assert "Your PIN" in phone.text
+
+
+async def test_a_sale_is_booked_once_undone_and_taken_back(phone: Phone) -> None:
+    member, card = await at_work(phone)
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    assert "Ann" in phone.text
+    before = phone.text
+    await phone.press("Give points", amount="12,50")
+    assert "Sale: 12.50, +12" in phone.text
+    again = phone.url
+    phone.text = before
+    await phone.press("Give points", amount="12,50")
+    assert (phone.url, (await phone.served.figures(member))[0]) == (again, 37), "pressed twice it is one sale"
+
+    done = phone.text
+    await phone.press("Undo")
+    assert "Undone" in phone.text
+    phone.text = done
+    await phone.press("Undo")
+    assert (await phone.served.figures(member))[0] == 25
+
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    await phone.press("Give points", amount="100")
+    sale = phone.url
+    phone.served.clock.advance(timedelta(minutes=3))
+    await phone.get(sale)
+    assert "Undo" not in phone.text
+    await phone.press("Take the sale back", amount="40")
+    assert "-40" in phone.text
+    assert (await phone.served.figures(member))[0] == 85
+
+
+async def test_a_reward_is_handed_out_from_the_code_that_the_camera_opened(phone: Phone) -> None:
+    member, card = await at_work(phone)
+    await phone.served.prepare(PROGRAM.replace("redeem: any", "redeem: fresh"))
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    assert "opened in the phone and scanned" in phone.text
+    assert not [one for one in phone.forms() if one[2].startswith("Hand out")]
+
+    setting = phone.served.application.setting
+    code = made_code(setting.sealer, "main", card["number"], phone.served.clock.now())
+    await phone.get(f"/k/{code}")
+    assert "Ann" in phone.text
+    shown = phone.url
+    phone.served.clock.advance(timedelta(minutes=10))
+    await phone.get(shown)
+    await phone.press("Hand out: Free coffee")
+    assert "Reward handed out: coffee, -10" in phone.text
+    assert (await phone.served.figures(member))[0] == 15
+    await phone.get(f"/k/{code}")
+    assert (phone.status, "shown before" in phone.text) == (422, True)
+    phone.served.clock.advance(timedelta(minutes=30))
+    await phone.get(shown)
+    assert (phone.status, "open for too long" in phone.text) == (422, True)
+
+
+async def test_a_code_that_is_opened_elsewhere_does_nothing(phone: Phone) -> None:
+    member = await phone.served.rich(25)
+    card = (await phone.served.call("POST", f"/members/{member}/card")).body
+    await phone.get(card["code"].replace("S", "/k/S", 1))
+    assert (phone.status, "at the counter" in phone.text) == (200, True)
+    assert member not in phone.text
+
+
+async def test_a_walk_in_is_enrolled_and_goes_on_with_their_number(phone: Phone) -> None:
+    await at_work(phone)
+    await phone.get("/counter")
+    await phone.press("New member", phone="0171 2345678")
+    assert "no phone number" in phone.text
+    await phone.get("/counter")
+    await phone.press("New member", phone="+49 171 2345678", first_name="Cleo")
+    await phone.press("Go on with this member")
+    assert "Cleo" in phone.text
+    await phone.press("Give points", amount="8")
+    assert "+8" in phone.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("hello", "no card's code"), ("1234 5678 9012", "mistyped"), ("+4930000000", "Nobody has")]
+)
+async def test_what_is_no_card_says_so_in_the_pages_words(phone: Phone, typed: str, said: str) -> None:
+    await at_work(phone)
+    await phone.get("/counter")
+    await phone.press("Go on", card=typed)
+    assert (phone.status, said in unescape(phone.text)) == (422, True)
+
+
+async def test_wrong_amounts_and_forms_of_other_sites_do_nothing(phone: Phone) -> None:
+    member, card = await at_work(phone)
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    before = phone.text
+    for amount in ("x", "-5", "1e400", "NaN", "1.234", "99999999999"):
+        phone.text = before
+        await phone.press("Give points", amount=amount)
+        assert (phone.status, "such as 12.50" in phone.text) == (422, True), amount
+    action, hidden, _ = next((a, h, b) for a, h, b in [*_forms(before)] if b == "Give points")
+    await phone.post(action, {**hidden, "amount": "5"}, Origin="https://evil.example")
+    assert phone.status == 403
+    await phone.post(action, {**hidden, "amount": "5", "visit": "made-up"})
+    assert phone.status == 422
+    assert (await phone.served.figures(member))[0] == 25
+
+
+def _forms(text: str) -> list[tuple[str, dict[str, str], str]]:
+    phone = Phone(None, None)  # type: ignore[arg-type] - only to read a page
+    phone.text = text
+    return phone.forms()
+
+
+async def test_a_shift_lists_what_was_done_last(phone: Phone) -> None:
+    _, card = await at_work(phone)
+    for amount in ("5", "6"):
+        await phone.get("/counter")
+        await phone.press("Go on", card=card["number"])
+        await phone.press("Give points", amount=amount)
+        phone.served.clock.advance(timedelta(seconds=1))
+    await phone.get("/counter")
+    assert re.findall(r"Sale: (\d+)", phone.text) == ["6", "5"]
+    listed = await phone.served.call("GET", "/counter/acts?status=done")
+    assert {one["till"] for one in listed.body["items"]} == {TILL}
+    assert len({one["staff"] for one in listed.body["items"]}) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_is_whole_in_every_language(phone: Phone, language: str) -> None:
+    _, card = await at_work(phone)
+    words = ready(language)["counter"]
+    await phone.get("/counter", **{"Accept-Language": f"{language}-XX,en;q=0.5"})
+    assert f'lang="{language}"' in phone.text
+    assert f'dir="{"rtl" if language == "ar" else "ltr"}"' in phone.text
+    assert words["look"] in unescape(phone.text)
+    assert card["number"] not in phone.text
