@@ -35,6 +35,7 @@ from stampcard.program.reading import read_program
 from stampcard.program.schema import program_schema
 from stampcard.settings import Settings
 from stampcard.testing.building import order
+from stampcard_google_wallet.settings import GoogleWalletSettings
 from stampcard_hubspot.settings import HubSpotSettings
 from stampcard_inbox.plugin import InboxSettings
 from stampcard_shopify.plugin import ShopifySettings
@@ -408,6 +409,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "shopify-settings": partial(plugin_settings, ShopifySettings),
     "woocommerce-settings": partial(plugin_settings, WooCommerceSettings),
+    "google-wallet-settings": partial(plugin_settings, GoogleWalletSettings, "wallet"),
     "hubspot-settings": partial(plugin_settings, HubSpotSettings, "crm"),
     "hubspot-fields": hubspot_fields,
     "smtp-settings": partial(plugin_settings, SmtpSettings, "mail"),

@@ -181,13 +181,13 @@ async def test_a_reward_is_handed_out_from_the_code_that_the_camera_opened(phone
     await phone.get(f"/k/{code}")
     assert "Ann" in phone.text
     shown = phone.url
+    await phone.get(f"/k/{code}")
+    assert (phone.status, "shown before" in phone.text) == (422, True)
     phone.served.clock.advance(timedelta(minutes=10))
     await phone.get(shown)
     await phone.press("Hand out: Free coffee")
     assert "Reward handed out: coffee, -10" in phone.text
     assert (await phone.served.figures(member))[0] == 15
-    await phone.get(f"/k/{code}")
-    assert (phone.status, "shown before" in phone.text) == (422, True)
     phone.served.clock.advance(timedelta(minutes=30))
     await phone.get(shown)
     assert (phone.status, "open for too long" in phone.text) == (422, True)
