@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel
 
 from stampcard.program.campaigns import Campaign, Ending, Group
+from stampcard.program.cards import Card, Shown
 from stampcard.program.combinations import Stacking
 from stampcard.program.enrolment import Enrolment
 from stampcard.program.events import BUILT_IN_EVENTS, REPORTED
@@ -34,6 +35,7 @@ from stampcard.program.rewards import GiftOption, PriceOption, Reward
 from stampcard.program.rules import Base, Filter, Rule, Value, Who
 from stampcard.program.segments import Segment
 from stampcard.program.tiers import Basis, Level, Tiers
+from stampcard.program.tills import CounterTerms
 from stampcard.program.wallets import RefundTerms, WalletTerms
 from stampcard.program.windows import During
 
@@ -67,6 +69,9 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("messages.texts", MessageText),
     ("messages.question", Question),
     ("sending", Sending),
+    ("card", Card),
+    ("card.fields", Shown),
+    ("counter", CounterTerms),
     ("rewards", Reward),
     ("rewards.prices", PriceOption),
     ("rewards.values", GiftOption),
@@ -250,6 +255,7 @@ FORMS: Mapping[str, Mapping[str, str]] = {
         "both": r"by email for marketing",
     },
     "tiers.levels.least": {"a number": r"\{silver: 100|from: \d"},
+    "card.rotates": {"true": r"rotates: true"},
     "tiers.wallet": {"a wallet": r"by: balance, wallet: points"},
 }
 #: Sections of their own, and what only names things.
@@ -280,6 +286,9 @@ _STRUCTURE = frozenset(
         "sending",
         "who",
         "audience",
+        "card",
+        "fields",
+        "counter",
     }
 )
 _WITHOUT_EFFECT = frozenset({"name", "description"})

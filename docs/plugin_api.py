@@ -37,6 +37,7 @@ GROUPS = {
     "Messages": ("domain.messages", "domain.texting", "plugin.channels"),
     "Contacts of a CRM": ("domain.contacts", "plugin.contacts"),
     "Audiences": ("domain.audiences", "plugin.audiences"),
+    "Cards in phones": ("domain.passes", "plugin.passes"),
     "Members, points and awards": (
         "domain.members",
         "domain.wallets",

@@ -11,8 +11,8 @@ from tests.core.pockets import BUSY, MAGIC, Pocket, Pockets, turn
 from tests.webhooks.test_choosing import Reader
 
 from stampcard.domain.events import CustomerErased, OrderSeen
-from stampcard.engine.codes import read_code
-from stampcard.storage.tables import outbox, pass_, push
+from stampcard.engine.codes import made_code, read_code
+from stampcard.storage.tables import card_moment, outbox, pass_, push
 from stampcard.testing.building import order
 from stampcard_webhooks import cards
 
@@ -293,3 +293,29 @@ async def test_a_merged_members_cards_go_on_as_the_others(served: Any, pockets: 
     await later(served)
     shown = pockets.sink.shown[serial]
     assert (shown.member, shown.fields[0].text) == (second, "110")
+
+
+async def test_a_shopper_gets_their_own_card(served: Any) -> None:
+    member = await served.rich(100)
+    headers = {"X-Secret": "sesame", "X-Customer": "1"}
+    async with served.session.post(f"{served.address}/shopper/shop/card", headers=headers, json={}) as answer:
+        body = await answer.json()
+        assert (answer.status, body["member"]) == (200, member)
+    assert (await served.call("GET", f"/members/{member}/card")).body["number"] == body["number"]
+    async with served.session.post(f"{served.address}/shopper/shop/card", json={}) as answer:
+        assert answer.status == 401
+
+
+async def test_what_was_shown_is_forgotten_after_a_week(served: Any) -> None:
+    member = await served.rich(100)
+    card = (await served.call("POST", f"/members/{member}/card")).body
+    setting = served.application.setting
+    code = made_code(setting.sealer, "main", card["number"], served.clock.now())
+    assert (await served.call("GET", f"/cards/{code}")).status == 200
+    served.clock.advance(timedelta(days=6))
+    await served.application.timer.tick()
+    assert len(await served.read(select(card_moment))) == 1
+    served.clock.advance(timedelta(days=2))
+    await served.application.timer.tick()
+    assert await served.read(select(card_moment)) == []
+    assert (await served.call("GET", f"/cards/{code}")).body["code"] == "stale"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
@@ -80,7 +81,12 @@ async def show_card(call: Call[Query, Nothing]) -> CardView:
 
 async def make_card(call: Call[Query, Nothing]) -> Answer:
     """Make the card of a member who has none; the one that is there stays."""
-    return await call.write(lambda unit: _card(unit, call.path["id"], applying.number_of(unit, call.path["id"])))
+    return await make_card_of(call, call.path["id"])
+
+
+async def make_card_of(call: Call[Any, Any], member: str) -> Answer:
+    """The card of this member, made where there is none."""
+    return await call.write(lambda unit: _card(unit, member, applying.number_of(unit, member)))
 
 
 async def renew_card(call: Call[Query, Nothing]) -> Answer:

@@ -165,7 +165,7 @@ class Reviewing(Asked):
     note: Words = ""
 
 
-async def show_card(call: Call[ScanQuery, Nothing]) -> ShownView:
+async def recognise_card(call: Call[ScanQuery, Nothing]) -> ShownView:
     """Whose card a code is; a code of its moment is good once."""
     text, scan = call.path["code"], call.query.scan or secrets.token_hex(16)
     found: list[Shown] = []
@@ -390,7 +390,7 @@ ROUTES = (
         path="/cards/{code}",
         scope="counter",
         summary="Recognise a card that is shown at the counter",
-        handler=show_card,
+        handler=recognise_card,
         query=ScanQuery,
         gives=ShownView,
     ),

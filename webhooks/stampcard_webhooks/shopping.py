@@ -36,6 +36,7 @@ from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances, folded_wallets, scale_of
 from stampcard.storage.redemptions import Wanted, find_redemption, list_redemptions
 from stampcard_webhooks.asking import Asked, Name, Nothing, Query, body_of
+from stampcard_webhooks.cards import make_card_of as make_mine
 from stampcard_webhooks.choosing import Choosing, picked, show_choices
 from stampcard_webhooks.consents import ConsentName, ConsentPage, ExportView, consent_page, export_view
 from stampcard_webhooks.identifying import STRANGERS, Identifying, Shopper
@@ -400,6 +401,7 @@ SHOPPER_ROUTES = (
     ShopperRoute(
         method="POST", path="/messages/{id}/dismiss", summary="one is not shown any more", handler=dismiss_note
     ),
+    ShopperRoute(method="POST", path="/card", summary="the shopper's card, made if there is none", handler=make_mine),
     ShopperRoute(method="GET", path="/export", summary="everything that is stored of the shopper", handler=export_mine),
     ShopperRoute(method="POST", path="/erase", summary="be forgotten", handler=leave, takes=Farewell),
 )

@@ -35,6 +35,10 @@ def demo(
     rate: Annotated[float | None, typer.Option(min=0.1, help="Orders a second; as fast as possible without.")] = None,
     database: Annotated[str | None, typer.Option(help="A PostgreSQL URL; a fresh SQLite file without.")] = None,
     simulator: Annotated[str, typer.Option(help="The simulated vendor.")] = "shopify",
+    counter: Annotated[
+        bool, typer.Option("--counter", help="A till to practise at instead, with made-up members.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="With --counter: where the till is; 0: anywhere.")] = 8765,
 ) -> None:
     """Play a simulated shop against a real server and prove every balance.
 
@@ -44,12 +48,34 @@ def demo(
     from stampcard.cli.logging import quiet
 
     quiet()
+    if counter:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_practise(port))
+        return
     try:
         proved = asyncio.run(_demo(orders, seed, rate, database, simulator, stay=not exit_ and sys.stdout.isatty()))
     except KeyboardInterrupt:
         say("stopped, so nothing is proved")
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if proved else FAILED)
+
+
+async def _practise(port: int) -> None:
+    """Serve a till with nobody's points until it is interrupted; nothing of it stays."""
+    from stampcard.testing.practising import practising
+
+    program = files("stampcard.cli").joinpath("templates/practice.yaml").read_text(encoding="utf8")
+    with tempfile.TemporaryDirectory(prefix="stampcard-practice-") as folder:
+        async with practising(Path(folder), program, port) as practice:
+            show("A till to practise at. Nothing here is anybody's, and nothing stays.\n")
+            show(f"1. Make this browser the till:  {practice.pairing}")
+            show(f"2. Come in with the PIN:        {practice.pin}")
+            show("3. Customers, each with the page of their card:")
+            for one in practice.customers:
+                show(f"   {one.name:<4} {one.number}   {one.page}")
+            say("\nCtrl-C ends it.")
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
 
 
 async def _demo(orders: int, seed: int, rate: float | None, database: str | None, vendor: str, *, stay: bool) -> bool:

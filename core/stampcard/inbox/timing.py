@@ -33,10 +33,12 @@ from stampcard.engine.world import Facts
 from stampcard.errors import Unavailable
 from stampcard.inbox.working import Surroundings
 from stampcard.storage.alerting import look, tell
+from stampcard.storage.cards import forget_moments
 from stampcard.storage.commanding import forget_commands
 from stampcard.storage.database import Database
 from stampcard.storage.inboxing import forget_answers, forget_bodies
 from stampcard.storage.jobs import begin_job, forget_jobs, forget_jobs_below, move_job, open_jobs
+from stampcard.storage.tills import forget_unknown
 
 log = structlog.get_logger()
 
@@ -52,6 +54,8 @@ REST = 1.0
 KNOWN = timedelta(days=60)
 #: How often bodies whose time of keeping is over, and what somebody should know, are looked for.
 TIDYING = timedelta(hours=1)
+#: How long it is remembered which codes of cards were shown: a till may have been without us for as long.
+SHOWN = timedelta(days=7)
 #: How long the answer to a request with an Idempotency-Key is kept.
 ANSWERS = timedelta(days=7)
 
@@ -138,6 +142,7 @@ class Timer:
             )
             await self._database.write(lambda connection: forget_answers(connection, setting.merchant, now - ANSWERS))
             await self._forget_commands(now - done)
+            await self._forget_counters(now, quarantined)
             await self._look(now)
         return booked
 
@@ -157,6 +162,15 @@ class Timer:
         merchant, count = self._around.setting.merchant, 1
         while count and not self._stop.is_set():
             count = await self._database.write(lambda connection: forget_commands(connection, merchant, before))
+
+    async def _forget_counters(self, now: datetime, quarantined: timedelta) -> None:
+        """Let go of which codes were shown, and of what was said of people who are no members."""
+        merchant, count = self._around.setting.merchant, BATCH
+        while count >= BATCH and not self._stop.is_set():
+            count = await self._database.write(
+                lambda connection: forget_moments(connection, merchant, now - SHOWN, BATCH)
+            )
+        await self._database.write(lambda connection: forget_unknown(connection, merchant, now - quarantined))
 
     async def _repeat(self, step: Step, batch: int = 0) -> None:
         """Batch after batch until nothing is due; those who wait for the database go in between."""

@@ -172,6 +172,15 @@ def add_to_shift(connection: Connection, merchant: str, till: str, name: str, mo
     return Totals(found.points, found.worth, found.typed)
 
 
+def forget_unknown(connection: Connection, merchant: str, before: datetime) -> None:
+    """Let go of what was said of people who are no members, in acts that nobody booked."""
+    old = (act.c.merchant == merchant, act.c.member.is_(None), act.c.received_at < to_micros(before))
+    unsaid = act.c.status.in_(("held", "refused"))
+    connection.execute(
+        update(act).where(*old, unsaid, act.c.body_sealed.is_not(None)).values(body_sealed=None, detail=None)
+    )
+
+
 def members_with_phone(connection: Connection, merchant: str, print_: str) -> Collection[str]:
     """The members of a phone number who are there."""
     statement = select(member.c.id).where(

@@ -32,7 +32,7 @@ from stampcard.engine.world import World
 from stampcard.program.costing import cost_lines
 from stampcard.program.placeholders import shape_of
 from stampcard.program.reading import read_program
-from stampcard.program.templates import LANGUAGES, PAGES, READY, WORDS, ready
+from stampcard.program.templates import CARD, COUNTER, LANGUAGES, PAGES, READY, WORDS, ready
 from stampcard.program.texts import direction_of, flaws_of_text, locale_of, template_of
 from stampcard.testing.building import absorbed, order, refund, world
 
@@ -372,7 +372,7 @@ def assert_clean(text: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_language_has_every_ready_made_text_and_every_word(language: str) -> None:
     told, english = ready(language), ready("en")
-    assert set(english) == {*READY, WORDS, PAGES}
+    assert set(english) == {*READY, WORDS, PAGES, CARD, COUNTER}
     assert {name: set(of) for name, of in told.items()} == {name: set(of) for name, of in english.items()}
     assert [
         (name, key) for name, of in told.items() for key, text in of.items() if text != text.strip() or not text
@@ -392,7 +392,7 @@ def test_a_ready_made_text_names_what_the_english_one_does_under_the_same_condit
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_words_of_pages_have_the_places_of_the_english_ones(language: str) -> None:
-    for group in (WORDS, PAGES):
+    for group in (WORDS, PAGES, CARD, COUNTER):
         places = {key: sorted(re.findall(r"\{\w*\}", text)) for key, text in ready(language)[group].items()}
         assert places == {key: sorted(re.findall(r"\{\w*\}", text)) for key, text in ready("en")[group].items()}
 

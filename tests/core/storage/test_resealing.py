@@ -20,6 +20,7 @@ from stampcard.domain.consents import Consent
 from stampcard.domain.merges import Merge
 from stampcard.domain.proofs import ProofRequest
 from stampcard.domain.rewards import Redemption, Voucher
+from stampcard.domain.tills import Act, Booked
 from stampcard.engine.announcing import Planned
 from stampcard.engine.world import Order, Pin
 from stampcard.sealing import Sealer, new_key, new_key_text, read_keys
@@ -36,6 +37,7 @@ from stampcard.storage import (
     rows,
     saving,
     stating,
+    tills,
 )
 from stampcard.storage.commanding import CommandResult, settle_commands
 from stampcard.storage.database import Database
@@ -121,6 +123,9 @@ def write(connection: Connection, setting: Setting) -> None:
     messages.change(connection, merchant, number, content_sealed=content, answer_sealed=content)
     suppress(connection, setting, "email", "ann@example.com", "bounced", NOON)
     audiences.doubt(connection, merchant, sealer, "ads", [("ann", Place("a1", "email", "0" * 64))], NOON)
+    sale = Act(till="t", id="a", kind="enrol", at=NOON, phone="+49301234")
+    assert tills.reserve(connection, merchant, sale, NOON)
+    tills.save_booked(connection, merchant, sealer, Booked(act=sale, status="done", received_at=NOON, member="m_1"))
     plugged = plugging.Plugged(name="shop", plugin="shopify", settings={"t": "secret"}, added_at=NOON, changed_at=NOON)
     plugging.save_plugged(connection, merchant, sealer, plugged)
     assert numbering.next(NOON)
