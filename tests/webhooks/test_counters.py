@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from datetime import datetime, timedelta
 from typing import Any
@@ -358,3 +359,50 @@ async def test_whoever_is_erased_is_not_told_of_by_what_was_done_at_the_counter(
     shown = (await counter.served.call("GET", f"/counter/acts/{TILL}/r1")).body
     assert (shown["status"], shown["amount"], shown["detail"]) == ("done", None, None)
     assert (await counter.look(counter.number)).status == 404
+
+
+@on_both
+async def test_tills_and_the_shop_draw_on_the_same_points_at_once(counter: Counter) -> None:
+    await counter.act("r0", "earn", amount="75.00")
+    assert await counter.points() == 100
+
+    async def till(number: int) -> bool:
+        told = {"id": f"a{number}", "kind": "redeem", "card": counter.number, "reward": "own"}
+        return bool((await counter.tell(told, till=f"till-{number % 3}"))["status"] == "done")
+
+    async def shop() -> bool:
+        path = f"/members/{counter.member}/redemptions"
+        return bool((await counter.served.call("POST", path, {"reward": "own"})).status == 201)
+
+    taken = await asyncio.gather(*(till(number) for number in range(8)), *(shop() for _ in range(4)))
+    assert sum(taken) == 5
+    assert await counter.points() == 0
+    await proved(counter.served)
+
+
+@on_both
+async def test_a_shift_that_several_devices_share_gives_no_more_than_it_may(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {points: 50}\n")
+
+    async def sale(number: int) -> str:
+        told = {"id": f"a{number}", "kind": "earn", "card": counter.card["code"], "amount": "10.00", "shift": "s"}
+        return str((await counter.tell(told))["status"])
+
+    said = await asyncio.gather(*(sale(number) for number in range(8)))
+    assert sorted(said) == ["done"] * 5 + ["refused"] * 3
+    assert await counter.points() == 75
+
+
+@on_both
+async def test_the_same_act_told_at_once_counts_once(counter: Counter) -> None:
+    told = {
+        "id": "a",
+        "kind": "earn",
+        "card": counter.number,
+        "amount": "10.00",
+        "at": counter.served.clock.now().isoformat(),
+    }
+    answers = await asyncio.gather(*(counter.tell(told) for _ in range(6)))
+    assert {one["status"] for one in answers} == {"done"}
+    assert await counter.points() == 35
+    await proved(counter.served)
