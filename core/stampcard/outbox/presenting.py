@@ -93,7 +93,6 @@ class Presenting:
     async def send(self, batch: Sequence[DuePass], lease: str, token: int) -> list[Outcome]:
         """Bring them up to date, and write down what is shown, unless another process took the connection over meanwhile."""
         shown = [(due, one) for due in batch for one in due.passes]
-        self.line.charge(len(shown) - 1)
         outcomes = await self.line.attempt([one.push for _, one in shown])
         now, merchant = self._clock.now(), self._setting().merchant
         answered = list(zip(shown, outcomes, strict=True))

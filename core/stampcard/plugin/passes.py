@@ -34,7 +34,6 @@ class PassSink(Sink[PassPush]):
 
     kind = PASS
     idempotent = True
-    #: Of `rate` each pass takes one, however many are delivered in one call.
     #: What people call it: it stands on the button.
     title: str
     #: How often within 24 hours one pass may notify whoever holds it; 0: never.
