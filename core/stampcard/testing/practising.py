@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from stampcard.app import Application
 from stampcard.applying.passes import PAGE, ensure_number
 from stampcard.applying.requests import Answer, adjust, answer, create_member
 from stampcard.applying.unit import Unit
+from stampcard.clock import SystemClock
 from stampcard.engine.codes import spaced
 from stampcard.engine.tokens import card_token, new_pairing
 from stampcard.sealing import new_key_text
@@ -49,13 +49,12 @@ class Practice:
 @asynccontextmanager
 async def practising(folder: Path, program: str, port: int) -> AsyncIterator[Practice]:
     """Serve a till on this machine alone, in a folder that is to be thrown away."""
-    from stampcard.clock import SystemClock
-
     url = f"sqlite:///{folder / 'practice.db'}"
     prepare_database(url, "main", program, SystemClock().now())
-    settings = Settings(
-        database=url, keys=SecretStr(new_key_text()), programs=(), http=HttpSettings(port=port, host="127.0.0.1")
-    )
+    key_file = folder / "stampcard.key"
+    key_file.touch(mode=0o600)
+    key_file.write_text(new_key_text(), encoding="utf8")
+    settings = Settings(database=url, key_file=key_file, http=HttpSettings(port=port, host="127.0.0.1"))
     async with Application(settings) as application, serving(application) as address:
         application.public_url = address
         await application.refresh()
