@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import PASS
@@ -112,7 +112,12 @@ def note_shown(connection: Connection, merchant: str, passes: Sequence[Pass]) ->
 
 
 def owe_passes(connection: Connection, merchant: str, now: datetime) -> None:
-    """Let every pass be looked at anew, because what cards look like changed; those that show the same are not told."""
+    """Let every pass be looked at anew, because what cards look like changed; those that show the same are not told.
+
+    Also those that were given up: what was wrong with them may be mended.
+    """
     at = to_micros(now)
-    mine = (push.c.merchant == merchant, push.c.kind == PASS, push.c.wanted == push.c.sent, push.c.dead == 0)
-    connection.execute(update(push).where(*mine).values(sent=push.c.wanted - 1, since=at, due_at=at))
+    resting = or_(push.c.wanted == push.c.sent, push.c.dead == 1)
+    fresh = {"since": at, "due_at": at, "attempts": 0, "error": None, "dead": 0}
+    mine = (push.c.merchant == merchant, push.c.kind == PASS)
+    connection.execute(update(push).where(*mine, resting).values(sent=push.c.wanted - 1, **fresh))
