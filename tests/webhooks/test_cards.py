@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.core.pockets import BUSY, MAGIC, Pocket, Pockets, turn
+from tests.core.pockets import BUSY, MAGIC, REFUSED, Pocket, Pockets, turn
 from tests.webhooks.test_choosing import Reader
 
 from stampcard.domain.events import CustomerErased, OrderSeen
@@ -123,6 +123,25 @@ async def test_a_changed_program_is_shown_on_every_pass(served: Any, pockets: Po
     await later(served)
     assert pockets.sink.told() == [], "nothing of that is on the card"
     assert serial in pockets.sink.shown
+
+
+async def test_a_resync_delivers_everything_anew(served: Any, pockets: Pockets) -> None:
+    _, serial = await carried(served, pockets.sink)
+    answer = await served.call("POST", "/resync", {"connection": "pocket"})
+    assert answer.status == 200, answer.body
+    await later(served)
+    assert [(one.serial, one.notify) for one in pockets.sink.told()] == [(serial, False)]
+
+
+async def test_a_pass_that_was_refused_is_tried_again_with_another_program(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink)
+    pockets.sink.outcomes = [REFUSED]
+    await served.call("POST", f"/members/{member}/adjustments", {"wallet": "points", "points": 1, "reason": "a gift"})
+    await later(served)
+    assert pockets.sink.shown[serial].fields[0].text == "100"
+    await served.prepare(PROGRAM.replace("logo.png", "other.png"))
+    await later(served)
+    assert pockets.sink.shown[serial].fields[0].text == "101"
 
 
 async def test_people_are_notified_no_more_often_than_the_vendor_lets_us(served: Any, pockets: Pockets) -> None:

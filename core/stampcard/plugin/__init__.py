@@ -40,7 +40,14 @@ from stampcard.domain.proofs import Eligibility
 from stampcard.domain.rewards import RewardKind, StackGroup, Veto, Voucher
 from stampcard.domain.texting import parts_of
 from stampcard.domain.wallets import Balance
-from stampcard.errors import CannotVerify, ConfigurationError, InvalidSignature, MalformedPayload, PluginError
+from stampcard.errors import (
+    CallRefused,
+    CannotVerify,
+    ConfigurationError,
+    InvalidSignature,
+    MalformedPayload,
+    PluginError,
+)
 from stampcard.plugin.audiences import AudienceSettings, AudienceSink
 from stampcard.plugin.capabilities import (
     Capabilities,
@@ -83,6 +90,7 @@ __all__ = [
     "Balance",
     "BalancePush",
     "Because",
+    "CallRefused",
     "CannotVerify",
     "Capabilities",
     "CardDesign",

@@ -111,6 +111,12 @@ def note_shown(connection: Connection, merchant: str, passes: Sequence[Pass]) ->
         connection.execute(_NOTE, rows)
 
 
+def forget_shown(connection: Connection, merchant: str, name: str, members: Collection[str]) -> None:
+    """Forget what the passes of these members show, so that all of it is delivered anew."""
+    mine = (pass_.c.merchant == merchant, pass_.c.connection == name, pass_.c.member.in_(sorted(members)))
+    connection.execute(update(pass_).where(*mine).values(content="forgotten"))
+
+
 def owe_passes(connection: Connection, merchant: str, now: datetime) -> None:
     """Let every pass be looked at anew, because what cards look like changed; those that show the same are not told.
 

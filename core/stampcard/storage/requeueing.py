@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, tuple_, update
 
 from stampcard.clock import to_micros
+from stampcard.domain.commands import PASS
 from stampcard.domain.events import CommandSettled
 from stampcard.domain.messages import MESSAGE
 from stampcard.domain.rewards import ACTIONS
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import saving
 from stampcard.storage.listing import load_command, load_delivery, references_after
+from stampcard.storage.passes import forget_shown
 from stampcard.storage.tables import inbox, message, outbox, push
 
 #: So many rows change in one transaction, so that webhooks never wait long for it.
@@ -112,6 +114,8 @@ def push_anew(
         for kind in kinds
     ]  # fmt: skip
     saving.upsert(connection, "push", marks)
+    if PASS in kinds:
+        forget_shown(connection, merchant, name, versions)
     return len(versions), found[-1].reference if found else after
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, tuple_, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
@@ -184,13 +184,22 @@ def find_shift(connection: Connection, merchant: str, till_name: str, name: str)
     return None if worker is None else (_shift_of(row), worker)
 
 
-def list_shifts(connection: Connection, merchant: str, till_name: str | None, limit: int) -> Sequence[Shift]:
-    """Shifts, the newest first."""
+def list_shifts(
+    connection: Connection, merchant: str, till_name: str | None, before: tuple[int, str, str] | None, limit: int
+) -> Sequence[Shift]:
+    """Shifts, the newest first, behind a place."""
     statement = select(shift).where(shift.c.merchant == merchant)
     if till_name is not None:
         statement = statement.where(shift.c.till == till_name)
-    found = connection.execute(statement.order_by(shift.c.opened_at.desc(), shift.c.name).limit(limit))
-    return [_shift_of(row) for row in found]
+    if before is not None:
+        statement = statement.where(tuple_(shift.c.opened_at, shift.c.till, shift.c.name) < tuple_(*before))
+    order = (shift.c.opened_at.desc(), shift.c.till.desc(), shift.c.name.desc())
+    return [_shift_of(row) for row in connection.execute(statement.order_by(*order).limit(limit))]
+
+
+def place_of(one: Shift) -> tuple[int, str, str]:
+    """Where a shift stands in the list."""
+    return to_micros(one.opened_at), one.till, one.name
 
 
 def count_open(connection: Connection, merchant: str) -> int:
