@@ -255,6 +255,10 @@ async def test_a_shift_gives_no_more_than_the_program_lets_it(counter: Counter) 
     ] == "done"
     assert (await counter.act("r5", "redeem", reward="coffee", card=counter.card["code"]))["status"] == "done"
     assert (await counter.act("r6", "redeem", reward="own", card=counter.card["code"]))["code"] == "shift_limit"
+    assert (await counter.act("u5", "undo", of="r5"))["status"] == "done"
+    assert (await counter.act("r7", "redeem", reward="own", card=counter.card["code"]))["status"] == "done", (
+        "5 of 5 EUR"
+    )
     typed = [await counter.act(f"t{n}", "redeem", reward="coffee", shift="typed") for n in range(1)]
     assert [one["status"] for one in typed] == ["done"]
 

@@ -46,12 +46,13 @@ class _Known(Value, frozen=True):
 
 
 class _Done(Value, frozen=True):
-    """What an act came to."""
+    """What an act came to; `given`: points of the first wallet that count as given by the shift."""
 
     shown: Shown
     points: Mapping[str, int] = {}
     worth: int = 0
     redemption: str = ""
+    given: int = 0
 
 
 def order_of(act: Act) -> str:
@@ -91,7 +92,7 @@ def book(unit: Unit, act: Act, facts: Facts = NO_FACTS) -> Booked:
 def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "") -> Booked:
     """Carry out an act that was held; raises RequestRefused where that cannot be yet, Conflict where it is held no more."""
     _still_held(unit, held)
-    return replace(_book(unit, held.act, facts, late=True), note=note)
+    return _keep(unit, replace(_book(unit, held.act, facts, late=True), note=note))
 
 
 def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
@@ -160,8 +161,7 @@ def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done) -> None:
     terms, scale = live.program.counter, next(iter(live.program.wallets.values())).scale
     shift = act.shift or f"{act.at.astimezone(live.program.zone):%Y-%m-%d}"
     typed = act.kind in {"earn", "redeem"} and done.shown.known == "any"
-    given = sum(done.points.values()) if act.kind in {"earn", "undo", "return"} else 0
-    more = Totals(points=given, worth=done.worth, typed=int(typed))
+    more = Totals(points=done.given, worth=done.worth, typed=int(typed))
     total = tills.add_to_shift(unit.connection, unit.setting.merchant, act.till, shift, more, unit.now)
     bounds = (
         ("points", more.points, total.points, None if terms.points is None else terms.points * 10**scale),
@@ -186,7 +186,11 @@ def _sell(unit: Unit, act: Act, facts: Facts) -> _Done:
     shown, live = _whose(unit, act), terms_of(unit)
     snapshot = snapshot_of(act, shown.member, live.program.currency)
     points = _told(unit, shown.member, act, OrderSeen(reference=order_of(act), snapshot=snapshot), facts)
-    return _Done(shown=shown, points=points)
+    return _Done(shown=shown, points=points, given=_given(live, points))
+
+
+def _given(live: LiveProgram, points: Mapping[str, int]) -> int:
+    return points.get(next(iter(live.program.wallets)), 0)
 
 
 def snapshot_of(act: Act, member: str, currency: str) -> OrderSnapshot:
@@ -277,8 +281,9 @@ def _undo(unit: Unit, act: Act, _: Facts) -> _Done:
         raise RequestRefused("too_late", f"this can be undone for {_words(terms.undo)}; {instead}")
     shown = Shown(member=of.member, known="")
     points = _cancelled(unit, of, act) if of.act.kind == "earn" else _reopened(unit, of)
+    given = _given(terms_of(unit), points) if of.act.kind == "earn" else 0
     _keep(unit, replace(of, status="undone", undone_by=act.id))
-    return _Done(shown=shown, points=points, worth=-of.worth, redemption=of.redemption)
+    return _Done(shown=shown, points=points, worth=-of.worth, redemption=of.redemption, given=given)
 
 
 def _words(span: timedelta | None) -> str:
@@ -324,7 +329,7 @@ def _return(unit: Unit, act: Act, _: Facts) -> _Done:
         reference=f"{act.till}/{act.id}", stamp=Stamp(at=act.at, digest=act.id), occurred_at=act.at, money=money
     )
     points = _told(unit, of.member, of.act, RefundSeen(order=order_of(of.act), refund=refund))
-    return _Done(shown=Shown(member=of.member, known=""), points=points)
+    return _Done(shown=Shown(member=of.member, known=""), points=points, given=_given(terms_of(unit), points))
 
 
 def _enrol(unit: Unit, act: Act, _: Facts) -> _Done:
