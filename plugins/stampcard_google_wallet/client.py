@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
@@ -23,13 +24,20 @@ Talk = Generator[Sequence[Request], Sequence[Answer], T]
 
 #: Requests that an issuer may send in a second, each of a batch counted; and at most so many are in one batch.
 PER_SECOND: Final = 20
-#: Seconds that count as one, for the way to Google takes now longer, now shorter.
-_SECOND = 1.1
+#: Seconds that count as one, so that neither clock needs to be exact; and how long an answer that is out is waited for at a time.
+_SECOND, _LOOK = 1.01, 0.02
 #: The request never left.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 #: Seconds of a pause, at most: to notice that Google takes more again.
 _LONGEST = 600.0
 _TYPE = "application/json"
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call: when it was answered, by which it had surely arrived."""
+
+    answered_at: float | None = None
 
 
 class Client:
@@ -40,13 +48,14 @@ class Client:
         self.account = read_account(context.settings.service_account)
         self.tokens = Tokens(context, self.account)
         self._url = context.settings.api_url.rstrip("/")
-        self._sent_at: deque[float] = deque(maxlen=PER_SECOND)
+        #: The call of each of the last requests.
+        self._calls: deque[_Call] = deque(maxlen=PER_SECOND)
         self._busy_until = 0.0
 
     def pace(self) -> float:
         """Seconds until Google, which may have asked for patience, takes half of what it takes in a second."""
         now = self._now()
-        return max(self._due(PER_SECOND // 2, now), self._busy_until) - now
+        return max(self._wait(PER_SECOND // 2, now), self._busy_until - now)
 
     async def converse(self, *talks: Talk[T]) -> list[T]:
         """Carry on conversations side by side, and what all of them ask next leaves in one call; what came of each."""
@@ -101,7 +110,13 @@ class Client:
         return answers
 
     async def _sent(self, requests: Sequence[Request], token: str) -> list[Answer]:
-        await self._turn(len(requests))
+        call = await self._turn(len(requests))
+        try:
+            return await self._called(requests, token)
+        finally:
+            call.answered_at = self._now()
+
+    async def _called(self, requests: Sequence[Request], token: str) -> list[Answer]:
         headers = {"authorization": f"Bearer {token}", "accept": _TYPE}
         if len(requests) == 1:
             (asked,) = requests
@@ -124,18 +139,24 @@ class Client:
         after = seconds(response.headers.get("retry-after", ""))
         return [Answer(response.status_code, response.content, after)] * len(requests)
 
-    async def _turn(self, count: int) -> None:
-        """Wait until so many requests are not too many in any second, and take their places."""
-        now = self._now()
-        due = self._due(count, now)
-        self._sent_at.extend([due] * count)
-        if due > now:
-            await self.context.clock.sleep(due - now)
+    async def _turn(self, count: int) -> _Call:
+        """Wait until so many requests are not too many in any second of Google's, and take their places.
 
-    def _due(self, count: int, now: float) -> float:
-        """When so many may leave."""
-        over = len(self._sent_at) + count - PER_SECOND
-        return max(now, self._sent_at[over - 1] + _SECOND) if over > 0 else now
+        When a request arrives nobody knows here, but not after it was answered.
+        """
+        while (wait := self._wait(count, self._now())) > 0:
+            await self.context.clock.sleep(wait)
+        call = _Call()
+        self._calls.extend([call] * count)
+        return call
+
+    def _wait(self, count: int, now: float) -> float:
+        """Seconds until so many may leave, as far as that can be told."""
+        over = len(self._calls) + count - PER_SECOND
+        if over <= 0:
+            return 0.0
+        answered_at = self._calls[over - 1].answered_at
+        return _LOOK if answered_at is None else max(0.0, answered_at + _SECOND - now)
 
     def _heed(self, answers: Sequence[Answer]) -> None:
         asked = max((answer.after for answer in answers if answer.after is not None), default=0.0)

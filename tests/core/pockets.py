@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,10 +91,11 @@ class Registrations(WebhookSource):
     def events(self, delivery: Delivery) -> Iterable[Event]:
         try:
             told = json.loads(delivery.body)
-            kind = {"saved": PassSaved, "removed": PassRemoved}[told["what"]]
+            saved, serial = told["what"] == "saved", told["serial"]
         except (ValueError, KeyError, TypeError) as error:
             raise MalformedPayload("not what a phone tells") from error
-        yield kind(serial=told["serial"], occurred_at=delivery.received_at)
+        at = delivery.received_at
+        yield PassSaved(serial=serial, occurred_at=at) if saved else PassRemoved(serial=serial, occurred_at=at)
 
 
 @dataclass
@@ -132,10 +134,10 @@ class Pockets:
             card = await context.passes.find(request.path["serial"])
             if card is None:
                 return Reply(status=404)
-            tag = f'"{card.version}"'
+            body = json.dumps({field.name: field.text for field in card.fields}).encode()
+            tag = f'"{hashlib.sha256(body).hexdigest()}"'
             if request.header("if-none-match") == tag:
                 return Reply(status=304, headers={"ETag": tag})
-            body = json.dumps({field.name: field.text for field in card.fields}).encode()
             return Reply(body=body, content_type="application/json", headers={"ETag": tag, "X-Secret": "never"})
 
         place = "v1/devices/{device}/passes/{serial}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -21,6 +21,16 @@ from stampcard.storage import staffing
 TILL = "berlin-1"
 
 
+def forms_of(text: str) -> list[tuple[str, dict[str, str], str]]:
+    """The forms of a page: where each goes, its hidden fields, and its button."""
+    found = []
+    for action, body in re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', text, re.DOTALL):
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', body))
+        button = re.findall(r"<button[^>]*>(.*?)</button>", body)[-1]
+        found.append((action, {name: unescape(value) for name, value in hidden.items()}, unescape(button)))
+    return found
+
+
 class Phone:
     """A browser at the counter, which keeps cookies and follows where it is led."""
 
@@ -29,7 +39,7 @@ class Phone:
         self.status, self.text, self.url = 0, "", ""
         self.cookies: list[str] = []
 
-    async def _ask(self, method: str, path: str, form: dict[str, str] | None = None, **headers: str) -> str:
+    async def _ask(self, method: str, path: str, form: dict[str, str] | None, headers: Mapping[str, str]) -> str:
         url = path if path.startswith("http") else self.served.address + path
         async with self.session.request(
             method, url, data=form, allow_redirects=True, headers={"Accept-Language": "en", **headers}
@@ -42,19 +52,14 @@ class Phone:
         return self.text
 
     async def get(self, path: str, **headers: str) -> str:
-        return await self._ask("GET", path, **headers)
+        return await self._ask("GET", path, None, headers)
 
     async def post(self, path: str, form: dict[str, str], **headers: str) -> str:
-        return await self._ask("POST", path, form, **headers)
+        return await self._ask("POST", path, form, headers)
 
     def forms(self) -> list[tuple[str, dict[str, str], str]]:
-        """The forms of the page: where each goes, its hidden fields, and its button."""
-        found = []
-        for action, body in re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', self.text, re.DOTALL):
-            hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', body))
-            button = re.findall(r"<button[^>]*>(.*?)</button>", body)[-1]
-            found.append((action, {name: unescape(value) for name, value in hidden.items()}, unescape(button)))
-        return found
+        """The forms of the page."""
+        return forms_of(self.text)
 
     async def press(self, button: str, **typed: str) -> str:
         """Fill a form and press its button."""
@@ -233,18 +238,12 @@ async def test_wrong_amounts_and_forms_of_other_sites_do_nothing(phone: Phone) -
         phone.text = before
         await phone.press("Give points", amount=amount)
         assert (phone.status, "such as 12.50" in phone.text) == (422, True), amount
-    action, hidden, _ = next((a, h, b) for a, h, b in [*_forms(before)] if b == "Give points")
+    action, hidden, _ = next((a, h, b) for a, h, b in [*forms_of(before)] if b == "Give points")
     await phone.post(action, {**hidden, "amount": "5"}, Origin="https://evil.example")
     assert phone.status == 403
     await phone.post(action, {**hidden, "amount": "5", "visit": "made-up"})
     assert phone.status == 422
     assert (await phone.served.figures(member))[0] == 25
-
-
-def _forms(text: str) -> list[tuple[str, dict[str, str], str]]:
-    phone = Phone(None, None)  # type: ignore[arg-type] - only to read a page
-    phone.text = text
-    return phone.forms()
 
 
 async def test_a_shift_lists_what_was_done_last(phone: Phone) -> None:

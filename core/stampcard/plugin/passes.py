@@ -58,7 +58,7 @@ class Passes(Protocol):
     """The cards of a connection, for a vendor whose phones ask us for them."""
 
     async def find(self, serial: str) -> PassPush | None:
-        """The card as it is now; None for a serial that is nobody's."""
+        """The card as it is now; None for a serial that is nobody's. Whether to notify is told by `deliver` alone."""
 
 
 __all__ = ["PassSettings", "PassSink", "Passes"]

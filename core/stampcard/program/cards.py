@@ -63,6 +63,7 @@ class Card(Part):
         default=(Shown(show="points"), Shown(show="tier"), Shown(show="next_reward")),
         min_length=1,
         max_length=8,
+        json_schema_extra={"default": ["points", "tier", "next_reward"]},
         description="what it shows, the first the largest; people are told when that one changes",
     )
     code: Barcode = Field(default="qr", description="how its code is drawn")

@@ -13,6 +13,7 @@ network, a database or an event loop of the author's.
 
 from __future__ import annotations
 
+from stampcard.testing.rules.carrying import CarryingRules
 from stampcard.testing.rules.contacting import ContactingRules
 from stampcard.testing.rules.decoding import DecodingRules
 from stampcard.testing.rules.delivering import DeliveringRules
@@ -44,5 +45,6 @@ class PluginContract(
     ContactingRules,
     MessagingRules,
     EnlistingRules,
+    CarryingRules,
 ):
     """What every plugin keeps to; inherit it in a class whose name begins with ``Test``."""

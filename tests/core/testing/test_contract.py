@@ -12,6 +12,7 @@ import pytest
 
 from stampcard.testing.contract import PluginContract
 from stampcard.testing.installing import install
+from stampcard.testing.rules.carrying import CarryingRules
 from stampcard.testing.rules.contacting import ContactingRules
 from stampcard.testing.rules.enlisting import EnlistingRules
 from stampcard.testing.rules.messaging import MessagingRules
@@ -421,6 +422,120 @@ def enlisting(old: str, new: str) -> dict[str, str]:
     """The sample with an audience that is changed."""
     assert any(old in text for text in BOARDS.values())
     return {key: text.replace(old, new) for key, text in BOARDS.items()}
+
+
+#: Cards of the till's in phones, good but for what is changed.
+WALLETS = {
+    "sinks=(display,), ": "sinks=(display, Wallet(context)), ",
+    "class TillSettings(plugin.PluginSettings)": "class TillSettings(plugin.PassSettings)",
+    "        return [self._order(": """        told = {"serial": "ca2d" + 20 * "0", "occurred_at": delivery.received_at}
+        if delivery.topic == "sale": return [plugin.PassSaved(**told), plugin.PassRemoved(**told)]
+        return [self._order(""",
+    CONNECT: """class Wallet(plugin.PassSink):
+    title, batch_size, rotates, calls = "Wallet", 3, True, 0
+
+    def __init__(self, context):
+        self.http, self.url, self.log, self.kept = context.http, context.settings.api_url, context.log, {}
+        self.headers = {"authorization": f"Bearer {context.settings.token.get_secret_value()}"}
+    async def deliver(self, items): return [await self.show(item) for item in items]
+    async def show(self, item):
+        self.kept[item.serial] = item
+        body = {"name": item.holder, "figures": [one.text for one in item.fields], "key": item.rotating.key if item.rotating else item.code}
+        return await self.put(item.serial, body)
+    async def put(self, serial, body):
+        self.calls += 1
+        try: answer = await self.http.put(f"{self.url}/customers/{serial}/card", json=body, headers=self.headers)
+        except httpx.HTTPError as error: return plugin.RetryLater(reason=f"no answer: {type(error).__name__}")
+        if answer.text == "shown": return plugin.Delivered()
+        reason = f"the wallet answered {answer.status_code}"
+        return plugin.Rejected(reason=reason) if answer.status_code in {400, 404, 422} else plugin.RetryLater(reason=reason)
+    async def link(self, item, *, is_there):
+        outcome = plugin.Delivered() if is_there else await self.show(item)
+        if not isinstance(outcome, plugin.Delivered): raise plugin.PluginError("wallet", outcome.reason)
+        return f"https://wallet.example/{item.serial}"
+    async def end(self, serials): return [await self.put(serial, {"over": True}) for serial in serials]
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': 'sinks = ("balance", "pass")\n    unfit_serial = "nobody"',
+}
+SHOW = "async def deliver(self, items): return [await self.show(item) for item in items]"
+FIGURES = "[one.text for one in item.fields]"
+LINKED = 'return f"https://wallet.example/{item.serial}"'
+OVER = 'async def end(self, serials): return [await self.put(serial, {"over": True}) for serial in serials]'
+REFUSED = 'reason = f"the wallet answered {answer.status_code}"'
+
+
+def carrying(old: str, new: str) -> dict[str, str]:
+    """The sample with cards in phones that are changed."""
+    assert any(old in text for text in WALLETS.values())
+    return {key: text.replace(old, new) for key, text in WALLETS.items()}
+
+
+#: Cards in phones that ask for them, when the till has rung; good but for what is changed.
+PHONES = {
+    "sinks=(display,), ": "sinks=(display, phones := Phones(context)), routes=phones.routes, ",
+    "class TillSettings(plugin.PluginSettings)": "class TillSettings(plugin.PassSettings)",
+    "        return [self._order(": """        serial = delivery.body.decode()
+        if delivery.topic == "phone": return [plugin.PassSaved(serial=serial, occurred_at=delivery.received_at)]
+        return [self._order(""",
+    CONNECT: """class Phones(plugin.PassSink):
+    title, batch_size = "Phones", 3
+
+    def __init__(self, context):
+        self.http, self.url, self.log, self.passes = context.http, context.settings.api_url, context.log, context.passes
+        self.headers = {"authorization": f"Bearer {context.settings.token.get_secret_value()}"}
+        self.phones = {}
+        self.routes = (
+            plugin.Route(method="POST", path="cards/{serial}/phones/{phone}", handler=self.register),
+            plugin.Route(method="GET", path="cards/{serial}", handler=self.show),
+        )
+    def check(self, request):
+        proof = hmac.digest(b"a key", request.path["serial"].encode(), "sha256").hex()
+        if request.header("authorization") != proof: raise plugin.InvalidSignature("not the phone of that card")
+    async def register(self, request):
+        self.check(request)
+        serial = request.path["serial"]
+        self.phones[serial] = request.path["phone"]
+        return plugin.Reply(status=201, stores=plugin.VerifiedRequest(topic="phone", body=serial.encode()))
+    async def show(self, request):
+        self.check(request)
+        item = await self.passes.find(request.path["serial"])
+        if item is None: return plugin.Reply(status=404)
+        body = json.dumps({"name": item.holder, "figures": [one.text for one in item.fields]}).encode()
+        tag = hashlib.sha256(body).hexdigest()
+        status = 304 if request.header("if-none-match") == tag else 200
+        return plugin.Reply(status=status, body=b"" if status == 304 else body, headers={"ETag": tag})
+    async def deliver(self, items): return [await self.ring(item.serial) for item in items]
+    async def ring(self, serial):
+        if serial not in self.phones: return plugin.Delivered()
+        try: answer = await self.http.put(f"{self.url}/customers/{self.phones[serial]}/ring", json={}, headers=self.headers)
+        except httpx.HTTPError as error: return plugin.RetryLater(reason=f"no answer: {type(error).__name__}")
+        if answer.text == "shown": return plugin.Delivered()
+        reason = f"the till answered {answer.status_code}"
+        return plugin.Rejected(reason=reason) if answer.status_code in {400, 404, 422} else plugin.RetryLater(reason=reason)
+    async def link(self, item, *, is_there): return f"https://till.example/{item.serial}"
+    async def end(self, serials): return [await self.ring(serial) for serial in serials]
+
+
+"""
+    + CONNECT,
+    'sinks = ("balance",)': """sinks = ("balance", "pass")
+    unfit_serial = "nobody"
+
+    def proof(self, serial): return {"authorization": hmac.digest(b"a key", serial.encode(), "sha256").hex()}
+    async def before(self, visit):
+        for serial in visit.passes: await visit.ask("POST", f"cards/{serial}/phones/{serial}", self.proof(serial))
+    async def fetch_pass(self, visit, serial, headers):
+        return await visit.ask("GET", f"cards/{serial}", {**headers, **self.proof(serial)})""",
+}
+
+
+def phoning(old: str, new: str) -> dict[str, str]:
+    """The sample with phones that ask for their cards, changed."""
+    assert any(old in text for text in PHONES.values())
+    return {key: text.replace(old, new) for key, text in PHONES.items()}
 
 
 #: A place beside the till where messages wait.
@@ -968,6 +1083,90 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
         enlisting("self.calls += 1", "self.log.info('pinned', body=body)"),
         enlisting('reason = f"the board answered {answer.status_code}"', "reason = answer.text"),
     ],
+    "test_a_pass_is_called_by_its_serial": [
+        carrying("/customers/{serial}/card", "/customers/card"),
+        carrying('body = {"name"', 'body = {"member": item.member, "name"'),
+        carrying(LINKED, LINKED.replace('serial}"', 'serial}?of={item.member}"')),
+        phoning('json.dumps({"name"', 'json.dumps({"member": item.member, "name"'),
+        phoning("return plugin.Reply(status=404)", "return plugin.Reply()"),
+        phoning("if item is None: return", "if item is not None: return"),
+    ],
+    "test_another_figure_on_a_card_is_told": [
+        carrying(FIGURES, "[one.name for one in item.fields]"),
+        carrying("self.kept[item.serial] = item", "if self.kept.get(item.serial) and self.kept[item.serial].version == item.version: return plugin.Delivered()\n        self.kept[item.serial] = item"),
+        phoning("hashlib.sha256(body).hexdigest()", "str(item.version)"),
+        phoning(FIGURES, "[]"),
+        phoning("if serial not in self.phones: return", "if serial: return"),
+    ],
+    "test_the_same_of_a_card_is_told_alike": [
+        carrying("{serial}/card", "{serial}/card{self.calls}"),
+        carrying('body = {"name"', 'body = {"call": uuid.uuid4().hex, "name"'),
+        carrying("self.calls += 1", "self.calls += 1\n        if self.calls == 3: return plugin.RetryLater(reason='not again')"),
+        phoning('json.dumps({"name"', 'json.dumps({"call": uuid.uuid4().hex, "name"'),
+    ],
+    "test_a_pass_that_is_refused_stops_no_other": [
+        carrying(SHOW, SHOW.replace("in items]", "in items][::-1]")),
+        carrying(SHOW, SHOW.replace("return [await self.show(item) for item in items]", "return [[await self.show(item) for item in items][0]] * len(items)")),
+        carrying(OVER, OVER.replace("in serials]", "in serials][::-1]")),
+        phoning("self.ring(item.serial) for item in items]", "self.ring(item.serial) for item in items[::-1]]"),
+    ],
+    "test_a_link_is_an_address_or_an_error": [
+        carrying(LINKED, LINKED.replace("https", "http")),
+        carrying(LINKED, 'return "https:///card"'),
+        carrying(LINKED, 'return f"https://wallet.example/of {item.holder}"'),
+        carrying(LINKED, "return None"),
+        carrying("plugin.Delivered() if is_there else await self.show(item)", "plugin.Rejected(reason='no address')"),
+        carrying('raise plugin.PluginError("wallet", outcome.reason)', "raise RuntimeError(outcome.reason)"),
+        carrying("outcome = plugin.Delivered() if is_there", "(await self.http.get(self.url, headers=self.headers)).json()\n        outcome = plugin.Delivered() if is_there"),
+    ],
+    "test_what_is_over_shows_nothing_of_anybody": [
+        carrying('{"over": True}', '{"over": True, "name": self.kept[serial].holder}'),
+        carrying('{"over": True}', '{"over": True, "key": base64.b64encode(bytes.fromhex(self.kept[serial].rotating.key)).decode()}'),
+        carrying(OVER, OVER.replace("in serials]", "in serials[:1]]")),
+        carrying(OVER, f"{OVER[:OVER.index('return')]}return [plugin.Delivered() for serial in serials]"),
+        carrying(OVER, OVER.replace("for serial in serials]", "if self.kept.pop(serial, None) else plugin.Rejected(reason='over') for serial in serials]")),
+        phoning("if item is None: return", "item = self.__dict__.setdefault(request.path['serial'], item)\n        if item is None: return"),
+    ],
+    "test_no_pass_is_over_while_the_vendor_is_in_trouble": [
+        carrying(OVER, OVER.replace("for serial in serials]", "and plugin.Delivered() for serial in serials]")),
+        carrying("except httpx.HTTPError as", "except httpx.ConnectError as"),
+        carrying('answer.text == "shown"', "answer.is_success"),
+        carrying(REFUSED, "reason = answer.text"),
+        phoning('answer.text == "shown"', "answer.status_code != 500"),
+    ],
+    "test_nothing_of_a_card_is_told_on": [
+        carrying(REFUSED, "reason = answer.text"),
+        carrying("self.calls += 1", "self.log.info('telling', body=body)"),
+        carrying("self.kept[item.serial] = item", "print(item.number)"),
+        carrying('{type(error).__name__}")', '{error}")'),
+        carrying('raise plugin.PluginError("wallet", outcome.reason)', 'raise plugin.PluginError("wallet", f"{item.page} has no address")'),
+        carrying("outcome = plugin.Delivered() if", "structlog.get_logger().debug('linked', code=item.offers[0].code)\n        outcome = plugin.Delivered() if"),
+        carrying(REFUSED, "reason = base64.b64encode(answer.content).decode()"),
+        phoning("if item is None: return plugin.Reply(status=404)", "self.log.info('shown', name=item and item.holder)\n        if item is None: return plugin.Reply(status=404)"),
+        phoning("if item is None: return plugin.Reply(status=404)", "raise plugin.PluginError('phones', f'there is no card for {item.holder}')"),
+    ],
+    "test_what_people_do_with_a_pass_names_its_serial": [
+        carrying('"ca2d" + 20 * "0"', '""'),
+        carrying('"ca2d" + 20 * "0"', '" "'),
+        carrying('"ca2d" + 20 * "0"', "None"),
+        phoning("serial = delivery.body.decode()", 'serial = f"till.{delivery.body.decode()}"'),
+        phoning("body=serial.encode())", "body=b'')"),
+        {**PHONES, "webhook=webhook, ": ""},
+    ],
+    "test_an_odd_card_does_no_harm": [
+        carrying('body = {"name"', 'item.fields[0]\n        body = {"name"'),
+        carrying('body = {"name"', 'item.holder.encode("ascii")\n        body = {"name"'),
+        carrying('body = {"name"', 'item.design.name[item.language]\n        body = {"name"'),
+        carrying('body = {"name"', 'if not item.active: return plugin.RetryLater(reason="not active")\n        body = {"name"'),
+        carrying(LINKED, 'return f"https://wallet.example/{item.fields[0].text}"'),
+        phoning('"name": item.holder', '"name": item.holder.split()[0]'),
+        phoning("if item is None: return", "if item is None or not item.active: return"),
+    ],
+    "test_a_card_is_given_to_nobody_without_its_proof": [
+        phoning("self.check(request)\n        item", "item"),
+        phoning('encode(), "sha256")', 'encode()[:0], "sha256")'),
+        phoning('raise plugin.InvalidSignature("not the phone of that card")', 'raise plugin.InvalidSignature("Columbine Archer-0001 has another phone")'),
+    ],
     "test_no_secret_is_told": [
         {REASON: "reason = answer.text[:200]"},
         {'url = f"{self._url}/customers': 'print(self._headers)\n        url = f"{self._url}/customers'},
@@ -976,6 +1175,7 @@ BROKEN: dict[str, list[Mapping[str, str]]] = {
     ],
 }  # fmt: skip
 SENDING = [name for name in vars(MessagingRules) if name.startswith("test_") and "kept" not in name]
+CARRYING = [name for name in vars(CarryingRules) if name.startswith("test_")]
 DELIVERING = ["test_what_the_vendor_takes_is_delivered", "test_each_item_has_its_own_outcome_in_order"]
 CASES = [pytest.param(rule, changes, id=f"{rule}-{number}") for rule, found in BROKEN.items() for number, changes in enumerate(found)]  # fmt: skip
 
@@ -1123,6 +1323,18 @@ def test_a_fulfilment_that_says_it_restores_nothing_may_reject_that_whatever_the
 @pytest.mark.parametrize("rule", [*(name for name in vars(EnlistingRules) if name.startswith("test_")), *DELIVERING])
 def test_a_sound_audience_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
     getattr(contract_of(BOARDS), rule)()
+
+
+@pytest.mark.parametrize("rule", [*(rule for rule in CARRYING if "proof" not in rule), *DELIVERING])
+def test_a_sound_wallet_breaks_no_rule(contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str) -> None:
+    getattr(contract_of(WALLETS), rule)()
+
+
+@pytest.mark.parametrize("rule", [*CARRYING, *DELIVERING])
+def test_sound_phones_that_ask_for_their_cards_break_no_rule(
+    contract_of: Callable[[Mapping[str, str]], PluginContract], rule: str
+) -> None:
+    getattr(contract_of(PHONES), rule)()
 
 
 @pytest.mark.parametrize("rule", BROKEN)

@@ -14,8 +14,6 @@ from standardwebhooks.webhooks import Webhook
 
 import stampcard_standard_webhooks.plugin
 from stampcard.plugin import (
-    AudiencePush,
-    BalancePush,
     Command,
     ConsentSeen,
     CustomerErased,
@@ -25,10 +23,10 @@ from stampcard.plugin import (
     DataRequested,
     OrderSeen,
     RefundSeen,
-    TagPush,
 )
 from stampcard.testing.clock import NOON
 from stampcard.testing.contract import PluginContract
+from stampcard.testing.rules.case import Item
 from stampcard.testing.rules.decoding import DecodingRules
 from stampcard.testing.rules.delivering import ELSEWHERE
 from stampcard.testing.rules.verifying import VerifyingRules
@@ -76,7 +74,7 @@ class TestStandardWebhooks(PluginContract):
         told = msgspec.json.decode(request.content)
         return httpx.Response(204 if told["type"] and request.headers["webhook-signature"] else 400)
 
-    def item(self, kind: str, number: int) -> BalancePush | TagPush | AudiencePush | Command:
+    def item(self, kind: str, number: int) -> Item:
         if kind != "webhook":
             return super().item(kind, number)
         data = {"type": "points.earned", "timestamp": "2026-03-10T12:00:00Z", "data": {"member": f"m{number}"}}

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal, TypeVar, get_args
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import settings as trial
 
 from stampcard.domain.audiences import hashes_of
-from stampcard.domain.commands import AUDIENCE, BALANCE, TAGS
+from stampcard.domain.commands import AUDIENCE, BALANCE, PASS, TAGS
 from stampcard.domain.value import Value, replace
 from stampcard.errors import CallRefused
 from stampcard.host.connecting import ConnectionSpec, Resources, connect_one
@@ -26,7 +27,11 @@ from stampcard.plugin import (
     AudiencePush,
     Balance,
     BalancePush,
+    CannotVerify,
     Capabilities,
+    CardDesign,
+    CardField,
+    CardOffer,
     Channel,
     Command,
     ContactPush,
@@ -36,20 +41,25 @@ from stampcard.plugin import (
     Dial,
     Event,
     HashKind,
+    InvalidSignature,
+    MalformedPayload,
     Member,
     Message,
     Need,
+    PassPush,
     Person,
+    PluginError,
     PluginManifest,
     PluginSettings,
     Reply,
+    RotatingCode,
+    Route,
     Sink,
     TagPush,
     UnverifiedRequest,
     VerifiedRequest,
     WebhookSource,
 )
-from stampcard.plugin.connections import NoPasses
 from stampcard.testing.clock import NOON, FakeClock
 from stampcard.testing.listening import Lines, recording_log
 
@@ -59,12 +69,28 @@ PUBLIC_URL = "https://loyalty.example"
 PATIENCE = 20.0
 #: Random trials are the same ones in every run, and tell one finding at a time.
 TRIAL = trial(deadline=None, database=None, derandomize=True, max_examples=60, report_multiple_bugs=False)
+#: What the cards of a program look like.
+DESIGN = CardDesign(
+    program="main",
+    language="en",
+    name={"en": "Foxglove Card", "nl": "Vingerhoedskaart"},
+    issuer={"en": "Foxglove", "nl": "Vingerhoedskruid"},
+    logo="https://shop.example/logo.png",
+    banner="https://shop.example/banner.png",
+    colour="#7f5539",
+    page="https://shop.example/club",
+    labels={"points": {"en": "Points", "nl": "Punten"}, "tier": {"en": "Tier", "nl": "Niveau"}},
+)
+#: How many cards there are at a connection that keeps them.
+CARDS = 10
 
 Vendor = Callable[[httpx.Request], httpx.Response]
 #: How a vendor that is dialled takes messages. well: it has each; lost: it has it, and the connection ends without an answer;
 #: odd: the answer is none that its protocol knows; busy: it wants it later; quoting: it refuses it for good, with a text that
 #: repeats what it was sent and every secret.
 Mood = Literal["well", "lost", "odd", "busy", "quoting"]
+#: What a sink may be given.
+Item = BalancePush | TagPush | AudiencePush | PassPush | Command
 T = TypeVar("T")
 
 
@@ -97,6 +123,13 @@ class MemoryStore(dict[str, bytes]):
             yield
 
 
+class MemoryPasses(dict[str, PassPush]):
+    """A connection's cards by their serials, as long as the test lasts."""
+
+    async def find(self, serial: str) -> PassPush | None:
+        return self.get(serial)
+
+
 @dataclass(slots=True)
 class Visit:
     """A connection that stands, and what was seen of it."""
@@ -107,6 +140,40 @@ class Visit:
     settings: PluginSettings | None = None
     requests: list[httpx.Request] = field(default_factory=list)
     dialled: list[tuple[str, int]] = field(default_factory=list)
+    passes: MemoryPasses = field(default_factory=MemoryPasses)
+    asked: list[tuple[Route, UnverifiedRequest]] = field(default_factory=list)
+    stored: list[VerifiedRequest] = field(default_factory=list)
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Reply:
+        """What the connection's route for a path answers, as the host would ask it; what that stores is among `stored`."""
+        found = [(route, _parts(route, path.partition("?")[0])) for route in self.capabilities.routes]
+        fitting = [(route, parts) for route, parts in found if route.method == method and parts is not None]
+        assert fitting, f"the connection has no route {method} {path}"
+        route, parts = min(fitting, key=lambda one: len(one[1]))
+        request = UnverifiedRequest(
+            url=f"{PUBLIC_URL}/connections/{CONNECTION}/{path}",
+            headers={name.lower(): value for name, value in (headers or {}).items()},
+            body=body,
+            received_at=self.clock.now(),
+            path=parts,
+        )
+        self.asked.append((route, request))
+        return await self.answer(route, request)
+
+    async def answer(self, route: Route, request: UnverifiedRequest) -> Reply:
+        """What a route answers; as at the host, whatever it may raise is an answer that anybody may read."""
+        try:
+            reply = await route.handler(request)
+        except InvalidSignature as error:
+            return Reply(status=401, body=str(error).encode())
+        except MalformedPayload as error:
+            return Reply(status=400, body=str(error).encode())
+        except (PluginError, CannotVerify) as error:
+            return Reply(status=503, body=str(error).encode())
+        except Exception as error:  # noqa: BLE001 - that is the finding
+            pytest.fail(f"the route {route.method} {route.path} raised {type(error).__name__}: {error}")
+        self.stored += filter(None, [reply.stores])
+        return reply
 
     def sink(self, kind: str) -> Sink[Any]:
         return next(sink for sink in self.capabilities.sinks if sink.kind == kind)
@@ -154,6 +221,8 @@ class Case:
     unfit_address: str = ""
     #: The id of an audience that the vendor does not have; empty if it says nothing of that.
     unfit_audience: str = ""
+    #: The serial of a pass that the vendor refuses; empty if it refuses none.
+    unfit_serial: str = ""
     #: The reference of a contact that is gone already; empty if the vendor plays none.
     gone_reference: str = ""
     #: Members who have a contact that the vendor finds by their addresses.
@@ -166,6 +235,8 @@ class Case:
     success_is_in_the_body: bool = True
     #: False where nobody is called by HTTP: the vendor is dialled, or there is none.
     calls_by_http: bool = True
+    #: False where nobody sends webhooks: what the plugin decodes is told to its own routes.
+    sends_webhooks: bool = True
 
     def sign(self, topic: str, body: bytes, secret: str, /) -> Mapping[str, str]:
         """The headers with which the vendor sends this body."""
@@ -179,6 +250,18 @@ class Case:
     async def open_dial(self, mood: Mood, /) -> AsyncIterator[Dial]:  # noqa: ARG002 - others need it
         """The vendor of a plugin that dials, in this mood, while the block lasts."""
         yield _nobody
+
+    async def before(self, visit: Visit, /) -> None:
+        """What happened at a connection before a rule looks at it: phones that registered by its routes for `visit.passes`, say."""
+
+    async def fetch_pass(self, visit: Visit, serial: str, headers: Mapping[str, str], /) -> Reply:
+        """What a phone gets that asks us for its card (`visit.ask`), with these headers and those that prove whose it is."""
+        raise NotImplementedError(f"say how a phone asks for a pass: {type(self).__name__}.fetch_pass")
+
+    @property
+    def phones_fetch(self) -> bool:
+        """Whether phones ask us for their cards; the vendor is told then that there is something new, and not what."""
+        return type(self).fetch_pass is not Case.fetch_pass
 
     @property
     def dials(self) -> bool:
@@ -197,8 +280,43 @@ class Case:
         hashes = hashes_of(self.address("email", number), self.address("phone", number), kinds)
         return AudiencePush(member=f"m{number}", version=3, hashes=hashes, joins=tuple(joins), leaves=tuple(leaves))
 
-    def item(self, kind: str, number: int) -> BalancePush | TagPush | AudiencePush | Command:
+    def pass_push(self, number: int, **fields: Any) -> PassPush:
+        """One of many different cards, whose code does not rotate; `fields` are what a rule wants otherwise."""
+        card = f"4120{number:08}"
+        push = PassPush(
+            member=f"m{number}",
+            version=3,
+            serial=f"{0xCA2D << 80 | number:024x}",
+            language="nl" if number % 2 else "en",
+            design=DESIGN,
+            holder=f"Columbine Archer-{number:04}",
+            number=card,
+            code=f"{PUBLIC_URL}/k/S{card}HAWTHORN01",
+            page=f"{PUBLIC_URL}/pass/larkspur{number:04}",
+            fields=(
+                CardField(name="points", text=str(100 + number), number=str(100 + number)),
+                CardField(name="tier", text="Gold"),
+            ),
+            offers=(
+                CardOffer(
+                    id=f"r{number}",
+                    title="A free coffee",
+                    code=f"HELLEBORE{number:04}",
+                    ends_at=NOON + timedelta(days=30),
+                ),
+            ),
+        )
+        return replace(push, **fields)
+
+    def rotating(self, number: int) -> RotatingCode:
+        """What a card's code is made of where it rotates."""
+        key, pattern = f"{0xB0DE << 144 | number:040x}", f"{PUBLIC_URL}/k/R4120{number:08}.{{timestamp}}.{{password}}"
+        return RotatingCode(pattern=pattern, key=key, period=30, digits=8)
+
+    def item(self, kind: str, number: int) -> Item:
         """One of many different items for a sink of that kind."""
+        if kind == PASS:
+            return self.pass_push(number)
         if kind == AUDIENCE:
             return self.audience_push(get_args(HashKind), number, self.audiences[:1], self.audiences[1:])
         if kind == TAGS:
@@ -274,8 +392,8 @@ class Case:
 
     def request(self, topic: str, body: bytes, secret: str = "") -> UnverifiedRequest:
         """A webhook as the vendor sends it, signed with the first secret unless another is given."""
-        assert self.secrets, "say which secrets the vendor signs with: secrets"
-        headers = self.sign(topic, body, secret or self.secrets[0])
+        assert self.secrets or not self.sends_webhooks, "say which secrets the vendor signs with: secrets"
+        headers = self.sign(topic, body, secret or self.secrets[0]) if self.sends_webhooks else {}
         url = f"{PUBLIC_URL}/webhooks/{CONNECTION}"
         lower = {name.lower(): value for name, value in headers.items()}
         return UnverifiedRequest(url=url, headers=lower, body=body, received_at=NOON)
@@ -317,7 +435,9 @@ class Case:
         return contacts, settings
 
     def vouched(self, source: WebhookSource, request: UnverifiedRequest) -> VerifiedRequest:
-        """What the source makes of a genuine request."""
+        """What the source makes of a genuine request; skips the rule where nobody sends any."""
+        if not self.sends_webhooks:
+            pytest.skip("nobody sends webhooks")
         try:
             verified = source.verify(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the rule is broken
@@ -334,7 +454,10 @@ class Case:
         Then it answers HTTP as `vendor` does, and whoever dials as `dial` says. `changes` are of the settings.
         """
         answers: list[Vendor] = [self.vendor]
+        cards = [self.pass_push(number) for number in range(CARDS)] if PASS in self.sinks else []
+        cards += [replace(one, serial=self.unfit_serial) for one in cards[:1] if self.unfit_serial]
         visit = Visit(capabilities=Capabilities(), clock=FakeClock(hurried=True), lines=Lines())
+        visit.passes.update((card.serial, card) for card in cards)
 
         def handle(request: httpx.Request) -> httpx.Response:
             visit.requests.append(request)
@@ -350,7 +473,7 @@ class Case:
             public_url=PUBLIC_URL,
             open_store=lambda _: MemoryStore(),
             open_http=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False),
-            open_passes=lambda _: NoPasses(),
+            open_passes=lambda _: visit.passes,
             open_dial=lambda _: open_socket,
         )
         spec = ConnectionSpec(name=CONNECTION, plugin=self.manifest().name, settings={**self.settings, **changes})
@@ -361,6 +484,7 @@ class Case:
             assert connection.http is not None
             stack.push_async_callback(connection.http.aclose)
             visit.capabilities, visit.settings = connection.capabilities, connection.settings
+            await self.before(visit)
             answers.append(vendor or self.vendor)
             if not isinstance(dial, str):
                 dials.append(dial)
@@ -379,6 +503,16 @@ class Case:
             return asyncio.run(within())
         except TimeoutError:
             pytest.fail(f"hangs: nothing came of it within {PATIENCE:g} seconds")
+
+
+def _parts(route: Route, path: str) -> dict[str, str] | None:
+    """What stands in the open parts of a route's path; None for another path."""
+    wanted, given = route.path.split("/"), path.split("/")
+    if len(wanted) != len(given) or not all(given):
+        return None
+    pairs = list(zip(wanted, given, strict=True))
+    fits = all(name.startswith("{") or name == text for name, text in pairs)
+    return {name[1:-1]: text for name, text in pairs if name.startswith("{")} if fits else None
 
 
 async def _nobody(host: str, port: int) -> socket.socket:

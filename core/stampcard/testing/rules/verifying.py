@@ -171,6 +171,8 @@ class VerifyingRules(Case):
         return next((found for found in self.recordings() if not found.fetched), self.recordings()[0])
 
     def _signature(self) -> str:
+        if not self.sends_webhooks:
+            pytest.skip("nobody sends webhooks, so nothing is signed")
         recording = self._any()
         headers = self.request(recording.topic, recording.body).headers
         assert self.signature_header in headers, f"sign gives {sorted(headers)}; which is signature_header?"
