@@ -24,8 +24,8 @@ smallest unit.
 
 Settings come from the environment, from `stampcard.toml` in the current folder, or from the file that `--config` names:
 see [settings](settings.md). `verify`, `replay`, `resync`, `dry-run`, `simulate`, `doctor`, `db backup`, `db check` and the commands
-below `order`, `member`, `outbox`, `quarantine`, `connection` and `secret` may run while a server serves the same database; what
-they make due the server sends within a second.
+below `order`, `member`, `card`, `counter`, `till`, `staff`, `outbox`, `quarantine`, `connection` and `secret` may run while a server
+serves the same database; what they make due the server sends within a second.
 
 This page is written by `python docs/commands.py`.
 

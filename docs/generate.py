@@ -62,7 +62,7 @@ PROGRAM = ROOT / "config" / "programs" / "points-simple.yaml"
 SECTIONS = (
     "Program", "Ending", "Enrolment", "WalletTerms", "RefundTerms", "Rule", "Value", "Base", "Filter", "During", "Who", "Group",
     "Campaign", "PayTerms", "Reward", "PriceOption", "GiftOption", "Stacking", "Tiers", "Level", "Segment", "ProofTerms", "Plan", "Perk",
-    "MessageTerms", "MessageText", "Question", "Sending",
+    "MessageTerms", "MessageText", "Question", "Sending", "Card", "Shown", "CounterTerms",
 )  # fmt: skip
 
 #: What conditions may read, in the words of somebody who writes one.
@@ -409,7 +409,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "shopify-settings": partial(plugin_settings, ShopifySettings),
     "woocommerce-settings": partial(plugin_settings, WooCommerceSettings),
-    "google-wallet-settings": partial(plugin_settings, GoogleWalletSettings, "wallet"),
+    "google-wallet-settings": partial(plugin_settings, GoogleWalletSettings, "google"),
     "hubspot-settings": partial(plugin_settings, HubSpotSettings, "crm"),
     "hubspot-fields": hubspot_fields,
     "smtp-settings": partial(plugin_settings, SmtpSettings, "mail"),

@@ -410,3 +410,13 @@ async def test_the_same_act_told_at_once_counts_once(counter: Counter) -> None:
     assert {one["status"] for one in answers} == {"done"}
     assert await counter.points() == 35
     await proved(counter.served)
+
+
+async def test_a_person_may_book_what_was_more_than_a_shift_may_give(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {points: 50}\n")
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    held = await counter.act("r1", "earn", amount="80.00", at=at)
+    assert (held["status"], held["code"]) == ("held", "shift_limit")
+    accepted = await counter.served.call("POST", f"/counter/acts/{TILL}/r1/accept", {"note": "a wedding"})
+    assert (accepted.status, accepted.body["points"]) == (200, {"points": 80})

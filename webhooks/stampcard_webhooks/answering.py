@@ -35,6 +35,7 @@ from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.framing import FORM, PARTS, alert, form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
+from stampcard_webhooks.mine import card_link
 from stampcard_webhooks.problems import Handler, Refused, told
 from stampcard_webhooks.routing import Call
 
@@ -310,7 +311,16 @@ async def _confirm(visit: _Visit) -> web.Response:
         await visit.write(lambda unit: answering.confirm(unit, member.id, of, "confirmation link", ip))
     except (Conflict, NotFound, RequestRefused):
         raise Refused(404, "there is nothing to confirm any more") from None
-    return visit.page(visit.told("confirmed"))
+    return visit.page(visit.told("confirmed") + await _card(visit, member.id))
+
+
+async def _card(visit: _Visit, member: str) -> str:
+    """The way to the card of somebody who has just shown, by coming from their own address, that they take part."""
+    if visit.of.terms is None or visit.of.terms.on.event == CONSENT_ASKED or visit.of.stored.is_test:
+        return ""
+    return await visit.application.database.read(
+        lambda connection: card_link(connection, visit.setting, member, visit.says("join_card"))
+    )
 
 
 async def _show_question(visit: _Visit) -> web.Response:

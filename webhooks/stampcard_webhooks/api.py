@@ -51,6 +51,7 @@ from stampcard_webhooks import (
     shopping,
     switches,
     tiers,
+    tills,
     trying,
 )
 from stampcard_webhooks.problems import told
@@ -73,6 +74,7 @@ ROUTES: tuple[Route, ...] = (
     *carts.ROUTES,
     *cards.ROUTES,
     *counters.ROUTES,
+    *tills.ROUTES,
     *deliveries.ROUTES,
     *imports.ROUTES,
     *outgoing.ROUTES,

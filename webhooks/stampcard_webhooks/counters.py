@@ -24,7 +24,7 @@ from stampcard.engine.rewarding import Asking
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import EventRefused, NotFound, RequestRefused
 from stampcard.program.cards import PROOFS
-from stampcard.storage import tills
+from stampcard.storage import staffing, tills
 from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances
 from stampcard.storage.redemptions import Wanted, list_redemptions
@@ -315,7 +315,7 @@ def act_view(one: Booked) -> ActView:
         received_at=one.received_at,
         member=one.member or None,
         known=one.known,
-        shift=act.shift,
+        shift=staffing.shown_shift(act.shift, act.staff if act.staff.startswith("w_") else None),
         staff=act.staff,
         amount=None if act.amount is None else f"{act.amount:f}",
         reward=act.reward,

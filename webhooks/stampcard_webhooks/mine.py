@@ -15,15 +15,17 @@ from sqlalchemy import Connection
 
 from stampcard.app import Application
 from stampcard.applying import redeeming
+from stampcard.applying.passes import PAGE
 from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Unit
 from stampcard.domain.members import Member
 from stampcard.engine.dating import last_day_of
 from stampcard.engine.rewarding import Asking
-from stampcard.engine.tokens import LINK_PREFIX, opened_link
+from stampcard.engine.tokens import LINK_PREFIX, card_token, opened_link
 from stampcard.engine.versions import LiveProgram
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.program.texts import direction_of, locale_of
+from stampcard.storage.cards import numbers_of
 from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances, folded_wallets
 from stampcard_webhooks.framing import page, paragraph
@@ -60,6 +62,16 @@ async def _show(request: web.Request) -> web.StreamResponse:
     return await _page(application, setting, member, now)
 
 
+def card_link(connection: Connection, setting: Setting, member: str, text: str) -> str:
+    """The way to the page of a member's card, from any page for them alone; nothing where there is no card."""
+    number = numbers_of(connection, setting.merchant, [member]).get(member)
+    if number is None:
+        return ""
+    # Relative, because a proxy may serve us below a path of its own.
+    place = f"..{PAGE}{card_token(setting.sealer, setting.merchant, number)}"
+    return f'<p><a class="button" href="{place}" dir="auto">{escape(text)}</a></p>'
+
+
 def _refusal() -> web.Response:
     words = ready("en")["pages"]
     return page(words["not_valid"], paragraph(words["copied"]), 404)
@@ -71,11 +83,12 @@ async def _page(application: Application, setting: Setting, id_: str, now: datet
     def look(connection: Connection) -> tuple[Member, str]:
         known = load_members(connection, setting.merchant, [id_], setting.sealer, attributes=True, lock=False)
         person = known[id_]
-        return person, "".join(
+        sections = "".join(
             _section(connection, setting, live, person, asking, now)
             for live in setting.programs.current(now)
             if live.name in person.programs
         )
+        return person, sections + card_link(connection, setting, id_, _words(language_of(person))["join_card"])
 
     person, body = await application.database.read(look)
     language = language_of(person)

@@ -14,6 +14,7 @@ from stampcard_webhooks.authorising import Authorising
 from stampcard_webhooks.counter_pages import add_counter
 from stampcard_webhooks.health import add_health
 from stampcard_webhooks.identifying import Identifying
+from stampcard_webhooks.joining import add_joining
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING, IDENTIFYING, WELLBEING
 from stampcard_webhooks.links import add_links
 from stampcard_webhooks.mine import add_mine
@@ -47,6 +48,7 @@ def build(application: Application) -> web.Application:
     add_answering(server)
     add_mine(server)
     add_passes(server)
+    add_joining(server)
     add_counter(server)
     add_links(server)
     add_visiting(server)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -512,11 +512,15 @@ async def mail_link(request: web.Request) -> web.StreamResponse:
     _, body = await body_of(request, Addressed)
     address = body.email.strip()
     identifying.pace("link mail", address.casefold(), MAILED)
-    under_way = request.app[UNDER_WAY]
-    task = asyncio.create_task(_mail_link(application, address))
-    under_way.add(task)
-    task.add_done_callback(under_way.discard)
+    behind(request.app, _mail_link(application, address))
     return web.json_response({}, status=HTTPStatus.ACCEPTED)
+
+
+def behind(server: web.Application, work: Coroutine[Any, Any, None]) -> None:
+    """Do something behind an answer that must not tell, not even by the time it takes, what came of it."""
+    task = asyncio.create_task(work)
+    server[UNDER_WAY].add(task)
+    task.add_done_callback(server[UNDER_WAY].discard)
 
 
 async def _mail_link(application: Application, address: str) -> None:

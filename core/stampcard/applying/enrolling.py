@@ -41,8 +41,18 @@ def leave(unit: Unit, member: str, program: str) -> None:
     unit.absorb(decide_leave(unit.world, live, person, "left"))
 
 
-def join_by_request(unit: Unit, member: str) -> None:
-    """Let a member whom somebody made take part in every program that asks for it."""
+def join_by_request(unit: Unit, member: str, program: str = "") -> None:
+    """Let a member whom somebody made take part in every program that asks for it, or in the one that they asked for.
+
+    Raises RequestRefused where nobody can join that one.
+    """
+    if program:
+        live = next((live for live in unit.setting.programs.current(unit.now) if live.name == program), None)
+        if live is None:
+            raise NotFound("program", program)
+        if program not in unit.members[member].programs:
+            unit.absorb(decide_join(unit.world, live, unit.members[member]))
+        return
     draft = Draft(unit.world)
     enrol(draft, unit.members[member], unit.now, asked=True)
     if draft.member is not None:

@@ -481,20 +481,27 @@ def send_link(connection: Connection, setting: Setting, address: str, now: datet
     )
     ids = list(connection.execute(mine.limit(MOST_LINKS)).scalars())
     people = loading.load_members(connection, setting.merchant, ids, setting.sealer, attributes=False, lock=False)
+    return send_links(connection, setting, people.values(), "email", now)
+
+
+def send_links(
+    connection: Connection, setting: Setting, people: Collection[Member], channel: str, now: datetime
+) -> int:
+    """Let these members get their own link by a channel, unless they got many lately; answers how many do."""
     wanted = [
         Planned(
             program=live.name,
             name=LINK,
             member=person.id,
-            channel="email",
-            connection=connection_for(live, "email", setting.ways),
+            channel=channel,
+            connection=connection_for(live, channel, setting.ways),
             purpose=TRANSACTIONAL,
             occasion=f"link:{person.id}:{setting.numbering.next(now)}",
             due_at=now,
             until=now + LINKED,
             says={},
         )
-        for person in people.values()
+        for person in people
         if not too_many_services(connection, setting, person.id, now)
         and (live := next((live for live in setting.programs.current(now) if live.name in person.programs), None))
         is not None

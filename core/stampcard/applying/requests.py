@@ -184,8 +184,13 @@ def _record(unit: Unit, event: CustomEvent, source: str, identities: Resolved, f
     decide_event(unit, sourced, identities)
 
 
-def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapping[str, Any]) -> str:
-    """A new member, known by an identity at a connection, or by our own id; signs up for every program."""
+def create_member(
+    unit: Unit, identity: tuple[str, str] | None, attributes: Mapping[str, Any], program: str = ""
+) -> str:
+    """A new member, known by an identity at a connection, or by our own id; signs up for every program.
+
+    `program`: of those that take nobody who does not ask, for this one alone.
+    """
     check_attributes(unit.setting.programs, attributes, unit.now)
     if identity is not None and loading.load_identities(unit.connection, unit.setting.merchant, [identity]):
         raise Conflict("member_exists", f"{identity[0]}:{identity[1]} is a member already")
@@ -203,7 +208,7 @@ def create_member(unit: Unit, identity: tuple[str, str] | None, attributes: Mapp
         # Somebody else made this member while we waited for the identity.
         raise Conflict("member_exists", f"{key[0]}:{key[1]} is a member already")
     decide_event(unit, sourced, found)
-    join_by_request(unit, member)
+    join_by_request(unit, member, program)
     return member
 
 

@@ -90,9 +90,12 @@ def book(unit: Unit, act: Act, facts: Facts = NO_FACTS) -> Booked:
 
 
 def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "") -> Booked:
-    """Carry out an act that was held; raises RequestRefused where that cannot be yet, Conflict where it is held no more."""
+    """Carry out an act that was held; raises RequestRefused where that cannot be yet, Conflict where it is held no more.
+
+    `note`: what the person said who accepts it, for whom a shift has no limits.
+    """
     _still_held(unit, held)
-    return _keep(unit, replace(_book(unit, held.act, facts, late=True), note=note))
+    return _keep(unit, replace(_book(unit, held.act, facts, late=True, limited=not note), note=note))
 
 
 def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
@@ -140,7 +143,7 @@ def _keep(unit: Unit, booked: Booked) -> Booked:
     return booked
 
 
-def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False) -> Booked:
+def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, limited: bool = True) -> Booked:
     live = terms_of(unit)
     if act.at - unit.now > AHEAD:
         raise RequestRefused("in_the_future", f"{act.at:%Y-%m-%d %H:%M}Z has not come yet: set the clock of the till")
@@ -148,7 +151,7 @@ def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False) -> Booked:
     if not late and unit.now - act.at > longest:
         raise RequestRefused("too_old", f"{act.at:%Y-%m-%d %H:%M}Z is longer ago than a till may be without us")
     done = _CARRIED_OUT[act.kind](unit, act, facts)
-    _count(unit, live, act, done)
+    _count(unit, live, act, done, limited=limited)
     booked = Booked(
         act=act, status="done", received_at=unit.now, member=done.shown.member, known=done.shown.known,
         points=dict(done.points), worth=done.worth, redemption=done.redemption,
@@ -156,7 +159,7 @@ def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False) -> Booked:
     return _keep(unit, booked)
 
 
-def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done) -> None:
+def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done, *, limited: bool) -> None:
     """Count what the act gives in its shift; raises RequestRefused where that is more than a shift may give."""
     terms, scale = live.program.counter, next(iter(live.program.wallets.values())).scale
     shift = act.shift or f"{act.at.astimezone(live.program.zone):%Y-%m-%d}"
@@ -169,7 +172,7 @@ def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done) -> None:
         ("typed", more.typed, total.typed, terms.typed),
     )
     for name, added, all_, most in bounds:
-        if most is not None and added > 0 and all_ > most:
+        if limited and most is not None and added > 0 and all_ > most:
             said = getattr(terms, name)
             raise RequestRefused("shift_limit", f"this is more than one shift may give (counter, {name}: {said})")
 

@@ -11,9 +11,11 @@ from typer.core import TyperGroup
 from stampcard.cli import (
     alert,
     campaign,
+    card,
     check,
     connection,
     contact,
+    counter,
     database,
     demo,
     doctor,
@@ -40,8 +42,10 @@ from stampcard.cli import (
     segment,
     serve,
     simulate,
+    staff,
     switching,
     tier,
+    till,
     trigger,
     trying,
     verify,
@@ -128,6 +132,10 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(connection.app, name="connection")
 app.add_typer(member.app, name="member")
+app.add_typer(card.app, name="card")
+app.add_typer(counter.app, name="counter")
+app.add_typer(till.app, name="till")
+app.add_typer(staff.app, name="staff")
 app.add_typer(message.app, name="message")
 app.add_typer(order.app, name="order")
 app.add_typer(outbox.app, name="outbox")

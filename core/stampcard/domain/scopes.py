@@ -16,6 +16,7 @@ SCOPES: Mapping[str, str] = {
     "redemptions:write": "redeem for members, use, release and revoke redemptions",
     "counter": "work at the counter: recognise cards, enrol, sell, hand out rewards, and undo that",
     "counter:review": "see what was done at counters, and decide what could not be booked",
+    "counter:manage": "pair tills, and give staff their PINs",
     "events:write": "report events of your own",
     "orders:read": "see orders and why they earned what they earned",
     "dry-run": "ask what an order or event would earn: shows what a member has and why",

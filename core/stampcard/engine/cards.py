@@ -37,6 +37,12 @@ def design_of(live: LiveProgram) -> CardDesign:
     )
 
 
+def title_of(live: LiveProgram, language: str) -> str:
+    """What the cards of a program are called, in a language or else in the program's own."""
+    design = design_of(live)
+    return design.name.get(language) or design.name[design.language]
+
+
 def _texts(written: Mapping[str, str], language: str, otherwise: str) -> Texts:
     """The texts with one in the program's own language, as people would expect it."""
     if language in written:

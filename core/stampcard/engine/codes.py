@@ -63,8 +63,8 @@ class Code(Value, frozen=True):
 
 
 def new_number() -> str:
-    """The number of a new card."""
-    digits = "".join(str(secrets.randbelow(10)) for _ in range(DIGITS - 1))
+    """The number of a new card; none begins with a zero, as phone numbers do that are typed with 00 before their country."""
+    digits = str(1 + secrets.randbelow(9)) + "".join(str(secrets.randbelow(10)) for _ in range(DIGITS - 2))
     return digits + _check_digit(digits)
 
 

@@ -19,6 +19,8 @@ from stampcard.storage.tables import shift, staff, till
 
 #: Digits of a PIN.
 PIN = 6
+#: How much of the name of a shift is shown that somebody began with a PIN: all of it would open it.
+_SHOWN = len("2026-11-30-") + 6
 #: A PIN that somebody else has is drawn again so often.
 _DRAWS = 20
 
@@ -164,6 +166,11 @@ def open_shift(connection: Connection, merchant: str, till_name: str, worker: Wo
     row = {"merchant": merchant, "till": till_name, "name": name, "staff": worker.id, "opened_at": to_micros(now)}
     saving.insert(connection, "shift", [row])
     return name
+
+
+def shown_shift(name: str, worker: str | None) -> str:
+    """The name of a shift as people may read it; `worker`: who began it with a PIN, if anybody did."""
+    return name[:_SHOWN] if worker else name
 
 
 def close_shift(connection: Connection, merchant: str, till_name: str, name: str, now: datetime) -> None:

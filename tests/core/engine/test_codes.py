@@ -56,6 +56,10 @@ def test_passwords_are_those_of_rfc_6238(seconds: int, password: str) -> None:
     assert codes._password(b"12345678901234567890", seconds) == password
 
 
+def test_no_number_of_a_card_can_be_taken_for_a_phone_number() -> None:
+    assert not [number for number in (new_number() for _ in range(500)) if number.startswith("0")]
+
+
 def test_every_code_is_understood_alone_and_at_the_end_of_a_link() -> None:
     rotating = rotating_code(SEALER, "main", NUMBER, "https://shop.example/k/")
     for text, kind, counts_as in (
