@@ -371,6 +371,9 @@ class Application:
             active=nothing,
             fetching=nothing,
             fulfilling={},
+            phones={},
+            crms={},
+            ways={},
         )
 
     async def _targets_of(self, merchant: str) -> Mapping[str, tuple[str, ...]]:

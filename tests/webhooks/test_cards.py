@@ -10,9 +10,13 @@ from sqlalchemy import select
 from tests.core.pockets import BUSY, MAGIC, REFUSED, Pocket, Pockets, turn
 from tests.webhooks.test_choosing import Reader
 
-from stampcard.domain.events import CustomerErased, OrderSeen
+from stampcard.domain.events import CustomerErased, OrderSeen, SourceErased
 from stampcard.engine.codes import made_code, read_code
+from stampcard.outbox import presenting
+from stampcard.program.reading import read_program
+from stampcard.storage.programming import store_version
 from stampcard.storage.tables import card_moment, outbox, pass_, push
+from stampcard.storage.tables import member as member_table
 from stampcard.testing.building import order
 from stampcard_webhooks import cards
 
@@ -64,6 +68,17 @@ async def carried(served: Any, pocket: Pocket, **attributes: Any) -> tuple[str, 
     await turn(served.application)
     assert [one.serial for one in pocket.told()] == [made.body["serial"]]
     return member, made.body["serial"]
+
+
+async def stored(served: Any, text: str, valid_from: timedelta | None = None, *, refreshed: bool = True) -> None:
+    """Another process applies a program, for now or for later."""
+    program, now = read_program(text, "test"), served.clock.now()
+    begins = None if valid_from is None else now + valid_from
+    await served.application.database.write(
+        lambda connection: store_version(connection, "main", program, text, "test", "", now, valid_from=begins)
+    )
+    if refreshed:
+        await served.application.refresh()
 
 
 async def later(served: Any, seconds: int = 60) -> None:
@@ -123,6 +138,69 @@ async def test_a_changed_program_is_shown_on_every_pass(served: Any, pockets: Po
     await later(served)
     assert pockets.sink.told() == [], "nothing of that is on the card"
     assert serial in pockets.sink.shown
+
+
+async def test_a_version_that_is_planned_is_shown_from_when_it_is_valid_on(served: Any, pockets: Pockets) -> None:
+    _, serial = await carried(served, pockets.sink)
+    await stored(served, PROGRAM.replace("Bean Card", "Coffee Card"), valid_from=timedelta(days=1))
+    await served.apply(OrderSeen(reference="A", snapshot=order(50)))
+    await later(served)
+    assert [one.design.name["en"] for one in pockets.sink.told()] == ["Bean Card"]
+    served.clock.advance(timedelta(days=2))
+    await served.application.refresh()
+    await later(served)
+    assert pockets.sink.shown[serial].design.name["en"] == "Coffee Card"
+
+
+async def test_a_program_that_another_process_changed_is_shown_once_it_is_known_here(
+    served: Any, pockets: Pockets
+) -> None:
+    _, serial = await carried(served, pockets.sink)
+    await stored(served, PROGRAM.replace("Bean Card", "Coffee Card"), refreshed=False)
+    await later(served)
+    assert pockets.sink.told() == []
+    await served.application.refresh()
+    await later(served)
+    assert pockets.sink.shown[serial].design.name["en"] == "Coffee Card"
+
+
+async def test_what_changes_while_a_call_is_under_way_is_told_after_it(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink)
+    await served.apply(OrderSeen(reference="A", snapshot=order(50)))
+    served.clock.advance(timedelta(seconds=60))
+    dispatcher = served.application.dispatchers["pocket"]
+    job = next(one for one in dispatcher.jobs if one.line.sink.kind == "pass")
+    batch = await job.due()
+    renewed = (await served.call("POST", f"/members/{member}/card/renew")).body["number"]
+    await job.send(batch, dispatcher._lease.name, await dispatcher._lease.hold())
+    job.release(batch)
+    assert pockets.sink.shown[serial].number != renewed
+    await later(served)
+    assert pockets.sink.shown[serial].number == renewed
+
+
+async def test_whoever_buys_does_not_wait_until_every_changed_card_is_shown(served: Any, pockets: Pockets) -> None:
+    buyer, _ = await carried(served, pockets.sink)
+    for n in range(12):
+        other = await served.rich(10, f"o{n}")
+        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
+    await later(served)
+    pockets.sink.told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(presenting, "WAITING", 3)
+        await served.prepare(PROGRAM.replace("Bean Card", "Coffee Card"))
+        dispatcher = served.application.dispatchers["pocket"]
+        job = next(one for one in dispatcher.jobs if one.line.sink.kind == "pass")
+        first = await job.due()
+        await served.apply(OrderSeen(reference="A", snapshot=order(50)))
+        served.clock.advance(timedelta(seconds=60))
+        second = await job.due()
+        assert (len(first), buyer in {one.member for one in (*first, *second)}) == (3, True)
+        for batch in (first, second):
+            await job.send(batch, dispatcher._lease.name, await dispatcher._lease.hold())
+            job.release(batch)
+        await later(served)
+    assert {one.design.name["en"] for one in pockets.sink.shown.values()} == {"Coffee Card"}
 
 
 async def test_a_resync_delivers_everything_anew(served: Any, pockets: Pockets) -> None:
@@ -338,3 +416,45 @@ async def test_what_was_shown_is_forgotten_after_a_week(served: Any) -> None:
     await served.application.timer.tick()
     assert await served.read(select(card_moment)) == []
     assert (await served.call("GET", f"/cards/{code}")).body["code"] == "stale"
+
+
+async def test_a_merged_member_has_saved_a_card_before(served: Any, pockets: Pockets) -> None:
+    first, serial = await carried(served, pockets.sink)
+    url = f"{served.address}/connections/pocket/v1/devices/d1/passes/{serial}"
+    async with served.session.post(url, headers=PHONE) as answer:
+        assert answer.status == 201
+    await later(served)
+    assert (await served.figures(first))[0] == 125
+    second = await served.rich(10, "2")
+    assert (await served.call("POST", f"/members/{first}/merge", {"into": second})).status == 201
+    for method, status in (("DELETE", 200), ("POST", 201)):
+        served.clock.advance(timedelta(minutes=1))
+        async with served.session.request(method, url, headers=PHONE) as answer:
+            assert answer.status == status
+        await later(served)
+    assert (await served.figures(second))[0] == 135
+
+
+async def test_whoever_only_one_source_knew_is_erased_with_it_though_their_card_is_in_a_phone(
+    served: Any, pockets: Pockets
+) -> None:
+    member, serial = await carried(served, pockets.sink, first_name="Ann")
+    await served.apply(SourceErased(occurred_at=served.clock.now()))
+    await later(served)
+    (row,) = await served.read(select(member_table).where(member_table.c.id == member))
+    assert (row.erased_at is not None, row.attributes_sealed) == (True, None)
+    assert pockets.sink.ended == [serial]
+
+
+async def test_whoever_keeps_another_merchants_books_is_offered_none_of_our_wallets(served: Any) -> None:
+    elsewhere = await served.application.setting_for("other")
+    assert (elsewhere.phones, elsewhere.crms, elsewhere.ways) == ({}, {}, {})
+
+
+async def test_a_page_that_says_that_there_is_trouble_does_not_repeat_it_by_itself(served: Any) -> None:
+    member = await served.rich(100)
+    path = (
+        (await served.call("POST", f"/members/{member}/card")).body["url"].removeprefix(served.application.public_url)
+    )
+    async with served.session.get(f"{served.address}{path}/nowhere", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers.get("Refresh")) == (503, None)

@@ -110,7 +110,7 @@ async def test_nobody_works_at_a_device_that_is_not_paired_or_without_a_pin(phon
     await phone.press("Begin", pin=pin)
     assert (phone.status, phone.url.removeprefix(phone.served.address)) == (200, "/counter")
     assert phone.cookies
-    assert all("HttpOnly" in one and "SameSite=Strict" in one for one in phone.cookies)
+    assert all("HttpOnly" in one and "SameSite=Lax" in one for one in phone.cookies)
 
 
 async def test_pins_cannot_be_guessed_at_a_paired_device(phone: Phone) -> None:
@@ -269,3 +269,81 @@ async def test_every_page_is_whole_in_every_language(phone: Phone, language: str
     assert f'dir="{"rtl" if language == "ar" else "ltr"}"' in phone.text
     assert words["look"] in unescape(phone.text)
     assert card["number"] not in phone.text
+
+
+async def test_ending_a_shift_and_beginning_another_gives_no_second_measure(phone: Phone) -> None:
+    pin = await paired(phone)
+    member = await phone.served.rich(25, first_name="Ann")
+    card = (await phone.served.call("POST", f"/members/{member}/card")).body
+    await phone.served.prepare(PROGRAM + "counter: {points: 50}\n")
+    for said in ("Done.", "more than one shift"):
+        await phone.get("/counter")
+        await phone.press("Begin", pin=pin)
+        await phone.press("Go on", card=card["number"])
+        await phone.press("Give points", amount="50")
+        assert said in unescape(phone.text)
+        await phone.get("/counter")
+        await phone.press("End the shift")
+    assert (await phone.served.figures(member))[0] == 75
+
+
+async def test_a_new_pin_ends_what_was_begun_by_the_old_one(phone: Phone) -> None:
+    await at_work(phone)
+    await phone.served.call("POST", "/staff/Dora/renew")
+    await phone.get("/counter")
+    assert "Your PIN" in phone.text
+
+
+async def test_a_page_of_before_that_is_filled_in_anew_says_that_it_was_done(phone: Phone) -> None:
+    member, card = await at_work(phone)
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    before = phone.text
+    await phone.press("Give points", amount="12")
+    phone.served.clock.advance(timedelta(seconds=2))
+    phone.text = before
+    await phone.press("Give points", amount="12")
+    assert (phone.status, "Done." in phone.text) == (200, True), "pressed twice it is one"
+    phone.text = before
+    await phone.press("Give points", amount="99")
+    assert (phone.status, "done from this page already" in phone.text) == (409, True)
+    assert (await phone.served.figures(member))[0] == 37
+
+
+async def test_points_are_shown_with_their_wallets_decimals(phone: Phone) -> None:
+    _, card = await at_work(phone)
+    await phone.served.prepare(
+        PROGRAM.replace("{refunds: {policy: unlimited}}}", "{refunds: {policy: unlimited}}, cash: {scale: 2}}")
+        .replace("1 per 1 EUR}", "1 per 1 EUR, wallet: cash}")
+        .replace("price", "wallet: points, price")
+    )
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    await phone.press("Give points", amount="12,50")
+    assert "+12.50 cash" in phone.text
+
+
+async def test_a_mistyped_amount_keeps_whoever_stands_there(phone: Phone) -> None:
+    member, card = await at_work(phone)
+    await phone.get("/counter")
+    await phone.press("Go on", card=card["number"])
+    await phone.press("Give points", amount="12x")
+    assert (phone.status, "Ann" in phone.text) == (422, True)
+    await phone.press("Give points", amount="12")
+    assert (await phone.served.figures(member))[0] == 37
+
+
+async def test_addresses_and_forms_of_odd_letters_are_told_so(phone: Phone) -> None:
+    await at_work(phone)
+    await phone.get("/counter/done/%00")
+    assert phone.status == 404
+    for body, kind in (
+        ("card=%ED%A0%80", "utf-8"),
+        ("card=x", "utf-7"),
+        ("card=\\ud800", "unicode_escape"),
+        ("x", "no"),
+    ):
+        url = phone.served.address + "/counter/card"
+        headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={kind}"}
+        async with phone.session.post(url, data=body.encode(), headers=headers) as answer:
+            assert answer.status < 500, kind

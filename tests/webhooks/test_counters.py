@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.core.engine.test_codes import shown as rotated
 
 from stampcard.engine.codes import made_code, rotating_code
+from stampcard.storage.tables import act as act_table
 from stampcard.storage.verifying import verify
 
 PROGRAM = """
@@ -217,7 +219,11 @@ async def test_a_reward_that_is_held_is_taken_in_and_the_mistake_undone(counter:
     assert (await counter.act("r2", "use", code=taken["code"]))["code"] == "already_used"
     assert (await counter.act("u1", "undo", of="r1"))["status"] == "done"
     assert (await counter.served.call("GET", f"/redemptions/{taken['id']}")).body["status"] == "issued"
-    assert (await counter.act("r3", "use", redemption=taken["id"]))["status"] == "done"
+    unshown = await counter.tell({"id": "r3", "kind": "use", "redemption": taken["id"]})
+    assert unshown["code"] == "no_code", "its number alone is no proof of whose it is"
+    other = await counter.served.rich(1, "2")
+    assert (await counter.act("r4", "use", member=other, redemption=taken["id"]))["code"] == "not_found"
+    assert (await counter.act("r5", "use", card=counter.number, redemption=taken["id"]))["status"] == "done"
 
 
 async def test_what_cannot_be_had_is_refused_with_its_reason(counter: Counter) -> None:
@@ -420,3 +426,160 @@ async def test_a_person_may_book_what_was_more_than_a_shift_may_give(counter: Co
     assert (held["status"], held["code"]) == ("held", "shift_limit")
     accepted = await counter.served.call("POST", f"/counter/acts/{TILL}/r1/accept", {"note": "a wedding"})
     assert (accepted.status, accepted.body["points"]) == (200, {"points": 80})
+
+
+MILES = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+wallets: {points: {refunds: {policy: unlimited}}, miles: {}}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 EUR, wallet: points}
+rewards:
+  fly: {gives: 200 to miles, wallet: points, price: 10}
+card: {redeem: any}
+"""
+
+
+async def test_points_that_went_into_another_wallet_are_not_given_back_by_undoing(counter: Counter) -> None:
+    await counter.served.prepare(MILES)
+    assert (await counter.act("r1", "redeem", reward="fly"))["status"] == "done"
+    assert (await counter.act("u1", "undo", of="r1"))["code"] == "paid_out"
+    member = (await counter.served.call("GET", f"/members/{counter.member}")).body
+    assert {name: one["active"] for name, one in member["balances"].items()} == {"points": 15, "miles": 200}
+
+
+async def test_an_idempotency_key_repeats_a_request_of_several_acts(counter: Counter) -> None:
+    acts = [{"id": id_, "kind": "earn", "card": counter.number, "amount": "1.00"} for id_ in ("a", "b")]
+    told = [
+        await counter.served.call(
+            "POST", "/counter/acts", {"till": TILL, "acts": acts}, headers={"Idempotency-Key": "k"}
+        )
+        for _ in range(2)
+    ]
+    assert [(one.status, [act["points"] for act in one.body["items"]]) for one in told] == [
+        (200, [{"points": 1}, {"points": 1}])
+    ] * 2
+    assert await counter.points() == 27
+
+
+async def test_an_act_without_a_time_is_the_same_when_it_is_told_later(counter: Counter) -> None:
+    told = {"id": "a", "kind": "earn", "card": counter.number, "amount": "1.00"}
+    first = await counter.tell(told)
+    counter.served.clock.advance(timedelta(seconds=3))
+    assert await counter.tell(told) == first
+    assert (await counter.tell({**told, "amount": "2.00"}))["code"] == "act_exists"
+
+
+async def test_two_acts_of_one_name_in_a_request_are_refused_with_the_name(counter: Counter) -> None:
+    acts = [{"id": "a", "kind": "earn", "card": counter.number, "amount": amount} for amount in ("1.00", "2.00")]
+    answer = await counter.served.call("POST", "/counter/acts", {"till": TILL, "acts": acts})
+    assert (answer.status, "'a'" in answer.body["errors"][0]["message"]) == (422, True)
+    assert await counter.points() == 25
+
+
+async def test_a_day_of_sales_with_their_lines_is_told_at_once(counter: Counter) -> None:
+    line = {"amount": "3.50", "sku": "COFFEE-LARGE-0815", "product": "Coffee, large, to take away"}
+    acts = [
+        {"id": f"sale-of-this-day-{n}", "kind": "earn", "card": counter.card["code"], "lines": [line] * 3}
+        for n in range(200)
+    ]
+    told = await counter.tell(*acts)
+    assert {one["status"] for one in told} == {"done"}
+    assert await counter.points() == 25 + 200 * 10
+
+
+async def test_an_undoing_that_comes_before_its_sale_waits_for_it(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(minutes=3))
+    assert (await counter.act("u1", "undo", of="r1", at=at + timedelta(seconds=30)))["status"] == "held"
+    assert (await counter.act("r1", "earn", amount="10.00", at=at))["status"] == "undone"
+    assert await counter.points() == 25
+
+
+async def test_whoever_accepts_an_act_vouches_for_it_whatever_the_limits(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {points: 50}\n")
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    assert (await counter.act("r1", "earn", amount="40.00", at=at))["status"] == "done"
+    assert (await counter.act("r2", "earn", amount="40.00", at=at))["code"] == "shift_limit"
+    assert (await counter.act("u1", "undo", of="r1", at=at + timedelta(minutes=3)))["code"] == "too_late"
+    for id_ in ("r2", "u1"):
+        answer = await counter.served.call("POST", f"/counter/acts/{TILL}/{id_}/accept", {"note": "I saw it"})
+        assert (answer.status, answer.body["status"], answer.body["note"]) == (200, "done", "I saw it")
+    assert await counter.points() == 25 + 40
+
+
+async def test_what_comes_back_lowers_the_shift_that_gave_it(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {points: 50}\n")
+    await counter.act("r1", "earn", amount="50.00")
+    counter.served.clock.advance(timedelta(days=1))
+    assert (await counter.act("b1", "return", of="r1"))["points"] == {"points": -50}
+    assert (await counter.act("r2", "earn", amount="50.00"))["status"] == "done"
+    assert (await counter.act("r3", "earn", amount="50.00"))["code"] == "shift_limit"
+
+
+async def test_what_a_return_took_is_told_as_it_was(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM.replace("{refunds: {policy: unlimited}}", "{}"))
+    await counter.act("r1", "earn", amount="100.00")
+    for n in range(6):
+        await counter.act(f"h{n}", "redeem", reward="own")
+    before = await counter.points()
+    back = await counter.act("b1", "return", of="r1")
+    assert back["points"] == {"points": await counter.points() - before}
+    await proved(counter.served)
+
+
+async def test_a_shops_code_that_is_taken_in_here_is_good_no_more_there(counter: Counter) -> None:
+    taken = (await counter.served.call("POST", f"/members/{counter.member}/redemptions", {"reward": "coffee"})).body
+    await counter.served.turn()
+    code = (await counter.served.call("GET", f"/redemptions/{taken['id']}")).body["code"]
+    vouchers = counter.served.shop.vouchers
+    assert (await counter.act("r1", "use", card=counter.number, redemption=taken["id"]))["status"] == "done"
+    await counter.served.turn()
+    assert code in vouchers.withdrawn
+    assert (await counter.act("u1", "undo", of="r1"))["status"] == "done"
+    await counter.served.turn()
+    assert code not in vouchers.withdrawn
+
+
+async def test_whoever_only_knows_a_number_learns_no_code(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM.replace("redeem: any", "redeem: scanned"))
+    taken = (await counter.served.call("POST", f"/members/{counter.member}/redemptions", {"reward": "own"})).body
+    typed, scanned = await counter.look(counter.number), await counter.look(counter.card["code"])
+    assert [one["code"] for one in typed.body["holds"]] == [None]
+    assert [one["code"] for one in scanned.body["holds"]] == [taken["code"]]
+    assert (await counter.act("r1", "use", card=counter.number, redemption=taken["id"]))["code"] == "card_not_shown"
+
+
+async def test_a_choice_is_not_used_up_at_the_counter(counter: Counter) -> None:
+    taken = (await counter.served.call("POST", f"/members/{counter.member}/redemptions", {"reward": "pick"})).body
+    used = await counter.act("r1", "use", card=counter.number, redemption=taken["id"])
+    assert used["code"] == "picked_on_its_page"
+    assert (await counter.served.call("GET", f"/redemptions/{taken['id']}")).body["status"] == "issued"
+
+
+@on_both
+async def test_an_address_makes_one_member_also_when_two_tills_ask_at_once(counter: Counter) -> None:
+    told = [counter.tell({"id": "e", "kind": "enrol", "email": "bo@example.com"}, till=f"t-{n}") for n in range(4)]
+    made = await asyncio.gather(*told)
+    assert len({one["member"] for one in made}) == 1
+    assert (await counter.act("x", "enrol", email="nonsense"))["code"] == "no_email"
+
+
+async def test_what_was_said_of_people_who_are_no_members_is_forgotten(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    await counter.act("r1", "earn", card="+4930999999", amount="5.00")
+    counter.served.clock.advance(timedelta(hours=1))
+    await counter.act("r2", "earn", card="+4930999998", amount="5.00", at=at)
+    await counter.served.call("POST", f"/counter/acts/{TILL}/r2/dismiss", {"note": "nobody"})
+    everything = await counter.served.read(select(act_table))
+    assert "493099999" not in repr([tuple(row) for row in everything])
+    counter.served.clock.advance(timedelta(days=40))
+    await counter.served.application.timer.tick()
+    assert [row.body_sealed for row in await counter.served.read(select(act_table))] == [None, None]
+
+
+async def test_lines_and_amount_that_differ_are_refused_with_both(counter: Counter) -> None:
+    refused = await counter.act("r1", "earn", amount="5.00", lines=[{"amount": "3.00"}])
+    assert (refused["code"], "3.00" in refused["detail"], "5.00" in refused["detail"]) == ("amounts_differ", True, True)

@@ -99,12 +99,12 @@ def query_of(request: web.Request, model: type[M]) -> M:
         raise _invalid(error, "a query parameter is wrong") from None
 
 
-async def body_of(request: web.Request, model: type[M]) -> tuple[bytes, M]:
+async def body_of(request: web.Request, model: type[M], largest: int = MAX_BODY) -> tuple[bytes, M]:
     """The body as sent and as understood; an absent one counts as an empty object.
 
     Raises Refused: 400 if it is not JSON, 413 if it is too large, 415 if it is something else, 422 if it is wrong.
     """
-    raw = await _read(request)
+    raw = await _read(request, largest)
     try:
         return raw, model.model_validate_json(raw or b"{}")
     except ValidationError as error:
@@ -124,24 +124,24 @@ def once_of(request: web.Request, key: ApiKey, raw: bytes) -> Once | None:
     return Once(key=f"{key.id}:{given}", path=f"{request.method} {request.rel_url.raw_path}", body=raw)
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, largest: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise Refused(415, "send the body without a content encoding")
-    if request.content_length is not None and request.content_length > MAX_BODY:
-        raise _too_large()
+    if request.content_length is not None and request.content_length > largest:
+        raise _too_large(largest)
     raw = bytearray()
     async for chunk in request.content.iter_chunked(MAX_BODY):
         raw += chunk
-        if len(raw) > MAX_BODY:
-            raise _too_large()
+        if len(raw) > largest:
+            raise _too_large(largest)
     kind = request.content_type
     if raw and kind != "application/json" and not kind.endswith("+json"):
         raise Refused(415, "send the body as application/json")
     return bytes(raw)
 
 
-def _too_large() -> Refused:
-    return Refused(413, f"the body is larger than {MAX_BODY} bytes", headers={"Connection": "close"})
+def _too_large(largest: int) -> Refused:
+    return Refused(413, f"the body is larger than {largest} bytes", headers={"Connection": "close"})
 
 
 def _invalid(error: ValidationError, detail: str) -> Refused:

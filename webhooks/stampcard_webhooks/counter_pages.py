@@ -15,12 +15,14 @@ from aiohttp import web
 from stampcard.applying.passes import SCANNED
 from stampcard.applying.recognising import TAKING, Shown, recognise
 from stampcard.applying.requests import Answer
+from stampcard.applying.selling import EXISTS
 from stampcard.applying.unit import Unit
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.tills import Act, ActKind, Booked
 from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, RequestRefused
 from stampcard.storage import tills
+from stampcard.storage.reading import scale_of
 from stampcard.storage.tills import ActKey
 from stampcard_webhooks.counters import ShownView, carry_out, shown_view
 from stampcard_webhooks.framing import alert, paragraph
@@ -103,7 +105,8 @@ def _told(device: Device, one: Booked) -> str:
     what = words[f"kind_{act.kind}"]
     more = [f"{act.amount:f}"] if act.amount is not None else []
     more += [act.reward] if act.reward else []
-    more += [f"{points:+d}" for points in one.points.values()]
+    for name, n in one.points.items():
+        more.append(f"{'+' if n > 0 else ''}{_amount(n, scale_of(device.setting.programs, name))} {name}")
     more += [words[f"status_{one.status}"]] if one.status != "done" else []
     return f"{what}: {', '.join(more)}" if more else what
 
@@ -169,6 +172,17 @@ async def _card(device: Device) -> web.StreamResponse:
     return device.page(_member(device, shown, written))
 
 
+async def _asked_again(device: Device, trouble: str) -> web.StreamResponse:
+    """The page on which something was mistyped, with what is wrong: whoever stands there need not be scanned anew."""
+    written = device.given("visit")
+    visit = _visit(device, written)
+    try:
+        body = _member(device, await _shown(device, visit), written) if visit is not None else await _home_body(device)
+    except RequestRefused:
+        body = await _home_body(device)
+    return device.page(alert(trouble) + body, 422)
+
+
 async def _shown(device: Device, visit: _Visit) -> ShownView:
     call, found = device.call, list[Shown]()
 
@@ -204,6 +218,7 @@ def _rewards(device: Device, shown: ShownView, visit: str) -> str:
     held = "".join(
         button_form("act", "", f"{words['use']}: {one.title}", kind="use", id=_new_id(), redemption=one.id, visit=visit)
         for one in shown.holds
+        if one.kind != "choice"  # that is picked on its own page
     )
     usable = "".join(
         button_form("act", "", f"{words['redeem']}: {one.name} ({_amount(one.price or 0, one.scale)})", kind="redeem",
@@ -231,8 +246,10 @@ async def _act(device: Device) -> web.StreamResponse:
     try:
         act = _act_of(device)
     except RequestRefused as refused:
-        return device.page(await _home_body(device, _reason(device, refused.code, str(refused))), 422)
-    await carry_out(device.call, act)
+        return await _asked_again(device, _reason(device, refused.code, str(refused)))
+    booked = await carry_out(device.call, act)
+    if booked.code == EXISTS:  # a page of before that was filled in anew
+        return device.page(await _home_body(device, _reason(device, booked.code, booked.detail)), 409)
     return led(f"{PLACE}/done/{quote(act.id)}")
 
 
@@ -258,6 +275,7 @@ def _act_of(device: Device) -> Act:
         id=name,
         kind=known,
         at=device.now,
+        timed=False,
         shift=device.shift.name,
         staff=device.worker.id,
         card=visit.card if visit is not None else "",

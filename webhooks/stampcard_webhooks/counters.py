@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, field_validator
 from sqlalchemy import Connection
 
 from stampcard.applying import redeeming, selling
@@ -16,9 +17,7 @@ from stampcard.applying.promoting import outlooks
 from stampcard.applying.recognising import Shown, recognise
 from stampcard.applying.requests import Answer
 from stampcard.applying.selling import EXISTS
-from stampcard.applying.unit import Sourced, Unit
-from stampcard.domain.commands import OWN
-from stampcard.domain.events import OrderSeen
+from stampcard.applying.unit import Unit
 from stampcard.domain.tills import Act, ActKind, ActStatus, Booked, Known, SoldLine
 from stampcard.engine.rewarding import Asking
 from stampcard.engine.world import NO_FACTS, Facts
@@ -40,6 +39,8 @@ from stampcard_webhooks.showing import BalanceView, balance_views
 MOST, FOLLOWING = 200, 50
 #: Held rewards that are shown of one member.
 _HELD = 20
+#: The largest body that tells acts, in bytes: a till that was without us for a day tells many sales with their lines.
+LARGEST = 1024 * 1024
 
 TillName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ActName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
@@ -68,7 +69,9 @@ class ShownView(BaseModel):
     tiers: dict[str, str] = Field(description="By program; what has none is left out.")
     balances: dict[str, BalanceView] = Field(description="By wallet.")
     rewards: list[StandingView] = Field(description="What can be had for points, and what stands against it.")
-    holds: list[RedemptionView] = Field(description="Rewards that the member has already and has not used.")
+    holds: list[RedemptionView] = Field(
+        description="Rewards that the member has already and has not used; their codes only where `may_redeem`."
+    )
     may_redeem: bool = Field(description="Whether the card was shown as rewards need it.")
 
 
@@ -113,6 +116,16 @@ class NewActs(Asked):
 
     till: TillName
     acts: list[NewAct] = Field(min_length=1, max_length=MOST)
+
+    @field_validator("acts")
+    @classmethod
+    def _each_once(cls, acts: list[NewAct]) -> list[NewAct]:
+        seen = set[str]()
+        for one in acts:
+            if one.id in seen:
+                raise ValueError(f"two of the acts are called {one.id!r}: each has a name of its own")
+            seen.add(one.id)
+        return acts
 
 
 class ActView(BaseModel):
@@ -192,7 +205,8 @@ async def shown_view(call: Call[Any, Any], shown: Shown) -> ShownView:
         unit = Unit(connection, setting, call.now)
         levels = outlooks(Unit(connection, setting, call.now), [id_]).get(id_, ())
         live = selling.terms_of(unit)
-        required = PROOFS.index(live.program.card.redeem)
+        may_redeem = PROOFS.index(shown.known or "any") >= PROOFS.index(live.program.card.redeem)
+        held = list_redemptions(connection, merchant, setting.sealer, wanted, None, _HELD)
         return ShownView(
             member=id_,
             known=shown.known,
@@ -201,11 +215,9 @@ async def shown_view(call: Call[Any, Any], shown: Shown) -> ShownView:
             tiers={one.ladder.program: one.tier.name for one in levels if one.tier.name},
             balances=balance_views(balances(connection, merchant, [id_], setting.programs, call.now)[id_]),
             rewards=standing_views(redeeming.standings(unit, id_, Asking(facts=facts, handed_out=True)), call.now),
-            holds=[
-                view_of(call, one)
-                for one in list_redemptions(connection, merchant, setting.sealer, wanted, None, _HELD)
-            ],
-            may_redeem=PROOFS.index(shown.known or "any") >= required,
+            # Whoever only knows a number must not come by a code with it.
+            holds=[view_of(call, one).model_copy(update={} if may_redeem else {"code": None}) for one in held],
+            may_redeem=may_redeem,
         )
 
     return await call.read(look)
@@ -237,6 +249,7 @@ def _act(call: Call[Any, NewActs], one: NewAct) -> Act:
     return Act(
         till=call.body.till,
         at=one.at or call.now,
+        timed=one.at is not None,
         amount=None if one.amount is None else Decimal(one.amount),
         lines=tuple(
             SoldLine(amount=Decimal(line.amount), quantity=line.quantity, sku=line.sku, product=line.product)
@@ -284,22 +297,23 @@ async def _facts(call: Call[Any, Any], act: Act) -> Facts:
     """What plugins know that conditions of a sale or a reward ask for."""
     if act.kind not in {"earn", "redeem"} or not call.is_at_home:
         return NO_FACTS
-    if act.kind == "redeem":
-        return NO_FACTS if not act.member else await call.application.gatherer.facts_for(call.setting, act.member)
-    event = OrderSeen(reference=selling.order_of(act), snapshot=selling.snapshot_of(act, act.member, "XXX"))
-    sourced = Sourced(event=event, connection=OWN, source=OWN, received_at=call.now)
-    (facts,) = await call.application.gatherer.facts_of(call.setting, [sourced])
-    return facts
+    gatherer, setting = call.application.gatherer, call.setting
+    found = await call.read(lambda connection: selling.known_of(Unit(connection, setting, call.now), act))
+    if found is None:
+        return NO_FACTS
+    member, sale = found
+    return await (gatherer.facts_for(setting, member) if sale is None else gatherer.facts_about(setting, sale, member))
 
 
 async def _write(call: Call[Any, Any], work: Callable[[Unit], Booked]) -> Booked:
+    """One act in a transaction of its own: it is done once by its own name, whatever the request's."""
     found: list[Booked] = []
 
     def act(unit: Unit) -> Answer:
         found.append(work(unit))
         return Answer(status=200, body={})
 
-    await call.write(act)
+    await replace(call, once=None).write(act)
     return found[-1]
 
 
@@ -402,6 +416,7 @@ ROUTES = (
         handler=tell_acts,
         takes=NewActs,
         gives=ActsView,
+        largest=LARGEST,
     ),
     Route(
         method="GET",

@@ -105,7 +105,8 @@ async def form_of(
         raise Refused(415, "not a form of this page") from None
     found: dict[str, list[str]] = {}
     for name, value in pairs:
-        found.setdefault(name, []).append(value.replace("\x00", ""))
+        # A charset may yield what is no text of ours: half of a pair.
+        found.setdefault(name, []).append(value.encode(errors="replace").decode().replace("\x00", ""))
     return found
 
 

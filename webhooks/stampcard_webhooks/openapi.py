@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from stampcard.domain.scopes import SCOPES
 from stampcard.program.schema import untitled
-from stampcard_webhooks.asking import Nothing
+from stampcard_webhooks.asking import MAX_BODY, Nothing
 from stampcard_webhooks.problems import ProblemView
 from stampcard_webhooks.routing import CSV, PREFIX, Route
 
@@ -145,7 +145,10 @@ def _success(route: Route, refs: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _failures(route: Route) -> dict[str, Any]:
     statuses = _OF_WRITES if route.writes else _OF_READS
-    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
+    found = {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
+    if route.writes and route.largest != MAX_BODY:
+        found["413"] = _problem(f"The body is larger than {route.largest // 1024} KiB.")
+    return found
 
 
 def _problem(text: str) -> dict[str, Any]:

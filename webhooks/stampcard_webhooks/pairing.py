@@ -99,6 +99,7 @@ def paged(handler: Handler, *, works: bool = True) -> Callable[[web.Request], Aw
     async def answer(request: web.Request) -> web.StreamResponse:
         device = await _device(request)
         try:
+            _check_path(request)
             if request.method == "POST":
                 device = replace(device, form=await _sent(request))
             if works and device.worker is None:
@@ -110,6 +111,11 @@ def paged(handler: Handler, *, works: bool = True) -> Callable[[web.Request], Aw
             return response
 
     return told(answer)
+
+
+def _check_path(request: web.Request) -> None:
+    if any("\x00" in part for part in request.match_info.values()):
+        raise Refused(404, "there is nothing of this name")
 
 
 async def _sent(request: web.Request) -> dict[str, list[str]]:
@@ -208,7 +214,8 @@ def _keep(device: Device, answer: web.Response, name: str, value: str, lives: ti
     """Let the device keep something that no script and no other site gets to see."""
     answer.set_cookie(
         name, value, max_age=int(lives.total_seconds()) if lives is not None else None, httponly=True,
-        secure=device.application.public_url.startswith("https:"), samesite="Strict", path="/",
+        # Lax, not Strict: a camera that opens the link of a card comes from another place.
+        secure=device.application.public_url.startswith("https:"), samesite="Lax", path="/",
     )  # fmt: skip
 
 

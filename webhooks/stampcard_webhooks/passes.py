@@ -86,6 +86,7 @@ async def _add(request: web.Request) -> web.StreamResponse:
     except (StampcardError, RequestRefused):
         answer = _page(request, card, alert(card.words["card_trouble"]))
         answer.set_status(503)
+        del answer.headers["Refresh"]  # it would ask for the pass again and again
         return answer
     headers = {hdrs.LOCATION: url, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
     return web.Response(status=303, headers=headers)

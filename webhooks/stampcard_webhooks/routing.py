@@ -18,7 +18,7 @@ from stampcard.applying.requests import Answer, Once, Show, Work, answer, stored
 from stampcard.applying.setting import Setting, Stale
 from stampcard.errors import NotFound
 from stampcard.storage.keys import ApiKey
-from stampcard_webhooks.asking import Nothing, Query, body_of, once_of, query_of
+from stampcard_webhooks.asking import MAX_BODY, Nothing, Query, body_of, once_of, query_of
 from stampcard_webhooks.keys import APPLICATION, AUTHORISING
 from stampcard_webhooks.problems import Refused, told
 
@@ -124,7 +124,7 @@ Handler = Callable[[Any], Awaitable[BaseModel | Answer | Sheet]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation; `gives` None means an answer without a body, `as_csv` that it can be a spreadsheet too."""
+    """One operation; `gives` None means an answer without a body, `as_csv` that it can be a spreadsheet too, `largest` the body's bytes."""
 
     method: str
     path: str
@@ -136,6 +136,7 @@ class Route:
     takes: type[BaseModel] = Nothing
     status: int = 200
     as_csv: bool = False
+    largest: int = MAX_BODY
 
     @property
     def writes(self) -> bool:
@@ -166,7 +167,7 @@ def _handling(route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 async def _call(request: web.Request, route: Route, key: ApiKey) -> Call[Any, Any]:
     application = request.app[APPLICATION]
-    raw, body = await body_of(request, route.takes) if route.writes else (b"", Nothing())
+    raw, body = await body_of(request, route.takes, route.largest) if route.writes else (b"", Nothing())
     return Call(
         application=application,
         server=request.app,

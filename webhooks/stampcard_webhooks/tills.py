@@ -198,7 +198,7 @@ async def renew_pin(call: Call[Query, Nothing]) -> Answer:
     name = call.path["name"]
 
     def work(unit: Unit) -> Answer:
-        pin = staffing.renew_pin(unit.connection, unit.setting.merchant, unit.setting.sealer, name)
+        pin = staffing.renew_pin(unit.connection, unit.setting.merchant, unit.setting.sealer, name, unit.now)
         return given(PinView(name=name, pin=pin))
 
     return await call.write(work)

@@ -427,9 +427,17 @@ def _decide_pass(unit: Unit, sourced: Sourced, event: PassSaved | PassRemoved, m
     hear_pass(unit, sourced.connection, event)
     if isinstance(event, PassRemoved):
         return sourced, UNCHANGED
-    saved = CustomEvent(name=CARD_SAVED, customer=event.serial, key=member, occurred_at=event.occurred_at)
+    merchant = unit.setting.merchant
+    for one in loading.sources_of(unit.connection, merchant, [member]):  # the same person, who has earned it already
+        if loading.load_effect(unit.connection, merchant, effect_of(_saved(event, one))) is not None:
+            return sourced, UNCHANGED
+    saved = _saved(event, member)
     sourced = replace(sourced, event=saved)
     return sourced, _decide_custom(unit, sourced, saved, member, is_keyed=False)
+
+
+def _saved(event: PassSaved, member: str) -> CustomEvent:
+    return CustomEvent(name=CARD_SAVED, customer=event.serial, key=member, occurred_at=event.occurred_at)
 
 
 def _keep_request(unit: Unit, sourced: Sourced, event: DataRequested) -> str | None:

@@ -107,7 +107,12 @@ def _hold_place(unit: Unit, source: str, reference: str) -> None:
 def _erase_source(unit: Unit, sourced: Sourced) -> None:
     """Erase everybody known from this source alone; whoever is known elsewhere loses only this identity."""
     here = _members(unit, identity.c.connection == sourced.source)
-    elsewhere = _members(unit, identity.c.connection != sourced.source)
+    # A card in a phone is of somebody whom something else made known.
+    in_phones = select(pass_.c.serial).where(
+        pass_.c.merchant == identity.c.merchant, pass_.c.connection == identity.c.connection,
+        pass_.c.serial == identity.c.reference,
+    )  # fmt: skip
+    elsewhere = _members(unit, identity.c.connection != sourced.source, ~in_phones.exists())
     keys = _identity_prints(unit, and_(identity.c.connection == sourced.source))
     _bury(unit, keys)
     both = sorted(here & elsewhere)
@@ -175,7 +180,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
         to_print=None,
     )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
-    _update(unit, act, act.c.member.in_(ids), body_sealed=None, detail=None, note="")
+    _update(unit, act, act.c.member.in_(ids), body_sealed=None, body_hash="", note="")
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
     mine = select(redemption.c.id).where(redemption.c.merchant == unit.setting.merchant, redemption.c.member.in_(ids))
     _delete(unit, pool, pool.c.redemption.in_(mine))

@@ -51,6 +51,17 @@ def recognise(connection: Connection, setting: Setting, text: str, scan: str, at
     return Shown(member=member, known=code.counts_as)
 
 
+def holder_of(connection: Connection, setting: Setting, text: str) -> str:
+    """The member whose card it is, without anybody vouching for the code; raises as `recognise` does, but for its moment."""
+    if text.strip().startswith(_PHONE):
+        return _of_phone(connection, setting, text)
+    number = read_code(text).number
+    member = cards.holder_of(connection, setting.merchant, number)
+    if member is None:
+        raise NotFound("card", spaced(number))
+    return member
+
+
 def check_proof(known: Known, wanted: Known) -> None:
     """Raise RequestRefused where a card was not shown as rewards need it."""
     if PROOFS.index(known or "any") < PROOFS.index(wanted or "any"):

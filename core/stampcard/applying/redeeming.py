@@ -25,6 +25,7 @@ from stampcard.engine.redeeming import (
     decide_revoke,
     decide_settled,
     decide_taken_back,
+    decide_taken_in,
     decide_unused,
     decide_use,
     decide_withdrawn,
@@ -193,6 +194,14 @@ def use(unit: Unit, id_: str, where: str) -> Redemption:
     """Mark a reward used."""
     known = _locked(unit, id_)
     return _carry_out(unit, decide_use(unit.world, known, where), known)
+
+
+def take_in(unit: Unit, id_: str, where: str) -> Redemption:
+    """Mark a reward used at a counter; a code that it has at a shop is good no more. Raises Conflict, RequestRefused."""
+    known = _locked(unit, id_)
+    if known.kind == "choice":
+        raise RequestRefused("picked_on_its_page", f"{known.reward} is picked on its own page, not at the counter")
+    return _carry_out(unit, decide_taken_in(unit.world, known, where), known)
 
 
 def unuse(unit: Unit, id_: str, where: str) -> Redemption:

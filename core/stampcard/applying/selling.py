@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from typing import Literal
 
 from stampcard.applying import redeeming
 from stampcard.applying.concerning import counter_keys
 from stampcard.applying.deliveries import decide_event
+from stampcard.applying.identifying import email_print
 from stampcard.applying.locking import lock_member
 from stampcard.applying.passes import ensure_number
-from stampcard.applying.recognising import Shown, check_proof, recognise
+from stampcard.applying.recognising import Shown, check_proof, holder_of, recognise
 from stampcard.applying.requests import create_member
 from stampcard.applying.resolving import Resolved
 from stampcard.applying.unit import Sourced, Unit
-from stampcard.domain.addresses import normal_phone
+from stampcard.domain.addresses import normal_email, normal_phone
 from stampcard.domain.commands import OWN
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, Stamp, standing_refunds
@@ -26,7 +28,9 @@ from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import tills
-from stampcard.storage.redemptions import find_code
+from stampcard.storage.contacts import by_prints
+from stampcard.storage.loading import load_members
+from stampcard.storage.redemptions import find_code, find_redemption
 from stampcard.storage.tills import ActKey, Totals
 
 #: Later than this after it happened, an act is one of a till that was without us: the goods are gone.
@@ -46,13 +50,16 @@ class _Known(Value, frozen=True):
 
 
 class _Done(Value, frozen=True):
-    """What an act came to; `given`: points of the first wallet that count as given by the shift."""
+    """What an act came to; `given`: points of the first wallet that count as given by the shift, which is that of the act `of`
+    where something is taken back.
+    """
 
     shown: Shown
     points: Mapping[str, int] = {}
     worth: int = 0
     redemption: str = ""
     given: int = 0
+    of: Act | None = None
 
 
 def order_of(act: Act) -> str:
@@ -68,13 +75,22 @@ def terms_of(unit: Unit) -> LiveProgram:
     return live
 
 
+def known_of(unit: Unit, act: Act) -> tuple[str, OrderSeen | None] | None:
+    """Whose act it is and, of a sale, the order that it is; None where nobody is known by the card."""
+    member = _member_quietly(unit, act)
+    if not member or act.kind != "earn":
+        return (member, None) if member else None
+    snapshot = snapshot_of(act, member, terms_of(unit).program.currency, "")
+    return member, OrderSeen(reference=order_of(act), snapshot=snapshot)
+
+
 def told_before(unit: Unit, act: Act) -> Booked | None:
     """What became of an act that was told before; raises Conflict where something else was told by its name."""
     key = ActKey(act.till, act.id)
     known = tills.hash_of(unit.connection, unit.setting.merchant, key)
     if known is None:
         return None
-    if known != tills.digest_of(act):
+    if known and known != tills.digest_of(unit.setting.sealer, act):
         raise Conflict(EXISTS, f"{act.till} told something else by the name {act.id!r} before")
     return tills.find_act(unit.connection, unit.setting.merchant, unit.setting.sealer, key)
 
@@ -82,7 +98,7 @@ def told_before(unit: Unit, act: Act) -> Booked | None:
 def book(unit: Unit, act: Act, facts: Facts = NO_FACTS) -> Booked:
     """Carry an act out, once; raises RequestRefused, having changed nothing, for one that cannot be."""
     merchant = unit.setting.merchant
-    if not tills.reserve(unit.connection, merchant, act, unit.now):
+    if not tills.reserve(unit.connection, merchant, unit.setting.sealer, act, unit.now):
         known = told_before(unit, act)
         assert known is not None
         return known
@@ -92,10 +108,11 @@ def book(unit: Unit, act: Act, facts: Facts = NO_FACTS) -> Booked:
 def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "") -> Booked:
     """Carry out an act that was held; raises RequestRefused where that cannot be yet, Conflict where it is held no more.
 
-    `note`: what the person said who accepts it, for whom a shift has no limits.
+    `note`: what the person said who accepts it: they vouch for the card and the time, and a shift has no limits for them.
     """
     _still_held(unit, held)
-    return _keep(unit, replace(_book(unit, held.act, facts, late=True, limited=not note), note=note))
+    reviewed = bool(note)
+    return _keep(unit, replace(_book(unit, held.act, facts, late=True, reviewed=reviewed), note=note))
 
 
 def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
@@ -106,6 +123,8 @@ def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
 
 def _still_held(unit: Unit, held: Booked) -> Booked:
     key = ActKey(held.act.till, held.act.id)
+    if held.member:  # locked before what was done for them, as an erasure does
+        unit.lock([held.member], attributes=False)
     known = tills.find_act(unit.connection, unit.setting.merchant, unit.setting.sealer, key, lock=True)
     if known is None:
         raise NotFound("act", f"{key.till}/{key.id}")
@@ -116,26 +135,35 @@ def _still_held(unit: Unit, held: Booked) -> Booked:
 
 def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
     """Write that an act was refused, or, where it has happened already, that a person has to look at it."""
-    if not tills.reserve(unit.connection, unit.setting.merchant, act, unit.now):
+    if not tills.reserve(unit.connection, unit.setting.merchant, unit.setting.sealer, act, unit.now):
         known = told_before(unit, act)
         assert known is not None
         return known
     late = unit.now - act.at > LATE and error.code not in _NEVER
+    early = act.kind in {"undo", "return"} and error.code == "not_found"  # what it is about may not have been told yet
     # A code of its moment is not used up by what is refused.
-    shown = _shown_quietly(unit, act) if late else Shown(member="", known="")
+    member = _member_quietly(unit, act) if late else ""
+    if member and not _is_there(unit, member):  # nothing is kept of who was erased
+        act, member = tills.bare(act.till, act.id, act.kind, act.at, act.shift, act.staff), ""
     booked = Booked(
-        act=act, status="held" if late else "refused", received_at=unit.now, member=shown.member, known=shown.known,
-        code=error.code, detail=str(error),
+        act=act, status="held" if late or early else "refused", received_at=unit.now, member=member, code=error.code,
+        detail=str(error),
     )  # fmt: skip
     return _keep(unit, booked)
 
 
-def _shown_quietly(unit: Unit, act: Act) -> Shown:
+def _member_quietly(unit: Unit, act: Act) -> str:
     """Whose act it was, as far as that can be told."""
     try:
-        return _whose(unit, act)
+        return act.member or (holder_of(unit.connection, unit.setting, act.card) if act.card else "")
     except RequestRefused:
-        return Shown(member="", known="")
+        return ""
+
+
+def _is_there(unit: Unit, member: str) -> bool:
+    setting = unit.setting
+    found = load_members(unit.connection, setting.merchant, [member], setting.sealer, attributes=False, lock=True)
+    return member in found and found[member].is_there
 
 
 def _keep(unit: Unit, booked: Booked) -> Booked:
@@ -143,15 +171,15 @@ def _keep(unit: Unit, booked: Booked) -> Booked:
     return booked
 
 
-def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, limited: bool = True) -> Booked:
+def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, reviewed: bool = False) -> Booked:
     live = terms_of(unit)
     if act.at - unit.now > AHEAD:
         raise RequestRefused("in_the_future", f"{act.at:%Y-%m-%d %H:%M}Z has not come yet: set the clock of the till")
     longest = max(live.program.counter.offline or timedelta(0), LATE)
     if not late and unit.now - act.at > longest:
         raise RequestRefused("too_old", f"{act.at:%Y-%m-%d %H:%M}Z is longer ago than a till may be without us")
-    done = _CARRIED_OUT[act.kind](unit, act, facts)
-    _count(unit, live, act, done, limited=limited)
+    done = _CARRIED_OUT[act.kind](unit, act, facts, reviewed)
+    _count(unit, live, act, done, limited=not reviewed)
     booked = Booked(
         act=act, status="done", received_at=unit.now, member=done.shown.member, known=done.shown.known,
         points=dict(done.points), worth=done.worth, redemption=done.redemption,
@@ -162,7 +190,7 @@ def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, limited: bo
 def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done, *, limited: bool) -> None:
     """Count what the act gives in its shift; raises RequestRefused where that is more than a shift may give."""
     terms, scale = live.program.counter, next(iter(live.program.wallets.values())).scale
-    shift = act.shift or f"{act.at.astimezone(live.program.zone):%Y-%m-%d}"
+    shift = shift_of(live, done.of or act)
     typed = act.kind in {"earn", "redeem"} and done.shown.known == "any"
     more = Totals(points=done.given, worth=done.worth, typed=int(typed))
     total = tills.add_to_shift(unit.connection, unit.setting.merchant, act.till, shift, more, unit.now)
@@ -177,17 +205,24 @@ def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done, *, limited: boo
             raise RequestRefused("shift_limit", f"this is more than one shift may give (counter, {name}: {said})")
 
 
-def _whose(unit: Unit, act: Act) -> Shown:
+def shift_of(live: LiveProgram, act: Act) -> str:
+    """The shift that an act counts in: the one that the till names, or else the day."""
+    return act.shift or f"{act.at.astimezone(live.program.zone):%Y-%m-%d}"
+
+
+def _whose(unit: Unit, act: Act, *, reviewed: bool) -> Shown:
     if act.member:
         return Shown(member=act.member, known="any")
     if not act.card:
         raise RequestRefused("no_code", "say whose card it is: card, or member")
+    if reviewed:
+        return Shown(member=holder_of(unit.connection, unit.setting, act.card), known="fresh")
     return recognise(unit.connection, unit.setting, act.card, act.scan or order_of(act), act.at, unit.now)
 
 
-def _sell(unit: Unit, act: Act, facts: Facts) -> _Done:
-    shown, live = _whose(unit, act), terms_of(unit)
-    snapshot = snapshot_of(act, shown.member, live.program.currency)
+def _sell(unit: Unit, act: Act, facts: Facts, reviewed: bool) -> _Done:
+    shown, live = _whose(unit, act, reviewed=reviewed), terms_of(unit)
+    snapshot = snapshot_of(act, shown.member, live.program.currency, tills.digest_of(unit.setting.sealer, act))
     points = _told(unit, shown.member, act, OrderSeen(reference=order_of(act), snapshot=snapshot), facts)
     return _Done(shown=shown, points=points, given=_given(live, points))
 
@@ -196,17 +231,20 @@ def _given(live: LiveProgram, points: Mapping[str, int]) -> int:
     return points.get(next(iter(live.program.wallets)), 0)
 
 
-def snapshot_of(act: Act, member: str, currency: str) -> OrderSnapshot:
-    """A sale as an order; raises RequestRefused for one without an amount."""
-    total = act.amount if act.amount is not None else sum((line.amount for line in act.lines), Decimal(0))
+def snapshot_of(act: Act, member: str, currency: str, digest: str) -> OrderSnapshot:
+    """A sale as an order; raises RequestRefused for one without an amount, or with two that differ."""
+    summed = sum((line.amount for line in act.lines), Decimal(0))
+    total = act.amount if act.amount is not None else summed
     if act.amount is None and not act.lines:
         raise RequestRefused("no_amount", "say what the sale came to: amount, or lines")
+    if act.lines and summed != total:
+        raise RequestRefused("amounts_differ", f"the lines come to {summed:f}, and amount says {total:f}: leave it out")
     lines = tuple(
         OrderLine(reference=f"{index}", quantity=line.quantity, gross=line.amount, sku=line.sku, product=line.product)
         for index, line in enumerate(act.lines, start=1)
     ) or (OrderLine(reference="1", quantity=1, gross=total),)
     return OrderSnapshot(
-        stamp=Stamp(at=act.at, digest=tills.digest_of(act)[:32]),
+        stamp=Stamp(at=act.at, digest=digest[:32]),
         number=act.receipt or act.id,
         occurred_at=act.at,
         currency=act.currency or currency,
@@ -220,28 +258,28 @@ def snapshot_of(act: Act, member: str, currency: str) -> OrderSnapshot:
 
 
 def _told(unit: Unit, member: str, of: Act, event: OrderSeen | RefundSeen, facts: Facts = NO_FACTS) -> dict[str, int]:
-    """Decide what an order is by now; answers what that changed in points, by wallet."""
+    """Decide what an order is by now; answers what that gave, or took (below 0), by wallet."""
     key = (OWN, order_of(of))
     sourced = Sourced(event=event, connection=OWN, source=OWN, received_at=unit.now, facts=facts)
     identities = Resolved(rows={(OWN, member): _Known(member=member)}, erased={})
     lock_member(unit, member, attributes=True, orders=[key])
-    before = _due(unit, key)
+    before = _standing(unit, key)
     unit.count(set(counter_keys(unit, sourced, identities)))
     decide_event(unit, sourced, identities)
-    after = _due(unit, key)
+    after = _standing(unit, key)
     return {name: amount for name in before | after if (amount := after.get(name, 0) - before.get(name, 0))}
 
 
-def _due(unit: Unit, key: tuple[str, str]) -> dict[str, int]:
+def _standing(unit: Unit, key: tuple[str, str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for award in unit.awards.get(f"order:{key[0]}:{key[1]}", {}).values():
         if award.wallet:
-            found[award.wallet] = found.get(award.wallet, 0) + award.due
+            found[award.wallet] = found.get(award.wallet, 0) + award.granted - award.taken
     return found
 
 
-def _redeem(unit: Unit, act: Act, facts: Facts) -> _Done:
-    shown = _whose(unit, act)
+def _redeem(unit: Unit, act: Act, facts: Facts, reviewed: bool) -> _Done:
+    shown = _whose(unit, act, reviewed=reviewed)
     if not act.reward:
         raise RequestRefused("no_reward", "say which reward is taken")
     _check_shown(unit, shown)
@@ -255,21 +293,29 @@ def _check_shown(unit: Unit, shown: Shown) -> None:
     check_proof(shown.known, terms_of(unit).program.card.redeem)
 
 
-def _use(unit: Unit, act: Act, _: Facts) -> _Done:
-    """Take in a reward that the member holds already."""
+def _use(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
+    """Take in a reward that the member holds already: by its code, which its holder alone has, or from their card."""
     merchant, sealer = unit.setting.merchant, unit.setting.sealer
-    found = find_code(unit.connection, merchant, sealer, act.code) if act.code else None
-    id_ = act.redemption or (found.id if found is not None else "")
-    if not id_:
-        raise NotFound("code", act.code or "that was shown")
-    one = redeeming.use(unit, id_, order_of(act))
-    return _Done(shown=Shown(member=one.member, known="scanned"), worth=one.worth, redemption=one.id)
+    if act.code:
+        found = find_code(unit.connection, merchant, sealer, act.code)
+        shown = Shown(member=found.member if found is not None else "", known="scanned")
+    else:
+        shown = _whose(unit, act, reviewed=reviewed)
+        _check_shown(unit, shown)
+        found = find_redemption(unit.connection, merchant, sealer, act.redemption)
+    if found is None or found.member != shown.member:
+        raise NotFound("reward of this member", act.code or act.redemption)
+    one = redeeming.take_in(unit, found.id, order_of(act))
+    return _Done(shown=shown, worth=one.worth, redemption=one.id)
 
 
 def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> Booked:
     """The act that another is about, locked; raises RequestRefused where there is none, or nothing of it stands."""
-    merchant, sealer = unit.setting.merchant, unit.setting.sealer
-    known = tills.find_act(unit.connection, merchant, sealer, ActKey(act.till, act.of), lock=True) if act.of else None
+    merchant, sealer, key = unit.setting.merchant, unit.setting.sealer, ActKey(act.till, act.of)
+    known = tills.find_act(unit.connection, merchant, sealer, key) if act.of else None
+    if known is not None and known.member:  # locked before what was done for them, as an erasure does
+        lock_member(unit, known.member)
+        known = tills.find_act(unit.connection, merchant, sealer, key, lock=True)
     if known is None or known.act.kind not in kinds:
         raise NotFound("act", act.of or "that is meant")
     if known.status != "done":
@@ -277,16 +323,16 @@ def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> Booked:
     return known
 
 
-def _undo(unit: Unit, act: Act, _: Facts) -> _Done:
+def _undo(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
     of, terms = _target(unit, act, ("earn", "redeem", "use")), terms_of(unit).program.counter
-    if terms.undo is None or act.at - of.act.at > terms.undo:
+    if not reviewed and (terms.undo is None or act.at - of.act.at > terms.undo):
         instead = "take the sale back instead" if of.act.kind == "earn" else "it stays"
         raise RequestRefused("too_late", f"this can be undone for {_words(terms.undo)}; {instead}")
     shown = Shown(member=of.member, known="")
     points = _cancelled(unit, of, act) if of.act.kind == "earn" else _reopened(unit, of)
     given = _given(terms_of(unit), points) if of.act.kind == "earn" else 0
     _keep(unit, replace(of, status="undone", undone_by=act.id))
-    return _Done(shown=shown, points=points, worth=-of.worth, redemption=of.redemption, given=given)
+    return _Done(shown=shown, points=points, worth=-of.worth, redemption=of.redemption, given=given, of=of.act)
 
 
 def _words(span: timedelta | None) -> str:
@@ -320,7 +366,7 @@ def _snapshot(unit: Unit, of: Booked) -> OrderSnapshot:
     return order.state.snapshot
 
 
-def _return(unit: Unit, act: Act, _: Facts) -> _Done:
+def _return(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: ARG001 - as the table calls it
     of = _target(unit, act, ("earn",))
     known = _snapshot(unit, of)
     state = unit.orders[OWN, order_of(of.act)].state
@@ -332,37 +378,49 @@ def _return(unit: Unit, act: Act, _: Facts) -> _Done:
         reference=f"{act.till}/{act.id}", stamp=Stamp(at=act.at, digest=act.id), occurred_at=act.at, money=money
     )
     points = _told(unit, of.member, of.act, RefundSeen(order=order_of(of.act), refund=refund))
-    return _Done(shown=Shown(member=of.member, known=""), points=points, given=_given(terms_of(unit), points))
+    given = _given(terms_of(unit), points)
+    return _Done(shown=Shown(member=of.member, known=""), points=points, given=given, of=of.act)
 
 
-def _enrol(unit: Unit, act: Act, _: Facts) -> _Done:
-    """Make somebody a member, or find who has that phone number."""
-    number = normal_phone(act.phone) if act.phone else None
-    if act.phone and number is None:
+def _enrol(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: ARG001 - as the table calls it
+    """Make somebody a member, or find who has that address; of several at once with the same address one is made."""
+    phone = normal_phone(act.phone) if act.phone else None
+    if act.phone and phone is None:
         raise RequestRefused("no_phone", f"{act.phone!r} is no phone number: write it with the code of its country")
-    if number is None and not act.email:
+    if act.email and normal_email(act.email) is None:
+        raise RequestRefused("no_email", f"{act.email!r} is no e-mail address")
+    if phone is None and not act.email:
         raise RequestRefused("no_address", "say how the customer is reached: phone, or email")
-    known = (
-        tills.members_with_phone(
-            unit.connection, unit.setting.merchant, unit.setting.sealer.fingerprint(f"phone:{number}")
-        )
-        if number
-        else ()
-    )
+    known = _known_by(unit, phone or "", act.email)
     if len(known) > 1:
-        raise Conflict("several_members", "several members have this phone number")
+        raise Conflict("several_members", "several members have this address: ask for their card")
     if known:
-        member = next(iter(known))
-        ensure_number(unit, member)
-        return _Done(shown=Shown(member=member, known="any"))
-    told = {"phone": number, "email": act.email, "first_name": act.first_name, "last_name": act.last_name,
-            "language": act.language}  # fmt: skip
-    member = create_member(unit, None, {name: value for name, value in told.items() if value})
+        (member,) = known
+        lock_member(unit, member)
+    else:
+        told = {"phone": phone, "email": act.email, "first_name": act.first_name, "last_name": act.last_name,
+                "language": act.language}  # fmt: skip
+        member = create_member(unit, None, {name: value for name, value in told.items() if value})
     ensure_number(unit, member)
     return _Done(shown=Shown(member=member, known="any"))
 
 
-_CARRIED_OUT: Mapping[ActKind, Callable[[Unit, Act, Facts], _Done]] = {
+def _known_by(unit: Unit, phone: str, email: str) -> set[str]:
+    """Who has one of these addresses; whoever asks for the same at once waits."""
+    setting, found = unit.setting, set[str]()
+    prints: tuple[tuple[Literal["phone_print", "email_print"], str], ...] = (
+        ("phone_print", phone and setting.sealer.fingerprint(f"phone:{phone}")),
+        ("email_print", email and email_print(setting, email)),
+    )
+    for column, print_ in prints:
+        if print_:
+            tills.take_turns(unit.connection, setting.merchant, f"enrol:{print_}", unit.now)
+            of = by_prints(unit.connection, setting.merchant, column, [print_])
+            found |= of.get(print_, set())
+    return found
+
+
+_CARRIED_OUT: Mapping[ActKind, Callable[[Unit, Act, Facts, bool], _Done]] = {
     "earn": _sell,
     "redeem": _redeem,
     "use": _use,

@@ -32,12 +32,13 @@ def add(context: typer.Context, name: Name, json: Json = False) -> None:
 def renew(context: typer.Context, name: Name, json: Json = False) -> None:
     """Give somebody another PIN, and print it, this once: the one of before opens nothing any more."""
     from stampcard.app import open_sealer
+    from stampcard.clock import SystemClock
     from stampcard.storage.staffing import renew_pin
 
-    settings = settings_of(context)
+    settings, now = settings_of(context), SystemClock().now()
     sealer = open_sealer(settings)
     with opened(settings) as database:
-        pin = database.write_now(lambda c: renew_pin(c, settings.merchant, sealer, name))
+        pin = database.write_now(lambda c: renew_pin(c, settings.merchant, sealer, name, now))
     _print(name, pin, json=json)
 
 

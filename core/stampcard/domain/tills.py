@@ -33,7 +33,7 @@ class Act(Value, frozen=True):
 
     `at`: by the till's clock. `card`: what was scanned or typed: a code, a number, a phone number (``+49…``), or `member`, a
     member's id. `scan`: what the till called the scanning, where it asked about the card before. `of`: another act's id, to
-    undo it or take its sale back. `code`: of a reward that the member holds, or `redemption`, its id.
+    undo it or take its sale back. `code`: of a reward that the member holds, or `redemption`, its id. `timed`: the till said itself when it was.
     """
 
     till: str
@@ -59,6 +59,7 @@ class Act(Value, frozen=True):
     first_name: str = ""
     last_name: str = ""
     language: str = ""
+    timed: bool = True
 
 
 class Booked(Value, frozen=True):

@@ -180,25 +180,54 @@ def decide_use(world: World, redemption: Redemption, where: str) -> Decision:
     """Mark an issued reward used, at a till or by an order (`where`); raises Conflict for one that cannot be."""
     if where in redemption.orders:
         return replace(Draft(world).decision(), changed=False)
-    if redemption.status != "issued" or redemption.withdrawn:
-        status = "withdrawn" if redemption.withdrawn else redemption.status
-        raise Conflict(f"already_{status}", f"the redemption is {status}: it cannot be used")
+    _check_usable(redemption)
     draft = Draft(world)
     draft.redemption(used(draft, redemption, where))
     return draft.decision()
 
 
-def decide_unused(world: World, redemption: Redemption, where: str) -> Decision:
-    """Let a reward be as before it was used there, because that was a mistake; raises Conflict where it was not used there."""
-    if where not in redemption.orders:
-        raise Conflict("not_used_there", f"the redemption is {redemption.status} and was not used at {where}")
+def _check_usable(redemption: Redemption) -> None:
+    if redemption.status != "issued" or redemption.withdrawn:
+        status = "withdrawn" if redemption.withdrawn else redemption.status
+        raise Conflict(f"already_{status}", f"the redemption is {status}: it cannot be used")
+
+
+def decide_taken_in(world: World, redemption: Redemption, where: str) -> Decision:
+    """Mark a reward used at a counter, of which the shop that made its code knows nothing; raises Conflict as `decide_use`."""
+    if where in redemption.orders:
+        return replace(Draft(world).decision(), changed=False)
+    _check_usable(redemption)
     draft = Draft(world)
-    draft.redemption(_unused(draft, redemption, where))
+    one = used(draft, redemption, where)
+    if one.status == "used" and _is_at_shop(one):
+        send(draft, WITHDRAW, one)
+    draft.redemption(one)
+    return draft.decision()
+
+
+def _is_at_shop(redemption: Redemption) -> bool:
+    return redemption.by not in {"", OWN, POOL, MANUAL}
+
+
+def decide_unused(world: World, redemption: Redemption, where: str) -> Decision:
+    """Let a reward be as before it was used there, because that was a mistake; raises Conflict where it was not used there,
+    or is nobody's any more.
+    """
+    if where not in redemption.orders or redemption.status not in {"used", "issued"}:
+        raise Conflict("not_used_there", f"the redemption is {redemption.status}: that it was used cannot be undone")
+    draft = Draft(world)
+    one = _unused(draft, redemption, where)
+    if redemption.status == "used" and one.status == "issued" and _is_at_shop(one):
+        send(draft, RESTORE, one)
+    draft.redemption(one)
     return draft.decision()
 
 
 def _unused(draft: Draft, redemption: Redemption, where: str) -> Redemption:
     left = tuple(order for order in redemption.orders if order != where)
+    uses = redemption.voucher.uses if redemption.voucher is not None else 1
+    if len(left) >= uses:
+        return replace(redemption, orders=left)
     return counted(
         draft, replace(redemption, status="issued", ended_at=None, due_at=redemption.valid_until, orders=left)
     )
@@ -208,6 +237,8 @@ def decide_taken_back(world: World, redemption: Redemption, where: str, reason: 
     """Take back a reward that was handed out there by mistake, its points with it; raises Conflict where it was not."""
     if redemption.status not in {"used", "issued"} or redemption.orders not in {(where,), ()}:
         raise Conflict(f"already_{redemption.status}", f"the redemption is {redemption.status} already")
+    if redemption.kind == "points":
+        raise Conflict("paid_out", "these points are in another wallet by now: adjust both by hand")
     draft = Draft(world)
     draft.redemption(revoke(draft, _unused(draft, redemption, where), reason))
     return draft.decision()

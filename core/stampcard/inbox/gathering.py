@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,25 +92,30 @@ class Gatherer:
         wanted = "facts" in setting.programs.reward_reads or any(map(hooks.implements, _ASKING))
         if not (self._sources and wanted):
             return NO_FACTS
-        return (await self._about(setting, REWARD, self._clock.now(), [member]))[member]
+        return (await self._about(setting, lambda id_: _day(REWARD, id_, self._clock.now()), [member]))[member]
+
+    async def facts_about(self, setting: Setting, event: Event, member: str) -> Facts:
+        """What is known for an event of a member whom no connection names, where a condition may ask."""
+        if not self._wanted(setting):
+            return NO_FACTS
+        return (await self._about(setting, lambda _: event, [member]))[member]
 
     async def facts_on(self, setting: Setting, on: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
         """What is known for each of these members, whose day of the calendar (`on`) has come, where a condition may ask."""
         if not self._sources or not (setting.programs.asks(on, "facts") or _gives(setting)):
             return dict.fromkeys(members, NO_FACTS)
-        return await self._about(setting, on, at, members)
+        return await self._about(setting, lambda id_: _day(on, id_, at), members)
 
-    async def _about(self, setting: Setting, name: str, at: datetime, members: Collection[str]) -> Mapping[str, Facts]:
+    async def _about(
+        self, setting: Setting, event_of: Callable[[str], Event], members: Collection[str]
+    ) -> Mapping[str, Facts]:
         """What is known for members to whom something happens that no source tells."""
         found = await self._database.read(
             lambda connection: loading.load_members(
                 connection, setting.merchant, members, setting.sealer, attributes=True, lock=False
             )
         )
-        asked = {
-            id_: dict(self._keys(CustomEvent(name=name, customer="", key=id_, occurred_at=at), found.get(id_), setting))
-            for id_ in members
-        }
+        asked = {id_: dict(self._keys(event_of(id_), found.get(id_), setting)) for id_ in members}
         await self._ask({(name, key) for keys in asked.values() for name, key in keys.items() if key is not None})
         return {id_: self._facts(keys) for id_, keys in asked.items()}
 
@@ -168,6 +173,10 @@ class Gatherer:
             else:
                 lacking[name] = told.why if told is not None else _NOTHING_TO_ASK
         return Facts(known=known, lacking=lacking)
+
+
+def _day(name: str, member: str, at: datetime) -> Event:
+    return CustomEvent(name=name, customer="", key=member, occurred_at=at)
 
 
 def _gives(setting: Setting) -> bool:

@@ -26,6 +26,7 @@ from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
 from stampcard.storage import audiences, leasing
 from stampcard.storage.database import Database
 from stampcard.storage.listing import members_after
+from stampcard.storage.looks import Look
 from stampcard.storage.pushing import PushResult, settle_pushes
 
 #: How many members are looked at in one go, where nobody has to be told of most of them.
@@ -76,7 +77,7 @@ class Enlisting:
         """Let the next members be looked at, where it changed what the audiences are."""
         setting, now = self._setting(), self._clock.now()
         terms = terms_of(setting, settings, sink.hashes, now)
-        look = audiences.Look(setting.merchant, self._connection.name)
+        look = Look(setting.merchant, AUDIENCE, self._connection.name)
         last = await self._database.read(look.load)
         if last is not None and last.data == terms and last.ended_at is not None:
             return

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from stampcard.applying.passes import Pictured, pictured
-from stampcard.applying.setting import Setting
+from stampcard.applying.passes import Pictured, pictured, program_of
+from stampcard.applying.setting import Setting, Stale, check_revision
 from stampcard.calling.lines import Line
 from stampcard.clock import Clock
 from stampcard.domain.commands import PASS
@@ -19,11 +19,14 @@ from stampcard.outbox.retrying import next_attempt
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
 from stampcard.storage import leasing
 from stampcard.storage.database import Database
-from stampcard.storage.passes import note_shown
+from stampcard.storage.looks import Look
+from stampcard.storage.passes import note_shown, owe_next
 from stampcard.storage.pushing import PushResult, due_rows, settle_pushes
 
 #: How many members are looked at in one go, where most of their passes show the same as before.
 LOOKED = 200
+#: How many members wait at most because cards look different now: whoever buys something meanwhile waits behind so many.
+WAITING = 50
 
 
 class DuePass(Value, frozen=True):
@@ -44,12 +47,18 @@ class Presenting:
         self._database, self._clock, self.line, self._setting = database, clock, line, setting
         self._flying: set[str] = set()
         self._looking = asyncio.Lock()
+        self._looked = ""
 
     async def due(self) -> list[DuePass]:
         """The next batch; its members are ours until `release` them. Those whose passes show the same cost no call."""
         async with self._looking:  # two flights that look at once must not find the same
             flying, now = set(self._flying), self._clock.now()
-            due = await self._database.read(lambda connection: self._load(connection, flying, now))
+            try:
+                due = await self._database.read(lambda connection: self._load(connection, flying, now))
+                if len(due) < WAITING and await self._look_on(now):
+                    due = await self._database.read(lambda connection: self._load(connection, flying, now))
+            except Stale:  # what a card looks like is known to us again in a moment
+                return []
             batch, room = list[DuePass](), self.line.sink.batch_size
             for one in due:
                 if len(one.passes) > room and any(known.passes for known in batch):
@@ -72,10 +81,36 @@ class Presenting:
         """Let go of a batch."""
         self._flying -= {one.member for one in batch}
 
+    async def _look_on(self, now: datetime) -> bool:
+        """Let the next members' cards be looked at, where it changed how cards look; whether there was anybody."""
+        setting, name = self._setting(), self.line.connection
+        phone = setting.phones.get(name)
+        live = program_of(setting, phone, now) if phone is not None else None
+        terms = f"{live.name} {live.number}" if live is not None else ""
+        if terms in {"", self._looked}:
+            return False
+        look = Look(setting.merchant, PASS, name)
+
+        def go_on(connection: Connection) -> bool:
+            check_revision(connection, setting)
+            last = look.load(connection)
+            if last is not None and last.data == terms and last.ended_at is not None:
+                return False
+            place = last.place if last is not None and last.data == terms else ""
+            members = owe_next(connection, setting.merchant, name, place, WAITING, now)
+            look.save(connection, terms, members[-1] if members else "", now, ended=not members)
+            return bool(members)
+
+        went_on = await self._database.write(go_on)
+        if not went_on:
+            self._looked = terms
+        return went_on
+
     def _load(self, connection: Connection, flying: set[str], now: datetime) -> list[DuePass]:
         setting, name = self._setting(), self.line.connection
         if name not in setting.phones:
             return []
+        check_revision(connection, setting)
         rows = due_rows(connection, setting.merchant, name, PASS, now, LOOKED, flying)
         shown = pictured(connection, setting, name, [row.member for row in rows], now) if rows else []
         return [
@@ -117,7 +152,7 @@ class Presenting:
     def _result(self, due: DuePass, outcome: Outcome, now: datetime) -> PushResult:
         wait = min(self._setting().coalesce, self._setting().longest)
         if isinstance(outcome, Delivered) or (isinstance(outcome, Rejected) and outcome.gone):
-            return PushResult(member=due.member, sent=due.version, due_at=now + wait, since=now)
+            return PushResult(member=due.member, sent=due.version, due_at=now + wait, since=now, was_due=due.due_at)
         attempts, dead = due.attempts + 1, isinstance(outcome, Rejected)
         later = outcome if isinstance(outcome, RetryLater) else RetryLater(reason=outcome.reason)
         if later.after is not None:
@@ -131,6 +166,7 @@ class Presenting:
             attempts=attempts,
             error=later.reason,
             dead=at is None,
+            was_due=due.due_at,
         )
 
 

@@ -15,7 +15,7 @@ from stampcard.sealing import Sealer
 from stampcard.storage import saving
 from stampcard.storage.listing import members_after
 from stampcard.storage.rows import open_object, seal_object
-from stampcard.storage.tables import audience_member, job, member, push
+from stampcard.storage.tables import audience_member, member, push
 
 _MINE = and_(
     *(
@@ -155,24 +155,6 @@ def due_members(connection: Connection, merchant: str, name: str, now: datetime,
         )
     )
     return list(connection.execute(statement.order_by(push.c.due_at, push.c.member).limit(limit)))
-
-
-class Look:
-    """How far a look at all members is that follows a change of what an audience is; a row among the jobs."""
-
-    def __init__(self, merchant: str, name: str) -> None:
-        self._key = {"merchant": merchant, "name": f"{AUDIENCE}:{name}"}
-
-    def load(self, connection: Connection) -> Row[Any] | None:
-        """The last one."""
-        mine = (job.c.merchant == self._key["merchant"], job.c.name == self._key["name"])
-        return connection.execute(select(job).where(*mine)).one_or_none()
-
-    def save(self, connection: Connection, of: str, place: str, now: datetime, *, ended: bool) -> None:
-        """Note for which terms it is, behind whom to go on, and whether there is nobody left."""
-        at = to_micros(now)
-        row = {**self._key, "data": of, "place": place, "started_at": at, "ended_at": at if ended else None}
-        saving.upsert(connection, "job", [row])
 
 
 def forget_connection(connection: Connection, merchant: str, name: str) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, select, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import PASS
@@ -117,13 +117,17 @@ def forget_shown(connection: Connection, merchant: str, name: str, members: Coll
     connection.execute(update(pass_).where(*mine).values(content="forgotten"))
 
 
-def owe_passes(connection: Connection, merchant: str, now: datetime) -> None:
-    """Let every pass be looked at anew, because what cards look like changed; those that show the same are not told.
+def owe_next(connection: Connection, merchant: str, name: str, behind: str, limit: int, now: datetime) -> list[str]:
+    """Let the passes of the next members, by id, be looked at anew, because what cards look like changed; answers whose.
 
-    Also those that were given up: what was wrong with them may be mended.
+    Also those that were given up: what was wrong with them may be mended; and those that are under way with what it was.
     """
+    mine = (pass_.c.merchant == merchant, pass_.c.connection == name)
+    statement = select(pass_.c.member).where(*mine, pass_.c.member > behind).distinct()
+    members = list(connection.execute(statement.order_by(pass_.c.member).limit(limit)).scalars())
     at = to_micros(now)
-    resting = or_(push.c.wanted == push.c.sent, push.c.dead == 1)
+    soon = and_(push.c.wanted > push.c.sent, push.c.dead == 0, push.c.due_at > at)
     fresh = {"since": at, "due_at": at, "attempts": 0, "error": None, "dead": 0}
-    mine = (push.c.merchant == merchant, push.c.kind == PASS)
-    connection.execute(update(push).where(*mine, resting).values(sent=push.c.wanted - 1, **fresh))
+    marked = (push.c.merchant == merchant, push.c.connection == name, push.c.kind == PASS, push.c.member.in_(members))
+    connection.execute(update(push).where(*marked, ~soon).values(sent=push.c.wanted - 1, **fresh))
+    return members

@@ -18,7 +18,6 @@ from stampcard.program.model import Program
 from stampcard.program.reading import read_program
 from stampcard.storage import saving
 from stampcard.storage.clashing import clashes
-from stampcard.storage.passes import owe_passes
 from stampcard.storage.planning import (
     NEVER,
     StoredVersion,
@@ -145,7 +144,6 @@ def store_version(
         "created_at": to_micros(made_at),
     }
     saving.insert(connection, "program_version", [row])
-    owe_passes(connection, merchant, begins)
     bump(connection, merchant)
     return number
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -123,14 +123,21 @@ def _new_pin(connection: Connection, merchant: str, sealer: Sealer) -> str:
     raise Conflict("no_pin", "no PIN was free: try again")
 
 
-def renew_pin(connection: Connection, merchant: str, sealer: Sealer, name: str) -> str:
-    """Another PIN for somebody, which is shown this once; raises NotFound."""
+def renew_pin(connection: Connection, merchant: str, sealer: Sealer, name: str, now: datetime) -> str:
+    """Another PIN for somebody, which is shown this once, and the end of what was begun by the old one; raises NotFound."""
     pin = _new_pin(connection, merchant, sealer)
     mine = (staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
-    values = {"pin_print": _print_of(sealer, merchant, pin)}
-    if not connection.execute(update(staff).where(*mine).values(values)).rowcount:
+    ids = list(connection.execute(select(staff.c.id).where(*mine)).scalars())
+    if not ids:
         raise NotFound("staff", name)
+    connection.execute(update(staff).where(*mine).values(pin_print=_print_of(sealer, merchant, pin)))
+    _close_shifts_of(connection, merchant, ids, now)
     return pin
+
+
+def _close_shifts_of(connection: Connection, merchant: str, ids: Collection[str], now: datetime) -> None:
+    open_ = (shift.c.merchant == merchant, shift.c.staff.in_(sorted(ids)), shift.c.closed_at.is_(None))
+    connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
 
 
 def end_worker(connection: Connection, merchant: str, name: str, now: datetime) -> None:
@@ -140,8 +147,7 @@ def end_worker(connection: Connection, merchant: str, name: str, now: datetime) 
     if not ids:
         raise NotFound("staff", name)
     connection.execute(update(staff).where(*mine).values(ended_at=to_micros(now)))
-    open_ = (shift.c.merchant == merchant, shift.c.staff.in_(ids), shift.c.closed_at.is_(None))
-    connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
+    _close_shifts_of(connection, merchant, ids, now)
 
 
 def worker_of(connection: Connection, merchant: str, sealer: Sealer, pin: str) -> Worker | None:

@@ -946,6 +946,7 @@ shift = table(
     col("points", BIG, default=0),  # given, in the smallest unit of the first wallet
     col("worth", BIG, default=0),
     col("typed", BIG, default=0),
+    Index("ix_shift_staff", "merchant", "staff", "opened_at"),
 )
 
 act = table(
@@ -968,10 +969,10 @@ act = table(
     maybe("of"),  # the act that it undoes, or whose sale it takes back
     maybe("undone_by"),
     maybe("code"),
-    maybe("detail"),
     col("note", default=""),
     where_known("ix_act_member", "member"),
     Index("ix_act_status", "merchant", "status", "received_at", "till", "id"),
     Index("ix_act_of", "merchant", "till", "of"),
     Index("ix_act_latest", "merchant", "received_at", "till", "id"),
+    Index("ix_act_shift", "merchant", "till", "shift", "received_at", "id"),
 )

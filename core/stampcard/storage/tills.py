@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, select, tuple_, update
 
-from stampcard.clock import from_micros, to_micros
-from stampcard.domain.tills import Act, Booked
+from stampcard.clock import EPOCH, from_micros, to_micros
+from stampcard.domain.tills import Act, ActKind, Booked
+from stampcard.domain.value import Value, replace
 from stampcard.sealing import Sealer
 from stampcard.storage import saving
 from stampcard.storage.rows import to_json
-from stampcard.storage.tables import act, member, shift
+from stampcard.storage.tables import act, effect, member, shift
 
-_ACT = msgspec.json.Decoder(Act)
+DAY = timedelta(days=1)
 _POINTS = msgspec.json.Decoder(dict[str, int])
 
 
@@ -36,20 +36,31 @@ class Totals(NamedTuple):
     typed: int = 0
 
 
-def digest_of(one: Act) -> str:
-    """Of all that a till said: the same act told again has the same."""
-    return hashlib.sha256(msgspec.json.encode(one)).hexdigest()
+class _Kept(Value, frozen=True):
+    """What is kept of an act under seal."""
+
+    act: Act
+    detail: str = ""
+
+
+_KEPT = msgspec.json.Decoder(_Kept)
+
+
+def digest_of(sealer: Sealer, one: Act) -> str:
+    """Of all that a till said: the same act told again has the same, and nobody else can tell what was said."""
+    said = one if one.timed else replace(one, at=EPOCH)
+    return sealer.fingerprint(f"act:{msgspec.json.encode(said).decode()}")
 
 
 def _about(merchant: str, key: ActKey) -> bytes:
     return f"act:{merchant}:{key.till}:{key.id}".encode()
 
 
-def reserve(connection: Connection, merchant: str, one: Act, now: datetime) -> bool:
+def reserve(connection: Connection, merchant: str, sealer: Sealer, one: Act, now: datetime) -> bool:
     """Let nobody else book this act; False where it was told before. Whoever books it at the same time is waited for."""
     row = {
         "merchant": merchant, "till": one.till, "id": one.id, "kind": one.kind, "status": "refused",
-        "body_hash": digest_of(one), "at": to_micros(one.at), "received_at": to_micros(now),
+        "body_hash": digest_of(sealer, one), "at": to_micros(one.at), "received_at": to_micros(now),
         "shift": one.shift, "staff": one.staff, "of": one.of or None,
     }  # fmt: skip
     return saving.insert_new(connection, "act", [row]) == 1
@@ -62,13 +73,14 @@ def save_booked(connection: Connection, merchant: str, sealer: Sealer, booked: B
         "status": booked.status,
         "member": booked.member or None,
         "known": booked.known,
-        "body_sealed": sealer.seal(msgspec.json.encode(booked.act), _about(merchant, key)),
+        "body_sealed": sealer.seal(
+            msgspec.json.encode(_Kept(act=booked.act, detail=booked.detail)), _about(merchant, key)
+        ),
         "points": to_json(booked.points),
         "worth": booked.worth,
         "redemption": booked.redemption or None,
         "undone_by": booked.undone_by or None,
         "code": booked.code or None,
-        "detail": booked.detail or None,
         "note": booked.note,
     }
     mine = (act.c.merchant == merchant, act.c.till == key.till, act.c.id == key.id)
@@ -90,16 +102,21 @@ def hash_of(connection: Connection, merchant: str, key: ActKey) -> str | None:
     return connection.execute(select(act.c.body_hash).where(*mine)).scalar()
 
 
+def bare(till: str, id_: str, kind: ActKind, at: datetime, shift_: str, staff: str) -> Act:
+    """An act of which nothing is known any more but that it was."""
+    return Act(till=till, id=id_, kind=kind, at=at, shift=shift_, staff=staff)
+
+
 def _booked(row: Row[Any], sealer: Sealer) -> Booked:
     key = ActKey(row.till, row.id)
-    told = (
-        _ACT.decode(sealer.open(row.body_sealed, _about(row.merchant, key)))
+    kept = (
+        _KEPT.decode(sealer.open(row.body_sealed, _about(row.merchant, key)))
         if row.body_sealed is not None
         # Who was erased is not told of any more; that something happened is.
-        else Act(till=row.till, id=row.id, kind=row.kind, at=from_micros(row.at), shift=row.shift, staff=row.staff)
+        else _Kept(act=bare(row.till, row.id, row.kind, from_micros(row.at), row.shift, row.staff))
     )
     return Booked(
-        act=told,
+        act=kept.act,
         status=row.status,
         received_at=from_micros(row.received_at),
         member=row.member or "",
@@ -108,7 +125,7 @@ def _booked(row: Row[Any], sealer: Sealer) -> Booked:
         worth=row.worth,
         redemption=row.redemption or "",
         code=row.code or "",
-        detail=row.detail or "",
+        detail=kept.detail,
         undone_by=row.undone_by or "",
         note=row.note,
     )
@@ -161,24 +178,41 @@ def returned_of(connection: Connection, merchant: str, sealer: Sealer, key: ActK
 
 
 def add_to_shift(connection: Connection, merchant: str, till: str, name: str, more: Totals, now: datetime) -> Totals:
-    """Count what an act gives, in the shift's own row; answers all of the shift. Whoever counts at the same time waits."""
+    """Count what an act gives, in the shift's own row. Whoever counts at the same time waits.
+
+    Answers all of the shift, and of what the same person began at this till before on that day: ending a shift and
+    beginning another gives nobody a second measure.
+    """
     row = {"merchant": merchant, "till": till, "name": name, "opened_at": to_micros(now)}
     saving.insert_new(connection, "shift", [row])
-    mine = (shift.c.merchant == merchant, shift.c.till == till, shift.c.name == name)
+    at_till = (shift.c.merchant == merchant, shift.c.till == till)
+    mine = (*at_till, shift.c.name == name)
+    own = connection.execute(select(shift.c.staff, shift.c.opened_at).where(*mine)).one()
+    together: tuple[ColumnElement[bool], ...] = mine
+    if own.staff is not None:
+        lately = shift.c.opened_at > own.opened_at - to_micros(EPOCH + DAY)
+        together = (*at_till, shift.c.staff == own.staff, lately, shift.c.name.startswith(name[: len("2026-11-30")]))
+    connection.execute(select(shift.c.name).where(*together).order_by(shift.c.name).with_for_update()).all()
     values = {shift.c[field]: shift.c[field] + amount for field, amount in more._asdict().items() if amount}
     if values:
         connection.execute(update(shift).where(*mine).values(values))
-    found = connection.execute(select(shift.c.points, shift.c.worth, shift.c.typed).where(*mine)).one()
-    return Totals(found.points, found.worth, found.typed)
+    found = connection.execute(select(shift.c.points, shift.c.worth, shift.c.typed).where(*together)).all()
+    return Totals(*(sum(column) for column in zip(*found, strict=True)))
 
 
 def forget_unknown(connection: Connection, merchant: str, before: datetime) -> None:
     """Let go of what was said of people who are no members, in acts that nobody booked."""
     old = (act.c.merchant == merchant, act.c.member.is_(None), act.c.received_at < to_micros(before))
-    unsaid = act.c.status.in_(("held", "refused"))
-    connection.execute(
-        update(act).where(*old, unsaid, act.c.body_sealed.is_not(None)).values(body_sealed=None, detail=None)
-    )
+    unsaid = (act.c.status.in_(("held", "refused", "dismissed")), act.c.body_sealed.is_not(None))
+    connection.execute(update(act).where(*old, *unsaid).values(body_sealed=None))
+
+
+def take_turns(connection: Connection, merchant: str, key: str, now: datetime) -> None:
+    """Let nobody else do the same by this key before we have committed."""
+    row = {"merchant": merchant, "key": key, "body_hash": "", "created_at": to_micros(now)}
+    if not saving.insert_new(connection, "effect", [row]):
+        mine = (effect.c.merchant == merchant, effect.c.key == key)
+        connection.execute(select(effect.c.key).where(*mine).with_for_update()).all()
 
 
 def members_with_phone(connection: Connection, merchant: str, print_: str) -> Collection[str]:

@@ -124,7 +124,7 @@ def write(connection: Connection, setting: Setting) -> None:
     suppress(connection, setting, "email", "ann@example.com", "bounced", NOON)
     audiences.doubt(connection, merchant, sealer, "ads", [("ann", Place("a1", "email", "0" * 64))], NOON)
     sale = Act(till="t", id="a", kind="enrol", at=NOON, phone="+49301234")
-    assert tills.reserve(connection, merchant, sale, NOON)
+    assert tills.reserve(connection, merchant, sealer, sale, NOON)
     tills.save_booked(connection, merchant, sealer, Booked(act=sale, status="done", received_at=NOON, member="m_1"))
     plugged = plugging.Plugged(name="shop", plugin="shopify", settings={"t": "secret"}, added_at=NOON, changed_at=NOON)
     plugging.save_plugged(connection, merchant, sealer, plugged)

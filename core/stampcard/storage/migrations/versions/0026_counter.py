@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("merchant", "till", "name", name=op.f("pk_shift")),
         sqlite_strict=True,
     )
+    op.create_index("ix_shift_staff", "shift", ["merchant", "staff", "opened_at"])
     op.create_table(
         "act",
         *_keys("till", "id"),
@@ -72,7 +73,7 @@ def upgrade() -> None:
         _number("received_at"),
         _text("points", default="{}"),
         _number("worth", default=0),
-        *(_text(name, nullable=True) for name in ("redemption", "of", "undone_by", "code", "detail")),
+        *(_text(name, nullable=True) for name in ("redemption", "of", "undone_by", "code")),
         _text("note", default=""),
         sa.PrimaryKeyConstraint("merchant", "till", "id", name=op.f("pk_act")),
         sqlite_strict=True,
@@ -82,3 +83,4 @@ def upgrade() -> None:
     op.create_index("ix_act_status", "act", ["merchant", "status", "received_at", "till", "id"])
     op.create_index("ix_act_of", "act", ["merchant", "till", "of"])
     op.create_index("ix_act_latest", "act", ["merchant", "received_at", "till", "id"])
+    op.create_index("ix_act_shift", "act", ["merchant", "till", "shift", "received_at", "id"])

@@ -1,0 +1,30 @@
+"""How far a look at all members is that follows a change of the terms by which something is delivered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from stampcard.clock import to_micros
+from stampcard.storage import saving
+from stampcard.storage.tables import job
+
+
+class Look:
+    """The look that is for one kind of delivery of one connection; a row among the jobs."""
+
+    def __init__(self, merchant: str, kind: str, name: str) -> None:
+        self._key = {"merchant": merchant, "name": f"{kind}:{name}"}
+
+    def load(self, connection: Connection) -> Row[Any] | None:
+        """The last one."""
+        mine = (job.c.merchant == self._key["merchant"], job.c.name == self._key["name"])
+        return connection.execute(select(job).where(*mine)).one_or_none()
+
+    def save(self, connection: Connection, of: str, place: str, now: datetime, *, ended: bool) -> None:
+        """Note for which terms it is, behind whom to go on, and whether there is nobody left."""
+        at = to_micros(now)
+        row = {**self._key, "data": of, "place": place, "started_at": at, "ended_at": at if ended else None}
+        saving.upsert(connection, "job", [row])
