@@ -199,7 +199,8 @@ async def test_whoever_buys_does_not_wait_until_every_changed_card_is_shown(serv
         for batch in (first, second):
             await job.send(batch, dispatcher._lease.name, await dispatcher._lease.hold())
             job.release(batch)
-        await later(served)
+        for _ in range(6):
+            await later(served)
     assert {one.design.name["en"] for one in pockets.sink.shown.values()} == {"Coffee Card"}
 
 

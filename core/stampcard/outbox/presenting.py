@@ -55,7 +55,8 @@ class Presenting:
             flying, now = set(self._flying), self._clock.now()
             try:
                 due = await self._database.read(lambda connection: self._load(connection, flying, now))
-                if len(due) < WAITING and await self._look_on(now):
+                room = WAITING - len(due) - len(flying)
+                if room >= WAITING // 2 and await self._look_on(now, room):
                     due = await self._database.read(lambda connection: self._load(connection, flying, now))
             except Stale:  # what a card looks like is known to us again in a moment
                 return []
@@ -81,8 +82,8 @@ class Presenting:
         """Let go of a batch."""
         self._flying -= {one.member for one in batch}
 
-    async def _look_on(self, now: datetime) -> bool:
-        """Let the next members' cards be looked at, where it changed how cards look; whether there was anybody."""
+    async def _look_on(self, now: datetime, room: int) -> bool:
+        """Let so many members' cards be looked at next, where it changed how cards look; whether there was anybody."""
         setting, name = self._setting(), self.line.connection
         phone = setting.phones.get(name)
         live = program_of(setting, phone, now) if phone is not None else None
@@ -97,7 +98,7 @@ class Presenting:
             if last is not None and last.data == terms and last.ended_at is not None:
                 return False
             place = last.place if last is not None and last.data == terms else ""
-            members = owe_next(connection, setting.merchant, name, place, WAITING, now)
+            members = owe_next(connection, setting.merchant, name, place, room, now)
             look.save(connection, terms, members[-1] if members else "", now, ended=not members)
             return bool(members)
 
