@@ -6,9 +6,11 @@ import gc
 import itertools
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import cache, lru_cache
 from importlib import metadata
@@ -44,6 +46,7 @@ settings.register_profile(
 settings.load_profile("here")
 
 VENDOR_CHECKS = "vendor checks"
+MORTAL = Path(__file__).with_name("flows") / "mortal.py"
 #: Bytes that must be free where files are made in memory.
 ROOM = 2 * 1024**3
 
@@ -205,6 +208,21 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def stampcard() -> Iterator[Sequence[str]]:
+    """What Python is given to run `stampcard` in a process of its own, which dies where its environment says so.
+
+    What it needs is imported once for all of them; only `stampcard serve` itself, as it is installed, does so alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="nest-") as folder:
+        place = str(Path(folder) / "socket")
+        command = [sys.executable, str(MORTAL), "--nest", place]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as nest:  # noqa: S603 - our own
+            assert nest.stdout is not None
+            assert nest.stdout.readline()
+            yield "-I", "-S", str(MORTAL), "--from", place
 
 
 @pytest.fixture

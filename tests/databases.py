@@ -10,9 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from stampcard.storage import migrating
 from stampcard.storage.database import Database
+
+#: For what takes the same way on both kinds of database.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+#: The same for what is served over one.
+served_on_sqlite = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 
 TEMPLATE = "template_stampcard"
 #: Its power never fails here and what it holds is small, so nothing need be safe on a disk; nobody waits for statistics.

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from stampcard.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "config" / "deploy"
-COMMANDS: Any = get_command(app)
 UNITS = sorted(DEPLOY.glob("*.service")) + sorted(DEPLOY.glob("*.timer"))
 INSIDE = ("livez", "readyz", "metrics")
 
@@ -41,8 +41,13 @@ def passes(*command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@cache
+def commands() -> Any:
+    return get_command(app)
+
+
 def is_command(words: list[str]) -> bool:
-    command = COMMANDS
+    command = commands()
     for word in words:
         command = command.commands.get(word) if hasattr(command, "commands") else None
         if command is None:

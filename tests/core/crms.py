@@ -9,7 +9,6 @@ from dataclasses import replace as changed
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
 from tests.core.shops import Shop
 
 from stampcard.applying.requests import Answer
@@ -59,8 +58,6 @@ from stampcard.storage.segmenting import load_segments
 from stampcard.testing.applying import OWNER, apply, store
 from stampcard.testing.applying import prepare as told_of
 
-#: For what takes the same way on both databases.
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 PROGRAM = """
 program: main
 currency: EUR

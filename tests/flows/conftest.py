@@ -6,10 +6,7 @@ import base64
 import hashlib
 import hmac
 import itertools
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from pathlib import Path
@@ -24,23 +21,7 @@ from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 
 PROGRAM = files("stampcard.cli").joinpath("templates/demo.yaml").read_text(encoding="utf8")
-MORTAL = Path(__file__).with_name("mortal.py")
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def stampcard() -> Iterator[Sequence[str]]:
-    """What Python is given to run `stampcard` in a process of its own, which dies where its environment says so.
-
-    What it needs is imported once for all of them; only `stampcard serve` itself, as it is installed, does so alone.
-    """
-    with tempfile.TemporaryDirectory(prefix="nest-") as folder:
-        place = str(Path(folder) / "socket")
-        command = [sys.executable, str(MORTAL), "--nest", place]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as nest:  # noqa: S603 - our own
-            assert nest.stdout is not None
-            assert nest.stdout.readline()
-            yield "-I", "-S", str(MORTAL), "--from", place
 
 
 @pytest.fixture

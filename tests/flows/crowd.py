@@ -1,10 +1,11 @@
-"""One of several processes that apply orders under one budget: a program that a test starts, never a module it imports.
+"""Several processes that apply orders under one budget: a program that a test starts, never a module it imports.
 
-``crowd.py URL PROCESS ORDERS``: so many orders of 10, each by another member, in units of work of a few.
+``crowd.py URL PROCESSES ORDERS``: in each process so many orders of 10, each by another member, in units of work of a few.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from datetime import timedelta
 
@@ -73,5 +74,16 @@ def _apply(unit: Unit, batch: list[Prepared]) -> None:
     unit.save()
 
 
+def crowd(url: str, processes: int, count: int) -> int:
+    """All of them at once, each with what is imported here; answers with how many of them something went wrong."""
+    context = multiprocessing.get_context("fork")
+    running = [context.Process(target=main, args=(url, f"p{number}", count)) for number in range(processes)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    return sum(process.exitcode != 0 for process in running)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    sys.exit(crowd(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
@@ -254,12 +254,17 @@ class Nest:
 
 
 def load() -> None:
-    """Import whatever a server does."""
+    """Import whatever a server does, build the command line and read whom to trust, which would take each child long."""
+    import typer.main
+
     names = ("stampcard.app", "stampcard.cli.main", "stampcard.storage.migrating", "stampcard_webhooks.server")
     for name in (*names, "psycopg", "uvloop"):
         import_module(name)
     for entry in metadata.entry_points(group="stampcard.plugins"):
         entry.load()
+    typer.main.get_command = cache(typer.main.get_command)
+    typer.main.get_command(import_module("stampcard.cli.main").app)
+    import_module("stampcard.host.guarding")._tls()
     gc.collect()
     gc.freeze()
 

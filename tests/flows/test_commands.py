@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import CliRunner
 
 from stampcard.cli.main import app
@@ -88,6 +89,7 @@ async def traded(shop: ShopifySimulator, server: Server, type_: Type, orders: in
     return next(who for who, points in shop.shown().items() if points > WELCOME)
 
 
+@on_sqlite
 async def test_points_that_are_adjusted_beside_a_running_server_are_sent_by_it(
     shop: ShopifySimulator, server: Server, type_: Type
 ) -> None:
@@ -119,6 +121,7 @@ async def test_commands_and_webhooks_at_the_same_time_lose_nothing(
     assert (await data(type_, "verify"))["ok"] is True
 
 
+@on_sqlite
 async def test_a_resync_restores_what_the_shop_lost(shop: ShopifySimulator, server: Server, type_: Type) -> None:
     who = await traded(shop, server, type_)
     before = shop.shown()
@@ -132,6 +135,7 @@ async def test_a_resync_restores_what_the_shop_lost(shop: ShopifySimulator, serv
     await eventually("the shop shows again what it lost", is_back)
 
 
+@on_sqlite
 async def test_a_paused_connection_takes_in_and_waits_until_it_is_resumed(
     shop: ShopifySimulator, server: Server, type_: Type
 ) -> None:
@@ -152,6 +156,7 @@ async def test_a_paused_connection_takes_in_and_waits_until_it_is_resumed(
     await eventually("the shop shows what waited", is_shown)
 
 
+@on_sqlite
 async def test_a_triggered_webhook_is_taken_in_and_makes_a_member(server: Server, type_: Type) -> None:
     code, out, err = await type_("trigger", "order.paid", "--url", server.address)
     assert code == 0, err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from tests.flows.loads import until
 
 from stampcard.storage.database import Database
 from stampcard.storage.depths import load_depths
@@ -38,9 +39,9 @@ async def test_a_server_that_is_asked_to_end_loses_nothing_and_the_next_goes_on(
 ) -> None:
     shop = serving_shop
     config = await asyncio.to_thread(install, tmp_path, shop, program, plugin="shopify", database=database_url)
-    address = ""
+    address, ended = "", False
     sender = Sender(lambda: address)
-    load = asyncio.create_task(sender.send(shop.history(250)))
+    load = asyncio.create_task(sender.send(until(lambda: ended, shop)))
 
     async def under_load() -> bool:
         return len(sender.acknowledged) > 150 and shop.tally.pushes_received > 0
@@ -49,7 +50,7 @@ async def test_a_server_that_is_asked_to_end_loses_nothing_and_the_next_goes_on(
         address = server.address
         await eventually("it is under load", under_load)
         assert await server.stop() == 0, server.output
-        address = ""
+        address, ended = "", True
     assert not load.done()
     database = Database(database_url)
     try:

@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from sqlalchemy import select
+from tests.flows.loads import until
 
 from stampcard.clock import SystemClock
 from stampcard.storage.backfilling import Backfill, begin_backfill, load_backfill
@@ -26,8 +27,6 @@ from stampcard_shopify.simulated_shopping import ShopPlan
 from stampcard_shopify.simulator import ShopifySimulator
 
 ORDERS = 260
-#: The load goes on in stories of so many orders until every point was passed, however quick the machine is.
-STORY = 20
 #: On PostgreSQL leases and claims outlive whoever held them; how long is not what is tried here.
 HELD = {"MORTAL_HELD": "2"}
 
@@ -150,12 +149,6 @@ async def die_again_and_again(
         await shop.stop()
     check_store(url, sender.acknowledged)
     check_applied(url, shop)
-
-
-def until(is_enough: Callable[[], bool], shop: ShopifySimulator) -> Iterator[SignedRequest]:
-    """Story after story, each told to its end."""
-    while not is_enough():
-        yield from shop.history(STORY)
 
 
 def check_store(url: str, acknowledged: Iterable[SignedRequest]) -> None:

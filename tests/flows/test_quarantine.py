@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 from sqlalchemy import Connection, Row, func, select
+from tests.databases import on_sqlite
 
 from stampcard.applying import deliveries
 from stampcard.applying.unit import Unit
@@ -110,6 +111,7 @@ async def receive_together(
     assert await demonstration.settled(30)
 
 
+@on_sqlite
 async def test_what_cannot_be_understood_is_set_aside_at_once_and_the_rest_of_its_batch_is_applied(
     shop: ShopifySimulator,
     demonstrate: Demonstrate,
@@ -167,6 +169,7 @@ async def test_what_cannot_be_saved_is_found_one_by_one_and_the_rest_of_its_batc
         await assert_right(demonstration)
 
 
+@on_sqlite
 async def test_what_a_plugin_cannot_decide_is_tried_three_times_and_applied_after_the_mend(
     shop: ShopifySimulator,
     demonstrate: Demonstrate,
@@ -195,6 +198,7 @@ async def test_what_a_plugin_cannot_decide_is_tried_three_times_and_applied_afte
         assert shop.shown() == {who: points + 7 for who, points in shop.expected(RATE, WELCOME).items()}
 
 
+@on_sqlite
 async def test_a_flood_of_the_same_error_pauses_the_connection_until_it_is_resumed(
     shop: ShopifySimulator,
     demonstrate: Demonstrate,

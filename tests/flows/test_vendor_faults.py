@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 from sqlalchemy import Row, select, update
+from tests.databases import on_sqlite
 
 import stampcard.app
 from stampcard.calling import breaking
@@ -151,6 +152,7 @@ async def install(demonstrate: Demonstrate, database_url: str) -> AsyncIterator[
         yield make
 
 
+@on_sqlite
 async def test_vendors_in_trouble_hurt_only_themselves_and_are_brought_up_to_date_afterwards(install: Install) -> None:
     running = await install(*FAULTS)
     await running.warm(*FAULTS, "shop")
@@ -202,6 +204,7 @@ async def test_what_leaves_after_an_outage_is_the_newest_state(install: Install)
     assert set(sent) <= shop.shown_versions().items()
 
 
+@on_sqlite
 async def test_retry_after_is_honoured_and_is_no_failure(install: Install) -> None:
     running = await install("throttled")
     await running.warm("throttled")
@@ -221,6 +224,7 @@ async def test_retry_after_is_honoured_and_is_no_failure(install: Install) -> No
     await running.shows_what_is_due("throttled")
 
 
+@on_sqlite
 async def test_a_redirect_to_the_inside_is_not_followed(install: Install) -> None:
     running = await install("lured")
     server = running.vendors["lured"].server
@@ -257,6 +261,7 @@ async def test_what_a_vendor_rejects_is_a_dead_letter_until_somebody_sets_it_due
     assert (await running.depths()).dead == {}
 
 
+@on_sqlite
 async def test_what_fails_too_often_is_a_dead_letter_too(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BalanceSink, "retry", RetryPolicy(waits=(0.05, 0.05)))
     running = await install("ailing")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.scopes import SCOPES, allows
 from stampcard.storage.keys import USED, revoke_key
@@ -39,6 +40,7 @@ async def test_another_authorization_is_no_key(api: Any) -> None:
         assert (await api.call("GET", "/members", key="", headers={"Authorization": header})).status == 401
 
 
+@served_on_sqlite
 async def test_a_key_ends_when_it_expires_and_when_it_is_revoked(served: Any) -> None:
     key, other = await served.key(lives=timedelta(days=1)), await served.key()
     assert (await served.call("GET", "/members", key=key)).status == 200

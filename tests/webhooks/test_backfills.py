@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.plugin import HistoryPage, OrderHistory
 
 TILL = {"name": "till", "plugin": "shopping"}
@@ -38,6 +40,7 @@ async def test_a_past_is_begun_watched_stopped_and_begun_again(served: Any) -> N
     assert (await served.call("GET", PATH)).status == 404  # with the connection it went
 
 
+@served_on_sqlite
 async def test_what_has_no_past_and_who_may_not_begin_it_are_told(served: Any) -> None:
     refused = await served.call("POST", "/connections/shop/backfill", {})
     assert (refused.status, refused.body["code"]) == (422, "no_history")

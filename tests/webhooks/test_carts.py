@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from tests.databases import served_on_sqlite
 
 from stampcard.program.gifts import read_gift
 from stampcard.storage.tables import metadata
@@ -64,6 +65,7 @@ def cuts(combination: Any) -> dict[str, str]:
     return {cut["reward"]: cut["discount"] for cut in combination["rewards"]}
 
 
+@served_on_sqlite
 async def test_a_cart_says_what_it_earns_what_counts_in_it_and_what_is_best(served: Any) -> None:
     member = await rich(served, 700)
 
@@ -118,6 +120,7 @@ async def test_points_that_are_missing_are_told_and_points_are_spent_once(api: A
     assert "together they cost 150" in wanted["refused"][0]["refusals"][0]["detail"]
 
 
+@served_on_sqlite
 async def test_rewards_that_are_wanted_go_together_or_say_why_not(served: Any) -> None:
     member = await rich(served, 1000)
 
@@ -138,6 +141,7 @@ async def test_rewards_that_are_wanted_go_together_or_say_why_not(served: Any) -
     }
 
 
+@served_on_sqlite
 async def test_a_reward_that_is_issued_already_counts_without_points(served: Any) -> None:
     member = await rich(served, 500)
     taken = await served.call("POST", f"/members/{member}/redemptions", {"reward": "loyalty"})
@@ -151,6 +155,7 @@ async def test_a_reward_that_is_issued_already_counts_without_points(served: Any
     assert told["wanted"]["together"] is True
 
 
+@served_on_sqlite
 async def test_a_visitor_sees_what_joining_would_bring_and_what_is_missing(served: Any) -> None:
     await rich(served, 700)
 

@@ -96,6 +96,7 @@ async def page(served: Any, choice: Any, reward: str | None = None, *, token: st
         return response.status, await response.text(), response.headers
 
 
+@on_sqlite
 async def test_one_reward_of_a_choice_is_picked_and_costs_nothing_more(served: Any, choice: Any) -> None:
     offered = await served.call("GET", f"/redemptions/{choice['id']}/choices")
     picked = await choose(served, choice, "own")
@@ -116,6 +117,7 @@ async def test_one_reward_of_a_choice_is_picked_and_costs_nothing_more(served: A
     await verified(served)
 
 
+@on_sqlite
 @pytest.mark.parametrize("used", [False, True])
 async def test_a_refund_takes_a_choice_that_a_rule_gave_with_what_was_picked_unless_that_was_used(
     served: Any, used: bool
@@ -164,6 +166,7 @@ async def test_nothing_can_be_picked_from_what_is_no_choice(served: Any, choice:
     assert (answer.status, answer.body["code"]) == (422, "no_choice")
 
 
+@on_sqlite
 async def test_what_is_sold_out_is_told_and_cannot_be_picked(served: Any, choice: Any) -> None:
     for reference in ("2", "3"):
         member = await served.rich(reference=reference)
@@ -178,6 +181,7 @@ async def test_what_is_sold_out_is_told_and_cannot_be_picked(served: Any, choice
     assert (await choose(served, choice, "own")).status == 201
 
 
+@on_sqlite
 async def test_what_the_shop_refuses_gives_the_choice_back(served: Any, choice: Any) -> None:
     served.shop.vouchers.outcomes = [Rejected(reason="no such product")]
     refused = await choose(served, choice, "five-off")
@@ -192,6 +196,7 @@ async def test_what_the_shop_refuses_gives_the_choice_back(served: Any, choice: 
     await verified(served)
 
 
+@on_sqlite
 async def test_what_people_cannot_hand_out_gives_the_choice_back(served: Any, choice: Any) -> None:
     mug = await choose(served, choice, "mug")
 
@@ -201,6 +206,7 @@ async def test_what_people_cannot_hand_out_gives_the_choice_back(served: Any, ch
     assert (await choose(served, choice, "mug")).body["id"] != mug.body["id"]
 
 
+@on_sqlite
 async def test_a_choice_that_is_over_lets_nobody_pick(served: Any, choice: Any) -> None:
     served.clock.advance(timedelta(days=32))
 
@@ -215,6 +221,7 @@ async def test_a_choice_that_is_over_lets_nobody_pick(served: Any, choice: Any) 
     assert (await page(served, choice))[0] == 404
 
 
+@on_sqlite
 async def test_a_shopper_picks_from_their_own_choice_alone(served: Any, choice: Any) -> None:
     await served.rich(reference="2")
     headers = {"x-secret": "sesame", "x-customer": "2"}
@@ -231,6 +238,7 @@ async def test_a_shopper_picks_from_their_own_choice_alone(served: Any, choice: 
         assert (response.status, (await response.json())["status"]) == (201, "issued")
 
 
+@on_sqlite
 async def test_the_page_lets_its_holder_pick_and_shows_the_code(served: Any, choice: Any) -> None:
     status, text, headers = await page(served, choice)
 

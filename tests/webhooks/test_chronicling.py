@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import CustomerSeen, OrderSeen, RefundSeen
 from stampcard.testing.building import NOON, order, refund
 
@@ -28,6 +30,7 @@ async def lived(served: Any) -> str:
     return id_
 
 
+@served_on_sqlite
 async def test_everything_that_happened_stands_in_one_order_of_time(served: Any) -> None:
     member = await lived(served)
 
@@ -50,6 +53,7 @@ async def test_everything_that_happened_stands_in_one_order_of_time(served: Any)
     assert (page["next"], page["previous"]) == (None, None)
 
 
+@served_on_sqlite
 async def test_nothing_personal_is_told_but_what_the_ledger_says(served: Any) -> None:
     member = await lived(served)
 
@@ -77,6 +81,7 @@ async def test_pages_lead_to_what_is_older_and_back(served: Any) -> None:
     assert pages[0]["previous"] is None
 
 
+@served_on_sqlite
 async def test_a_cursor_of_another_list_is_refused(served: Any) -> None:
     member = await lived(served)
     entries = (await served.call("GET", f"/members/{member}/entries?limit=1")).body["next"]

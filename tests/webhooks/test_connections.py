@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.plugin import Health, Listings, OrderList
 from stampcard.storage.reconciling import reconciled_until
@@ -78,6 +79,7 @@ async def test_a_check_that_hangs_or_fails_is_told(
     assert failing == {"ok": False, "problem": "its check failed: LookupError", "open": ""}
 
 
+@served_on_sqlite
 async def test_a_connection_is_paused_and_resumed(served: Any) -> None:
     assert "shop" in served.application.setting.active
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import CustomerSeen, OrderSeen
 from stampcard.storage.exporting import covered
@@ -37,6 +38,7 @@ async def say(served: Any, member: str, **changes: Any) -> Any:
     return await served.call("POST", f"/members/{member}/consents", {**GIVEN, **changes})
 
 
+@served_on_sqlite
 async def test_what_a_member_said_is_kept_with_the_evidence_and_read_by_conditions(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(100)
@@ -104,6 +106,7 @@ async def test_an_export_has_every_row_opened_and_nothing_of_others(served: Any)
     assert (await served.call("GET", "/members/m_nobody/export")).status == 404
 
 
+@served_on_sqlite
 async def test_with_the_person_goes_what_was_said(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(1)

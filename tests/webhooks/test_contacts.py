@@ -100,7 +100,6 @@ async def test_conflicts_are_listed_the_newest_first_page_by_page(served: Any) -
         assert len((await served.call("GET", f"/contacts/conflicts?{query}")).body["items"]) == count
 
 
-@on_both
 async def test_a_contact_is_linked_and_parted(served: Any) -> None:
     ben = (await filled(served))["ben"]
     linked = await served.call("POST", "/contacts/crm/D0/link", {"member": ben})

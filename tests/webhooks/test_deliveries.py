@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
+from tests.databases import served_on_sqlite
 
 from stampcard.storage.requeueing import CHUNK
 from stampcard.storage.tables import inbox
@@ -43,6 +44,7 @@ async def test_deliveries_are_listed_newest_first_and_narrowed(served: Any) -> N
     assert (await served.call("GET", "/deliveries?status=lost")).status == 422
 
 
+@served_on_sqlite
 async def test_a_body_is_shown_only_to_whom_may_see_bodies(served: Any) -> None:
     (id_,) = await served.take_in("hello")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.program.reading import read_program
 from stampcard.storage.programming import store_version
@@ -93,6 +95,7 @@ rules:
 """
 
 
+@served_on_sqlite
 async def test_each_rule_of_the_pinned_version_says_why_and_what_it_uses_of_which_limit(served: Any) -> None:
     now = served.clock.now() - timedelta(days=90)
     program = read_program(LIMITED, "test")
@@ -118,6 +121,7 @@ async def test_each_rule_of_the_pinned_version_says_why_and_what_it_uses_of_whic
     assert "the member is in the control group, whom the campaign pays nothing: campaign all." in words
 
 
+@served_on_sqlite
 async def test_a_reference_may_hold_what_paths_do_not(served: Any) -> None:
     await served.apply(OrderSeen(reference="gid://shop/Order/1", snapshot=order(5)))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import (
     ConsentSeen,
     CustomerErased,
@@ -132,6 +134,7 @@ async def test_nothing_of_an_erased_person_is_left_in_the_whole_database(served:
     assert traces(await contents(served)) == set()
 
 
+@served_on_sqlite
 async def test_a_shops_request_leaves_nothing_either(served: Any) -> None:
     await served.prepare(PROGRAM)
     await live(served)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.testing.building import order, refund
@@ -26,6 +27,7 @@ async def points(served: Any, member: str) -> int:
     return int((await served.call("GET", f"/members/{member}")).body["balances"]["points"]["active"])
 
 
+@served_on_sqlite
 async def test_a_member_on_hold_earns_and_redeems_nothing_and_is_listed(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(100)
@@ -106,6 +108,7 @@ async def test_an_erased_member_is_on_no_list(api: Any) -> None:
 # A payment after its order
 
 
+@served_on_sqlite
 async def test_points_that_pay_an_order_later_lower_what_it_earns(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(100)

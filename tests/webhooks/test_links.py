@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.plugin import Storefront
 from stampcard_webhooks import links
@@ -61,6 +62,7 @@ async def test_who_follows_a_link_is_paid_once_and_led_on(served: Any, member: s
     assert await points(served, member) == 10
 
 
+@served_on_sqlite
 async def test_shares_of_different_things_count_each(served: Any, member: str) -> None:
     for thing in ("a", "b", "a"):
         share = {"event": "social_share", "url": f"https://instagram.example/share?u={thing}"}
@@ -68,11 +70,13 @@ async def test_shares_of_different_things_count_each(served: Any, member: str) -
     assert await points(served, member) == 10
 
 
+@served_on_sqlite
 async def test_asking_whether_a_link_is_there_is_not_following_it(served: Any, member: str) -> None:
     assert (await go(await linked(served, member), "HEAD")).status == 405
     assert await points(served, member) == 0
 
 
+@served_on_sqlite
 async def test_a_link_that_is_altered_or_old_leads_nowhere(served: Any, member: str) -> None:
     url = await linked(served, member, days=1)
     assert (await go(url[:-3] + "abc")).status == 404
@@ -83,6 +87,7 @@ async def test_a_link_that_is_altered_or_old_leads_nowhere(served: Any, member: 
     assert await points(served, member) == 0
 
 
+@served_on_sqlite
 async def test_a_link_of_somebody_who_was_erased_leads_nowhere(served: Any, member: str) -> None:
     url = await linked(served, member)
     assert (await served.call("DELETE", f"/members/{member}")).status in {200, 204}

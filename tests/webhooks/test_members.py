@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from tests.databases import served_on_sqlite
 
 from stampcard.storage.tables import idempotency, member
 
@@ -17,6 +18,7 @@ async def made(served: Any, reference: str = "1", **attributes: Any) -> Any:
     return reply.body
 
 
+@served_on_sqlite
 async def test_a_new_member_has_the_welcome_points_and_is_found_by_identity(served: Any) -> None:
     ann = await made(served, email="ann@shop.example", cups=3)
 
@@ -34,6 +36,7 @@ async def test_a_new_member_has_the_welcome_points_and_is_found_by_identity(serv
     assert (await served.call("GET", "/members?identity=shop:2")).body == {"items": [], "next": None}
 
 
+@served_on_sqlite
 async def test_an_identity_belongs_to_one_member(served: Any) -> None:
     await made(served)
 
@@ -42,6 +45,7 @@ async def test_an_identity_belongs_to_one_member(served: Any) -> None:
     assert (reply.status, reply.body["code"]) == (409, "member_exists")
 
 
+@served_on_sqlite
 async def test_attributes_are_merged_and_null_removes_one(served: Any) -> None:
     ann = await made(served, email="ann@shop.example", colour="red")
 
@@ -147,6 +151,7 @@ async def test_erasing_forgets_the_person_and_the_stored_answers(served: Any) ->
     assert await served.application.database.read(lambda connection: connection.execute(sealed).scalar()) == 0
 
 
+@served_on_sqlite
 async def test_another_merchants_key_finds_nobody(served: Any) -> None:
     ann = await made(served)
     other = {"merchant": "other"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
 
@@ -47,6 +49,7 @@ async def test_a_member_joins_confirms_leaves_and_comes_back(served: Any) -> Non
     assert "Left main." in words
 
 
+@served_on_sqlite
 async def test_an_unknown_program_or_member_is_said(served: Any) -> None:
     await served.prepare(PROGRAM)
     nobody = await served.call("POST", "/members/m_none/memberships", {"program": "main"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
 
@@ -57,6 +59,7 @@ async def test_a_merge_is_made_listed_shown_and_undone(served: Any) -> None:
     assert (again.status, again.body["code"]) == (409, "undone")
 
 
+@served_on_sqlite
 async def test_whoever_was_merged_is_not_found_and_the_answer_names_the_other(served: Any) -> None:
     ann, bob = await two(served)
     await served.call("POST", f"/members/{bob}/merge", {"into": ann})

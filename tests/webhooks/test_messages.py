@@ -25,6 +25,9 @@ from stampcard.plugin import (
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.storage.tables import consent, message, outbox
 
+#: For what takes the same way on both kinds of database.
+on_sqlite = pytest.mark.parametrize("desk", ["sqlite"], indirect=True)
+
 PROGRAM = """
 program: main
 name: Bean Club
@@ -274,6 +277,7 @@ async def test_everything_is_chosen_on_one_page_in_the_members_own_language(here
     assert (await here.served.call("GET", f"/members/{member}")).body["attributes"]["language"] == "nl"
 
 
+@on_sqlite
 async def test_a_yes_counts_only_once_it_is_confirmed_in_time(desk: Desk) -> None:
     member = await desk.joins()
     said = {"channel": "email", "purpose": "marketing", "state": "given", "source": "form"}
@@ -301,6 +305,7 @@ async def test_a_yes_counts_only_once_it_is_confirmed_in_time(desk: Desk) -> Non
     assert (status, await desk.state(other, "email.marketing")) == (404, "pending")
 
 
+@on_sqlite
 async def test_an_answer_is_kept_once_and_pays(desk: Desk) -> None:
     member = await desk.joins(language="nl")
     await desk.says(member, "email")
@@ -392,6 +397,7 @@ async def test_a_person_settles_what_nobody_could_tell(here: Desk) -> None:
     assert (again.status, again.body["code"]) == (409, "not_unknown")
 
 
+@on_sqlite
 async def test_an_address_that_bounced_gets_nothing_until_somebody_releases_it(desk: Desk) -> None:
     await desk.joins()
     await desk.turn()
@@ -424,6 +430,7 @@ async def test_what_is_kept_is_read_and_dismissed_by_its_member_alone(desk: Desk
     assert (await desk.me("GET", "/messages", other))[1]["items"] == []
 
 
+@on_sqlite
 async def test_ones_own_link_is_mailed_and_nobody_learns_who_is_a_member(desk: Desk) -> None:
     member = await desk.joins()
     await desk.turn()
@@ -448,6 +455,7 @@ async def test_ones_own_link_is_mailed_and_nobody_learns_who_is_a_member(desk: D
     del member
 
 
+@on_sqlite
 async def test_words_that_come_back_are_understood_and_answered_once(desk: Desk) -> None:
     member = await desk.joins(phone="+4915112345678")
     await desk.says(member, "sms")

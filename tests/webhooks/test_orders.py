@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
 
@@ -22,6 +24,7 @@ async def test_orders_are_listed_and_the_undecided_by_themselves(served: Any) ->
     assert second["next"] is None
 
 
+@served_on_sqlite
 async def test_another_merchants_key_finds_no_order(served: Any) -> None:
     await served.apply(OrderSeen(reference="A", snapshot=order(5)))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.testing.building import order, refund
 
@@ -23,6 +25,7 @@ async def pay(served: Any, member: str, **wanted: Any) -> Any:
     return await served.call("POST", f"/members/{member}/payments", {"wallet": "points", "total": "40", **wanted})
 
 
+@served_on_sqlite
 async def test_a_dry_run_says_what_points_could_pay_and_changes_nothing(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(150)
@@ -49,6 +52,7 @@ async def test_what_was_paid_with_points_earns_nothing_and_comes_back_with_the_r
     assert await served.figures(member) == (150, 0, 0)
 
 
+@served_on_sqlite
 async def test_a_payment_is_cancelled_as_a_spend(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(150)
@@ -57,6 +61,7 @@ async def test_a_payment_is_cancelled_as_a_spend(served: Any) -> None:
     assert await served.figures(member) == (150, 0, 0)
 
 
+@served_on_sqlite
 async def test_what_the_terms_forbid_is_refused(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(1000)
@@ -73,6 +78,7 @@ async def test_what_the_terms_forbid_is_refused(served: Any) -> None:
     assert await served.figures(member) == (1000, 0, 0)
 
 
+@served_on_sqlite
 async def test_points_and_money_are_not_both_said(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(150)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.databases import served_on_sqlite
 
 from stampcard.app import Application
 from stampcard.plugin import Health
@@ -15,6 +16,7 @@ from stampcard.storage.tables import connection, fetch, push
 TILL = {"name": "till", "plugin": "shopping"}
 
 
+@served_on_sqlite
 async def test_a_connection_is_added_works_at_once_and_is_removed(served: Any) -> None:
     added = await served.call("POST", "/connections", TILL)
 
@@ -34,6 +36,7 @@ async def test_a_connection_is_added_works_at_once_and_is_removed(served: Any) -
     assert (await served.call("GET", f"/members/{made.body['id']}")).status == 200
 
 
+@served_on_sqlite
 async def test_changed_settings_count_at_once_and_what_fails_changes_nothing(served: Any) -> None:
     await served.call("POST", "/connections", TILL)
     before = served.application.dispatchers["till"]
@@ -50,6 +53,7 @@ async def test_changed_settings_count_at_once_and_what_fails_changes_nothing(ser
     assert (await served.call("GET", "/connections/till/settings")).body["settings"]["broken"] is False
 
 
+@served_on_sqlite
 async def test_another_process_plugs_it_in_when_it_looks_again(served: Any) -> None:
     other = Application(served.application.settings, clock=served.clock, plugins={"shopping": served.shop})
     await other.open(loops=False)
@@ -86,6 +90,7 @@ async def test_what_cannot_be_is_refused_and_nothing_is_kept(
     assert await api.read(select(connection)) == []
 
 
+@served_on_sqlite
 async def test_connections_of_the_file_are_not_changed_here_and_unknown_ones_are_not_found(served: Any) -> None:
     for method, body in (("PATCH", {"unset": ["broken"]}), ("DELETE", None)):
         of_file = await served.call(method, "/connections/shop", body)
@@ -99,6 +104,7 @@ async def test_connections_of_the_file_are_not_changed_here_and_unknown_ones_are
     assert (stranger.status, stranger.body["code"]) == (422, "elsewhere")
 
 
+@served_on_sqlite
 async def test_a_key_needs_a_scope_of_its_own_and_a_connection_that_is_not_well_is_not_added(served: Any) -> None:
     assert (await served.call("POST", "/connections", TILL, scopes=("connections:write",))).status == 403
     served.shop.health = Health(ok=False, problem="the token is wrong")
@@ -107,6 +113,7 @@ async def test_a_key_needs_a_scope_of_its_own_and_a_connection_that_is_not_well_
     assert (await served.call("POST", "/connections", {**TILL, "test": False})).status == 201
 
 
+@served_on_sqlite
 async def test_secrets_lie_sealed_and_are_shown_to_nobody(served: Any) -> None:
     secret = "a-secret-that-nobody-reads"
     body = {"name": "books", "plugin": "shopping", "settings": {"token": secret}}
@@ -157,6 +164,7 @@ async def test_with_a_connection_goes_what_was_to_be_sent_and_rewards_come_back(
         assert await served.read(select(table).where(table.c.connection == "till")) == []
 
 
+@served_on_sqlite
 async def test_a_secret_never_reaches_a_host_that_it_was_not_given_for(served: Any) -> None:
     ours, theirs = {"api_url": "https://shop.example", "token": "ours"}, {"api_url": "https://elsewhere.example"}
     await served.call("POST", "/connections", {**TILL, "settings": ours})

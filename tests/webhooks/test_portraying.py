@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen
 from stampcard.program.reading import read_program
 from stampcard.storage.programming import store_version
@@ -37,6 +39,7 @@ async def apply_program(served: Any, text: str = TEXT) -> None:
     await served.application.refresh()
 
 
+@served_on_sqlite
 async def test_points_that_count_for_status_alone_are_not_said_to_be_spendable(served: Any) -> None:
     status = TEXT.replace("{points: {scale: 0,", "{points: {spendable: false,")
     await apply_program(served, status.replace("pending: 14 days", "pending: none"))
@@ -44,6 +47,7 @@ async def test_points_that_count_for_status_alone_are_not_said_to_be_spendable(s
     assert "Wallet 'points': 70 count for status, 5 wait." in (await explained(served))["words"]
 
 
+@served_on_sqlite
 async def test_every_lot_says_what_it_waits_for_and_its_last_day(served: Any) -> None:
     await apply_program(served)
     await served.apply(OrderSeen(reference="A", snapshot=order(60)))
@@ -67,6 +71,7 @@ async def test_every_lot_says_what_it_waits_for_and_its_last_day(served: Any) ->
     assert any("5 points wait for 'fulfilled' and lapse if it does not come by 9 May 2026" in w for w in told["words"])
 
 
+@served_on_sqlite
 async def test_limits_say_how_much_is_used_and_when_they_start_anew(served: Any) -> None:
     await apply_program(served)
     await served.apply(OrderSeen(reference="A", snapshot=order(60)))
@@ -97,6 +102,7 @@ async def test_a_member_who_is_not_there_is_not_explained(served: Any) -> None:
         assert (await served.call("GET", f"/members/{made}/{what}")).status == 404
 
 
+@served_on_sqlite
 async def test_what_can_be_had_and_what_is_missing_for_the_next_reward_is_said(served: Any) -> None:
     await served.prepare()
     await served.rich(25)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.databases import served_on_sqlite
+
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
 
@@ -22,6 +24,7 @@ async def put(served: Any, rule: dict[str, Any], base: int = 1, **more: Any) -> 
     return await served.call("PUT", f"/programs/main/rules/{rule['id']}", body)
 
 
+@served_on_sqlite
 async def test_a_program_is_shown_with_its_text_and_who_made_it(served: Any) -> None:
     program = await shown(served, scopes=["marketer"])
     assert program["text"].strip().startswith("program: main")
@@ -33,6 +36,7 @@ async def test_a_program_is_shown_with_its_text_and_who_made_it(served: Any) -> 
     assert (await served.call("GET", "/programs/main?version=7")).status == 404
 
 
+@served_on_sqlite
 async def test_a_whole_text_is_applied_at_once(served: Any) -> None:
     text = (await shown(served))["text"].replace("award: 5", "award: 7")
     body = {"text": text, "base_version": 1, "note": "more for reviews"}
@@ -132,6 +136,7 @@ async def test_whoever_comes_second_is_told_who_came_first(served: Any) -> None:
     assert late.body["detail"] == "changed since version 1: version 2 by test of 2026-03-10 12:00Z"
 
 
+@served_on_sqlite
 async def test_a_change_for_later_is_planned_and_stands_in_the_way_of_one_for_now(served: Any) -> None:
     planned = await put(served, PURCHASE, **DECEMBER)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
@@ -65,6 +66,7 @@ async def test_what_a_webhook_would_come_to_is_told_and_nothing_is_kept(served: 
     assert member["balances"]["points"]["active"] == 20
 
 
+@served_on_sqlite
 async def test_a_refund_says_what_it_would_take_back(served: Any, attempt: Any) -> None:
     await served.apply(OrderSeen(reference="A", snapshot=order(10)))
     body = told("refund.updated", {"order": "A", "reference": "R", "money": "4"})
@@ -72,6 +74,7 @@ async def test_a_refund_says_what_it_would_take_back(served: Any, attempt: Any) 
     assert event["would"]["wallets"]["points"]["points"] == -4
 
 
+@served_on_sqlite
 async def test_what_is_wrong_is_said(attempt: Any) -> None:
     said = await attempt({"body": ORDER, "headers": {"X-Token": "another-token"}})
     assert (said["outcome"], said["signature"], said["events"]) == ("refused", "refused", [])
@@ -83,6 +86,7 @@ async def test_what_is_wrong_is_said(attempt: Any) -> None:
     assert event["problem"] == "there is no event 'no_such_event'"
 
 
+@served_on_sqlite
 async def test_what_cannot_be_tried_is_refused(attempt: Any) -> None:
     await attempt({"body": ORDER}, status=403, scope="connections:read")
     await attempt({"body": ORDER}, status=404, name="nobody")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
@@ -23,6 +24,7 @@ rules:
 """
 
 
+@served_on_sqlite
 async def test_segments_are_counted_listed_and_explained(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await served.rich(10)

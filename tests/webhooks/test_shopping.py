@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import OrderSeen
 from stampcard.storage.tables import idempotency, member, message, redemption
@@ -37,6 +38,7 @@ async def ask(
         return response.status, read, response.headers
 
 
+@served_on_sqlite
 async def test_a_shopper_earns_sees_redeems_and_uses_the_code(served: Any) -> None:
     await served.prepare()
     await served.rich()
@@ -72,6 +74,7 @@ async def test_the_answer_waits_for_the_code_of_the_shop(served: Any) -> None:
     assert taken["code"] in served.shop.vouchers.made
 
 
+@served_on_sqlite
 async def test_the_same_wish_makes_one_code(served: Any) -> None:
     await served.prepare()
     member_id = await served.rich()
@@ -126,6 +129,7 @@ async def test_nobody_sees_or_takes_what_is_anothers(served: Any) -> None:
     assert (await ask(served, "GET", "/redemptions", customer="2"))[1]["items"] == [same_key[1]]
 
 
+@served_on_sqlite
 async def test_a_link_opens_the_members_own_page_for_a_quarter_of_an_hour(served: Any) -> None:
     member_id = await served.rich()
     made = await served.call("POST", f"/members/{member_id}/links")
@@ -144,6 +148,7 @@ async def test_a_link_opens_the_members_own_page_for_a_quarter_of_an_hour(served
     assert await look(**token) == 401
 
 
+@served_on_sqlite
 async def test_a_link_of_another_merchant_shows_that_merchants_member(served: Any) -> None:
     made = await served.call("POST", "/members", {"attributes": {}}, merchant="other")
     link = await served.call("POST", f"/members/{made.body['id']}/links", merchant="other")

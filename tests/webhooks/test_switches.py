@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.databases import served_on_sqlite
 
 from stampcard.app import Application
 from stampcard.domain.events import OrderSeen
@@ -26,6 +27,7 @@ async def points(served: Any) -> int:
     return int(found.body["items"][0]["balances"]["points"]["active"])
 
 
+@served_on_sqlite
 async def test_a_rule_is_stopped_and_started(served: Any) -> None:
     stopped = await served.call("POST", "/switches/rule/purchase/stop", WHY)
 

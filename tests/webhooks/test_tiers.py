@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.testing.building import order, refund
@@ -33,6 +34,7 @@ async def shopper(served: Any, *amounts: Any) -> str:
     return str(found.body["items"][0]["id"])
 
 
+@served_on_sqlite
 async def test_a_member_shows_the_tier_and_what_is_missing(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await shopper(served, "120.50")
@@ -61,6 +63,7 @@ async def test_the_list_of_tiers_counts_members(served: Any) -> None:
     ]
 
 
+@served_on_sqlite
 async def test_a_tier_is_given_and_taken_by_hand(served: Any) -> None:
     await served.prepare(PROGRAM)
     member = await shopper(served, 120)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.databases import served_on_sqlite
 
 from stampcard.domain.events import OrderSeen
 from stampcard.testing.building import order
@@ -35,6 +36,7 @@ async def test_an_order_says_what_it_would_earn_and_when_that_would_expire(serve
     assert member["balances"]["points"]["active"] == 20
 
 
+@served_on_sqlite
 async def test_an_event_and_a_newcomer_can_be_asked_about(served: Any) -> None:
     event = {"connection": "shop", "customer": "7", "name": "review", "data": {"stars": 2}}
 
@@ -46,6 +48,7 @@ async def test_an_event_and_a_newcomer_can_be_asked_about(served: Any) -> None:
     assert (await served.call("GET", "/members?identity=shop:7")).body["items"] == []
 
 
+@served_on_sqlite
 async def test_another_program_and_another_time_can_be_supposed(served: Any) -> None:
     text = """
     program: main

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.letters import Box, Letters
+from tests.databases import on_sqlite
 
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.enrolling import confirm, leave
@@ -205,6 +206,7 @@ async def test_a_message_goes_once_on_just_what_it_is_on(database: Database, set
     assert len(await story.told()) == count
 
 
+@on_sqlite
 async def test_points_that_waited_are_told_once_they_are_usable(database: Database, setting: Setting) -> None:
     text = program(PROGRAM, "points_usable").replace(
         "expire: 12 months, refunds", "expire: 12 months, pending: 14 days, refunds"
@@ -217,6 +219,7 @@ async def test_points_that_waited_are_told_once_they_are_usable(database: Databa
     assert await story.told() == ["It is points usable"]
 
 
+@on_sqlite
 async def test_whoever_joins_is_told_so_only_once_they_confirmed(database: Database, setting: Setting) -> None:
     text = program(PROGRAM, "sign_up").replace("currency: EUR\n", "currency: EUR\nenrolment: {confirm: 7 days}\n", 1)
     asked = text.replace("on: sign_up", "on: membership_asked")
@@ -231,6 +234,7 @@ async def test_whoever_joins_is_told_so_only_once_they_confirmed(database: Datab
     assert len(await story.told()) == 2
 
 
+@on_sqlite
 async def test_several_changes_become_one_message(database: Database, setting: Setting) -> None:
     text = (
         program(PROGRAM, "points_earned", digest="1 hour")
@@ -254,6 +258,7 @@ async def test_several_changes_become_one_message(database: Database, setting: S
     assert len(await story.told()) == 2
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("more", "goes"),
     [
@@ -276,6 +281,7 @@ async def test_conditions_audience_and_campaign_decide_whom_it_is_for(
     assert len(await story.told()) == int(goes)
 
 
+@on_sqlite
 async def test_nothing_is_told_of_a_program_that_is_only_tested_but_to_those_allowed(
     database: Database, setting: Setting
 ) -> None:
@@ -301,6 +307,7 @@ async def test_a_message_that_is_not_enabled_is_not_sent(database: Database, set
     assert (await story.told(), story.messages()) == ([], [])
 
 
+@on_sqlite
 async def test_what_comes_from_elsewhere_is_told_nobody(database: Database, setting: Setting) -> None:
     story = Story(database, setting, program(PROGRAM, "points_earned"), Box())
     story.joins()
@@ -310,6 +317,7 @@ async def test_what_comes_from_elsewhere_is_told_nobody(database: Database, sett
     assert (await story.told(), story.messages()) == ([], [])
 
 
+@on_sqlite
 async def test_one_channel_is_tried_after_the_other_or_all_at_once(database: Database, setting: Setting) -> None:
     both = program(PROGRAM, "points_earned").replace("channels: email\n", "channels: [email, sms]\n", 1)
     story = Story(database, setting, both, mail := Box(), sms := Box("sms"))
@@ -327,6 +335,7 @@ async def test_one_channel_is_tried_after_the_other_or_all_at_once(database: Dat
     assert (len(mail.sent), len(sms.sent)) == (1, 2)
 
 
+@on_sqlite
 async def test_what_was_asked_for_does_not_wait_for_the_night_to_end(database: Database, setting: Setting) -> None:
     text = program(PROGRAM, "points_earned").replace("email: none", "email: 11:00-20:00")
     story = Story(database, setting, text, Box())
@@ -343,6 +352,7 @@ def consent(at: Any, state: Any) -> Consent:
     return Consent(channel="email", purpose="marketing", state=state, at=at, recorded_at=at)
 
 
+@on_sqlite
 async def test_a_cap_counts_what_left_within_its_window(database: Database, setting: Setting) -> None:
     text = (
         program(PROGRAM, "points_earned")

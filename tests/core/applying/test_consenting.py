@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.core.letters import Box, Letters
+from tests.databases import on_sqlite
 
 from stampcard.applying.answering import choose, confirm, opened
 from stampcard.applying.requests import Answer
@@ -94,6 +95,7 @@ def asking(database: Database, setting: Setting) -> Asking:
     return Asking(database, setting)
 
 
+@on_sqlite
 @pytest.mark.parametrize("by", ["says", "hears"])
 async def test_a_yes_is_pending_until_its_link_is_pressed_whoever_told_it(asking: Asking, by: str) -> None:
     asking.joins("ann")
@@ -128,6 +130,7 @@ async def test_what_was_confirmed_elsewhere_counts_at_once(asking: Asking) -> No
     assert (asking.state("email.marketing"), asking.mail.sent) == ("given", [])
 
 
+@on_sqlite
 async def test_a_no_needs_no_confirmation(asking: Asking) -> None:
     asking.joins("ann")
     asking.hears("ann", "email", confirmed=True)
@@ -140,6 +143,7 @@ async def test_a_no_needs_no_confirmation(asking: Asking) -> None:
 WELCOME = "  hello: {on: sign_up, use: welcome, purpose: transactional}\n"
 
 
+@on_sqlite
 async def test_a_page_confirms_only_the_channel_that_led_to_it(database: Database, setting: Setting) -> None:
     asking = Asking(database, setting, PROGRAM + WELCOME)
     asking.joins("ann", phone="+14155550123")
@@ -150,6 +154,7 @@ async def test_a_page_confirms_only_the_channel_that_led_to_it(database: Databas
     assert (len(asking.mail.sent), len(asking.text.sent)) == (1, 1)
 
 
+@on_sqlite
 async def test_a_link_that_went_to_another_address_shows_nothing_of_this_one(
     database: Database, setting: Setting
 ) -> None:
@@ -165,6 +170,7 @@ async def test_a_link_that_went_to_another_address_shows_nothing_of_this_one(
     assert asking.state("email.marketing") == "pending"
 
 
+@on_sqlite
 async def test_whoever_says_yes_again_and_again_is_asked_once_in_ten_minutes(asking: Asking) -> None:
     asking.joins("ann")
     for _ in range(5):
@@ -177,6 +183,7 @@ async def test_whoever_says_yes_again_and_again_is_asked_once_in_ten_minutes(ask
     assert len(asking.mail.sent) == 2
 
 
+@on_sqlite
 async def test_whoever_takes_no_part_is_asked_too(database: Database, setting: Setting) -> None:
     asking = Asking(database, setting, PROGRAM.replace("timezone", "enrolment: request\ntimezone"))
     asking.joins("ann")

@@ -212,7 +212,8 @@ def test_erasing_forgets_the_person_and_older_data_does_not_bring_them_back(
 
 
 def test_the_same_new_customer_in_two_workers_becomes_one_member(database: Database, setting: Setting) -> None:
-    rounds = 300
+    # On SQLite one writes after the other, so that a few rounds show as much as many.
+    rounds = 50 if database.is_sqlite else 200
     ids = store(database, setting, *[f"{half}{n}" for n in range(rounds) for half in "ab"])
     barrier = threading.Barrier(2)
     failures: list[BaseException] = []

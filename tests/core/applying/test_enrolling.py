@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import enrolling, judging, redeeming, requests, spending
 from stampcard.applying.requests import Answer
@@ -84,6 +85,7 @@ async def test_whoever_a_shop_tells_of_takes_part(shop: Shop) -> None:
     assert (state(shop), figures(shop)) == ("active", (10, 0))
 
 
+@on_sqlite
 @enrolled("{how: first purchase}")
 async def test_the_first_paid_order_makes_a_member_and_earns(shop: Shop) -> None:
     shop.tell(CustomerSeen(reference="ann", occurred_at=shop.clock.now()))
@@ -97,6 +99,7 @@ async def test_the_first_paid_order_makes_a_member_and_earns(shop: Shop) -> None
     shop.proves()
 
 
+@on_sqlite
 @enrolled("{how: request}")
 async def test_only_who_asks_takes_part_and_earns_from_then_on(shop: Shop) -> None:
     shop.buys("A", 30)
@@ -158,6 +161,7 @@ async def test_until_it_is_confirmed_points_wait_and_nothing_is_redeemed(shop: S
     shop.proves()
 
 
+@on_sqlite
 @enrolled("{confirm: 14 days}")
 async def test_points_that_nobody_confirms_are_cancelled(shop: Shop) -> None:
     shop.buys("A", 30)
@@ -170,6 +174,7 @@ async def test_points_that_nobody_confirms_are_cancelled(shop: Shop) -> None:
     assert figures(shop) == (5, 2)
 
 
+@on_sqlite
 @enrolled("{how: segment, segment: spenders, leaving: freeze}")
 async def test_a_segment_makes_members_and_leaving_it_freezes_them(shop: Shop) -> None:
     shop.buys("A", 60)
@@ -197,6 +202,7 @@ async def test_a_segment_makes_members_and_leaving_it_freezes_them(shop: Shop) -
     shop.proves()
 
 
+@on_sqlite
 @enrolled("{how: segment, segment: staff, leaving: close}")
 async def test_leaving_a_segment_may_close_what_somebody_had(shop: Shop) -> None:
     shop.tell(CustomerSeen(reference="ann", occurred_at=shop.clock.now()))
@@ -226,6 +232,7 @@ async def test_by_default_leaving_the_segment_changes_nothing(shop: Shop) -> Non
     assert state(shop) == "active"
 
 
+@on_sqlite
 @enrolled("automatic")
 async def test_who_left_is_not_taken_in_again_but_may_come_back(shop: Shop) -> None:
     shop.buys("A", 20)
@@ -243,6 +250,7 @@ async def test_who_left_is_not_taken_in_again_but_may_come_back(shop: Shop) -> N
     shop.proves()
 
 
+@on_sqlite
 @enrolled("{how: segment, segment: staff, leaving: freeze, confirm: 14 days}")
 async def test_who_was_frozen_before_they_confirmed_must_still_confirm(shop: Shop) -> None:
     shop.tell(CustomerSeen(reference="ann", occurred_at=shop.clock.now()))
@@ -258,6 +266,7 @@ async def test_who_was_frozen_before_they_confirmed_must_still_confirm(shop: Sho
     assert (state(shop), figures(shop)) == ("active", (10, 0))
 
 
+@on_sqlite
 @enrolled("{how: segment, segment: staff, leaving: freeze}")
 async def test_a_segment_does_not_bring_back_who_left_the_program(shop: Shop) -> None:
     shop.tell(CustomerSeen(reference="ann", occurred_at=shop.clock.now()))

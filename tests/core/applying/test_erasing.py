@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from tests.databases import on_sqlite
 
 from stampcard.applying import erasing
 from stampcard.applying.setting import Setting
@@ -39,6 +40,7 @@ def kept(database: Database) -> int:
     return rows(database, select(func.count()).where(inbox.c.body_sealed.is_not(None)))[0][0]  # type: ignore[no-any-return]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "handed_on",
     [

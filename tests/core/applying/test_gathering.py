@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 from tests.core.applying.test_merging import merge
 from tests.core.letters import Box, Letters
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import CustomEvent
@@ -42,6 +43,7 @@ def subjects(box: Box) -> list[str]:
     return [one.subject for one in box.sent]
 
 
+@on_sqlite
 async def test_each_message_has_a_reach_of_its_own_and_is_told_once(database: Database, setting: Setting) -> None:
     box = Box()
     letters = Letters(database, setting, HEAD + REACH, box)
@@ -53,6 +55,7 @@ async def test_each_message_has_a_reach_of_its_own_and_is_told_once(database: Da
     assert subjects(box) == ["far 40", "near 8", "there"]
 
 
+@on_sqlite
 async def test_whoever_was_told_by_one_channel_is_not_told_by_another_once_they_change_places(
     database: Database, setting: Setting
 ) -> None:
@@ -87,6 +90,7 @@ async def test_points_of_different_wallets_make_no_sum(database: Database, setti
     assert sorted(subjects(box)) == ["15 points", "45.00 credit"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "data",
     [{"day": "monday"}, {"number": "12A"}, {"number": "0012"}, {"day": "2026-13-01"}, {"place": "@day"}],

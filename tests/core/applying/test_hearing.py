@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.letters import Box, Letters
+from tests.databases import on_sqlite
 
 from stampcard.applying.mailing import named_message, preview, send_test
 from stampcard.applying.requests import Answer
@@ -98,6 +99,7 @@ async def test_a_number_that_moved_on_is_its_new_owners(ear: Ear) -> None:
     assert (ear.state("ann"), ear.state("bob")) == ("given", "withdrawn")
 
 
+@on_sqlite
 async def test_who_has_the_number_no_more_can_still_end_messages_but_is_not_answered_elsewhere(ear: Ear) -> None:
     ear.agrees("ann", PHONE)
     ear.buys("O1", 10)
@@ -108,6 +110,7 @@ async def test_who_has_the_number_no_more_can_still_end_messages_but_is_not_answ
     assert (ear.state("ann"), len(ear.box.sent)) == ("withdrawn", 1)
 
 
+@on_sqlite
 @pytest.mark.parametrize("written", ["0151 12345678 (mobile)", "+49 151 12345678", "+4915112345678"])
 async def test_a_number_is_found_however_it_was_written(ear: Ear, written: str) -> None:
     ear.agrees("ann", "+49 151 12345678")
@@ -127,6 +130,7 @@ async def test_stop_and_start_told_together_leave_what_was_there(ear: Ear) -> No
     assert ear.state("ann") == "given"
 
 
+@on_sqlite
 async def test_a_stop_that_the_vendor_told_first_is_brought_back_by_start(ear: Ear) -> None:
     ear.agrees("ann", PHONE)
     now = ear.clock.now()
@@ -167,6 +171,7 @@ async def test_neither_a_test_nor_a_preview_of_the_link_opens_anything(ear: Ear)
     assert "https://example.com/link" in told["text"]
 
 
+@on_sqlite
 async def test_nobody_makes_us_answer_without_end(ear: Ear) -> None:
     ear.agrees("ann", PHONE)
     for _ in range(9):
@@ -179,6 +184,7 @@ async def test_nobody_makes_us_answer_without_end(ear: Ear) -> None:
     assert len(ear.box.sent) == 6
 
 
+@on_sqlite
 async def test_a_report_that_comes_before_we_wrote_down_the_call_keeps_neither_text_nor_costs_back(ear: Ear) -> None:
     ear.agrees("ann", PHONE)
     ear.buys("O1", 10)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 from tests.core.letters import Box, Letters
+from tests.databases import on_sqlite
 
 from stampcard.applying.answering import confirm, opened
 from stampcard.applying.mailing import Estimate, estimate, mail
@@ -92,6 +93,7 @@ def club(database: Database, setting: Setting) -> Club:
     return Club(database, setting)
 
 
+@on_sqlite
 async def test_a_customer_who_agrees_to_mails_is_invited_once_and_takes_part_by_the_link(club: Club) -> None:
     for customer in ("ann", "ben", "cid"):
         club.joins(customer)
@@ -141,6 +143,7 @@ async def test_the_link_is_good_as_long_as_the_message_is_kept(club: Club) -> No
         club.accepts(club.text())
 
 
+@on_sqlite
 async def test_a_purchase_of_a_guest_may_be_the_occasion(club: Club) -> None:
     club.joins("ann")
     club.says("ann", "email")
@@ -151,6 +154,7 @@ async def test_a_purchase_of_a_guest_may_be_the_occasion(club: Club) -> None:
     assert club.sent == [("bought", "ann@example.com")]
 
 
+@on_sqlite
 async def test_whoever_takes_part_by_the_link_needs_no_second_question(database: Database, setting: Setting) -> None:
     asking: Any = PROGRAM.replace("enrolment: request", "enrolment: {how: request, confirm: 14 days}")
     club = Club(database, setting, asking)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.core.crms import Desk, crm, on_sqlite
+from tests.core.crms import Desk, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.linking import link, part, take_back
@@ -116,6 +117,7 @@ def test_a_member_whose_contact_is_gone_can_have_another(desk: Opening) -> None:
     assert linked(now, "C2", ann).member == ann
 
 
+@on_sqlite
 def test_a_parted_contact_is_nobody_whatever_is_told_of_it_and_no_other_is_made(desk: Opening) -> None:
     now = desk(make_members=True)
     ann = now.customer("1", email="ann@shop.example", first_name="Ann")
@@ -143,6 +145,7 @@ def test_parting_a_doubtful_contact_frees_whom_it_might_have_been(desk: Opening)
     assert now.candidates("C1") == []
 
 
+@on_sqlite
 def test_contacts_that_became_one_go_on_in_it(desk: Opening) -> None:
     now = desk()
     ann = now.customer("1", email="ann@shop.example", first_name="Ann")
@@ -172,6 +175,7 @@ def test_whoever_is_known_of_two_contacts_that_became_one_is_the_one(desk: Openi
     assert now.find("C8") is None
 
 
+@on_sqlite
 def test_a_merge_that_is_undone_gives_the_contact_back(desk: Opening) -> None:
     now = desk()
     ann, ben = now.customer("1", email="ann@shop.example"), now.customer("2", email="ben@shop.example")

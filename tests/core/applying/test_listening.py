@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
-from tests.core.crms import Desk, crm, on_sqlite
+from tests.core.crms import Desk, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.holding import hold, let_go
 from stampcard.applying.linking import link
@@ -94,6 +95,7 @@ def test_a_hold_that_a_person_ended_comes_back_only_with_the_next_change_there(d
     assert held(now, ann) == "crm: fraud"
 
 
+@on_sqlite
 def test_what_is_asked_of_somebody_merged_or_not_there_concerns_whoever_they_are(desk: Opening) -> None:
     now = desk()
     ann, ben = now.customer("1", email="ann@shop.example"), now.customer("2", email="ben@shop.example")

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from tests.core.crms import crm
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import matching, merging
 from stampcard.applying.erasing import erase_members
@@ -75,6 +76,7 @@ def shop(database: Database, setting: Setting) -> TwoShops:
     return TwoShops(database, replace(setting, active=frozenset({"shop", "web"}), matching=every), PROGRAM)
 
 
+@on_sqlite
 async def test_two_shops_one_person_one_balance(shop: TwoShops) -> None:
     shop.sees("shop", "1", email="Ann@shop.example")
     shop.bought("shop", "A", "1", 30)
@@ -115,6 +117,7 @@ async def test_two_contacts_at_a_crm_may_be_one_person_and_two_customers_of_a_sh
     assert len(shop.doubtful()) == (0 if is_crm else 1)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [
@@ -146,6 +149,7 @@ async def test_an_address_that_somebody_has_no_more_makes_nobody_the_same(shop: 
     assert [row.connection for row in rows(shop.database, select(address))] == ["shop"]
 
 
+@on_sqlite
 async def test_whoever_is_doubtful_is_listed_and_not_merged(shop: TwoShops) -> None:
     shop.sees("shop", "1", email="ann@shop.example")
     shop.sees("shop", "2", email="ann@shop.example")
@@ -166,6 +170,7 @@ async def test_whoever_is_doubtful_is_listed_and_not_merged(shop: TwoShops) -> N
     assert rows(shop.database, select(merge)) == []
 
 
+@on_sqlite
 async def test_whom_somebody_parted_or_called_two_people_stay_so(shop: TwoShops) -> None:
     shop.sees("shop", "1", email="ann@shop.example")
     shop.sees("web", "77", email="ann@shop.example")
@@ -199,6 +204,7 @@ async def test_a_third_is_neither_of_two_whom_somebody_called_two_people(shop: T
     assert len(shop.doubtful()) == 2
 
 
+@on_sqlite
 async def test_whoever_is_doubtful_beside_a_merge_is_so_beside_who_is_left(shop: TwoShops) -> None:
     for source, reference in (("shop", "1"), ("till", "9"), ("web", "77")):
         shop.sees(source, reference, email=f"{source}@shop.example")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.core.crms import Desk, crm, on_sqlite
+from tests.core.crms import Desk, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying import meeting
 from stampcard.applying.erasing import erase_members
@@ -35,6 +36,7 @@ def desk(database: Database, setting: Setting) -> Opening:
     return make
 
 
+@on_sqlite
 def test_a_contact_is_found_by_our_own_id_whatever_its_address(desk: Opening) -> None:
     now = desk()
     ann, ben = now.customer("1", email="ann@shop.example"), now.customer("2", email="ben@shop.example")
@@ -44,6 +46,7 @@ def test_a_contact_is_found_by_our_own_id_whatever_its_address(desk: Opening) ->
     assert now.contact("C3", member="m_nobody").why == "nobody"
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "addresses",
     [
@@ -239,6 +242,7 @@ def test_what_we_made_is_linked_whichever_of_the_news_comes_first(desk: Opening)
     assert (now.known("C2").made, now.known("C2").member) == ("there", ben)
 
 
+@on_sqlite
 def test_what_we_made_for_somebody_who_is_merged_meanwhile_is_whoever_they_are_now(desk: Opening) -> None:
     now = desk()
     ann, anna = now.customer("1", email="ann@shop.example"), now.customer("2", email="anna@shop.example")
@@ -247,6 +251,7 @@ def test_what_we_made_for_somebody_who_is_merged_meanwhile_is_whoever_they_are_n
     assert (now.known("C1").state, now.known("C1").member) == ("linked", ann)
 
 
+@on_sqlite
 @pytest.mark.parametrize(("asks", "kind"), [(True, "contact_erase"), (False, "contact_remove")])
 def test_what_we_made_for_somebody_who_is_erased_meanwhile_is_nobodys_and_goes(
     desk: Opening, asks: bool, kind: str

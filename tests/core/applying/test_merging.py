@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import enrolling, joining, matching, merging, redeeming, requests, spending, using, verifying
 from stampcard.applying.erasing import erase_members
@@ -178,6 +179,7 @@ def shop(database: Database, setting: Setting) -> Shop:
     return Shop(database, setting, PROGRAM)
 
 
+@on_sqlite
 async def test_the_points_the_tier_and_the_history_of_two_become_those_of_one(shop: Shop) -> None:
     shop.buys("A", 60)
     shop.buys("B", 90, customer="bob")
@@ -196,6 +198,7 @@ async def test_the_points_the_tier_and_the_history_of_two_become_those_of_one(sh
     assert shop.stored() == shop.anew()
 
 
+@on_sqlite
 async def test_a_refund_of_what_came_by_a_merge_takes_from_the_lots_that_it_gave(shop: Shop) -> None:
     shop.buys("A", 60)
     shop.buys("B", 90, customer="bob")
@@ -278,6 +281,7 @@ async def test_perks_plans_and_proofs_of_both_are_those_of_one_and_part_again(sh
     shop.proves()
 
 
+@on_sqlite
 async def test_what_was_spent_meanwhile_stays_spent_and_is_told(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 90, customer="bob")
@@ -328,6 +332,7 @@ async def test_a_member_who_is_another_by_now_says_so_and_cannot_be_merged_again
     shop.proves()
 
 
+@on_sqlite
 async def test_a_hold_goes_with_the_person(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 20, customer="bob")
@@ -338,6 +343,7 @@ async def test_a_hold_goes_with_the_person(shop: Shop) -> None:
     assert shop.points() == 23 + 33
 
 
+@on_sqlite
 async def test_a_shop_that_makes_one_customer_of_two_makes_one_member(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 20, customer="bob")
@@ -355,6 +361,7 @@ async def test_a_shop_that_makes_one_customer_of_two_makes_one_member(shop: Shop
     shop.proves()
 
 
+@on_sqlite
 async def test_who_comes_and_is_merged_in_one_delivery_has_both(shop: Shop) -> None:
     """As where opening an account takes over what a guest had, and an order of that account came along."""
     shop.buys("A", 10, customer="guest")
@@ -389,6 +396,7 @@ async def test_an_order_that_went_from_one_to_the_other_before_is_one_award(shop
 UNLIMITED = PROGRAM.replace("within_balance", "unlimited")
 
 
+@on_sqlite
 @pytest.mark.parametrize("owing", ["ann", "bob"])
 async def test_what_a_merge_paid_of_a_debt_is_owed_again_when_it_is_undone(shop: Shop, owing: str) -> None:
     shop.applies(UNLIMITED)
@@ -410,6 +418,7 @@ async def test_what_a_merge_paid_of_a_debt_is_owed_again_when_it_is_undone(shop:
     shop.proves()
 
 
+@on_sqlite
 async def test_an_order_that_was_paid_or_grew_while_they_were_one_is_whose_it_was(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 20, customer="bob", paid=False)
@@ -427,6 +436,7 @@ async def test_an_order_that_was_paid_or_grew_while_they_were_one_is_whose_it_wa
     assert shop.stored() == shop.anew()
 
 
+@on_sqlite
 async def test_an_order_that_the_shop_gave_to_the_other_meanwhile_stays_theirs(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 20, customer="bob")
@@ -441,6 +451,7 @@ async def test_an_order_that_the_shop_gave_to_the_other_meanwhile_stays_theirs(s
 CONFIRMING = PROGRAM.replace("events:", "enrolment: {confirm: 14 days}\nevents:")
 
 
+@on_sqlite
 @pytest.mark.parametrize("confirmed", ["ann", "bob"])
 async def test_who_has_confirmed_as_one_has_confirmed_as_both(shop: Shop, confirmed: str) -> None:
     shop.applies(CONFIRMING)
@@ -457,6 +468,7 @@ async def test_who_has_confirmed_as_one_has_confirmed_as_both(shop: Shop, confir
     shop.proves()
 
 
+@on_sqlite
 async def test_what_somebody_confirmed_or_left_since_a_merge_stays_so(shop: Shop) -> None:
     shop.applies(CONFIRMING)
     shop.buys("A", 30)
@@ -503,6 +515,7 @@ async def test_an_award_that_does_not_fit_the_entries_of_one_person_is_found(sho
     assert len(found.findings) > 0
 
 
+@on_sqlite
 async def test_who_is_erased_is_erased_with_whoever_was_merged(shop: Shop) -> None:
     shop.buys("A", 10)
     shop.buys("B", 20, customer="bob")
@@ -599,6 +612,7 @@ class Life:
         self.shop.clock.advance(timedelta(days=days))
 
 
+@on_sqlite
 @pytest.mark.parametrize("key", ["R1", ""])
 def test_an_event_that_is_told_again_after_a_merge_is_the_same_still(
     database: Database, setting: Setting, key: str

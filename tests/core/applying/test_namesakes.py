@@ -13,6 +13,7 @@ from tests.core.applying.test_merging import merge, undo
 from tests.core.inbox.test_perks import cancel, give, standings, use
 from tests.core.inbox.test_segments import segments
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import joining, judging, redeeming, verifying
 from stampcard.applying.requests import Answer
@@ -109,6 +110,7 @@ def marks(shop: Shop) -> set[str]:
     }
 
 
+@on_sqlite
 async def test_whoever_of_both_is_verified_is_so_and_each_again_when_they_part(shop: Shop) -> None:
     verifies(shop, "bob")
     before = proof(shop, "bob")
@@ -119,6 +121,7 @@ async def test_whoever_of_both_is_verified_is_so_and_each_again_when_they_part(s
     assert (proof(shop).status, proof(shop, "bob")) == ("asked", before)
 
 
+@on_sqlite
 async def test_of_two_open_requests_one_is_withdrawn_and_open_again_when_they_part(shop: Shop) -> None:
     mine, theirs = asks(shop, "ann"), asks(shop, "bob")
     id_ = merge(shop)
@@ -161,6 +164,7 @@ async def test_a_request_that_was_made_together_stays_with_who_is_kept(shop: Sho
     assert asks(shop, "bob")
 
 
+@on_sqlite
 @pytest.mark.parametrize(("hand", "has"), [("taken", False), ("given", True)])
 async def test_what_people_said_of_a_perk_stands_after_a_merge_and_with_whom_it_was_said_of_after_its_undoing(
     shop: Shop, hand: Any, has: bool
@@ -234,6 +238,7 @@ async def test_a_merge_and_its_undoing_pay_nothing_however_often(shop: Shop) -> 
     shop.proves()
 
 
+@on_sqlite
 async def test_who_was_put_into_a_segment_before_stays_in_it(shop: Shop) -> None:
     both = [shop.member("ann"), shop.member("bob")]
     does(shop, lambda unit: judging.put(unit, "main", "staff", both, []))
@@ -269,6 +274,7 @@ async def test_what_an_order_used_of_a_cap_goes_with_it(shop: Shop) -> None:
     assert [(row.member, row.kept) for row in rows(shop.database, select(base_use))] == [(bob, 49_000_000)]
 
 
+@on_sqlite
 async def test_the_longer_verification_counts(shop: Shop) -> None:
     verifies(shop, "ann", datetime(2026, 5, 1, tzinfo=UTC))
     verifies(shop, "bob", datetime(2026, 9, 1, tzinfo=UTC))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.commands import Command
@@ -56,6 +57,7 @@ def talkative(setting: Setting) -> Setting:
     return dataclasses.replace(setting, hooks=hooks, plugins={"desk": "talker"})
 
 
+@on_sqlite
 def test_nobody_is_told_and_the_balance_is_pushed(database: Database, setting: Setting) -> None:
     setting = talkative(setting)
     tell(database, setting, "A", order(10, at=NOON - timedelta(days=300)), past=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 from tests.core.letters import PROGRAM, Box, Letters, with_messages
+from tests.databases import on_sqlite
 
 from stampcard.applying.joining import end_plan, try_plan
 from stampcard.applying.merging import merge
@@ -44,6 +45,7 @@ async def ticks_at(letters: Letters, text: str) -> list[str]:
     return [one.text.split("\n\n")[1] for one in box.sent[before:]]
 
 
+@on_sqlite
 async def test_points_that_expire_are_told_three_days_before_at_the_hour_of_the_program(
     database: Database, setting: Setting
 ) -> None:
@@ -57,6 +59,7 @@ async def test_points_that_expire_are_told_three_days_before_at_the_hour_of_the_
     assert await ticks_at(letters, "2027-03-08T09:01") == []
 
 
+@on_sqlite
 async def test_whoever_spent_them_meanwhile_is_told_nothing(database: Database, setting: Setting) -> None:
     letters = Letters(database, setting, EXPIRING, box := Box())
     member = letters.joins()
@@ -74,6 +77,7 @@ async def test_whoever_spent_them_meanwhile_is_told_nothing(database: Database, 
     assert letters.messages() == [("expiring", "email", "dropped", "no_longer")]
 
 
+@on_sqlite
 async def test_points_that_come_late_are_told_the_next_day(database: Database, setting: Setting) -> None:
     letters = Letters(database, setting, EXPIRING, Box())
     member = letters.joins()
@@ -91,6 +95,7 @@ async def test_points_that_come_late_are_told_the_next_day(database: Database, s
     assert told.startswith("10 points of yours expire after Wednesday, March 1, 2028")
 
 
+@on_sqlite
 async def test_a_downtime_is_caught_up_and_what_came_too_late_is_not_told(database: Database, setting: Setting) -> None:
     text = with_messages("messages:\n  hello: {on: 5 days after sign_up, use: welcome, purpose: transactional}\n")
     letters = Letters(database, setting, text, Box())
@@ -129,6 +134,7 @@ async def test_only_whoever_bought_nothing_since_is_won_back(database: Database,
     assert len(await ticks_at(letters, "2026-04-19T12:00")) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("day", "early", "due"),
     [
@@ -150,6 +156,7 @@ async def test_the_hour_is_that_of_the_program_all_year(
     assert len(await ticks_at(letters, due)) == 1
 
 
+@on_sqlite
 async def test_who_leaves_the_audience_before_it_leaves_is_told_nothing(database: Database, setting: Setting) -> None:
     text = with_messages(
         """messages:
@@ -312,6 +319,7 @@ MOOT: dict[str, Callable[[Everything], object]] = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("on", MOOT)
 async def test_what_is_so_no_more_when_it_leaves_is_not_told(database: Database, setting: Setting, on: str) -> None:
     story = Everything(database, setting, on)
@@ -322,6 +330,7 @@ async def test_what_is_so_no_more_when_it_leaves_is_not_told(database: Database,
     assert story.messages() == [("it", "email", "dropped", "no_longer")]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "on", [on for on in REMINDERS if " before " in on and on.endswith(("_ends", "_expire", "_expires"))]
 )
@@ -336,6 +345,7 @@ async def test_what_is_held_back_over_a_night_says_how_many_days_are_left(
     assert await story.told() == [f"{head} {int(days) - 1} days"]
 
 
+@on_sqlite
 async def test_its_condition_asks_for_the_days_that_are_left_when_it_leaves(
     database: Database, setting: Setting
 ) -> None:
@@ -359,6 +369,7 @@ async def test_what_somebody_bought_who_was_merged_since_is_told_of_as_long_as_i
     assert await story.told() == ([] if is_returned else ["7 days"])
 
 
+@on_sqlite
 async def test_what_was_written_down_on_something_else_says_nothing_any_more(
     database: Database, setting: Setting
 ) -> None:
@@ -410,6 +421,7 @@ async def test_a_digest_names_the_rewards_that_are_left(database: Database, sett
     assert len(told.text.partition("\n")[0].split()) == 2
 
 
+@on_sqlite
 async def test_an_end_of_the_program_is_told_once_also_late_and_to_those_who_came_late(
     database: Database, setting: Setting
 ) -> None:
@@ -429,6 +441,7 @@ async def test_an_end_of_the_program_is_told_once_also_late_and_to_those_who_cam
     assert len(story.messages()) == 2
 
 
+@on_sqlite
 async def test_an_end_that_is_over_when_its_message_could_leave_is_not_told(
     database: Database, setting: Setting
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from tests.core.letters import Box, Letters
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.events import CommandSettled, ConsentSeen, CustomEvent
@@ -126,6 +127,7 @@ async def test_who_used_the_voucher_or_took_the_yes_back_is_not_reminded(shop: N
     assert shop.reminders("cid") == [("email", "dropped", "no_consent"), ("sms", "dropped", "no_consent")]
 
 
+@on_sqlite
 async def test_who_uses_the_voucher_while_the_reminder_waits_is_not_reminded(shop: Newsletter) -> None:
     shop.joins("bob")
     shop.subscribes("bob")
@@ -140,6 +142,7 @@ async def test_who_uses_the_voucher_while_the_reminder_waits_is_not_reminded(sho
     assert shop.reminders("bob") == [("email", "dropped", "no_longer")]
 
 
+@on_sqlite
 async def test_where_the_mail_does_not_get_through_the_code_comes_as_a_text(shop: Newsletter) -> None:
     shop.joins("ann", language="nl", phone=PHONE)
     shop.mail.answers = [Rejected(reason="no such mailbox", because="address")]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
-from tests.core.crms import Desk, crm, on_sqlite
+from tests.core.crms import Desk, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
@@ -73,6 +74,7 @@ def all_figures() -> dict[str, Any]:
     return {"fields": {name: f"their_{name}" for name in FIGURES}}
 
 
+@on_sqlite
 def test_every_figure_is_shown_by_the_days_of_the_program(desk: Opening) -> None:
     now = desk(**all_figures())
     ann = now.customer("1", email="ann@shop.example")
@@ -169,6 +171,7 @@ def test_the_program_that_the_settings_name_is_shown_or_else_the_first(desk: Ope
     assert shown(now, ann)[ann].takes_part
 
 
+@on_sqlite
 def test_a_rehearsal_says_what_a_first_look_would_come_to(database: Database, setting: Setting) -> None:
     now = Desk(database, setting, crm(make_members=True, fields={"cups": "cups"}))
     ann = now.customer("1", email="ann@shop.example", first_name="Ann", cups=3)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.core.crms import Desk, crm, on_sqlite
+from tests.core.crms import Desk, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
@@ -59,6 +60,7 @@ def all_sent(desk: Desk) -> None:
     desk.database.write_now(lambda c: c.execute(update(push).values(sent=push.c.wanted)))
 
 
+@on_sqlite
 def test_when_both_meet_blanks_are_filled_and_the_owner_counts_where_they_differ(desk: Opening) -> None:
     now = desk(fields={"cups": "cups", "height": "height", "vegan": "vegan", "since": "since", "last_name": "lastname"})
     ann = now.customer("1", email="ann@shop.example", first_name="Ann", last_name="Ames")
@@ -91,6 +93,7 @@ def test_what_they_change_is_taken_and_kept_with_the_moment_of_their_clock(desk:
     assert now.said() == []
 
 
+@on_sqlite
 def test_what_is_older_or_known_so_changes_nothing(desk: Opening) -> None:
     now = desk()
     ann = now.customer("1", email="ann@shop.example")
@@ -277,6 +280,7 @@ def test_a_consent_that_is_no_truth_is_noted(desk: Opening) -> None:
     assert now.said() == [(CONSENT, "", "weekly", "unreadable", "neither")]
 
 
+@on_sqlite
 def test_a_contact_that_is_put_away_leaves_the_member_and_comes_back_whole(desk: Opening) -> None:
     now = desk()
     ann = now.customer("1", email="ann@shop.example")

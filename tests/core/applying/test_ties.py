@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
@@ -31,6 +32,7 @@ def wanted(database: Database) -> list[str]:
     return [row.reference for row in rows(database, select(fetch))]
 
 
+@on_sqlite
 @pytest.mark.parametrize("digests", [("a", "b"), ("b", "a")])
 def test_an_order_is_fetched_whichever_of_two_bodies_of_one_moment_came_first(
     database: Database, setting: Setting, digests: tuple[str, str]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.applying.trying import NEWCOMER, Question, Tried, try_out
@@ -104,6 +105,7 @@ def test_a_customer_who_is_not_known_counts_as_new(database: Database, live: Set
     assert {one.rule: one.due for one in tried.decision.awards} == {"purchase": 70, "welcome": 10}
 
 
+@on_sqlite
 def test_it_knows_the_segments_and_the_tier_that_a_member_has_by_then(database: Database, live: Setting) -> None:
     rules = (
         "  - {id: gold, on: purchase, when: member.tier == 'gold', award: 3}\n"
@@ -188,6 +190,7 @@ def test_a_refund_comes_to_what_it_then_takes_back(database: Database, live: Set
     assert [row.granted - row.taken for row in due] == [45]
 
 
+@on_sqlite
 def test_news_that_is_old_changes_nothing_if_it_is_taken_as_told(database: Database, live: Setting) -> None:
     tell(database, live, bought(60, reference="A"))
     old = bought(20, age=-60, reference="A")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.deliveries import Prepared, decide_all
@@ -67,6 +68,7 @@ def applied(run: Run, installed: Path) -> None:
     assert run("program", "apply", "program.yaml").exit_code == 0
 
 
+@on_sqlite
 def test_campaigns_are_listed_with_their_budgets(run: Run, data: Data, installed: Path) -> None:
     assert run("campaign", "list").stderr == "No program has a campaign.\n"
     applied(run, installed)

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.host import discovering
@@ -65,6 +66,7 @@ def test_where_there_is_no_connection_that_is_said(installed: Path, run: Run) ->
     assert run("connection", "list").stderr == "There is no connection yet. Add one: stampcard connection add PLUGIN\n"
 
 
+@on_sqlite
 @pytest.mark.parametrize("command", [("show",), ("pause", "--note", "x"), ("resume",), ("test",)])
 def test_an_unknown_connection_is_named(run: Run, command: tuple[str, ...]) -> None:
     result = run("connection", command[0], "till", *command[1:])
@@ -79,6 +81,7 @@ def test_a_wrong_section_is_told_without_its_secrets(installed: Path, data: Data
     assert "a-secret" not in problem
 
 
+@on_sqlite
 def test_a_connection_is_paused_with_a_note_and_resumed(run: Run, data: Data) -> None:
     assert run("connection", "pause", "shop").exit_code == 2
     assert run("connection", "pause", "shop", "--note", "moving house").exit_code == 0

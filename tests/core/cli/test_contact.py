@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.core.crms import on_sqlite
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.app import open_sealer
@@ -38,6 +38,7 @@ def known(database: Database, settings: Settings, join: Callable[[str], str]) ->
     return members
 
 
+@on_sqlite
 def test_contacts_are_listed_by_state_and_reason(run: Run, data: Callable[..., Any], known: dict[str, str]) -> None:
     doubtful = run("contact", "list", "crm")
     assert doubtful.exit_code == 0, doubtful.output
@@ -68,6 +69,7 @@ def test_where_there_are_none_that_is_said(run: Run, data: Callable[..., Any], k
     assert data("contact", "conflicts", "other") == []
 
 
+@on_sqlite
 def test_a_contact_is_linked_and_parted(run: Run, database: Database, known: dict[str, str]) -> None:
     ben = known["ben"]
     linked = run("contact", "link", "crm", "C2", "shop:2")

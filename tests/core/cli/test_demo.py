@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -32,18 +33,9 @@ def test_the_demo_proves_itself_and_tells_its_troubles_in_plain_lines_where_ther
     assert ", waiting 0, " in reports[-1]
 
 
-def test_on_a_terminal_the_figures_change_in_place(tmp_path: Path) -> None:
+def test_on_a_terminal_the_figures_change_in_place(tmp_path: Path, stampcard: Sequence[str]) -> None:
     ours, theirs = os.openpty()
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        "from stampcard.cli.main import run; run()",
-        "demo",
-        "--orders",
-        "5",
-        "--exit",
-    ]
+    command = [sys.executable, *stampcard, "demo", "--orders", "5", "--exit"]
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     with subprocess.Popen(  # noqa: S603 - our own interpreter and program
         command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=theirs, text=True

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.setting import Setting
@@ -35,6 +36,7 @@ def looked_at(run: Run, code: int) -> list[str]:
     return [f"{one['about']}: {one['text']}" for one in json.loads(result.stdout)["findings"] if one["level"] != "ok"]
 
 
+@on_sqlite
 def test_where_all_is_well_that_is_said_and_the_end_is_0(run: Run) -> None:
     assert looked_at(run, 0) == []
     result = run("doctor", "--offline")
@@ -86,6 +88,7 @@ def test_messages_that_nobody_can_send_or_write_out_are_told_for_a_day(run: Run,
     )
 
 
+@on_sqlite
 def test_a_command_whose_outcome_is_not_known_yet_is_no_trouble(run: Run, command: Callable[..., str]) -> None:
     now = SystemClock().now()
     command("unknown", attempted_at=to_micros(now - timedelta(minutes=1)))
@@ -143,6 +146,7 @@ def test_orders_in_money_that_no_program_knows_are_told(
     )
 
 
+@on_sqlite
 def test_a_program_file_that_is_not_what_is_valid_is_told(installed: Path, run: Run) -> None:
     settings = installed / "stampcard.toml"
     settings.write_text(settings.read_text().replace("programs = []", 'programs = ["program.yaml"]'))
@@ -153,6 +157,7 @@ def test_a_program_file_that_is_not_what_is_valid_is_told(installed: Path, run: 
     assert "stampcard program diff" in finding
 
 
+@on_sqlite
 def test_members_without_a_backup_are_told_with_the_command(
     run: Run, database: Database, join: Callable[[str], str]
 ) -> None:
@@ -165,6 +170,7 @@ def test_members_without_a_backup_are_told_with_the_command(
     assert looked_at(run, 0) == []
 
 
+@on_sqlite
 def test_the_outside_is_looked_at_unless_nobody_is_to_be_asked(
     run: Run, installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +183,7 @@ def test_the_outside_is_looked_at_unless_nobody_is_to_be_asked(
     assert findings["http.public_url"]["level"] == "warning"
 
 
+@on_sqlite
 def test_a_server_that_does_not_answer_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAMPCARD_HTTP__PORT", "1")
     (finding,) = looked_at(run, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.cli import exporting
@@ -76,6 +77,7 @@ def test_a_column_and_the_channel_of_addresses_can_be_said(folder: Path, run: Ru
     assert "ann@example.com" in run("message", "suppression", "list").stdout
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

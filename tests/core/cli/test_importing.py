@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying import importing
@@ -62,6 +63,7 @@ def test_a_file_is_tried_imported_compared_and_taken_back(file: Path, run: Run, 
     assert "undone" in run("import", "list").stdout
 
 
+@on_sqlite
 def test_the_same_file_again_changes_nothing_and_says_so(file: Path, run: Run) -> None:
     begin(run, file)
     again = begin(run, file)
@@ -79,6 +81,7 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@on_sqlite
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost(
     file: Path, run: Run, data: Data, monkeypatch: pytest.MonkeyPatch
@@ -104,6 +107,7 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost(
     assert (over.exit_code, "there is nothing to go on with" in over.stderr) == (1, True)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -122,6 +126,7 @@ def test_what_cannot_be_is_told_before_anything_is_done(
     assert data("import", "list") == []
 
 
+@on_sqlite
 def test_an_import_that_is_not_there_is_told(installed: Path, run: Run) -> None:
     for command in ("show", "resume", "undo", "reconcile"):
         result = run("import", command, "i_nothing")

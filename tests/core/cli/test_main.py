@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,16 @@ from stampcard.errors import (
     Unavailable,
 )
 
+#: What Python is given to run the command as it is installed.
+ALONE = ("-P", "-c", "from stampcard.cli.main import run; run()")
 HEAVY = ("aiohttp", "sqlalchemy", "pydantic_settings", "httpx", "alembic", "cel_expr_python", "stampcard.settings")
 
 
-def script(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def script(
+    *arguments: str, cwd: Path, entry: Sequence[str] = ALONE, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """The command as a shell runs it."""
-    command = [sys.executable, "-P", "-c", "from stampcard.cli.main import run; run()", *arguments]
+    command = [sys.executable, *entry, *arguments]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("STAMPCARD_")}
     return subprocess.run(  # noqa: S603 - our own interpreter and program
         command, cwd=cwd, env={**plain, **environ}, capture_output=True, text=True, check=False
@@ -69,8 +74,8 @@ def test_a_wrong_configuration_is_clean_lines_on_stderr_and_exit_code_3(tmp_path
     ]
 
 
-def test_debug_adds_where_in_the_program_the_error_came_from(tmp_path: Path) -> None:
-    done = script("--debug", "--config", "absent.toml", "check", cwd=tmp_path)
+def test_debug_adds_where_in_the_program_the_error_came_from(tmp_path: Path, stampcard: Sequence[str]) -> None:
+    done = script("--debug", "--config", "absent.toml", "check", cwd=tmp_path, entry=stampcard)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "ConfigurationError" in done.stderr
@@ -81,9 +86,11 @@ def test_a_wrong_call_is_exit_code_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
-def test_a_database_out_of_reach_is_exit_code_4_and_says_why_without_the_password(tmp_path: Path) -> None:
+def test_a_database_out_of_reach_is_exit_code_4_and_says_why_without_the_password(
+    tmp_path: Path, stampcard: Sequence[str]
+) -> None:
     url = "postgresql://ada:hunter2-hunter2@127.0.0.1:1/x"
-    done = script("db", "check", cwd=tmp_path, STAMPCARD_DATABASE=url)
+    done = script("db", "check", cwd=tmp_path, entry=stampcard, STAMPCARD_DATABASE=url)
     assert done.returncode == 4
     assert done.stderr.startswith("error: the database (connection failed: ")
     assert "Connection refused" in done.stderr

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.core.crms import on_sqlite
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.requests import Answer, record_event
@@ -32,6 +32,7 @@ def test_where_nobody_is_a_member_that_is_said(run: Run) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "There is no member yet.\n")
 
 
+@on_sqlite
 def test_members_are_listed_a_page_at_a_time(run: Run, data: Data, join: Join) -> None:
     ids = sorted(join(reference) for reference in ("7", "8", "9"))
     assert [one["id"] for one in data("member", "list")] == ids
@@ -41,6 +42,7 @@ def test_members_are_listed_a_page_at_a_time(run: Run, data: Data, join: Join) -
     assert [one["id"] for one in data("member", "list", "--after", ids[1])] == ids[2:]
 
 
+@on_sqlite
 def test_a_member_is_shown_by_id_or_by_what_the_shop_calls_them(run: Run, data: Data, join: Join) -> None:
     ann = join("7")
     view = data("member", "show", "shop:7")
@@ -52,6 +54,7 @@ def test_a_member_is_shown_by_id_or_by_what_the_shop_calls_them(run: Run, data: 
     assert run("member", "show", "m_nobody").exit_code == 1
 
 
+@on_sqlite
 def test_points_are_adjusted_by_hand_in_both_directions_with_a_reason(run: Run, data: Data, join: Join) -> None:
     ann = join("7")
     given = run("member", "adjust", "shop:7", "points", "1250", "--reason", "a gift")
@@ -64,6 +67,7 @@ def test_points_are_adjusted_by_hand_in_both_directions_with_a_reason(run: Run, 
     assert (blank.exit_code, points(data, ann)) == (1, 1200)
 
 
+@on_sqlite
 def test_a_spend_is_cancelled_by_its_key_and_once_only(run: Run, data: Data, join: Join) -> None:
     ann = join("7")
     run("member", "adjust", ann, "points", "100", "--reason", "a gift")
@@ -76,6 +80,7 @@ def test_a_spend_is_cancelled_by_its_key_and_once_only(run: Run, data: Data, joi
     assert run("member", "cancel-spend", "receipt-2").exit_code == 1
 
 
+@on_sqlite
 def test_nobody_spends_more_than_there_is(run: Run, data: Data, join: Join) -> None:
     ann = join("7")
     result = run("member", "spend", ann, "points", "30")
@@ -83,6 +88,7 @@ def test_nobody_spends_more_than_there_is(run: Run, data: Data, join: Join) -> N
     assert run("member", "spend", ann, "cups", "30").stderr == "error: there is no wallet 'cups'\n"
 
 
+@on_sqlite
 def test_what_changes_is_marked_to_be_sent_to_the_shop(run: Run, database: Database, join: Join) -> None:
     ann = join("7")
     run("member", "adjust", ann, "points", "100", "--reason", "a gift")
@@ -92,6 +98,7 @@ def test_what_changes_is_marked_to_be_sent_to_the_shop(run: Run, database: Datab
     ]
 
 
+@on_sqlite
 def test_an_erased_member_is_gone_and_only_after_asking(run: Run, join: Join) -> None:
     ann = join("7")
     refused = run("member", "erase", ann, input="n\n")
@@ -122,6 +129,7 @@ def test_a_member_is_explained_in_words_and_for_programs(run: Run, data: Data, j
     assert run("member", "explain", "shop:8").exit_code == 1
 
 
+@on_sqlite
 def test_a_members_time_is_listed_newest_first_a_page_at_a_time(run: Run, data: Data, join: Join) -> None:
     ann = join("7")
     for reason in ("first", "second"):
@@ -168,6 +176,7 @@ def test_a_member_is_put_on_hold_and_let_go(run: Run, data: Data, join: Join) ->
     assert (refused.exit_code, "not on hold" in refused.stderr) == (1, True)
 
 
+@on_sqlite
 def test_what_a_member_agrees_to_is_written_down_and_shown(run: Run, data: Data, join: Join) -> None:
     member = join("7")
     assert "Nothing is known" in run("member", "consents", member).stderr

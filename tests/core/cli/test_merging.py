@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -43,6 +44,7 @@ def test_two_members_become_one_and_two_again(run: Run, data: Data, join: Join) 
     assert run("member", "unmerge", id_).stderr.startswith("error: the merge was undone on ")
 
 
+@on_sqlite
 def test_a_merge_asks_before_it_is_made(run: Run, join: Join) -> None:
     ann, bob = join("7"), join("8")
     asked = run("member", "merge", bob, ann, input="n\n")

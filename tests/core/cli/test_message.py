@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.core.crms import on_sqlite
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.consenting import record_consent
@@ -172,6 +172,7 @@ def test_one_is_shown_with_everything_that_was_told_of_it(
     assert run("message", "show", "seven").exit_code == 2
 
 
+@on_sqlite
 def test_the_report_is_that_of_the_reports(run: Run, data: Data, member: Callable[..., str]) -> None:
     member("1")
     mine, theirs = data("message", "report"), data("report", "messages")
@@ -183,6 +184,7 @@ def test_the_report_is_that_of_the_reports(run: Run, data: Data, member: Callabl
     refused(run("message", "report", "--program", "mian"), "main")
 
 
+@on_sqlite
 def test_a_message_is_looked_at_in_any_language_and_nothing_leaves(
     run: Run, data: Data, installed: Path, database: Database, member: Callable[..., str]
 ) -> None:
@@ -367,6 +369,7 @@ def test_addresses_that_get_nothing_are_listed_added_and_let_go(run: Run, data: 
     assert data("message", "suppression", "list") == []
 
 
+@on_sqlite
 def test_who_is_held_back_is_counted_so_before_a_large_send(run: Run, member: Callable[..., str]) -> None:
     member("1", "sms")
     assert "1 by sms" in run("message", "send", "both", input="n\n").stderr
@@ -393,6 +396,7 @@ def _given(unit: Unit, member: str) -> Answer:
     return Answer(status=200, body={})
 
 
+@on_sqlite
 def test_what_other_programs_read_is_json(run: Run, member: Callable[..., str]) -> None:
     member("1")
     for arguments in (("list",), ("report",), ("suppression", "list"), ("preview", "news", "--member", "shop:1")):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.app import open_sealer
@@ -43,6 +44,7 @@ def test_an_order_is_explained_in_words_and_for_programs(
     assert [rule["reason"]["code"] for rule in told["rules"]] == ["matched"]
 
 
+@on_sqlite
 def test_an_order_that_is_not_known_is_said_so(run: Run) -> None:
     for name in ("shop:A", "A"):
         result = run("order", "explain", name)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.clock import SystemClock, to_micros
@@ -95,6 +96,7 @@ def test_since_leaves_what_was_tried_earlier(
     assert [row[3] for row in pushes(database)] == [1]
 
 
+@on_sqlite
 @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["1", "--since", "2h"], ["--all", "--since", "soon"]])
 def test_a_retry_of_nothing_in_particular_is_a_wrong_call(run: Run, arguments: list[str]) -> None:
     assert run("outbox", "retry", *arguments).exit_code == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -38,6 +39,7 @@ def _perks(installed: Path, run: Run) -> None:
     assert run("program", "apply", str(file)).exit_code == 0
 
 
+@on_sqlite
 def test_perks_are_listed_shown_checked_and_used(run: Run, data: Data, join: Join) -> None:
     join("7")
     assert {row["perk"]: row["members"] for row in data("perk", "list")} == {
@@ -79,6 +81,7 @@ def test_perks_are_given_taken_and_released(run: Run, data: Data, join: Join) ->
         assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
 
 
+@on_sqlite
 def test_a_program_without_perks_says_so(installed: Path, run: Run, join: Join) -> None:
     member = join("7")
     bare = installed / "bare.yaml"

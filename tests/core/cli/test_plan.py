@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -49,6 +50,7 @@ def test_plans_are_listed_tried_given_shown_and_ended(run: Run, data: Data, join
     assert run("plan", "end", "shop:7", "life").stdout == f"member {member} does not have life\n"
 
 
+@on_sqlite
 def test_what_cannot_be_is_refused(run: Run, join: Join) -> None:
     join("7")
     for arguments, said in (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import Field, SecretStr
-from tests.core.crms import on_sqlite
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.cli import asking
@@ -51,6 +51,7 @@ def books(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (installed / "stampcard.toml").write_text('programs = []\n[http]\npublic_url = "https://points.example"\n')
 
 
+@on_sqlite
 def test_a_connection_is_added_shown_changed_and_removed(run: Run, data: Data, installed: Path) -> None:
     assert "Add one: stampcard connection add PLUGIN" in run("connection", "list").stderr
     (installed / "token").write_text(f"{WELL}\n")
@@ -76,6 +77,7 @@ def test_a_connection_is_added_shown_changed_and_removed(run: Run, data: Data, i
     assert [row["state"] for row in data("connection", "list")] == ["active"]  # what was paused was another one
 
 
+@on_sqlite
 def test_what_the_vendor_refuses_is_not_kept_unless_it_shall_be(run: Run, data: Data) -> None:
     refused = run("connection", "add", "books", "--set", "token=wrong")
     assert refused.exit_code == 4
@@ -130,6 +132,7 @@ def test_what_cannot_be_is_said_with_what_to_change(run: Run, arguments: tuple[s
     assert said in " ".join(refused.stderr.split())
 
 
+@on_sqlite
 def test_the_settings_file_wins_and_its_connections_are_changed_there(run: Run, data: Data, installed: Path) -> None:
     run("connection", "add", "books", "--set", f"token={WELL}")
     again = run("connection", "add", "books", "--set", f"token={WELL}")
@@ -145,6 +148,7 @@ def test_the_settings_file_wins_and_its_connections_are_changed_there(run: Run, 
     assert run("connection", "test", "books").exit_code == 0
 
 
+@on_sqlite
 def test_where_the_outside_cannot_reach_us_that_is_said(run: Run, installed: Path) -> None:
     (installed / "stampcard.toml").write_text("programs = []\n")
     added = run("connection", "add", "books", "--set", f"token={WELL}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -34,6 +35,7 @@ def _proofs(installed: Path, run: Run) -> None:
     assert run("program", "apply", str(file)).exit_code == 0
 
 
+@on_sqlite
 def test_requests_are_asked_for_and_decided(run: Run, data: Data, join: Join) -> None:
     member = join("7")
     assert "Nobody waits." in run("proof", "queue").stderr

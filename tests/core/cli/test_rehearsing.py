@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.clock import SystemClock
@@ -100,6 +101,7 @@ def test_a_webhook_says_what_it_tells_and_what_that_would_earn_and_nothing_is_wr
     assert fingerprint(database) == before
 
 
+@on_sqlite
 def test_a_wrong_signature_says_why_and_what_to_set(run: Run, till: Path) -> None:
     headers = signed(b"another body")
     said = run("connection", "test", "till", "--payload", "order.json", *headers)
@@ -112,6 +114,7 @@ def test_a_wrong_signature_says_why_and_what_to_set(run: Run, till: Path) -> Non
     assert "60.00 points." in unsigned.stdout
 
 
+@on_sqlite
 def test_a_body_that_is_wrong_says_where(run: Run, till: Path) -> None:
     (till / "order.json").write_text(json.dumps({**ORDER, "data": {**ORDER["data"], "total": "x"}}))  # type: ignore[dict-item]
     said = run("connection", "test", "till", "--payload", "order.json", "--unsigned")
@@ -123,6 +126,7 @@ def test_a_body_that_is_wrong_says_where(run: Run, till: Path) -> None:
     assert "It tells nothing that matters here." in said.stdout
 
 
+@on_sqlite
 def test_it_works_for_a_shop_as_well(run: Run, till: Path, database: Database) -> None:
     request = ShopifySimulator(7).sample("order.paid")
     body = request.body
@@ -149,6 +153,7 @@ def test_it_works_for_a_shop_as_well(run: Run, till: Path, database: Database) -
     assert fingerprint(database) == before
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -164,6 +169,7 @@ def test_what_cannot_be_tried_ends_with_its_own_code(run: Run, till: Path, argum
     assert run("connection", "test", *arguments).exit_code == code
 
 
+@on_sqlite
 def test_a_refund_a_customer_and_an_event_can_be_tried(run: Run, till: Path, data: Callable[..., Any]) -> None:
     bodies = {
         "refund.updated": {"order": "A-1", "reference": "R", "money": "5"},

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.storage.database import Database
@@ -18,12 +19,14 @@ def statuses(database: Database) -> dict[int, str]:
     return {row.id: row.status for row in rows}
 
 
+@on_sqlite
 @pytest.mark.parametrize("arguments", [["quarantine", "list"], ["quarantine", "list", "--each"], ["replay"]])
 def test_where_nothing_is_quarantined_that_is_said(run: Run, arguments: list[str]) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing is quarantined.\n")
 
 
+@on_sqlite
 def test_what_is_set_aside_is_counted_by_connection_and_code_with_a_reason(
     run: Run, data: Data, set_aside: SetAside
 ) -> None:

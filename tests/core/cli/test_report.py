@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.requests import Answer, adjust
@@ -37,6 +38,7 @@ def gifts(join: Callable[[str], str], settings: Settings) -> None:
         act(settings, partial(give, member=join(reference), points=points))
 
 
+@on_sqlite
 def test_points_are_told_as_a_table_as_json_and_as_csv(gifts: None, run: Run, data: Data) -> None:
     told = run("report", "points")
     assert re.search(r"adjusted up +17\.34\n", told.stdout)
@@ -59,6 +61,7 @@ def test_a_row_for_each_day_gives_what_the_days_come_to_together(gifts: None, da
     assert (days[0]["before"], days[-1]["outstanding"]) == (0, whole[0]["outstanding"])
 
 
+@on_sqlite
 def test_points_without_a_value_are_no_liability(gifts: None, run: Run, installed: Path) -> None:
     assert re.search(r"owed +17\.34\nvalue +-\nliability +-\ncurrency +-", run("report", "liability").stdout)
 
@@ -70,6 +73,7 @@ def test_every_report_is_a_command_that_tells_something_of_nothing(run: Run) -> 
         assert told.stdout or "There is nothing to report." in told.stderr
 
 
+@on_sqlite
 def test_what_cannot_be_asked_is_refused_with_what_to_change(run: Run) -> None:
     for typed, words in (
         (("--from", "tomorrow"), "from: 'tomorrow' is no day: write it as 2026-10-31"),

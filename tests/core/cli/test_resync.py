@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.storage import requeueing
@@ -25,6 +26,7 @@ def sent(database: Database) -> None:
     database.write_now(lambda connection: connection.execute(update(push).values(sent=push.c.wanted)))
 
 
+@on_sqlite
 def test_everybody_is_sent_again_even_if_nothing_changed(
     monkeypatch: pytest.MonkeyPatch, run: Run, data: Data, database: Database, join: Join
 ) -> None:
@@ -44,6 +46,7 @@ def test_one_member_is_sent_again(data: Data, database: Database, join: Join) ->
     assert due(database) == {ann: True, ben: False}
 
 
+@on_sqlite
 def test_a_dead_letter_lives_again(database: Database, run: Run, join: Join) -> None:
     ann = join("7")
     database.write_now(lambda connection: connection.execute(update(push).values(dead=1, error="gone")))
@@ -52,6 +55,7 @@ def test_a_dead_letter_lives_again(database: Database, run: Run, join: Join) -> 
     assert due(database) == {ann: True}
 
 
+@on_sqlite
 def test_where_nobody_is_known_there_is_nothing_to_send(run: Run) -> None:
     assert run("resync", "shop").stderr == "shop does not know anybody yet, so there is nothing to send.\n"
     unknown = run("resync", "till")

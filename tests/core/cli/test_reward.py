@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.crms import on_sqlite
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.app import open_sealer
@@ -100,6 +100,7 @@ def test_only_a_pool_takes_codes(installed: Path, run: Run) -> None:
     assert "by: pool" in refused.stderr
 
 
+@on_sqlite
 def test_what_people_hand_out_is_a_queue(installed: Path, run: Run, data: Data) -> None:
     first, second = taken("mug", "mug")
     assert {row["id"] for row in data("redemption", "list", "--by", "manual", "--status", "held", "--json")} == {
@@ -113,6 +114,7 @@ def test_what_people_hand_out_is_a_queue(installed: Path, run: Run, data: Data) 
     assert (again.exit_code, "revoked already" in again.stderr) == (1, True)
 
 
+@on_sqlite
 def test_a_redemption_is_found_by_its_code_and_ended_by_hand(installed: Path, run: Run, data: Data) -> None:
     first, second = taken("five", "five")
     code = data("redemption", "show", first, "--json")["code"]
@@ -123,6 +125,7 @@ def test_a_redemption_is_found_by_its_code_and_ended_by_hand(installed: Path, ru
     assert refused.exit_code == 1
 
 
+@on_sqlite
 def test_unused_codes_are_switched_off_only_with_their_reward(installed: Path, run: Run, data: Data) -> None:
     used, unused = taken("five", "five")
     run("redemption", "use", used, "--where", "till 1")
@@ -191,6 +194,7 @@ def free(data: Data, reward: str) -> int:
     return int(next(row["left"] for row in data("reward", "list") if row["reward"] == reward))
 
 
+@on_sqlite
 def test_a_shop_makes_codes_batch_by_batch_for_the_pool(run: Run, data: Data, maker: Shop) -> None:
     done = run("reward", "fill", "pooled", "--count", "10")
     assert (done.exit_code, done.stdout) == (0, "10 codes were made at shop; 10 are free now\n")
@@ -292,6 +296,7 @@ def test_a_connection_that_does_not_stand_cannot_be_reached(installed: Path, run
     assert (refused.exit_code, "the connection 'shop'" in refused.stderr) == (4, True)
 
 
+@on_sqlite
 def test_a_batch_that_was_not_made_is_asked_for_again_with_the_same_codes(run: Run, data: Data, maker: Shop) -> None:
     maker.outcomes = [Unknown(reason="lost"), RetryLater(reason="later", after=0.0), RuntimeError("broken")]
     assert run("reward", "fill", "pooled", "--count", "6").exit_code == 0
@@ -322,6 +327,7 @@ def test_an_error_says_how_many_were_made_and_these_stay(
     assert free(data, "pooled") == (4 if code == 5 else 0)
 
 
+@on_sqlite
 def test_a_database_that_goes_away_leaves_what_it_took(
     run: Run, data: Data, maker: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +343,7 @@ def test_a_database_that_goes_away_leaves_what_it_took(
     assert free(data, "pooled") == 4
 
 
+@on_sqlite
 def test_what_was_added_stays_when_somebody_stops_it(run: Run, data: Data, maker: Shop) -> None:
     maker.outcomes = [Delivered(), KeyboardInterrupt()]
     stopped = run("reward", "fill", "pooled", "--count", "10")

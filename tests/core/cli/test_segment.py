@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -45,6 +46,7 @@ def test_segments_are_listed_shown_and_explained(run: Run, data: Data, join: Joi
     assert "member.days < 30" in run("segment", "explain", member).stdout
 
 
+@on_sqlite
 def test_members_are_put_in_and_taken_out(run: Run, data: Data, join: Join) -> None:
     join("7")
     other = join("8")
@@ -56,6 +58,7 @@ def test_members_are_put_in_and_taken_out(run: Run, data: Data, join: Join) -> N
     assert run("segment", "add", "stuff", other).exit_code == 1
 
 
+@on_sqlite
 def test_a_preview_says_who_would_be_in(installed: Path, run: Run, data: Data, join: Join) -> None:
     member = join("7")
     changed = installed / "changed.yaml"
@@ -66,6 +69,7 @@ def test_a_preview_says_who_would_be_in(installed: Path, run: Run, data: Data, j
     assert run("segment", "preview", str(changed), "stuff").exit_code == 1
 
 
+@on_sqlite
 def test_a_program_without_segments_says_so(installed: Path, run: Run, join: Join) -> None:
     member = join("7")
     bare = installed / "bare.yaml"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.app import open_sealer
@@ -41,6 +42,7 @@ def sold(database: Database, settings: Settings, setting: Setting, installed: Pa
     (installed / "changed.yaml").write_text(CHANGED)
 
 
+@on_sqlite
 def test_a_changed_program_is_told_beside_the_valid_one(run: Run, sold: None) -> None:
     said = run("simulate", "changed.yaml", "--samples", "1")
     assert said.exit_code == 0, said.output
@@ -53,6 +55,7 @@ def test_a_changed_program_is_told_beside_the_valid_one(run: Run, sold: None) ->
     assert "note: limits over all members are approximate" in said.stderr
 
 
+@on_sqlite
 def test_the_same_is_told_for_programs(data: Callable[..., Any], sold: None) -> None:
     told = data("simulate", "changed.yaml")
     assert told["wallets"]["points"] == {
@@ -75,6 +78,7 @@ def test_a_program_that_is_new_is_compared_with_nothing(data: Callable[..., Any]
     assert (told["before"], told["wallets"]["points"]["before"], told["wallets"]["points"]["after"]) == (None, 0, 16500)
 
 
+@on_sqlite
 def test_what_is_wrong_is_said(run: Run, sold: None, installed: Path) -> None:
     (installed / "wrong.yaml").write_text("program: main\n")
     assert run("simulate", "wrong.yaml").exit_code == 3

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.cli import asking
@@ -113,6 +114,7 @@ def test_what_is_missing_is_told_and_set_right(run: Run, office: PostOffice) -> 
     assert [one.address for one in office.known] == ["https://elsewhere.example"]
 
 
+@on_sqlite
 def test_webhooks_to_an_address_that_is_not_https_end_too(run: Run, office: PostOffice, installed: Path) -> None:
     (installed / "stampcard.toml").write_text('programs = []\n[http]\npublic_url = "http://points.example"\n')
     run("connection", "add", "post", "--no-test")
@@ -122,6 +124,7 @@ def test_webhooks_to_an_address_that_is_not_https_end_too(run: Run, office: Post
     assert office.known == []
 
 
+@on_sqlite
 def test_whoever_adds_a_connection_is_asked_whether_webhooks_shall_come(
     run: Run, office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +135,7 @@ def test_whoever_adds_a_connection_is_asked_whether_webhooks_shall_come(
     assert len(office.known) == 2
 
 
+@on_sqlite
 def test_a_vendor_that_does_not_answer_and_an_address_that_nobody_reaches_are_told(
     run: Run, office: PostOffice, installed: Path
 ) -> None:

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import CliRunner, Result
 
 from stampcard.cli.main import app
@@ -11,6 +12,7 @@ Run = Callable[..., Result]
 Data = Callable[..., Any]
 
 
+@on_sqlite
 def test_a_rule_is_stopped_with_a_note_listed_and_started(run: Run, data: Data) -> None:
     assert run("stop", "rule", "buy").exit_code == 2
     first, goes_on, last = run("stop", "rule", "buy", "--note", "too much", "--author", "Ada").stdout.splitlines()
@@ -30,6 +32,7 @@ def test_a_rule_is_stopped_with_a_note_listed_and_started(run: Run, data: Data) 
     assert run("switch", "list").stderr == "Nothing is stopped\n"
 
 
+@on_sqlite
 def test_other_programs_get_data(data: Data) -> None:
     stopped = data("stop", "program", "main", "--note", "x")
     assert (stopped["target"], stopped["changed"]) == ("program:main", True)
@@ -43,6 +46,7 @@ def test_an_unknown_target_is_told_with_the_closest_there_is(run: Run) -> None:
     assert run("stop", "shop", "x", "--note", "x").exit_code == 2
 
 
+@on_sqlite
 def test_a_connection_is_stopped_as_by_pausing_it(run: Run, data: Data) -> None:
     assert run("stop", "connection", "shop", "--note", "moving house").exit_code == 0
     row = data("connection", "show", "shop")
@@ -52,6 +56,7 @@ def test_a_connection_is_stopped_as_by_pausing_it(run: Run, data: Data) -> None:
     assert run("start", "connection", "shop").stdout == "connection shop works again\n"
 
 
+@on_sqlite
 def test_a_plugin_is_known_by_being_installed(run: Run) -> None:
     assert run("stop", "plugin", "shopify", "--note", "x").exit_code == 0
     assert run("start", "plugin", "shopify").exit_code == 0

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.core.crms import Book, Crms, on_sqlite
+from tests.core.crms import Book, Crms
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.requests import Answer, create_member

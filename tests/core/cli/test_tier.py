@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.applying.requests import Answer, adjust, create_member
@@ -54,6 +55,7 @@ def rich(*points: int) -> list[str]:
     return members
 
 
+@on_sqlite
 def test_the_list_tells_what_each_takes_and_who_has_it(installed: Path, run: Run, data: Data) -> None:
     rich(10, 60, 70, 300)
     rows = {row["tier"]: row for row in data("tier", "list", "--json")}
@@ -66,6 +68,7 @@ def test_the_list_tells_what_each_takes_and_who_has_it(installed: Path, run: Run
     assert re.search(r"main +silver +balance +50 +while reached +2", run("tier", "list").stdout)
 
 
+@on_sqlite
 def test_one_member_is_shown_with_what_is_missing(installed: Path, run: Run, data: Data) -> None:
     (member,) = rich(60)
     (view,) = data("tier", "show", member, "--json")
@@ -74,6 +77,7 @@ def test_one_member_is_shown_with_what_is_missing(installed: Path, run: Run, dat
     assert run("tier", "show", "m_nobody").exit_code == 1
 
 
+@on_sqlite
 def test_less_than_what_is_reached_is_not_given_and_nothing_is_paid_for_it(
     installed: Path, run: Run, data: Data
 ) -> None:
@@ -101,6 +105,7 @@ def test_a_tier_is_given_up_to_a_day_and_taken(installed: Path, run: Run, data: 
         assert (refused.exit_code, why in refused.stderr) == (1, True), refused.stderr
 
 
+@on_sqlite
 def test_a_preview_says_who_would_move_and_moves_nobody(installed: Path, run: Run, data: Data) -> None:
     low, middle, high = rich(45, 60, 190)
     changed = installed / "changed.yaml"
@@ -119,6 +124,7 @@ def test_a_preview_says_who_would_move_and_moves_nobody(installed: Path, run: Ru
     assert "0 of 3 members would move" in run("tier", "preview", str(installed / "tiers.yaml")).stdout
 
 
+@on_sqlite
 def test_without_tiers_there_is_nothing_to_show(installed: Path, run: Run) -> None:
     bare = installed / "bare.yaml"
     bare.write_text("\n".join(line for line in PROGRAM.splitlines() if not line.startswith("tiers")) + "\n")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.storage.database import Database
@@ -30,6 +31,7 @@ def test_a_file_that_tells_of_an_order_says_what_it_would_earn(
     assert rows(database, member.select()) == []
 
 
+@on_sqlite
 def test_another_program_file_can_be_asked(run: Run, data: Callable[..., Any], installed: Path) -> None:
     (installed / "order.json").write_text(json.dumps(ORDER))
     text = "program: main\ncurrency: EUR\ntimezone: Europe/Berlin\nwallets: {points: {scale: 2}}\nrules:\n"

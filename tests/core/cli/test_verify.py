@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select, update
+from tests.databases import on_sqlite
 from typer.testing import Result
 
 from stampcard.storage.database import Database
@@ -10,6 +11,7 @@ from stampcard.storage.tables import lot
 Run = Callable[..., Result]
 
 
+@on_sqlite
 def test_an_untouched_ledger_is_said_to_be_right(
     run: Run, data: Callable[..., Any], join: Callable[[str], str]
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
+from tests.databases import on_sqlite
 
 from stampcard.applying import importing
 from stampcard.applying.erasing import erase_members
@@ -86,6 +87,7 @@ async def test_no_rule_no_limit_and_no_message_has_a_say(desk: Desk) -> None:
     assert desk.announced == []
 
 
+@on_sqlite
 async def test_the_shop_hears_of_new_balances_once_and_not_at_all_when_it_shall_not(desk: Desk) -> None:
     await desk.bring(HEADER, line(reference="1", points=5), line(reference="2"))
     marked = [(row.connection, row.member, row.wanted, row.sent) for row in rows(desk.database, select(push))]
@@ -118,6 +120,7 @@ async def test_the_same_file_and_the_same_rows_again_change_nothing(desk: Desk) 
     desk.check()
 
 
+@on_sqlite
 async def test_a_row_that_is_refused_goes_to_the_file_of_errors_and_the_others_go_on(desk: Desk) -> None:
     intake = await desk.bring(
         "email,points", "ann@example.com,5", "bob,5", '"cleo@example.com","1,250"', "dan@example.com,6"
@@ -176,6 +179,7 @@ async def test_who_was_erased_is_not_brought_back(desk: Desk) -> None:
     assert "this person was erased on 2026-03-10 and is not brought back" in desk.errors.read_text()
 
 
+@on_sqlite
 async def test_who_is_known_by_address_alone_is_the_shops_customer_once_it_tells_of_them(desk: Desk) -> None:
     desk.setting = replace(desk.setting, merchant="main")
     await desk.bring("email,points", "ann@example.com,5")
@@ -188,6 +192,7 @@ async def test_who_is_known_by_address_alone_is_the_shops_customer_once_it_tells
     assert desk.balance(waited.member).active == 5
 
 
+@on_sqlite
 async def test_who_has_another_address_by_now_is_still_found_by_the_one_of_the_file(desk: Desk) -> None:
     await desk.bring("email,points", "ann@example.com,5")
     (ann,) = {row.member for row in rows(desk.database, select(imported))}
@@ -217,6 +222,7 @@ async def test_a_later_row_with_the_reference_is_the_same_person(desk: Desk) -> 
     assert desk.balance(desk.who("2")).active == 11
 
 
+@on_sqlite
 async def test_a_tier_below_the_members_own_is_what_they_fall_back_to(desk: Desk) -> None:
     await desk.bring(HEADER, line(reference="1", tier="gold", tier_until="2026-06-30"))
     await desk.bring(HEADER, line(reference="1", tier="silver", tier_until="2026-12-31"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
+from tests.databases import on_sqlite
 
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
@@ -68,6 +69,7 @@ def states(desk: Desk, of: str) -> dict[str, str]:
     return {name: one.state for name, one in current(history(desk, of)).items()}
 
 
+@on_sqlite
 async def test_consents_come_with_their_evidence_and_the_newest_counts(desk: Desk) -> None:
     ann = member(desk, "1")
     intake = await desk.bring(
@@ -85,6 +87,7 @@ async def test_consents_come_with_their_evidence_and_the_newest_counts(desk: Des
     assert {row.kind for row in rows(desk.database, select(event).where(event.c.member == ann))} >= {"consent_changed"}
 
 
+@on_sqlite
 async def test_the_same_file_and_the_same_rows_change_nothing_and_what_was_said_since_counts(desk: Desk) -> None:
     ann = member(desk, "1")
     given = "1,email,marketing,given,2025-02-01T10:00:00.25Z,checkout,,"
@@ -127,6 +130,7 @@ async def test_nobody_is_sent_anything_and_nobody_asked_to_confirm(
     assert len(rows(database, select(message).where(mine))) > before
 
 
+@on_sqlite
 async def test_shop_and_crm_are_shown_what_is_new_unless_it_is_quiet(desk: Desk) -> None:
     ann, bob = member(desk, "1"), member(desk, "2")
     wanted = {row.member: row.wanted for row in rows(desk.database, select(push))}
@@ -183,6 +187,7 @@ async def test_whoever_was_merged_is_found_as_who_they_are_and_the_erased_are_no
     assert "this person was erased on 2026-03-10 and is not brought back" in desk.errors.read_text()
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("cells", "told"),
     [
@@ -201,6 +206,7 @@ async def test_a_consent_that_cannot_be_understood_is_refused(desk: Desk, cells:
     assert told in desk.errors.read_text()
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("header", "more", "told"),
     [
@@ -231,6 +237,7 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(desk: Desk) -> None:
     assert history(desk, ann) == []
 
 
+@on_sqlite
 async def test_an_import_goes_on_where_it_stopped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "STEP", 2)
     ann = member(desk, "1")
@@ -251,6 +258,7 @@ async def test_an_import_goes_on_where_it_stopped(desk: Desk, monkeypatch: pytes
         await importer.run(begun, sheet)
 
 
+@on_sqlite
 async def test_what_people_said_is_not_taken_back(desk: Desk) -> None:
     member(desk, "1")
     for intake in (

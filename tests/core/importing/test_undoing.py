@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
+from tests.databases import on_sqlite
 
 from stampcard.applying.promoting import give_tier
 from stampcard.applying.requests import adjust, create_member
@@ -80,6 +81,7 @@ async def test_a_perk_of_a_tier_that_was_imported_pays_nothing_and_goes_with_the
     assert desk.balance(desk.who("1")).active == before
 
 
+@on_sqlite
 async def test_undoing_twice_changes_nothing_and_then_the_file_can_come_again(desk: Desk) -> None:
     path = desk.file("reference,points,tier", "1,100,gold")
     intake = await desk.take(path)
@@ -93,6 +95,7 @@ async def test_undoing_twice_changes_nothing_and_then_the_file_can_come_again(de
     desk.check()
 
 
+@on_sqlite
 async def test_points_that_expired_meanwhile_were_not_spent(desk: Desk) -> None:
     intake = await desk.bring("reference,points,expires", "1,100,2026-03-31")
     desk.clock.advance(60 * 86400)
@@ -101,6 +104,7 @@ async def test_points_that_expired_meanwhile_were_not_spent(desk: Desk) -> None:
     desk.check()
 
 
+@on_sqlite
 @pytest.mark.parametrize("did", ["nothing", "points", "tier", "file", "shop"])
 async def test_only_members_whom_the_import_made_and_who_did_nothing_since_are_removed(desk: Desk, did: str) -> None:
     desk.setting = _main(desk.setting)
@@ -128,6 +132,7 @@ def _main(setting: Setting) -> Setting:
     return replace(setting, merchant="main")
 
 
+@on_sqlite
 async def test_who_was_a_member_before_stays_one_with_the_tier_they_had(desk: Desk) -> None:
     ann = work(desk, lambda unit: create_member(unit, ("shop", "1"), {}))
     before = desk.balance(ann).active
@@ -143,6 +148,7 @@ async def test_what_a_file_told_of_people_goes_with_it(desk: Desk) -> None:
     assert {(row.note, row.referral_sealed) for row in rows(desk.database, select(imported))} == {("", None)}
 
 
+@on_sqlite
 async def test_an_undo_that_was_interrupted_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "MEMBERS", 1)
     intake = await desk.bring("reference,points", "1,1", "2,2", "3,3")

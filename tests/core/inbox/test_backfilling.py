@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
@@ -107,6 +108,7 @@ async def turns(backfiller: Backfiller, count: int) -> list[float]:
     return [await backfiller.turn() for _ in range(count)]
 
 
+@on_sqlite
 async def test_every_page_is_kept_with_its_place(database: Database, making: Making, books: Books) -> None:
     heard: list[str] = []
     backfiller, since = making(stored=lambda: heard.append("new")), NOON - timedelta(days=9)
@@ -143,6 +145,7 @@ async def test_trouble_is_shown_and_the_same_place_is_asked_for_again_later(
     assert books.asked == [(None, "")] * 3
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "page",
     [

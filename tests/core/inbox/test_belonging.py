@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import judging, redeeming
 from stampcard.applying.requests import Answer
@@ -76,6 +77,7 @@ def test_what_a_tier_by_segment_takes_is_the_segment() -> None:
     assert [least_text(ladder, rung) for rung in ladder.rungs] == ["", "spenders", "staff"]
 
 
+@on_sqlite
 async def test_rules_campaigns_and_rewards_are_for_those_of_a_tier_or_a_segment(shop: Shop) -> None:
     shop.buys("A", 120)
     assert shop.points() == 122  # what made the tier was before it

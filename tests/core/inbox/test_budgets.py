@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.shops import START, Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import deliveries, redeeming
 from stampcard.applying.redeeming import Asked, asked_rewards
@@ -64,6 +65,7 @@ def counted(shop: Shop) -> int:
     return int(sum(row.value for row in found)) // 10_000
 
 
+@on_sqlite
 async def test_the_promise_the_order_its_refund_and_what_is_not_used_in_time(shop: Shop) -> None:
     code = takes(shop)
     assert counted(shop) == 30
@@ -82,6 +84,7 @@ async def test_the_promise_the_order_its_refund_and_what_is_not_used_in_time(sho
     shop.proves()
 
 
+@on_sqlite
 @pytest.mark.parametrize("turns", list(permutations(range(3))))
 async def test_the_budget_ends_alike_in_whatever_order_one_orders_news_comes(
     shop: Shop, turns: tuple[int, ...]

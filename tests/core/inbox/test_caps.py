@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.shops import START, Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import redeeming
 from stampcard.applying.erasing import erase_members
@@ -113,6 +114,7 @@ async def test_a_new_year_begins_with_the_whole_cap_and_an_erasure_leaves_nothin
     assert not rows(shop.database, select(base_use))
 
 
+@on_sqlite
 @pytest.mark.parametrize("first", [0, 1])
 async def test_refund_and_order_come_to_the_same_in_either_order(shop: Shop, first: int) -> None:
     its = code(shop)

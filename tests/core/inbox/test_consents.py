@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.core.shops import START, Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.consents import Consent, current
@@ -45,6 +46,7 @@ def said(shop: Shop) -> list[Consent]:
     return shop.database.read_now(lambda c: load_consents(c, "main", [member], sealer, evidence=True)).get(member, [])
 
 
+@on_sqlite
 def test_who_subscribes_at_the_shop_is_paid_once_and_conditions_know_it(shop: Shop) -> None:
     shop.tell(says("given"), joins())
     assert shop.points() == 20
@@ -58,6 +60,7 @@ def test_who_subscribes_at_the_shop_is_paid_once_and_conditions_know_it(shop: Sh
     shop.proves()
 
 
+@on_sqlite
 def test_what_is_told_again_changes_nothing_and_what_comes_late_does_not_count(shop: Shop) -> None:
     shop.tell(says("withdrawn", START))
     shop.tell(says("withdrawn", START), says("withdrawn", START))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.core.shops import START, Around
+from tests.databases import on_sqlite
 
 from stampcard.applying import requests
 from stampcard.applying.setting import Setting
@@ -129,6 +130,7 @@ async def test_a_birthday_is_paid_by_the_weather_at_the_members_place(database: 
     assert (event.name, event.customer) == ("birthday", "")
 
 
+@on_sqlite
 async def test_a_birthday_rule_says_which_fact_was_not_known_and_the_others_pay(
     database: Database, setting: Setting
 ) -> None:
@@ -144,6 +146,7 @@ async def test_a_birthday_rule_says_which_fact_was_not_known_and_the_others_pay(
     assert [shop.said(member)["cake"].due for member in (cleo, dan)] == [5, 5]
 
 
+@on_sqlite
 async def test_nobody_is_asked_where_no_rule_for_the_day_wants_to_know(database: Database, setting: Setting) -> None:
     shop = Shop(database, setting, PROGRAM.replace(", when: facts.weather.raining", ""))
     shop.join("1", "GB")
@@ -153,6 +156,7 @@ async def test_nobody_is_asked_where_no_rule_for_the_day_wants_to_know(database:
     assert shop.around.weather.events == []
 
 
+@on_sqlite
 async def test_who_has_a_birthday_only_since_the_plugins_were_asked_is_paid_next(
     database: Database, setting: Setting
 ) -> None:

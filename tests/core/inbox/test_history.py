@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import redeeming
 from stampcard.applying.choosing import choose
@@ -79,6 +80,7 @@ def segments(shop: Shop) -> set[str]:
     return {row.segment for row in applying.rows(shop.database, select(segment_member))}
 
 
+@on_sqlite
 async def test_a_rule_pays_for_what_was_taken_and_not_given_back(shop: Shop) -> None:
     first, second = takes(shop, "five"), takes(shop, "by-hand")
     before = shop.points()
@@ -95,6 +97,7 @@ async def test_a_rule_pays_for_what_was_taken_and_not_given_back(shop: Shop) -> 
     shop.proves()
 
 
+@on_sqlite
 async def test_segments_follow_at_once_and_what_expires_unused_counts_no_more(shop: Shop) -> None:
     takes(shop, "five")
     assert segments(shop) == {"takers"}
@@ -119,12 +122,14 @@ async def test_a_refund_of_the_order_that_used_it_lowers_what_was_spent(shop: Sh
     assert segments(shop) == {"takers"}
 
 
+@on_sqlite
 async def test_a_reward_for_newcomers_is_taken_once(shop: Shop) -> None:
     takes(shop, "welcome")
     with pytest.raises(RequestRefused, match="not true"):
         takes(shop, "welcome")
 
 
+@on_sqlite
 async def test_a_choice_that_a_rule_gives_counts_once_whatever_is_picked(shop: Shop) -> None:
     shop.buys("A", 1000)
     (box,) = (rows.redemption_of(row, shop.setting.sealer) for row in applying.rows(shop.database, select(redemption)))
@@ -133,6 +138,7 @@ async def test_a_choice_that_a_rule_gives_counts_once_whatever_is_picked(shop: S
     assert list(remembered(shop)) == [box.id]
 
 
+@on_sqlite
 async def test_a_simulation_sees_the_rewards_that_were_taken_in_truth(shop: Shop) -> None:
     shop.clock.advance(60)  # behind the first order
     takes(shop, "five")

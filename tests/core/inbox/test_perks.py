@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import enrolling, entitling, judging, using
 from stampcard.applying.erasing import erase_members
@@ -110,6 +111,7 @@ def give(
     return shop.act(work)["has"]
 
 
+@on_sqlite
 async def test_tiers_segments_and_conditions_give_perks_and_refunds_take_them(shop: Shop) -> None:
     shop.buys("A", 20)
     assert having(shop) == {"fresh"}
@@ -124,6 +126,7 @@ async def test_tiers_segments_and_conditions_give_perks_and_refunds_take_them(sh
     shop.proves()
 
 
+@on_sqlite
 async def test_a_perk_ends_with_its_validity_and_comes_again_only_when_it_is_fulfilled_anew(shop: Shop) -> None:
     shop.buys("A", 60)
     assert standings(shop)["month"].one.met_until == datetime(2026, 4, 9, 22, tzinfo=UTC)
@@ -140,6 +143,7 @@ async def test_a_perk_ends_with_its_validity_and_comes_again_only_when_it_is_ful
     shop.proves()
 
 
+@on_sqlite
 async def test_a_late_timer_is_never_seen(shop: Shop) -> None:
     shop.buys("A", 60)
     shop.clock.advance(timedelta(days=41))
@@ -148,6 +152,7 @@ async def test_a_late_timer_is_never_seen(shop: Shop) -> None:
         use(shop, "month")
 
 
+@on_sqlite
 async def test_uses_are_counted_by_the_period_of_the_programs_calendar(shop: Shop) -> None:
     shop.buys("A", 600)
     assert (use(shop, "shipping", "o1"), use(shop, "shipping", "o1"), use(shop, "shipping", "o2")) == (1, 1, 0)
@@ -167,6 +172,7 @@ async def test_uses_are_counted_by_the_period_of_the_programs_calendar(shop: Sho
     assert (uses[0].key, uses[0].source, uses[0].note) == ("o4", "till", "a note")
 
 
+@on_sqlite
 async def test_what_rules_paid_for_a_use_goes_back_when_it_is_cancelled(shop: Shop) -> None:
     shop.buys("A", 10)
     assert give(shop, "dinner", "given") is True
@@ -177,6 +183,7 @@ async def test_what_rules_paid_for_a_use_goes_back_when_it_is_cancelled(shop: Sh
     shop.proves()
 
 
+@on_sqlite
 async def test_people_give_and_take_perks_with_a_reason_and_an_end(shop: Shop) -> None:
     shop.buys("A", 120)
     end = datetime(2026, 3, 20, 23, tzinfo=UTC)
@@ -200,6 +207,7 @@ async def test_people_give_and_take_perks_with_a_reason_and_an_end(shop: Shop) -
             give(shop, *arguments)
 
 
+@on_sqlite
 async def test_a_perk_is_used_within_its_days_and_not_by_members_on_hold(shop: Shop) -> None:
     shop.buys("A", 60)
     shop.buys("B", 60)
@@ -217,6 +225,7 @@ async def test_a_perk_is_used_within_its_days_and_not_by_members_on_hold(shop: S
         use(shop, "sundays", "two")
 
 
+@on_sqlite
 async def test_staff_have_a_perk_by_their_segment_at_once(shop: Shop) -> None:
     shop.buys("A", 10)
     member = shop.member()
@@ -274,6 +283,7 @@ rules:
     shop.proves()
 
 
+@on_sqlite
 async def test_a_condition_that_fails_changes_nothing_and_says_why(database: Database, setting: Setting) -> None:
     shop = Shop(database, setting, PROGRAM.replace("history.orders.days_30 >= 1", "member.attributes.country == 'DE'"))
     shop.buys("A", 60)
@@ -302,6 +312,7 @@ async def test_the_trouble_of_one_member_is_not_that_of_the_others(shop: Shop, m
     shop.proves()
 
 
+@on_sqlite
 @pytest.mark.parametrize("why", ["left", "over"])
 async def test_who_takes_no_part_or_whose_program_is_over_has_no_perk_and_no_tag(shop: Shop, why: str) -> None:
     shop.buys("A", 600)
@@ -336,6 +347,7 @@ async def test_nobody_is_looked_at_for_a_perk_that_is_over(shop: Shop) -> None:
     assert [row.next_at for row in rows(shop.database, select(perk).where(perk.c.name == "month"))] == [None]
 
 
+@on_sqlite
 async def test_what_time_has_taken_is_not_shown_as_usable_before_the_timer_looked(shop: Shop) -> None:
     shop.buys("A", 50)
     shop.clock.advance(timedelta(days=60))

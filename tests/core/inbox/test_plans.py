@@ -15,6 +15,7 @@ from sqlalchemy import select
 from tests.core.inbox.test_perks import having, jump, use
 from tests.core.inbox.test_segments import segments
 from tests.core.shops import START, Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import joining
 from stampcard.applying.erasing import erase_members
@@ -87,6 +88,7 @@ def asks(shop: Shop, work: Any, *arguments: Any) -> Any:
     return shop.act(lambda unit: Answer(status=200, body={"one": work(unit, member, "", *arguments).one}))["one"]
 
 
+@on_sqlite
 async def test_a_product_begins_a_plan_and_an_early_renewal_is_added_to_its_end(shop: Shop) -> None:
     pays(shop, "A")
     one = stands(shop)
@@ -104,6 +106,7 @@ async def test_a_product_begins_a_plan_and_an_early_renewal_is_added_to_its_end(
     shop.proves()
 
 
+@on_sqlite
 async def test_it_lapses_behind_the_grace_and_takes_what_hangs_on_it(shop: Shop) -> None:
     pays(shop, "A")
     await jump(shop, "2027-03-17")
@@ -117,6 +120,7 @@ async def test_it_lapses_behind_the_grace_and_takes_what_hangs_on_it(shop: Shop)
     shop.proves()
 
 
+@on_sqlite
 async def test_a_renewal_within_the_grace_goes_on_from_the_end(shop: Shop) -> None:
     pays(shop, "A")
     await jump(shop, "2027-03-15")
@@ -124,6 +128,7 @@ async def test_a_renewal_within_the_grace_goes_on_from_the_end(shop: Shop) -> No
     assert stands(shop).paid_until == datetime(2028, 3, 10, 23, tzinfo=UTC)
 
 
+@on_sqlite
 async def test_a_refund_ends_it_and_takes_back_what_rules_paid_for_it(shop: Shop) -> None:
     pays(shop, "A")
     shop.returns("A", 49)
@@ -136,6 +141,7 @@ async def test_a_refund_ends_it_and_takes_back_what_rules_paid_for_it(shop: Shop
     shop.proves()
 
 
+@on_sqlite
 async def test_of_two_years_one_may_come_back(shop: Shop) -> None:
     pays(shop, "A", amount=98, quantity=2)
     assert stands(shop).paid_until == datetime(2028, 3, 10, 23, tzinfo=UTC)
@@ -153,6 +159,7 @@ async def test_a_cancelled_order_and_one_that_changes_hands_take_it_along(shop: 
     shop.proves()
 
 
+@on_sqlite
 async def test_a_refund_is_too_late_once_a_benefit_was_used(shop: Shop) -> None:
     pays(shop, "A", "GOLD", 90)
     use(shop, "lounge")
@@ -171,6 +178,7 @@ async def test_what_is_kept_is_kept_for_good(shop: Shop) -> None:
     assert (one.active, one.until) == (True, None)
 
 
+@on_sqlite
 async def test_the_price_that_a_member_began_with_stays_theirs_until_they_lapse(shop: Shop) -> None:
     pays(shop, "A", "GOLD", 60)
     await jump(shop, "2026-04-01")
@@ -181,6 +189,7 @@ async def test_the_price_that_a_member_began_with_stays_theirs_until_they_lapse(
     assert stands(shop, "gold").price == 90
 
 
+@on_sqlite
 async def test_an_event_begins_and_renews_it_once(shop: Shop) -> None:
     shop.buys("A", 10)
 
@@ -201,6 +210,7 @@ async def test_an_event_begins_and_renews_it_once(shop: Shop) -> None:
         tells("subscription_renewed", "4")
 
 
+@on_sqlite
 async def test_a_plan_is_tried_once_and_what_is_paid_begins_behind_the_trial(shop: Shop) -> None:
     shop.buys("A", 10)
     one = asks(shop, joining.try_plan, "plus")
@@ -217,6 +227,7 @@ async def test_a_plan_is_tried_once_and_what_is_paid_begins_behind_the_trial(sho
     assert (one.trial, one.paid_until) == (False, datetime(2027, 3, 24, 23, tzinfo=UTC))
 
 
+@on_sqlite
 async def test_people_give_and_end_plans(shop: Shop) -> None:
     shop.buys("A", 10)
     end = datetime(2026, 6, 30, 22, tzinfo=UTC)
@@ -304,6 +315,7 @@ def deliveries(draw: st.DrawFn) -> list[Any]:
     return told
 
 
+@on_sqlite
 async def test_a_unit_that_came_back_unused_stays_back_whatever_is_refunded_later(shop: Shop) -> None:
     pair = OrderLine(reference="L1", quantity=2, gross=Decimal(180), sku="GOLD")
     shirt = OrderLine(reference="L2", quantity=1, gross=Decimal(20), sku="SHIRT")
@@ -320,6 +332,7 @@ async def test_a_unit_that_came_back_unused_stays_back_whatever_is_refunded_late
     assert stands(shop, "gold").paid_until == one
 
 
+@on_sqlite
 async def test_a_plan_that_is_bought_a_moment_ahead_of_our_clock_begins_by_itself(
     database: Database, setting: Setting
 ) -> None:
@@ -333,6 +346,7 @@ async def test_a_plan_that_is_bought_a_moment_ahead_of_our_clock_begins_by_itsel
     assert (stands(shop).active, having(shop), shop.points()) == (True, {"ship"}, 149)
 
 
+@on_sqlite
 async def test_a_renewal_that_is_told_of_after_the_plan_seemed_to_have_ended_is_a_renewal(shop: Shop) -> None:
     pays(shop, "A")
     await jump(shop, "2027-03-18")
@@ -342,6 +356,7 @@ async def test_a_renewal_that_is_told_of_after_the_plan_seemed_to_have_ended_is_
     assert shop.points() - before == 49 + 10 + 20
 
 
+@on_sqlite
 async def test_the_price_of_one_of_several_is_money_that_there_is(shop: Shop) -> None:
     pays(shop, "A", amount=100, quantity=3)
     assert stands(shop).price == Decimal("33.33")

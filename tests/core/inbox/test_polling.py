@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import structlog
 from sqlalchemy import select
-from tests.core.crms import Book, Desk, connected, crm, on_sqlite
+from tests.core.crms import Book, Desk, connected, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.commands import OWN

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tests.core.inbox.test_perks import having, jump
 from tests.core.inbox.test_segments import segments
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import verifying
 from stampcard.applying.erasing import erase_members
@@ -93,6 +94,7 @@ async def test_a_request_waits_and_is_approved_and_what_hangs_on_it_follows(shop
     shop.proves()
 
 
+@on_sqlite
 async def test_a_refusal_has_a_reason_and_the_member_can_ask_again(shop: Shop) -> None:
     request = asks(shop).request
     with pytest.raises(RequestRefused, match="say why"):
@@ -104,6 +106,7 @@ async def test_a_refusal_has_a_reason_and_the_member_can_ask_again(shop: Shop) -
     assert asks(shop).status == "asked"
 
 
+@on_sqlite
 async def test_it_is_told_of_ahead_once_asked_for_anew_and_goes_on_from_its_end(shop: Shop) -> None:
     does(shop, verifying.decide, asks(shop).request, "Eve", approve=True)
     await jump(shop, "2027-02-08")
@@ -134,6 +137,7 @@ async def test_a_day_of_the_year_is_the_next_one(shop: Shop) -> None:
     assert does(shop, verifying.verify, shop.member(), "", "pupil", None).until == datetime(2027, 8, 31, 22, tzinfo=UTC)
 
 
+@on_sqlite
 async def test_people_verify_and_revoke(shop: Shop) -> None:
     member = shop.member()
     with pytest.raises(RequestRefused, match="nobody asks for nurse"):

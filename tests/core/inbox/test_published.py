@@ -13,6 +13,7 @@ from tests.core.inbox.test_perks import having, tags, use
 from tests.core.inbox.test_plans import stands
 from tests.core.inbox.test_proofs import does
 from tests.core.shops import Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import joining, verifying
 from stampcard.applying.evaluating import Cart, evaluate_cart
@@ -70,6 +71,7 @@ class Chain(Shop):
         self.buys(reference, *amounts, currency="USD", **more)
 
 
+@on_sqlite
 async def test_a_coffee_drinker_rises_to_gold_and_all_her_stars_live_as_long_as_that(
     database: Database, setting: Setting
 ) -> None:
@@ -96,6 +98,7 @@ async def test_a_coffee_drinker_rises_to_gold_and_all_her_stars_live_as_long_as_
     chain.proves()
 
 
+@on_sqlite
 async def test_a_beauty_customer_is_raised_by_goods_alone_and_a_birthday_keeps_her_points_alive(
     database: Database, setting: Setting
 ) -> None:
@@ -121,6 +124,7 @@ async def test_a_beauty_customer_is_raised_by_goods_alone_and_a_birthday_keeps_h
     chain.proves()
 
 
+@on_sqlite
 async def test_a_traveller_qualifies_on_the_last_day_of_a_year_and_a_ticket_is_capped(
     database: Database, setting: Setting
 ) -> None:
@@ -198,6 +202,7 @@ async def test_a_coach_is_verified_buys_for_five_thousand_dollars_a_year_and_is_
     chain.proves()
 
 
+@on_sqlite
 async def test_a_club_is_tried_paid_by_the_month_and_refunded_unless_it_was_used(
     database: Database, setting: Setting
 ) -> None:

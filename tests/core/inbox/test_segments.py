@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.core.shops import START, Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import judging, requests
 from stampcard.applying.consenting import record_consent
@@ -61,6 +62,7 @@ def segments(shop: Shop, customer: str = "ann") -> set[str]:
     return found.get(member, {}).get("main", set())
 
 
+@on_sqlite
 async def test_an_order_lets_its_member_in_and_the_next_one_earns_by_it(shop: Shop) -> None:
     shop.buys("A", 90)
     assert segments(shop) == set()
@@ -73,6 +75,7 @@ async def test_an_order_lets_its_member_in_and_the_next_one_earns_by_it(shop: Sh
     shop.proves()
 
 
+@on_sqlite
 async def test_a_refund_lets_the_member_out_again(shop: Shop) -> None:
     shop.buys("A", 120)
     assert segments(shop) == {"spenders"}
@@ -81,6 +84,7 @@ async def test_a_refund_lets_the_member_out_again(shop: Shop) -> None:
     shop.proves()
 
 
+@on_sqlite
 async def test_attributes_tiers_and_consent_let_members_in(shop: Shop) -> None:
     shop.buys("A", 600)
     member = shop.member()
@@ -102,6 +106,7 @@ async def test_attributes_tiers_and_consent_let_members_in(shop: Shop) -> None:
     assert segments(shop) == {"germans", "friends"}
 
 
+@on_sqlite
 async def test_over_night_the_trouble_of_one_member_is_not_that_of_the_others(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +141,7 @@ async def test_time_lets_members_out_over_night_and_rules_pay_once_each_time(sho
     shop.proves()
 
 
+@on_sqlite
 async def test_other_conditions_count_for_everybody_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "BATCH", 2)
     for number in range(5):
@@ -145,6 +151,7 @@ async def test_other_conditions_count_for_everybody_at_once(shop: Shop, monkeypa
     assert [segments(shop, f"c{number}") for number in range(5)] == [{"spenders"}] * 5
 
 
+@on_sqlite
 async def test_people_say_who_is_in_a_segment_without_a_condition(shop: Shop) -> None:
     shop.buys("A", 10)
     member = shop.member()
@@ -215,6 +222,7 @@ def test_segments_are_what_a_full_recount_says_after_whatever_happened(
     database.close()
 
 
+@on_sqlite
 async def test_the_clock_of_a_night_is_the_programs(shop: Shop) -> None:
     shop.buys("A", 20)
     shop.buys("B", 20)
@@ -244,6 +252,7 @@ rules:
     shop.proves()
 
 
+@on_sqlite
 @pytest.mark.parametrize("segment", ["{when: history.spend.ever >= 100}", "{name: By hand}"])
 async def test_who_was_in_the_last_segment_that_a_program_gives_up_leaves_it(
     database: Database, setting: Setting, segment: str
@@ -270,6 +279,7 @@ rules:
     assert (segments(shop), shop.points()) == (set(), 123)
 
 
+@on_sqlite
 async def test_a_preview_and_an_explanation_know_who_can_be_in_a_segment(database: Database, setting: Setting) -> None:
     text = """
 program: main

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.core.crms import Book, Desk, connected, crm, on_sqlite
+from tests.core.crms import Book, Desk, connected, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.domain.value import replace
@@ -93,6 +94,7 @@ def desk(database: Database, setting: Setting) -> Opening:
     return make
 
 
+@on_sqlite
 async def test_everybody_is_read_and_linked_and_then_every_member_is_shown(desk: Opening) -> None:
     now = desk()
     ann, ben = now.customer("1", email="ann@shop.example"), now.customer("2", email="ben@shop.example")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from tests.core.shops import START, Shop
+from tests.databases import on_sqlite
 
 from stampcard.applying import tiering
 from stampcard.applying.erasing import erase_members
@@ -53,6 +54,7 @@ def shop(database: Database, setting: Setting) -> Shop:
     return Shop(database, setting, PROGRAM)
 
 
+@on_sqlite
 async def test_an_order_raises_its_member_and_the_next_one_earns_by_the_new_tier(shop: Shop) -> None:
     shop.buys("A", 99)
     assert shop.tier().name == "green"
@@ -65,6 +67,7 @@ async def test_an_order_raises_its_member_and_the_next_one_earns_by_the_new_tier
     shop.proves()
 
 
+@on_sqlite
 async def test_deliveries_that_come_again_change_nothing(shop: Shop) -> None:
     for _ in range(3):
         shop.buys("A", 600)
@@ -73,6 +76,7 @@ async def test_deliveries_that_come_again_change_nothing(shop: Shop) -> None:
     shop.proves()
 
 
+@on_sqlite
 async def test_a_refund_takes_the_tier_whether_or_not_the_points_can_be_taken(shop: Shop) -> None:
     shop.buys("A", 120)
     shop.buys("B", 400)
@@ -85,6 +89,7 @@ async def test_a_refund_takes_the_tier_whether_or_not_the_points_can_be_taken(sh
     shop.proves()
 
 
+@on_sqlite
 async def test_what_was_paid_for_a_tier_goes_with_it(database: Database, setting: Setting) -> None:
     shop = Shop(database, setting, PROGRAM.replace("only_pending", "within_balance"))
     shop.buys("A", 120)
@@ -112,6 +117,7 @@ async def test_an_order_that_changes_hands_takes_what_it_counts_with_it(shop: Sh
     assert (shop.tier("ann").name, shop.tier("bob").name) == ("green", "silver")
 
 
+@on_sqlite
 async def test_time_ends_a_tier_and_tells_of_it_before(shop: Shop) -> None:
     shop.buys("A", 200)
     await shop.on("2027-12-01")
@@ -134,6 +140,7 @@ async def test_whoever_buys_before_a_late_timer_is_judged_first(shop: Shop) -> N
     assert (shop.tier().name, shop.points()) == ("green", 640)
 
 
+@on_sqlite
 async def test_many_tiers_end_batch_by_batch(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "BATCH", 4)
     for number in range(11):
@@ -144,6 +151,7 @@ async def test_many_tiers_end_batch_by_batch(shop: Shop, monkeypatch: pytest.Mon
     assert sum("tier_down" in change.kinds for change in shop.changes) == 11
 
 
+@on_sqlite
 async def test_a_limit_of_what_a_tier_pays_holds_over_years(shop: Shop) -> None:
     shop.buys("A", 600)
     await shop.on("2028-02-01")
@@ -152,6 +160,7 @@ async def test_a_limit_of_what_a_tier_pays_holds_over_years(shop: Shop) -> None:
     assert shop.points() == 600 + 30 + 600
 
 
+@on_sqlite
 async def test_points_that_a_tier_pays_may_raise_the_member_again(database: Database, setting: Setting) -> None:
     text = PROGRAM.replace("== 'gold', award: 30", "== 'silver', award: 450")
     shop = Shop(database, setting, text)
@@ -160,6 +169,7 @@ async def test_points_that_a_tier_pays_may_raise_the_member_again(database: Data
     assert shop.ways() == ["joined green", "up silver", "up gold"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(("by", "counted"), [("spend", 180_0000), ("orders", 2)])
 async def test_spend_and_orders_count_too(database: Database, setting: Setting, by: str, counted: int) -> None:
     levels = "{silver: 100, gold: 150}" if by == "spend" else "{silver: 1, gold: 2}"
@@ -174,6 +184,7 @@ async def test_spend_and_orders_count_too(database: Database, setting: Setting, 
     assert shop.tier().name == "silver"
 
 
+@on_sqlite
 async def test_a_tier_by_balance_follows_points_that_expire(database: Database, setting: Setting) -> None:
     text = PROGRAM.replace("  within: calendar year\n", "").replace("by: points", "by: balance")
     shop = Shop(database, setting, text.replace("wallets: {points: {", "wallets: {points: {expire: 1 month, "))
@@ -197,6 +208,7 @@ async def test_points_of_a_tier_live_longer(database: Database, setting: Setting
     assert days == {500: "2026-04-10", 30: "2028-03-10", 20: "2028-03-10"}
 
 
+@on_sqlite
 async def test_rules_pay_for_notices_and_for_tiers_that_are_kept(database: Database, setting: Setting) -> None:
     text = PROGRAM + (
         "  - {id: reminder, on: tier_ending, award: 1, when: event.data.missing > 50 && event.data.next == 'gold'}\n"
@@ -245,6 +257,7 @@ def test_what_is_counted_step_by_step_is_what_orders_and_awards_say(
     database.close()
 
 
+@on_sqlite
 async def test_tiers_that_come_later_count_what_was_before_and_pay_nothing_for_it(
     database: Database, setting: Setting
 ) -> None:
@@ -266,6 +279,7 @@ async def test_tiers_that_come_later_count_what_was_before_and_pay_nothing_for_i
     shop.proves()
 
 
+@on_sqlite
 async def test_another_measure_is_counted_anew_and_a_lower_threshold_gives_at_once(shop: Shop) -> None:
     shop.buys("A", 90)
     shop.buys("B", 90, customer="bob")
@@ -311,6 +325,7 @@ def returned(shop: Shop, reference: str, amount: int) -> RefundSeen:
     return RefundSeen(order=reference, refund=back)
 
 
+@on_sqlite
 async def test_whoever_rises_is_paid_however_many_rise_together(shop: Shop) -> None:
     assert set(together(shop, *(bought(shop, f"A{n}", 600, f"c{n}") for n in range(120)))) == {"done"}
     assert {shop.points(f"c{n}") for n in range(120)} == {630}
@@ -356,6 +371,7 @@ async def test_every_rise_that_refunds_take_away_gives_back_what_it_was_paid(
     shop.proves()
 
 
+@on_sqlite
 async def test_limits_of_what_comes_behind_an_undone_rise_still_hold(database: Database, setting: Setting) -> None:
     text = PROGRAM.replace("only_pending", "within_balance").replace(
         "    values: [{tier: gold, award: 2 per 1 EUR}]\n",
@@ -385,6 +401,7 @@ async def test_a_late_timer_keeps_to_the_limits_of_the_day(
     assert sum(shop.points(f"c{number}") - 150 for number in range(6)) == 6
 
 
+@on_sqlite
 async def test_an_erased_member_has_no_tier_and_nothing_that_counts(shop: Shop) -> None:
     shop.buys("A", 600)
     id_ = shop.member()
@@ -398,6 +415,7 @@ async def test_an_erased_member_has_no_tier_and_nothing_that_counts(shop: Shop) 
     assert (rows(shop.database, select(tier)), rows(shop.database, select(progress))) == ([], [])
 
 
+@on_sqlite
 async def test_whoever_is_erased_on_the_day_that_a_tier_ends_leaves_nothing(shop: Shop) -> None:
     shop.buys("A", 600)
     id_ = shop.member()
@@ -481,6 +499,7 @@ async def test_other_rates_are_counted_anew(database: Database, setting: Setting
     assert shop.stored() == shop.anew() == {}
 
 
+@on_sqlite
 async def test_what_a_tier_that_ended_pays_is_kept_by_a_spend_that_is_cancelled_before_any_timer(
     database: Database, setting: Setting
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from tests.core.shops import START, Around
+from tests.databases import on_sqlite
 
 from stampcard.applying import requests
 from stampcard.applying.setting import Setting
@@ -85,6 +86,7 @@ class Shop:
         return not found.findings and not found.total
 
 
+@on_sqlite
 async def test_a_birthday_pays_once_a_year_at_the_programs_midnight(database: Database, setting: Setting) -> None:
     shop = Shop(database, setting, PROGRAM)
     ann, ben = shop.join("1", birthday="1990-03-12"), shop.join("2", birthday="1990-03-13")
@@ -105,6 +107,7 @@ async def test_a_birthday_pays_once_a_year_at_the_programs_midnight(database: Da
     assert shop.verified()
 
 
+@on_sqlite
 async def test_what_a_day_paid_or_why_it_did_not_stands_among_what_happened(
     database: Database, setting: Setting
 ) -> None:
@@ -166,6 +169,7 @@ async def test_who_was_born_on_29_february_has_it_on_the_28th_in_other_years(
     assert shop.active(leap) == 60
 
 
+@on_sqlite
 async def test_an_anniversary_pays_from_the_first_year_on_and_an_erased_member_gets_nothing(
     database: Database, setting: Setting
 ) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, update
-from tests.core.crms import Book, Desk, connected, crm, on_sqlite
+from tests.core.crms import Book, Desk, connected, crm
+from tests.databases import on_sqlite
 
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.linking import part
@@ -105,6 +106,7 @@ def desk(database: Database, setting: Setting) -> Opening:
     return make
 
 
+@on_sqlite
 async def test_who_has_no_contact_is_looked_for_and_then_made_with_all_that_is_known(desk: Opening) -> None:
     now = desk()
     ann = now.customer("1", email="ann@shop.example", first_name="Ann")
@@ -124,6 +126,7 @@ async def test_who_has_no_contact_is_looked_for_and_then_made_with_all_that_is_k
     assert now.said() == []
 
 
+@on_sqlite
 async def test_where_there_is_nothing_to_say_nobody_is_called(desk: Opening) -> None:
     now = desk()
     now.customer("1", email="ann@shop.example")
@@ -137,6 +140,7 @@ async def test_where_there_is_nothing_to_say_nobody_is_called(desk: Opening) -> 
     assert now.book.called() == []
 
 
+@on_sqlite
 async def test_only_what_changed_leaves(desk: Opening) -> None:
     now = desk(fields={"first_name": {"field": "firstname", "owner": "ours"}})
     now.customer("1", email="ann@shop.example", first_name="Ann")
@@ -156,6 +160,7 @@ async def test_only_what_changed_leaves(desk: Opening) -> None:
     assert {one.reference for one in now.book.written} == {"N1"}
 
 
+@on_sqlite
 async def test_who_is_found_there_is_read_and_linked_before_anything_is_written(desk: Opening) -> None:
     now = desk()
     ann = now.customer("1", email="ann@shop.example", first_name="Ann", phone="+4930123456")
@@ -331,6 +336,7 @@ async def test_a_contact_that_is_gone_there_is_noted_and_no_other_is_made(desk: 
     assert now.book.called() == []
 
 
+@on_sqlite
 async def test_a_change_during_the_call_leaves_the_row_due(desk: Opening) -> None:
     now = desk()
     now.customer("1", email="ann@shop.example")

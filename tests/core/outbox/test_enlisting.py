@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.core.audience import PROGRAM, Advertiser, Mood, hashed
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
@@ -66,6 +67,7 @@ async def test_whoever_is_in_the_segment_and_has_agreed_joins_by_hashes_alone(sh
     assert next(iter(hashed(ANN))).hash not in str(now.kept())
 
 
+@on_sqlite
 @pytest.mark.parametrize("state", ["refused", "pending", "withdrawn"])
 async def test_without_consent_nobody_joins(shop: Opening, state: str) -> None:
     now = shop()
@@ -78,6 +80,7 @@ async def test_without_consent_nobody_joins(shop: Opening, state: str) -> None:
     assert now.kept() == []
 
 
+@on_sqlite
 async def test_consent_is_asked_for_by_the_channel_and_purpose_of_the_settings(shop: Opening) -> None:
     now = shop(consent="sms.profiling")
     now.joins("ann")
@@ -90,6 +93,7 @@ async def test_consent_is_asked_for_by_the_channel_and_purpose_of_the_settings(s
     assert now.board.people == hashed(ANN)
 
 
+@on_sqlite
 async def test_whoever_withdraws_leaves_at_once(shop: Opening) -> None:
     now = shop()
     await spender(now)
@@ -99,6 +103,7 @@ async def test_whoever_withdraws_leaves_at_once(shop: Opening) -> None:
     assert (now.board.people, now.kept()) == (set(), [])
 
 
+@on_sqlite
 async def test_whoever_leaves_the_segment_leaves_the_audience(shop: Opening) -> None:
     now = shop()
     await spender(now)
@@ -107,6 +112,7 @@ async def test_whoever_leaves_the_segment_leaves_the_audience(shop: Opening) -> 
     assert now.board.people == set()
 
 
+@on_sqlite
 async def test_another_address_leaves_by_the_old_hash_and_joins_by_the_new_one(shop: Opening) -> None:
     now = shop()
     await spender(now, phone=PHONE)
@@ -117,6 +123,7 @@ async def test_another_address_leaves_by_the_old_hash_and_joins_by_the_new_one(s
     assert now.board.people == hashed(NEW, PHONE)
 
 
+@on_sqlite
 async def test_an_address_that_two_have_stays_as_long_as_one_of_them_does(shop: Opening) -> None:
     now = shop()
     await spender(now, email=ANN)
@@ -130,6 +137,7 @@ async def test_an_address_that_two_have_stays_as_long_as_one_of_them_does(shop: 
     assert now.board.people == set()
 
 
+@on_sqlite
 async def test_two_who_have_an_address_and_leave_together_are_both_out(shop: Opening) -> None:
     now = shop()
     await spender(now, email=ANN)
@@ -140,6 +148,7 @@ async def test_two_who_have_an_address_and_leave_together_are_both_out(shop: Ope
     assert (now.board.people, now.kept()) == (set(), [])
 
 
+@on_sqlite
 async def test_an_address_that_goes_over_to_somebody_else_is_in_at_the_end(shop: Opening) -> None:
     now = shop()
     await spender(now, email=ANN)
@@ -185,6 +194,7 @@ async def test_whoever_leaves_the_program_leaves_its_audiences(shop: Opening) ->
     assert now.board.people == set()
 
 
+@on_sqlite
 @pytest.mark.parametrize("state", ["draft", "test", "ended"])
 async def test_a_program_that_is_not_for_everybody_puts_nobody_into_an_audience(shop: Opening, state: str) -> None:
     now = shop()
@@ -195,6 +205,7 @@ async def test_a_program_that_is_not_for_everybody_puts_nobody_into_an_audience(
     assert now.board.people == set()
 
 
+@on_sqlite
 async def test_while_a_program_is_stopped_nobody_joins_and_whoever_withdraws_leaves(shop: Opening) -> None:
     now = shop()
     await spender(now)
@@ -213,6 +224,7 @@ async def test_while_a_program_is_stopped_nobody_joins_and_whoever_withdraws_lea
     assert now.board.people == hashed(ANN) | hashed("cid@example.com")
 
 
+@on_sqlite
 async def test_other_settings_let_everybody_be_looked_at(shop: Opening) -> None:
     now = shop(audiences={})
     for customer in ("ann", "bob", "cid"):
@@ -228,6 +240,7 @@ async def test_other_settings_let_everybody_be_looked_at(shop: Opening) -> None:
     assert {(joins, leaves) for joins, leaves, _ in now.board.told()[-3:]} == {(("a2",), ("a1",))}
 
 
+@on_sqlite
 async def test_what_may_have_been_taken_is_taken_back_from_whoever_withdrew_meanwhile(shop: Opening) -> None:
     moods: tuple[Mood, ...] = ("lost", "crash")
     now = shop()
@@ -242,6 +255,7 @@ async def test_what_may_have_been_taken_is_taken_back_from_whoever_withdrew_mean
         assert (now.board.people, now.kept()) == (set(), []), mood
 
 
+@on_sqlite
 async def test_what_an_audience_refuses_waits_for_people(shop: Opening) -> None:
     now = shop()
     now.joins("ann")
@@ -264,6 +278,7 @@ async def test_everybody_is_told_anew_where_people_want_it(shop: Opening) -> Non
     assert now.board.people == hashed(ANN)
 
 
+@on_sqlite
 async def test_the_vendors_batch_is_kept(shop: Opening) -> None:
     now = shop(batch_size=1)
     await spender(now, phone=PHONE)

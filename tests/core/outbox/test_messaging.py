@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.core.letters import Box, Letters, with_messages
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.plugin import Delivered, Rejected, RetryLater, Unknown
@@ -35,6 +36,7 @@ async def test_who_joins_is_welcomed_once(database: Database, setting: Setting) 
     assert letters.commands() == ["done"]
 
 
+@on_sqlite
 async def test_nobody_is_told_what_they_did_not_agree_to(database: Database, setting: Setting) -> None:
     letters = Letters(database, setting, EARNED, mail := Box(), sms := Box("sms"))
     letters.joins(phone="+4915112345678")
@@ -55,6 +57,7 @@ async def test_nobody_is_told_what_they_did_not_agree_to(database: Database, set
     assert len(sms.sent) == 1
 
 
+@on_sqlite
 async def test_an_unknown_outcome_is_shown_and_never_sent_again(database: Database, setting: Setting) -> None:
     letters = Letters(database, setting, WELCOME, box := Box())
     box.answers = [Unknown(reason="the answer was lost")]
@@ -67,6 +70,7 @@ async def test_an_unknown_outcome_is_shown_and_never_sent_again(database: Databa
     assert (box.attempts, letters.commands()) == (1, ["unknown"])
 
 
+@on_sqlite
 async def test_what_did_not_leave_is_tried_again(database: Database, setting: Setting) -> None:
     letters = Letters(database, setting, WELCOME, box := Box())
     box.answers = [RetryLater(reason="busy"), Delivered(result={"state": "queued", "id": "x"})]
@@ -78,6 +82,7 @@ async def test_what_did_not_leave_is_tried_again(database: Database, setting: Se
     assert letters.messages() == [("welcome", "email", "queued", "")]
 
 
+@on_sqlite
 async def test_where_one_channel_fails_the_next_is_tried(database: Database, setting: Setting) -> None:
     letters = Letters(database, setting, EARNED, mail := Box(), sms := Box("sms"))
     letters.joins(phone="+4915112345678")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from sqlalchemy import select
+from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
 from stampcard.calling.leases import Lease
@@ -34,6 +35,7 @@ class Shelf(Sink[BalancePush]):
         return [Delivered()] * len(items)
 
 
+@on_sqlite
 async def test_ten_changes_within_a_second_leave_as_one_push(database: Database, setting: Setting) -> None:
     clock = FakeClock(LATER)
     setting = dataclasses.replace(setting, coalesce=timedelta(seconds=0.2), longest=timedelta(seconds=1))

@@ -268,8 +268,9 @@ def test_an_edited_rule_keeps_every_comment_and_yields_what_editing_the_model_wo
     assert comments(text) - comments(after) == Counter()
     assert comments(after) - comments(text) == Counter()
     if len(data(text)["rules"]) > 1:
-        inside = comments(text) - comments(without_part(text, "rules", name))
-        outside = [line for line in without_part(text, "rules", name).splitlines() if line.strip() not in inside]
+        rest = without_part(text, "rules", name)
+        inside = comments(text) - comments(rest)
+        outside = [line for line in rest.splitlines() if line.strip() not in inside]
         assert [line for line in outside if line not in after.splitlines()] == []
     program: Program | None = None
     with suppress(ProgramError):

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from stampcard.testing.building import order
 from stampcard.testing.scenes import HEAD, Scene
 
 PROGRAMS = sorted((Path(__file__).parents[3] / "config" / "programs").rglob("*.yaml"))
-PLAIN = [YAML(typ="safe", pure=True).load(path.read_text()) for path in PROGRAMS]
 
 _leaves = (
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
@@ -45,10 +45,16 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, part in inside for place in places(part, (*path, key)))]
 
 
+@cache
+def plain() -> list[Any]:
+    """The shipped programs."""
+    return [YAML(typ="safe", pure=True).load(path.read_text()) for path in PROGRAMS]
+
+
 @st.composite
 def mutilated(draw: st.DrawFn) -> str:
     """A shipped program with a few values replaced, added or taken out; as JSON, which is YAML too."""
-    data = copy.deepcopy(draw(st.sampled_from(PLAIN)))
+    data = copy.deepcopy(draw(st.sampled_from(plain())))
     for _ in range(draw(st.integers(1, 4))):
         path = draw(st.sampled_from([place for place in places(data) if place]))
         *above, last = path

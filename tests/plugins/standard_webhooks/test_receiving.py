@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import select
+from tests.databases import on_sqlite
 
 from stampcard.storage.tables import outbox, push
 
@@ -37,6 +38,7 @@ def shape(name: str) -> Any:
     return json.loads((SHAPES / f"{name}.json").read_text(encoding="utf8"))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("name", "reference", "points", "customer"),
     [
@@ -60,6 +62,7 @@ async def test_an_order_in_the_published_shape_earns_once_however_often_it_comes
         assert await one.post(name, body + b" ", signed(connections[name], body)) == 401
 
 
+@on_sqlite
 async def test_a_prestashop_order_that_is_cancelled_or_not_paid_has_nothing(
     install: Install, example: Example, signed: Sign
 ) -> None:
@@ -81,6 +84,7 @@ async def test_a_prestashop_order_that_is_cancelled_or_not_paid_has_nothing(
         assert await one.troubles() == []
 
 
+@on_sqlite
 async def test_a_review_pays_the_shops_own_customer_once(install: Install, example: Example, signed: Sign) -> None:
     shop = {"plugin": "shopify", "shop": "a.myshopify.com", "access_token": "t", "webhook_secrets": ["s"]}
     connections = {"shop": shop, **example("judgeme")}
@@ -98,6 +102,7 @@ async def test_a_review_pays_the_shops_own_customer_once(install: Install, examp
         assert await one.names() == {"shop:7001"}
 
 
+@on_sqlite
 async def test_figures_are_told_where_the_order_came_from_and_in_the_end_the_newest(
     install: Install, signed: Sign, is_genuine: Callable[..., bool], clock: Any
 ) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.databases import on_sqlite
 
 from stampcard.testing.clock import FakeClock
 from stampcard_shopify.simulated_shopping import ShopPlan
@@ -126,6 +127,7 @@ async def heard(install: Any, shop: ShopifySimulator, parcels: list[Parcel], **t
         return int(await one.points())
 
 
+@on_sqlite
 @pytest.mark.parametrize("seed", range(3))
 async def test_an_order_that_both_tell_earns_once_in_any_order(
     install: Any, shop: ShopifySimulator, story: Any, seed: int
@@ -137,6 +139,7 @@ async def test_an_order_that_both_tell_earns_once_in_any_order(
     assert await heard(install, shop, parcels, refunds="ignore") == due
 
 
+@on_sqlite
 async def test_a_refund_that_both_call_the_same_counts_once(install: Any, shop: ShopifySimulator, story: Any) -> None:
     parcels = story(lambda reference: reference)
     random.Random(5).shuffle(parcels)
