@@ -66,17 +66,16 @@ class Presenting:
                     break
                 batch.append(one)
                 room -= len(one.passes)
+            idle = [
+                PushResult(member=one.member, sent=one.version, due_at=now, since=now, was_due=one.due_at)
+                for one in batch
+                if not one.passes
+            ]
+            if idle:
+                await self._database.write(lambda connection: self._settle(connection, idle))
+            batch = [one for one in batch if one.passes]
             self._flying |= {one.member for one in batch}
-        idle = [one for one in batch if not one.passes]
-        if not idle:
             return batch
-        now = self._clock.now()
-        settled = [
-            PushResult(member=one.member, sent=one.version, due_at=now, since=now, was_due=one.due_at) for one in idle
-        ]
-        await self._database.write(lambda connection: self._settle(connection, settled))
-        self.release(idle)
-        return [one for one in batch if one.passes]
 
     def release(self, batch: Sequence[DuePass]) -> None:
         """Let go of a batch."""
