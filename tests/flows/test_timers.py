@@ -64,6 +64,7 @@ async def bought(
             async with session.post(demonstration.target, data=request.body, headers=request.headers) as answer:
                 assert answer.status == 200
         await eventually("the shop knows", lambda: shows(demonstration, {"active": 0, "pending": due(demonstration)}))
+        assert await demonstration.settled(30), "what a test marks must not meet the end of this push"
         yield demonstration
 
 
