@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -180,6 +179,12 @@ async def test_a_purchase_shows_on_the_card_and_the_card_is_read_at_the_counter(
 
     assert await scene.google.remove(serial) == 200
     await scene.buys(1, 13, 10)
-    await asyncio.sleep(1.0)
+
+    async def booked() -> bool:
+        person = await scene.call("GET", f"/members/{member}")
+        return bool(person["balances"]["points"]["active"] == 210)
+
+    await eventually("the purchase is booked", booked)
+    assert await scene.demonstration.settled(30)
     assert scene.shown(serial) == (200, "Gold"), "nobody has it in a phone"
     assert scene.google.tally.throttled == 0

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import secrets
 from decimal import Decimal, InvalidOperation
 from html import escape
 from urllib.parse import quote
 
-import msgspec
 from aiohttp import web
 
 from stampcard.applying.passes import SCANNED
@@ -17,10 +14,11 @@ from stampcard.applying.recognising import TAKING, Shown, recognise
 from stampcard.applying.requests import Answer
 from stampcard.applying.selling import EXISTS
 from stampcard.applying.unit import Unit
-from stampcard.clock import from_micros, to_micros
-from stampcard.domain.tills import Act, ActKind, Booked
+from stampcard.clock import to_micros
+from stampcard.domain.tills import ACT_KINDS, Act, Booked
 from stampcard.domain.value import Value
-from stampcard.errors import ConfigurationError, RequestRefused
+from stampcard.engine.tokens import opened, sealed
+from stampcard.errors import RequestRefused
 from stampcard.storage import tills
 from stampcard.storage.reading import scale_of
 from stampcard.storage.tills import ActKey
@@ -146,17 +144,11 @@ def _reason(device: Device, code: str, detail: str) -> str:
 
 def _written(device: Device, card: str, scan: str) -> str:
     visit = _Visit(card=card, scan=scan, until=to_micros(device.now + TAKING))
-    sealed = device.setting.sealer.seal(msgspec.json.encode(visit), _ABOUT)
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    return sealed(device.setting.sealer, visit, _ABOUT)
 
 
 def _visit(device: Device, text: str) -> _Visit | None:
-    try:
-        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        visit = msgspec.json.decode(device.setting.sealer.open(sealed, _ABOUT), type=_Visit)
-    except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
-        return None
-    return visit if from_micros(visit.until) > device.now else None
+    return opened(device.setting.sealer, text, _ABOUT, _Visit, device.now)
 
 
 async def _card(device: Device) -> web.StreamResponse:
@@ -253,16 +245,13 @@ async def _act(device: Device) -> web.StreamResponse:
     return led(f"{PLACE}/done/{quote(act.id)}")
 
 
-_KINDS: frozenset[ActKind] = frozenset({"earn", "redeem", "use", "undo", "return", "enrol"})
-
-
 def _act_of(device: Device) -> Act:
     """The act that a form asks for; raises RequestRefused for what is no such form."""
     assert device.till is not None
     assert device.shift is not None
     assert device.worker is not None
     kind, id_, of = device.given("kind"), device.given("id"), device.given("of")
-    known = next((one for one in _KINDS if one == kind), None)
+    known = next((one for one in ACT_KINDS if one == kind), None)
     visit = _visit(device, device.given("visit")) if known in {"earn", "redeem", "use"} else None
     if known is None or (known in {"earn", "redeem", "use"} and visit is None):
         raise RequestRefused("over", device.words["over"])

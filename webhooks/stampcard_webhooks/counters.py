@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from stampcard.applying import redeeming, selling
 from stampcard.applying.promoting import outlooks
-from stampcard.applying.recognising import Shown, recognise
+from stampcard.applying.recognising import Shown, recognise, suffices
 from stampcard.applying.requests import Answer
 from stampcard.applying.selling import EXISTS
 from stampcard.applying.unit import Unit
@@ -22,7 +22,6 @@ from stampcard.domain.tills import Act, ActKind, ActStatus, Booked, Known, SoldL
 from stampcard.engine.rewarding import Asking
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import EventRefused, NotFound, RequestRefused
-from stampcard.program.cards import PROOFS
 from stampcard.storage import staffing, tills
 from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances
@@ -205,7 +204,7 @@ async def shown_view(call: Call[Any, Any], shown: Shown) -> ShownView:
         unit = Unit(connection, setting, call.now)
         levels = outlooks(Unit(connection, setting, call.now), [id_]).get(id_, ())
         live = selling.terms_of(unit)
-        may_redeem = PROOFS.index(shown.known or "any") >= PROOFS.index(live.program.card.redeem)
+        may_redeem = suffices(shown.known, live.program.card.redeem)
         held = list_redemptions(connection, merchant, setting.sealer, wanted, None, _HELD)
         return ShownView(
             member=id_,

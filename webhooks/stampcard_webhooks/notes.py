@@ -6,15 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from stampcard.applying.requests import Answer
 from stampcard.applying.unit import Unit
 from stampcard.clock import to_micros
 from stampcard.errors import NotFound
-from stampcard.storage.correspondence import Kept, kept_messages
+from stampcard.storage.correspondence import Kept, count_unread, kept_messages
 from stampcard.storage.messages import StoredMessage, change, load_messages, mark
-from stampcard.storage.tables import message
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.routing import Call
 
@@ -56,23 +55,10 @@ async def show_notes(call: Call[NotesQuery, Nothing], member: str) -> NotePage:
 
     def work(connection: Connection) -> NotePage:
         found = kept_messages(connection, merchant, call.setting.sealer, member, channel, call.now, limit)
-        return NotePage(unread=_unread(connection, call, member), items=[_view(one) for one in found])
+        unread = count_unread(connection, merchant, member, channel, call.now)
+        return NotePage(unread=unread, items=[_view(one) for one in found])
 
     return await call.read(work)
-
-
-def _unread(connection: Connection, call: Call[NotesQuery, Nothing], member: str) -> int:
-    """How many of those that are there were not read."""
-    statement = select(func.count()).where(
-        message.c.merchant == call.merchant,
-        message.c.member == member,
-        message.c.channel == call.query.channel,
-        message.c.state.in_(("delivered", "opened", "clicked")),
-        message.c.dismissed_at.is_(None),
-        message.c.read_at.is_(None),
-        message.c.keep_until > to_micros(call.now),
-    )
-    return connection.execute(statement).scalar_one()
 
 
 def _view(one: Kept) -> NoteView:

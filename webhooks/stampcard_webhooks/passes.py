@@ -15,7 +15,7 @@ from stampcard.applying.showing import figures
 from stampcard.applying.unit import Unit
 from stampcard.domain.members import Member
 from stampcard.domain.value import Value
-from stampcard.engine.cards import design_of, fields_of
+from stampcard.engine.cards import design_of, fields_of, title_of
 from stampcard.engine.codes import GOOD, made_code, spaced
 from stampcard.engine.tokens import card_in
 from stampcard.engine.versions import LiveProgram
@@ -169,10 +169,7 @@ def _page(request: web.Request, card: _Card, before: str = "") -> web.Response:
 
 
 def _heading(card: _Card) -> str:
-    if card.live is None:
-        return "Stampcard"
-    design = design_of(card.live)
-    return design.name.get(card.language) or design.name[design.language]
+    return title_of(card.live, card.language) if card.live is not None else "Stampcard"
 
 
 def _figures(card: _Card) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Literal
 
+from stampcard.applying.addressing import known_by
 from stampcard.applying.concerning import sign_up_keys
 from stampcard.applying.consenting import counts_as
 from stampcard.applying.enrolling import join_by_request
 from stampcard.applying.hearing import say
-from stampcard.applying.identifying import email_print
 from stampcard.applying.messaging import MOST_LINKS, send_links
 from stampcard.applying.passes import ensure_number
 from stampcard.applying.requests import create_member
@@ -21,7 +20,6 @@ from stampcard.engine.matching import closed_to
 from stampcard.engine.versions import LiveProgram, Programs
 from stampcard.errors import NotFound
 from stampcard.program.occasions import MEMBERSHIP_ASKED
-from stampcard.storage.contacts import by_prints
 
 #: Where somebody said yes who became a member by themselves.
 SOURCE, MARKETING = "join page", "marketing"
@@ -63,9 +61,9 @@ def admit(unit: Unit, one: Applicant) -> Admitted:
 
     Whoever is known takes part from now on, too, and gets their link where we know them to be: it may be anybody who typed that.
     """
-    known = _known(unit, one)
+    known = known_by(unit.connection, unit.setting, one.phone, one.email, unit.now)
     if known:
-        _welcome_back(unit, one, known)
+        _welcome_back(unit, one, dict(sorted(known.items())[:MOST_LINKS]))
         return Admitted()
     told = {"email": one.email, "phone": one.phone, "first_name": one.first_name, "language": one.language}
     live = _live(unit, one.program)
@@ -92,21 +90,6 @@ def _live(unit: Unit, program: str) -> LiveProgram:
     if live is None:
         raise NotFound("program", program)
     return live
-
-
-def _known(unit: Unit, one: Applicant) -> dict[str, str]:
-    """Members who have the address already → the channel by which that reaches them."""
-    setting, found = unit.setting, dict[str, str]()
-    if one.phone:
-        found |= dict.fromkeys(_having(unit, "phone_print", setting.sealer.fingerprint(f"phone:{one.phone}")), "sms")
-    if one.email:
-        found |= dict.fromkeys(_having(unit, "email_print", email_print(setting, one.email)), "email")
-    return found
-
-
-def _having(unit: Unit, column: Literal["email_print", "phone_print"], print_: str) -> list[str]:
-    found = by_prints(unit.connection, unit.setting.merchant, column, [print_])
-    return sorted(found.get(print_, ()))[:MOST_LINKS]
 
 
 def _welcome_back(unit: Unit, one: Applicant, known: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, update
 
+from stampcard.applying.addressing import email_print, phone_print
 from stampcard.applying.messaging import reach_print
 from stampcard.applying.outgoing import queue
 from stampcard.applying.resolving import fingerprint_of
@@ -87,8 +88,8 @@ def _erase_customer(unit: Unit, sourced: Sourced, event: CustomerErased) -> None
         prints.append(fingerprint_of(unit, (sourced.source, event.reference)))
         found |= _members(unit, identity.c.connection == sourced.source, identity.c.reference == event.reference)
     else:
-        emails = [sealer.fingerprint(f"email:{email.strip().lower()}") for email in event.emails]
-        phones = [sealer.fingerprint(f"phone:{phone}") for phone in event.phones]
+        emails = [email_print(sealer, email) for email in event.emails]
+        phones = [phone_print(sealer, phone) for phone in event.phones]
         known = select(member.c.id).where(
             member.c.merchant == unit.setting.merchant,
             or_(member.c.email_print.in_(emails), member.c.phone_print.in_(phones)),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import Connection
 
-from stampcard.applying.identifying import email_print, waiting_key
+from stampcard.applying.addressing import email_print, phone_print
+from stampcard.applying.identifying import waiting_key
 from stampcard.applying.setting import Setting
 from stampcard.clock import from_micros
 from stampcard.domain.addresses import normal_phone
 from stampcard.domain.imports import ConsentRow
 from stampcard.errors import RowRefused
 from stampcard.storage import loading
-from stampcard.storage.tables import member
+from stampcard.storage.contacts import by_prints
 
 
 class Finding:
@@ -28,7 +29,8 @@ class Finding:
         self._standing = loading.standing_for(connection, merchant, named)
         emails = (self._email_prints(row) for row in rows)
         phones = (self._phone_prints(row) for row in rows)
-        self._by_print = self._load(member.c.email_print, emails) | self._load(member.c.phone_print, phones)
+        self._by_print = by_prints(connection, merchant, "email_print", set().union(*emails))
+        self._by_print |= by_prints(connection, merchant, "phone_print", set().union(*phones))
         # Whom a file told by address alone is still found by it, whatever theirs is now.
         places = {waiting_key(source, one): one for row in rows for one in self._email_prints(row)}
         waiting = loading.load_identities(connection, merchant, places)
@@ -38,25 +40,13 @@ class Finding:
                 self._by_print.setdefault(places[key], set()).add(there[one.member])
         self._buried = loading.load_tombstones(connection, merchant, {one for row in rows for one in self._prints(row)})
 
-    def _load(self, column: ColumnElement[str | None], prints: Iterable[set[str]]) -> dict[str, set[str]]:
-        wanted, found = sorted(set().union(*prints)), dict[str, set[str]]()
-        mine = select(member.c.id, column.label("print")).where(
-            member.c.merchant == self._setting.merchant,
-            column.in_(wanted),
-            member.c.erased_at.is_(None),
-            member.c.merged_into.is_(None),
-        )
-        for row in self._connection.execute(mine) if wanted else ():
-            found.setdefault(row.print, set()).add(row.id)
-        return found
-
     def _email_prints(self, row: ConsentRow) -> set[str]:
-        return {email_print(self._setting, row.email)} if row.email else set()
+        return {email_print(self._setting.sealer, row.email)} if row.email else set()
 
     def _phone_prints(self, row: ConsentRow) -> set[str]:
         """Of the number as it is written, and as it should be."""
         written = {row.phone, normal_phone(row.phone)} if row.phone else set()
-        return {self._setting.sealer.fingerprint(f"phone:{one}") for one in written if one}
+        return {phone_print(self._setting.sealer, one) for one in written if one}
 
     def _prints(self, row: ConsentRow) -> set[str]:
         source, known = row.connection or self._source, self._email_prints(row) | self._phone_prints(row)

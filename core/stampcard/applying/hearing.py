@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from stampcard.applying.addressing import email_print, phone_print
 from stampcard.applying.messaging import SERVICES, go_on, reach_print, suppress, terms_of, too_many_services
 from stampcard.clock import to_micros
 from stampcard.domain.addresses import normal_phone
@@ -133,8 +134,8 @@ def _known_by(unit: Unit, connection: str, address: str) -> set[str]:
     )
     found = set(unit.connection.execute(called).scalars()) - {""}
     plain = address.strip()
-    prints = {setting.sealer.fingerprint(f"email:{plain.lower()}")} if "@" in plain else set[str]()
-    prints |= {setting.sealer.fingerprint(f"phone:{text}") for text in {plain, normal_phone(plain) or plain}}
+    prints = {email_print(setting.sealer, plain)} if "@" in plain else set[str]()
+    prints |= {phone_print(setting.sealer, text) for text in {plain, normal_phone(plain) or plain}}
     for column in _ADDRESSES.values():
         mine = select(member.c.id).where(member.c.merchant == setting.merchant, column.in_(sorted(prints)))
         found |= set(unit.connection.execute(mine).scalars())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
+from stampcard.applying.addressing import email_print, phone_print
 from stampcard.applying.setting import Setting
 from stampcard.clock import from_micros
 from stampcard.domain.commands import OWN
@@ -66,14 +67,14 @@ class Identifying:
 
     def email_print(self, email: str) -> str:
         """What an address is found by."""
-        return email_print(self._setting, email)
+        return email_print(self._setting.sealer, email)
 
     def _prints(self, row: Row) -> list[str]:
         sealer = self._setting.sealer
         found = [sealer.fingerprint(f"{self._source}\0{row.reference}")] if row.reference else []
         found += [self.email_print(row.email)] if row.email else []
         phone = row.attributes.get("phone")
-        return found + ([sealer.fingerprint(f"phone:{phone}")] if phone else [])
+        return found + ([phone_print(sealer, str(phone))] if phone else [])
 
     def _load_addresses(self, prints: set[str]) -> None:
         if not prints:
@@ -141,11 +142,6 @@ class Identifying:
             self.added[waiting_key(self._source, print_)] = id_
 
 
-def email_print(setting: Setting, email: str) -> str:
-    """What an address is found by."""
-    return setting.sealer.fingerprint(f"email:{email.strip().lower()}")
-
-
 def waiting_key(source: str, print_: str) -> IdentityKey:
     """The place of a member of whom a file told the address alone, until the connection says how it calls them."""
     return OWN, f"{source}:{print_}"
@@ -158,7 +154,7 @@ def claim(connection: Connection, setting: Setting, addresses: Mapping[IdentityK
     """
     merchant, places = setting.merchant, dict[IdentityKey, IdentityKey]()
     for key, address in addresses.items():
-        places.setdefault(waiting_key(key[0], email_print(setting, address)), key)
+        places.setdefault(waiting_key(key[0], email_print(setting.sealer, address)), key)
     given: set[IdentityKey] = set()
     for place, row in sorted(loading.load_identities(connection, merchant, places).items()):
         mine = (identity.c.merchant == merchant, identity.c.connection == place[0], identity.c.reference == place[1])

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from stampcard.applying.addressing import email_print
 from stampcard.applying.freshening import freshened
 from stampcard.applying.passes import PAGE, number_for_pass
 from stampcard.applying.setting import Setting, check_revision
@@ -32,6 +33,7 @@ from stampcard.program.texts import direction_of
 from stampcard.program.windows import Hours, read_hours
 from stampcard.storage import loading, saving
 from stampcard.storage.consenting import load_consents
+from stampcard.storage.contacts import by_prints
 from stampcard.storage.messages import (
     StoredMessage,
     about_of,
@@ -50,7 +52,7 @@ from stampcard.storage.messages import (
 )
 from stampcard.storage.rows import seal_object
 from stampcard.storage.switching import ALL
-from stampcard.storage.tables import member, message
+from stampcard.storage.tables import message
 
 #: The longest window of a cap.
 LONGEST = timedelta(days=30)
@@ -472,14 +474,9 @@ MOST_LINKS = 5
 
 def send_link(connection: Connection, setting: Setting, address: str, now: datetime) -> int:
     """Let those members whose address that is get their own link by mail; answers how many those are."""
-    print_ = setting.sealer.fingerprint(f"email:{address.strip().lower()}")
-    mine = select(member.c.id).where(
-        member.c.merchant == setting.merchant,
-        member.c.email_print == print_,
-        member.c.erased_at.is_(None),
-        member.c.merged_into.is_(None),
-    )
-    ids = list(connection.execute(mine.limit(MOST_LINKS)).scalars())
+    print_ = email_print(setting.sealer, address)
+    found = by_prints(connection, setting.merchant, "email_print", [print_]).get(print_, ())
+    ids = sorted(found)[:MOST_LINKS]
     people = loading.load_members(connection, setting.merchant, ids, setting.sealer, attributes=False, lock=False)
     return send_links(connection, setting, people.values(), "email", now)
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from stampcard.applying.addressing import phone_print
 from stampcard.applying.setting import Setting
-from stampcard.clock import from_micros
 from stampcard.domain.addresses import normal_phone
-from stampcard.domain.tills import Known
+from stampcard.domain.tills import PROOFS, Known, Proof
 from stampcard.domain.value import Value
 from stampcard.engine.codes import check_code, read_code, spaced
 from stampcard.errors import Conflict, NotFound, RequestRefused
-from stampcard.program.cards import PROOFS
 from stampcard.storage import cards
-from stampcard.storage.tables import card_moment
-from stampcard.storage.tills import members_with_phone
+from stampcard.storage.contacts import by_prints
 
 #: How long a till may take from scanning a card to what it does with it.
 TAKING = timedelta(minutes=30)
@@ -40,7 +38,9 @@ def recognise(connection: Connection, setting: Setting, text: str, scan: str, at
     if text.strip().startswith(_PHONE):
         return Shown(member=_of_phone(connection, setting, text), known="any")
     code = read_code(text)
-    taken = _shown_at(connection, setting, code.number, code.moment, scan) if code.moment and scan else None
+    taken = (
+        cards.shown_at(connection, setting.merchant, code.number, code.moment, scan) if code.moment and scan else None
+    )
     if taken is None or not timedelta(0) <= now - taken <= TAKING:
         check_code(setting.sealer, setting.merchant, code, at)
     member = cards.holder_of(connection, setting.merchant, code.number)
@@ -62,9 +62,14 @@ def holder_of(connection: Connection, setting: Setting, text: str) -> str:
     return member
 
 
-def check_proof(known: Known, wanted: Known) -> None:
+def suffices(known: Known, wanted: Proof) -> bool:
+    """Whether a card was shown as rewards need it."""
+    return PROOFS.index(known or "any") >= PROOFS.index(wanted)
+
+
+def check_proof(known: Known, wanted: Proof) -> None:
     """Raise RequestRefused where a card was not shown as rewards need it."""
-    if PROOFS.index(known or "any") < PROOFS.index(wanted or "any"):
+    if not suffices(known, wanted):
         how = (
             "scanned, not typed"
             if wanted == "scanned"
@@ -77,17 +82,10 @@ def _of_phone(connection: Connection, setting: Setting, text: str) -> str:
     number = normal_phone(text)
     if number is None:
         raise RequestRefused("no_code", "this is no phone number: write it with the code of its country, +49 …")
-    found = members_with_phone(connection, setting.merchant, setting.sealer.fingerprint(f"phone:{number}"))
+    print_ = phone_print(setting.sealer, number)
+    found = by_prints(connection, setting.merchant, "phone_print", [print_]).get(print_)
     if not found:
         raise NotFound("member with the phone number", number)
     if len(found) > 1:
         raise Conflict("several_members", "several members have this phone number: ask for their card")
     return next(iter(found))
-
-
-def _shown_at(connection: Connection, setting: Setting, number: str, moment: str, scan: str) -> datetime | None:
-    """When this very scan showed the code."""
-    mine = (card_moment.c.number == number, card_moment.c.moment == moment, card_moment.c.scan == scan)
-    statement = select(card_moment.c.shown_at).where(card_moment.c.merchant == setting.merchant, *mine)
-    at = connection.execute(statement).scalar()
-    return None if at is None else from_micros(at)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
 
+from stampcard.applying.addressing import email_print, phone_print
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
 from stampcard.domain.members import Member
@@ -106,7 +107,7 @@ def attribute_columns(sealer: Sealer, merchant: str, member: Member) -> dict[str
     birthday = member.attributes.get("birthday")
     return {
         "attributes_sealed": rows.seal_object(sealer, member.attributes, f"member:{merchant}:{member.id}"),
-        "email_print": sealer.fingerprint(f"email:{str(email).strip().lower()}") if email else None,
-        "phone_print": sealer.fingerprint(f"phone:{phone}") if phone else None,
+        "email_print": email_print(sealer, str(email)) if email else None,
+        "phone_print": phone_print(sealer, str(phone)) if phone else None,
         "birthday_print": birthday_print(sealer, merchant, str(birthday)[5:10]) if birthday else None,
     }

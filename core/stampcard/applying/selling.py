@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
 
 from stampcard.applying import redeeming
+from stampcard.applying.addressing import known_by
 from stampcard.applying.concerning import counter_keys
 from stampcard.applying.deliveries import decide_event
-from stampcard.applying.identifying import email_print
 from stampcard.applying.locking import lock_member
 from stampcard.applying.passes import ensure_number
 from stampcard.applying.recognising import Shown, check_proof, holder_of, recognise
@@ -23,12 +22,12 @@ from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, Stamp, standing_refunds
 from stampcard.domain.tills import Act, ActKind, Booked
 from stampcard.domain.value import Value, replace
+from stampcard.engine.counting import FINE
 from stampcard.engine.rewarding import Asking
 from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import tills
-from stampcard.storage.contacts import by_prints
 from stampcard.storage.loading import load_members
 from stampcard.storage.redemptions import find_code, find_redemption
 from stampcard.storage.tills import ActKey, Totals
@@ -196,7 +195,7 @@ def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done, *, limited: boo
     total = tills.add_to_shift(unit.connection, unit.setting.merchant, act.till, shift, more, unit.now)
     bounds = (
         ("points", more.points, total.points, None if terms.points is None else terms.points * 10**scale),
-        ("value", more.worth, total.worth, None if terms.value is None else int(terms.value * 10_000)),
+        ("value", more.worth, total.worth, None if terms.value is None else int(terms.value * FINE)),
         ("typed", more.typed, total.typed, terms.typed),
     )
     for name, added, all_, most in bounds:
@@ -391,7 +390,7 @@ def _enrol(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: AR
         raise RequestRefused("no_email", f"{act.email!r} is no e-mail address")
     if phone is None and not act.email:
         raise RequestRefused("no_address", "say how the customer is reached: phone, or email")
-    known = _known_by(unit, phone or "", act.email)
+    known = known_by(unit.connection, unit.setting, phone or "", act.email, unit.now)
     if len(known) > 1:
         raise Conflict("several_members", "several members have this address: ask for their card")
     if known:
@@ -403,21 +402,6 @@ def _enrol(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: AR
         member = create_member(unit, None, {name: value for name, value in told.items() if value})
     ensure_number(unit, member)
     return _Done(shown=Shown(member=member, known="any"))
-
-
-def _known_by(unit: Unit, phone: str, email: str) -> set[str]:
-    """Who has one of these addresses; whoever asks for the same at once waits."""
-    setting, found = unit.setting, set[str]()
-    prints: tuple[tuple[Literal["phone_print", "email_print"], str], ...] = (
-        ("phone_print", phone and setting.sealer.fingerprint(f"phone:{phone}")),
-        ("email_print", email and email_print(setting, email)),
-    )
-    for column, print_ in prints:
-        if print_:
-            tills.take_turns(unit.connection, setting.merchant, f"enrol:{print_}", unit.now)
-            of = by_prints(unit.connection, setting.merchant, column, [print_])
-            found |= of.get(print_, set())
-    return found
 
 
 _CARRIED_OUT: Mapping[ActKind, Callable[[Unit, Act, Facts, bool], _Done]] = {

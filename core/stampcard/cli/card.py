@@ -105,6 +105,6 @@ def _print(view: CardView, *, json: bool) -> None:
 
 
 def _kept(one: WalletView) -> str:
-    if one.saved_at is not None and (one.removed_at is None or one.removed_at < one.saved_at):
+    if one.saved_at is not None and one.removed_at is None:
         return f"since {moment(one.saved_at)}"
     return f"no more since {moment(one.removed_at)}" if one.removed_at is not None else "no"

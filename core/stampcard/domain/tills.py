@@ -15,8 +15,11 @@ ActKind = Literal["earn", "redeem", "use", "undo", "return", "enrol"]
 ACT_KINDS: tuple[ActKind, ...] = get_args(ActKind)
 #: Held: it happened at the till, and could not be booked; a person decides. Dismissed: they decided that it is not booked.
 ActStatus = Literal["done", "refused", "held", "dismissed", "undone"]
-#: How whoever stands at the counter was known: a code of just now, one that lasts, or what was typed.
-Known = Literal["fresh", "scanned", "any", ""]
+#: What a card that is shown proves: a number that anybody may type, a code that lasts, or one of just now.
+Proof = Literal["any", "scanned", "fresh"]
+PROOFS: tuple[Proof, ...] = get_args(Proof)
+#: How whoever stands at the counter was known, if by a card at all.
+Known = Literal[Proof, ""]
 
 
 class SoldLine(Value, frozen=True):

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.hotp import HOTP
 
 from stampcard.domain.passes import RotatingCode
+from stampcard.domain.tills import Proof
 from stampcard.domain.value import Value
 from stampcard.errors import RequestRefused
-from stampcard.program.cards import Proof
 from stampcard.sealing import Sealer
 
 #: Digits of a card's number; the last proves the others (Luhn).

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -80,6 +80,16 @@ def card_in(sealer: Sealer, merchant: str, token: str) -> str | None:
     return number if sealer.same(token, card_token(sealer, merchant, number)) else None
 
 
+class Dated(Protocol):
+    """What counts until a moment (microseconds)."""
+
+    @property
+    def until(self) -> int: ...
+
+
+D = TypeVar("D", bound=Dated)
+
+
 class Link(Value, frozen=True, array_like=True):
     """What a member's own link says: whose it is, and until when (microseconds)."""
 
@@ -91,19 +101,12 @@ class Link(Value, frozen=True, array_like=True):
 def new_link(sealer: Sealer, merchant: str, member: str, now: datetime) -> tuple[str, datetime]:
     """A token that lets its bearer act as a member for a while; nothing of it is stored."""
     until = now + LINK
-    sealed = sealer.seal(msgspec.json.encode(Link(merchant, member, to_micros(until))), _ABOUT)
-    return LINK_PREFIX + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode(), until
+    return LINK_PREFIX + sealed(sealer, Link(merchant, member, to_micros(until)), _ABOUT), until
 
 
 def opened_link(sealer: Sealer, token: str, now: datetime) -> Link | None:
     """What a token says that we made and whose time is not over."""
-    text = token.removeprefix(LINK_PREFIX)
-    try:
-        sealed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        link = msgspec.json.decode(sealer.open(sealed, _ABOUT), type=Link)
-    except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
-        return None
-    return link if from_micros(link.until) > now else None
+    return opened(sealer, token.removeprefix(LINK_PREFIX), _ABOUT, Link, now)
 
 
 class Pairing(Value, frozen=True, array_like=True):
@@ -117,15 +120,24 @@ class Pairing(Value, frozen=True, array_like=True):
 
 def new_pairing(sealer: Sealer, merchant: str, till: str, number: int, now: datetime, lives: timedelta = LINK) -> str:
     """A token that makes its bearer's device one of a till's; nothing of it is stored."""
-    sealed = sealer.seal(msgspec.json.encode(Pairing(merchant, till, number, to_micros(now + lives))), _PAIRING)
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    return sealed(sealer, Pairing(merchant, till, number, to_micros(now + lives)), _PAIRING)
 
 
 def opened_pairing(sealer: Sealer, token: str, now: datetime) -> Pairing | None:
     """What a token says that we made and whose time is not over; whether that pairing still counts is for others to know."""
+    return opened(sealer, token, _PAIRING, Pairing, now)
+
+
+def sealed(sealer: Sealer, said: Dated, about: bytes) -> str:
+    """A token that says something to us alone; nothing of it is stored. `about`: what for, so that no other is taken for it."""
+    return base64.urlsafe_b64encode(sealer.seal(msgspec.json.encode(said), about)).rstrip(b"=").decode()
+
+
+def opened(sealer: Sealer, token: str, about: bytes, kind: type[D], now: datetime) -> D | None:
+    """What a token says that we made and whose time is not over."""
     try:
-        sealed = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
-        pairing = msgspec.json.decode(sealer.open(sealed, _PAIRING), type=Pairing)
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+        said = msgspec.json.decode(sealer.open(raw, about), type=kind)
     except (ConfigurationError, ValueError, binascii.Error, msgspec.MsgspecError):
         return None
-    return pairing if from_micros(pairing.until) > now else None
+    return said if from_micros(said.until) > now else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from stampcard.errors import told
 from stampcard.host.connecting import Connection
 from stampcard.host.contacts import ContactSink
 from stampcard.outbox.comparing import DueContact, bases_of, compared
-from stampcard.outbox.retrying import next_attempt
+from stampcard.outbox.retrying import not_taken, worst
 from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
 from stampcard.storage import contacts, leasing
 from stampcard.storage.contacts import Dispute
@@ -167,7 +167,7 @@ class Contacting:
         token: int,
     ) -> None:
         now, setting, name = self._clock.now(), self._setting(), self._connection.name
-        results = _worst(
+        results = worst(
             replace(self._result(one, outcome, now), was_due=one.due_at)
             for one, outcome in zip(batch, outcomes, strict=True)
         )
@@ -274,19 +274,8 @@ class Contacting:
                 return PushResult(member=member, sent=version, due_at=now + self._setting().coalesce, since=now)
             case Rejected(gone=True):
                 return PushResult(member=member, sent=version, due_at=now, since=now)
-            case Rejected(reason=reason):
-                return PushResult(member=member, sent=due.sent, due_at=now, attempts=attempts, error=reason, dead=True)
-        later = outcome if isinstance(outcome, RetryLater) else RetryLater(reason=outcome.reason)
-        if later.after is not None:
-            attempts = due.attempts
-        at = next_attempt(later, max(attempts, 1), self.line.sink.retry, now, random.random())
-        return PushResult(
-            member=member,
-            sent=due.sent,
-            due_at=at or now + timedelta(days=1),
-            attempts=attempts,
-            error=later.reason,
-            dead=at is None,
+        return not_taken(
+            outcome, due.attempts, self.line.sink.retry, now, random.random(), member=member, sent=due.sent
         )
 
 
@@ -335,13 +324,3 @@ def _sorted_out(batch: Sequence[DueContact], outcomes: Sequence[Outcome], delive
         if one.looks:
             wanted.add(one.item.reference)
     return _Found(written=written, deliveries=deliveries, wanted=frozenset(wanted - {""}), gone=frozenset(gone))
-
-
-def _worst(results: Iterable[PushResult]) -> list[PushResult]:
-    """One result per member: whoever has two contacts is up to date only when both are."""
-    by_member: dict[str, PushResult] = {}
-    for result in results:
-        known = by_member.get(result.member)
-        if known is None or result.error is not None:
-            by_member[result.member] = result
-    return list(by_member.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as DatabaseConnection
@@ -17,12 +17,12 @@ from stampcard.calling.lines import Line
 from stampcard.clock import Clock
 from stampcard.domain.audiences import AudiencePush, Place
 from stampcard.domain.commands import AUDIENCE
-from stampcard.domain.value import Value
+from stampcard.domain.value import Value, replace
 from stampcard.engine.enlisting import Step, next_step
 from stampcard.host.connecting import Connection
-from stampcard.outbox.retrying import next_attempt
+from stampcard.outbox.retrying import not_taken
 from stampcard.plugin.audiences import AudienceSettings, AudienceSink
-from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
+from stampcard.plugin.outcomes import Delivered, Outcome, Rejected
 from stampcard.storage import audiences, leasing
 from stampcard.storage.database import Database
 from stampcard.storage.listing import members_after
@@ -78,10 +78,9 @@ class Enlisting:
         setting, now = self._setting(), self._clock.now()
         terms = terms_of(setting, settings, sink.hashes, now)
         look = Look(setting.merchant, AUDIENCE, self._connection.name)
-        last = await self._database.read(look.load)
-        if last is not None and last.data == terms and last.ended_at is not None:
+        place = await self._database.read(lambda connection: look.behind(connection, terms))
+        if place is None:
             return
-        place = last.place if last is not None and last.data == terms else ""
 
         def go_on(connection: DatabaseConnection) -> None:
             members = members_after(connection, setting.merchant, place, LOOKED)
@@ -134,7 +133,7 @@ class Enlisting:
 
     async def _note(self, batch: Sequence[DueStep], lease: str, token: int) -> bool:
         """Commit where each may be once the call has left, whatever becomes of it; False when another process took over."""
-        setting, name, now = self._setting(), self._connection.name, self._clock.now()
+        setting, name = self._setting(), self._connection.name
         open_ = [
             (one.member, place)
             for one in batch
@@ -147,7 +146,7 @@ class Enlisting:
         def work(connection: DatabaseConnection) -> bool:
             if not leasing.holds(connection, setting.merchant, lease, token):
                 return False
-            audiences.doubt(connection, setting.merchant, setting.sealer, name, open_, now)
+            audiences.doubt(connection, setting.merchant, setting.sealer, name, open_)
             audiences.drop(connection, setting.merchant, setting.sealer, name, dropped)
             return True
 
@@ -160,21 +159,9 @@ class Enlisting:
         if isinstance(failed, Delivered):
             sent = one.sent if one.step.goes_on else one.version
             return PushResult(member=one.member, sent=sent, due_at=now, since=now, was_due=one.due_at)
-        attempts, dead = one.attempts + 1, isinstance(failed, Rejected)
-        later = failed if isinstance(failed, RetryLater) else RetryLater(reason=failed.reason)
-        if later.after is not None:
-            # A vendor that names a time is well and only busy: that alone never makes a dead letter.
-            attempts = one.attempts
-        at = None if dead else next_attempt(later, max(attempts, 1), self.line.sink.retry, now, random.random())
-        return PushResult(
-            member=one.member,
-            sent=one.sent,
-            due_at=at or now + timedelta(days=1),
-            attempts=attempts,
-            error=later.reason,
-            dead=at is None,
-            was_due=one.due_at,
-        )
+        policy = self.line.sink.retry
+        result = not_taken(failed, one.attempts, policy, now, random.random(), member=one.member, sent=one.sent)
+        return replace(result, was_due=one.due_at)
 
 
 def _is_done(item: AudiencePush, outcome: Outcome) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -14,9 +14,9 @@ from stampcard.applying.setting import Setting, Stale, check_revision
 from stampcard.calling.lines import Line
 from stampcard.clock import Clock
 from stampcard.domain.commands import PASS
-from stampcard.domain.value import Value
-from stampcard.outbox.retrying import next_attempt
-from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
+from stampcard.domain.value import Value, replace
+from stampcard.outbox.retrying import not_taken, worst
+from stampcard.plugin.outcomes import Delivered, Outcome, Rejected
 from stampcard.storage import leasing
 from stampcard.storage.database import Database
 from stampcard.storage.looks import Look
@@ -93,10 +93,9 @@ class Presenting:
 
         def go_on(connection: Connection) -> bool:
             check_revision(connection, setting)
-            last = look.load(connection)
-            if last is not None and last.data == terms and last.ended_at is not None:
+            place = look.behind(connection, terms)
+            if place is None:
                 return False
-            place = last.place if last is not None and last.data == terms else ""
             members = owe_next(connection, setting.merchant, name, place, room, now)
             look.save(connection, terms, members[-1] if members else "", now, ended=not members)
             return bool(members)
@@ -131,7 +130,7 @@ class Presenting:
         outcomes = await self.line.attempt([one.push for _, one in shown])
         now, merchant = self._clock.now(), self._setting().merchant
         answered = list(zip(shown, outcomes, strict=True))
-        results = _worst(self._result(due, outcome, now) for (due, _), outcome in answered)
+        results = worst(self._result(due, outcome, now) for (due, _), outcome in answered)
         done = [
             one.shown(now, noticed=bool(outcome.result.get("noticed", one.push.notify)))
             for (_, one), outcome in answered
@@ -153,28 +152,6 @@ class Presenting:
         wait = min(self._setting().coalesce, self._setting().longest)
         if isinstance(outcome, Delivered) or (isinstance(outcome, Rejected) and outcome.gone):
             return PushResult(member=due.member, sent=due.version, due_at=now + wait, since=now, was_due=due.due_at)
-        attempts, dead = due.attempts + 1, isinstance(outcome, Rejected)
-        later = outcome if isinstance(outcome, RetryLater) else RetryLater(reason=outcome.reason)
-        if later.after is not None:
-            # A vendor that names a time is well and only busy: that alone never makes a dead letter.
-            attempts = due.attempts
-        at = None if dead else next_attempt(later, max(attempts, 1), self.line.sink.retry, now, random.random())
-        return PushResult(
-            member=due.member,
-            sent=due.sent,
-            due_at=at or now + timedelta(days=1),
-            attempts=attempts,
-            error=later.reason,
-            dead=at is None,
-            was_due=due.due_at,
-        )
-
-
-def _worst(results: Iterable[PushResult]) -> list[PushResult]:
-    """One result per member: whoever has two passes is up to date only when both are."""
-    by_member: dict[str, PushResult] = {}
-    for result in results:
-        known = by_member.get(result.member)
-        if known is None or result.error is not None:
-            by_member[result.member] = result
-    return list(by_member.values())
+        policy = self.line.sink.retry
+        result = not_taken(outcome, due.attempts, policy, now, random.random(), member=due.member, sent=due.sent)
+        return replace(result, was_due=due.due_at)

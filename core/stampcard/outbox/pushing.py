@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from stampcard.calling.lines import Line
 from stampcard.clock import Clock
 from stampcard.engine.versions import Programs
-from stampcard.outbox.retrying import next_attempt
-from stampcard.plugin.outcomes import Delivered, Outcome, Rejected, RetryLater
+from stampcard.outbox.retrying import not_taken, worst
+from stampcard.plugin.outcomes import Delivered, Outcome
 from stampcard.storage import leasing
 from stampcard.storage.database import Database
 from stampcard.storage.pushing import DuePush, PushResult, due_pushes, settle_pushes
@@ -59,7 +59,7 @@ class Pushing:
         """Send a batch and write down what became of it, unless another process took the connection over meanwhile."""
         outcomes = await self.line.attempt([push.item for push in pushes])
         now = self._clock.now()
-        results = _worst(self._result(push, outcome, now) for push, outcome in zip(pushes, outcomes, strict=True))
+        results = worst(self._result(push, outcome, now) for push, outcome in zip(pushes, outcomes, strict=True))
 
         def settle(connection: Connection) -> None:
             if leasing.holds(connection, self._merchant, lease, token):
@@ -69,33 +69,8 @@ class Pushing:
         return outcomes
 
     def _result(self, push: DuePush, outcome: Outcome, now: datetime) -> PushResult:
-        member, attempts = push.item.member, push.attempts + 1
-        match outcome:
-            case Delivered():
-                return PushResult(member=member, sent=push.item.version, due_at=now + self._coalesce, since=now)
-            case Rejected(reason=reason):
-                return PushResult(member=member, sent=push.sent, due_at=now, attempts=attempts, error=reason, dead=True)
-        # Sending state twice does no harm, so an unknown outcome is simply tried again.
-        later = outcome if isinstance(outcome, RetryLater) else RetryLater(reason=outcome.reason)
-        if later.after is not None:
-            # A vendor that names a time is well and only busy: that alone never makes a dead letter.
-            attempts = push.attempts
-        at = next_attempt(later, max(attempts, 1), self.line.sink.retry, now, random.random())
-        return PushResult(
-            member=member,
-            sent=push.sent,
-            due_at=at or now + timedelta(days=1),
-            attempts=attempts,
-            error=later.reason,
-            dead=at is None,
-        )
-
-
-def _worst(results: Iterable[PushResult]) -> list[PushResult]:
-    """One result per member: whoever has two references at a vendor is up to date only when both are."""
-    by_member: dict[str, PushResult] = {}
-    for result in results:
-        known = by_member.get(result.member)
-        if known is None or result.error is not None:
-            by_member[result.member] = result
-    return list(by_member.values())
+        member = push.item.member
+        if isinstance(outcome, Delivered):
+            return PushResult(member=member, sent=push.item.version, due_at=now + self._coalesce, since=now)
+        policy = self.line.sink.retry
+        return not_taken(outcome, push.attempts, policy, now, random.random(), member=member, sent=push.sent)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from stampcard.domain.contacts import FIGURES
 from stampcard.domain.passes import Barcode
+from stampcard.domain.tills import Proof
 from stampcard.program.faults import Fault, fault_of_name
 from stampcard.program.messages import Language, PageField
 from stampcard.program.parts import Part
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 _NOT_SHOWN = ("member_id", "status", "lifetime_value", "orders", "last_order_on", "rewards_value", "last_reward_on")
 #: What a card can show.
 SHOWN = tuple(name for name in FIGURES if name not in _NOT_SHOWN)
-#: What of a card a scanner can read that people cannot make up.
-Proof = Literal["any", "scanned", "fresh"]
-PROOFS: tuple[Proof, ...] = get_args(Proof)
-
 Short = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 

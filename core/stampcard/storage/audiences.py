@@ -67,9 +67,7 @@ def others_in(
     return found
 
 
-def doubt(
-    connection: Connection, merchant: str, sealer: Sealer, name: str, placed: Iterable[Placed], now: datetime
-) -> None:
+def doubt(connection: Connection, merchant: str, sealer: Sealer, name: str, placed: Iterable[Placed]) -> None:
     """Note places in which members may be from now on, or may be no more."""
     rows = []
     for of, place in placed:
@@ -77,8 +75,7 @@ def doubt(
         about = f"audience_member:{merchant}:{name}:{place.audience}:{print_}"
         rows.append(
             {"merchant": merchant, "connection": name, "member": of, "audience": place.audience, "kind": place.kind,
-             "print": print_, "sure": 0, "hash_sealed": seal_object(sealer, {"sha256": place.hash}, about),
-             "told_at": to_micros(now)}
+             "print": print_, "sure": 0, "hash_sealed": seal_object(sealer, {"sha256": place.hash}, about)}
         )  # fmt: skip
     saving.upsert(connection, "audience_member", rows)
 

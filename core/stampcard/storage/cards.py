@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
-from stampcard.clock import to_micros
+from stampcard.clock import from_micros, to_micros
 from stampcard.storage import saving
 from stampcard.storage.tables import card, card_moment
 
@@ -46,6 +46,14 @@ def show_once(connection: Connection, merchant: str, number: str, moment: str, s
         return True
     mine = (card_moment.c.merchant == merchant, card_moment.c.number == number, card_moment.c.moment == moment)
     return connection.execute(select(card_moment.c.scan).where(*mine)).scalar() == scan
+
+
+def shown_at(connection: Connection, merchant: str, number: str, moment: str, scan: str) -> datetime | None:
+    """When a code of its moment was shown by this very scan."""
+    mine = (card_moment.c.number == number, card_moment.c.moment == moment, card_moment.c.scan == scan)
+    statement = select(card_moment.c.shown_at).where(card_moment.c.merchant == merchant, *mine)
+    at = connection.execute(statement).scalar()
+    return None if at is None else from_micros(at)
 
 
 def forget_moments(connection: Connection, merchant: str, before: datetime, limit: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
@@ -63,20 +63,27 @@ def kept_messages(
     connection: Connection, merchant: str, sealer: Sealer, member: str, channel: str, now: datetime, limit: int
 ) -> list[Kept]:
     """What a member can fetch by a channel now, the newest first."""
-    statement = (
-        select(message)
-        .where(
-            message.c.merchant == merchant,
-            message.c.member == member,
-            message.c.channel == channel,
-            message.c.state.in_(("delivered", "opened", "clicked")),
-            message.c.dismissed_at.is_(None),
-            message.c.keep_until > to_micros(now),
-        )
-        .order_by(message.c.id.desc())
-        .limit(limit)
-    )
+    statement = select(message).where(*_there(merchant, member, channel, now))
+    statement = statement.order_by(message.c.id.desc()).limit(limit)
     return [_kept(merchant, sealer, row) for row in connection.execute(statement)]
+
+
+def count_unread(connection: Connection, merchant: str, member: str, channel: str, now: datetime) -> int:
+    """How many of those that a member can fetch nobody has read."""
+    there = _there(merchant, member, channel, now)
+    statement = select(func.count()).select_from(message).where(*there, message.c.read_at.is_(None))
+    return connection.execute(statement).scalar_one()
+
+
+def _there(merchant: str, member: str, channel: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        message.c.merchant == merchant,
+        message.c.member == member,
+        message.c.channel == channel,
+        message.c.state.in_(("delivered", "opened", "clicked")),
+        message.c.dismissed_at.is_(None),
+        message.c.keep_until > to_micros(now),
+    )
 
 
 def _kept(merchant: str, sealer: Sealer, row: Row[Any]) -> Kept:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from stampcard.clock import to_micros
 from stampcard.storage import saving
@@ -18,10 +17,13 @@ class Look:
     def __init__(self, merchant: str, kind: str, name: str) -> None:
         self._key = {"merchant": merchant, "name": f"{kind}:{name}"}
 
-    def load(self, connection: Connection) -> Row[Any] | None:
-        """The last one."""
+    def behind(self, connection: Connection, of: str) -> str | None:
+        """Behind whom it goes on that is for these terms; None where there is nobody left."""
         mine = (job.c.merchant == self._key["merchant"], job.c.name == self._key["name"])
-        return connection.execute(select(job).where(*mine)).one_or_none()
+        last = connection.execute(select(job).where(*mine)).one_or_none()
+        if last is None or last.data != of:
+            return ""
+        return None if last.ended_at is not None else str(last.place)
 
     def save(self, connection: Connection, of: str, place: str, now: datetime, *, ended: bool) -> None:
         """Note for which terms it is, behind whom to go on, and whether there is nobody left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Table, bindparam, case, delete, func, null, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from stampcard.clock import to_micros
 from stampcard.storage.tables import effect, metadata, push
 
 Row = Mapping[str, Any]
@@ -119,6 +121,14 @@ def insert_new(connection: Connection, table: str, rows: Collection[Row]) -> int
     target = metadata.tables[table]
     ordered = sorted(rows, key=_key(target))
     return execute_many(connection, _insert_new(target, connection.dialect.name, tuple(ordered[0])), ordered)
+
+
+def take_turns(connection: Connection, merchant: str, key: str, now: datetime) -> None:
+    """Let nobody else do the same by this key before we have committed."""
+    row = {"merchant": merchant, "key": key, "body_hash": "", "created_at": to_micros(now)}
+    if not insert_new(connection, "effect", [row]):
+        mine = (effect.c.merchant == merchant, effect.c.key == key)
+        connection.execute(select(effect.c.key).where(*mine).with_for_update()).all()
 
 
 def forget_effects(connection: Connection, merchant: str, keys: Collection[str]) -> None:

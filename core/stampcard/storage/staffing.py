@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_, update
+from sqlalchemy import Connection, Row, select, tuple_, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
@@ -81,22 +81,13 @@ def end_till(connection: Connection, merchant: str, name: str, now: datetime) ->
 def find_till(connection: Connection, merchant: str, name: str) -> Till | None:
     """One by its name, also one that is not used any more."""
     row = connection.execute(select(till).where(till.c.merchant == merchant, till.c.name == name)).one_or_none()
-    if row is None:
-        return None
-    return Till(
-        name=row.name,
-        branch=row.branch,
-        pairing=row.pairing,
-        made_at=from_micros(row.made_at),
-        ended_at=moment(row.ended_at),
-    )
+    return None if row is None else _till_of(row)
 
 
 def list_tills(connection: Connection, merchant: str) -> list[Till]:
     """All, by name."""
-    names = connection.execute(select(till.c.name).where(till.c.merchant == merchant).order_by(till.c.name)).scalars()
-    found = (find_till(connection, merchant, name) for name in list(names))
-    return [one for one in found if one is not None]
+    found = connection.execute(select(till).where(till.c.merchant == merchant).order_by(till.c.name))
+    return [_till_of(row) for row in found]
 
 
 def _print_of(sealer: Sealer, merchant: str, pin: str) -> str:
@@ -126,44 +117,37 @@ def _new_pin(connection: Connection, merchant: str, sealer: Sealer) -> str:
 def renew_pin(connection: Connection, merchant: str, sealer: Sealer, name: str, now: datetime) -> str:
     """Another PIN for somebody, which is shown this once, and the end of what was begun by the old one; raises NotFound."""
     pin = _new_pin(connection, merchant, sealer)
+    _change(connection, merchant, name, now, pin_print=_print_of(sealer, merchant, pin))
+    return pin
+
+
+def _change(connection: Connection, merchant: str, name: str, now: datetime, **values: Any) -> None:
+    """Change somebody who works here, and end their shifts; raises NotFound."""
     mine = (staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
     ids = list(connection.execute(select(staff.c.id).where(*mine)).scalars())
     if not ids:
         raise NotFound("staff", name)
-    connection.execute(update(staff).where(*mine).values(pin_print=_print_of(sealer, merchant, pin)))
-    _close_shifts_of(connection, merchant, ids, now)
-    return pin
-
-
-def _close_shifts_of(connection: Connection, merchant: str, ids: Collection[str], now: datetime) -> None:
-    open_ = (shift.c.merchant == merchant, shift.c.staff.in_(sorted(ids)), shift.c.closed_at.is_(None))
+    connection.execute(update(staff).where(*mine).values(values))
+    open_ = (shift.c.merchant == merchant, shift.c.staff.in_(ids), shift.c.closed_at.is_(None))
     connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
 
 
 def end_worker(connection: Connection, merchant: str, name: str, now: datetime) -> None:
     """Let somebody work here no more, and end their shifts; raises NotFound."""
-    mine = (staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
-    ids = list(connection.execute(select(staff.c.id).where(*mine)).scalars())
-    if not ids:
-        raise NotFound("staff", name)
-    connection.execute(update(staff).where(*mine).values(ended_at=to_micros(now)))
-    _close_shifts_of(connection, merchant, ids, now)
+    _change(connection, merchant, name, now, ended_at=to_micros(now))
 
 
 def worker_of(connection: Connection, merchant: str, sealer: Sealer, pin: str) -> Worker | None:
     """Whose PIN it is."""
     mine = (staff.c.merchant == merchant, staff.c.pin_print == _print_of(sealer, merchant, pin))
     row = connection.execute(select(staff).where(*mine, staff.c.ended_at.is_(None))).first()
-    return None if row is None else Worker(id=row.id, name=row.name, made_at=from_micros(row.made_at))
+    return None if row is None else _worker_of(row)
 
 
 def list_workers(connection: Connection, merchant: str) -> list[Worker]:
     """All who work here, or did, by name."""
     found = connection.execute(select(staff).where(staff.c.merchant == merchant).order_by(staff.c.name, staff.c.id))
-    return [
-        Worker(id=row.id, name=row.name, made_at=from_micros(row.made_at), ended_at=moment(row.ended_at))
-        for row in found
-    ]
+    return [_worker_of(row) for row in found]
 
 
 def open_shift(connection: Connection, merchant: str, till_name: str, worker: Worker, now: datetime) -> str:
@@ -192,9 +176,9 @@ def find_shift(connection: Connection, merchant: str, till_name: str, name: str)
     at = find_till(connection, merchant, till_name)
     if row is None or row.staff is None or at is None or at.ended_at is not None:
         return None
-    workers = (one for one in list_workers(connection, merchant) if one.id == row.staff and one.ended_at is None)
-    worker = next(workers, None)
-    return None if worker is None else (_shift_of(row), worker)
+    works = (staff.c.merchant == merchant, staff.c.id == row.staff, staff.c.ended_at.is_(None))
+    worker = connection.execute(select(staff).where(*works)).one_or_none()
+    return None if worker is None else (_shift_of(row), _worker_of(worker))
 
 
 def list_shifts(
@@ -215,10 +199,18 @@ def place_of(one: Shift) -> tuple[int, str, str]:
     return to_micros(one.opened_at), one.till, one.name
 
 
-def count_open(connection: Connection, merchant: str) -> int:
-    """How many tills are used."""
-    mine = (till.c.merchant == merchant, till.c.ended_at.is_(None))
-    return connection.execute(select(func.count()).select_from(till).where(*mine)).scalar() or 0
+def _till_of(one: Row[Any]) -> Till:
+    return Till(
+        name=one.name,
+        branch=one.branch,
+        pairing=one.pairing,
+        made_at=from_micros(one.made_at),
+        ended_at=moment(one.ended_at),
+    )
+
+
+def _worker_of(one: Row[Any]) -> Worker:
+    return Worker(id=one.id, name=one.name, made_at=from_micros(one.made_at), ended_at=moment(one.ended_at))
 
 
 def _shift_of(one: Row[Any]) -> Shift:

@@ -228,7 +228,6 @@ audience_member = table(
     key("print"),
     col("sure", BIG, default=0),  # 1: it was taken, and nothing was asked for since
     col("hash_sealed", BLOB),
-    col("told_at", BIG),
     Index("ix_audience_member_member", "merchant", "member", "connection"),
     Index("ix_audience_member_print", "merchant", "connection", "audience", "kind", "print"),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from stampcard.domain.value import Value, replace
 from stampcard.sealing import Sealer
 from stampcard.storage import saving
 from stampcard.storage.rows import to_json
-from stampcard.storage.tables import act, effect, member, shift
+from stampcard.storage.tables import act, shift
 
 DAY = timedelta(days=1)
 _POINTS = msgspec.json.Decoder(dict[str, int])
@@ -168,15 +167,6 @@ def place_of(one: Booked) -> tuple[int, str, str]:
     return to_micros(one.received_at), one.act.till, one.act.id
 
 
-def returned_of(connection: Connection, merchant: str, sealer: Sealer, key: ActKey) -> Sequence[Booked]:
-    """The returns of a sale that were booked."""
-    statement = select(act).where(
-        act.c.merchant == merchant, act.c.till == key.till, act.c.of == key.id, act.c.kind == "return",
-        act.c.status == "done",
-    )  # fmt: skip
-    return [_booked(row, sealer) for row in connection.execute(statement.order_by(act.c.at, act.c.id))]
-
-
 def add_to_shift(connection: Connection, merchant: str, till: str, name: str, more: Totals, now: datetime) -> Totals:
     """Count what an act gives, in the shift's own row. Whoever counts at the same time waits.
 
@@ -205,20 +195,3 @@ def forget_unknown(connection: Connection, merchant: str, before: datetime) -> N
     old = (act.c.merchant == merchant, act.c.member.is_(None), act.c.received_at < to_micros(before))
     unsaid = (act.c.status.in_(("held", "refused", "dismissed")), act.c.body_sealed.is_not(None))
     connection.execute(update(act).where(*old, *unsaid).values(body_sealed=None))
-
-
-def take_turns(connection: Connection, merchant: str, key: str, now: datetime) -> None:
-    """Let nobody else do the same by this key before we have committed."""
-    row = {"merchant": merchant, "key": key, "body_hash": "", "created_at": to_micros(now)}
-    if not saving.insert_new(connection, "effect", [row]):
-        mine = (effect.c.merchant == merchant, effect.c.key == key)
-        connection.execute(select(effect.c.key).where(*mine).with_for_update()).all()
-
-
-def members_with_phone(connection: Connection, merchant: str, print_: str) -> Collection[str]:
-    """The members of a phone number who are there."""
-    statement = select(member.c.id).where(
-        member.c.merchant == merchant, member.c.phone_print == print_, member.c.erased_at.is_(None),
-        member.c.merged_into.is_(None),
-    )  # fmt: skip
-    return set(connection.execute(statement).scalars())

@@ -122,7 +122,7 @@ def write(connection: Connection, setting: Setting) -> None:
     content = rows.seal_object(sealer, {"text": "Hello"}, messages.about_of(merchant, number))
     messages.change(connection, merchant, number, content_sealed=content, answer_sealed=content)
     suppress(connection, setting, "email", "ann@example.com", "bounced", NOON)
-    audiences.doubt(connection, merchant, sealer, "ads", [("ann", Place("a1", "email", "0" * 64))], NOON)
+    audiences.doubt(connection, merchant, sealer, "ads", [("ann", Place("a1", "email", "0" * 64))])
     sale = Act(till="t", id="a", kind="enrol", at=NOON, phone="+49301234")
     assert tills.reserve(connection, merchant, sealer, sale, NOON)
     tills.save_booked(connection, merchant, sealer, Booked(act=sale, status="done", received_at=NOON, member="m_1"))

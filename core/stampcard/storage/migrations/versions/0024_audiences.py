@@ -18,7 +18,6 @@ def upgrade() -> None:
         *(sa.Column(name, sa.Text(), autoincrement=False, nullable=False) for name in KEY),
         sa.Column("sure", BIG, nullable=False, server_default=sa.text("(0)")),
         sa.Column("hash_sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("told_at", BIG, nullable=False),
         sa.PrimaryKeyConstraint(*KEY, name=op.f("pk_audience_member")),
         sqlite_strict=True,
     )
