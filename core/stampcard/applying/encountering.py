@@ -16,6 +16,7 @@ from stampcard.domain.events import Own
 from stampcard.engine.syncing import Digest
 from stampcard.storage import contacts
 from stampcard.storage.contacts import Contact, ContactKey, Dispute
+from stampcard.storage.fetching import want_records
 from stampcard.storage.inboxing import take_in
 from stampcard.storage.pushing import owe
 
@@ -33,6 +34,8 @@ class Encounters:
     disputes: list[Dispute] = field(default_factory=list)
     owed: set[tuple[str, str]] = field(default_factory=set)
     told: list[Own] = field(default_factory=list)
+    #: Contacts that are to be read anew.
+    wanted: set[ContactKey] = field(default_factory=set)
     #: When members' attributes last changed, and what they said of being addressed, as it was before.
     times: dict[str, dict[str, datetime]] = field(default_factory=dict)
     said: dict[str, list[Consent]] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Encounters:
             list(self.disputes),
             set(self.owed),
             list(self.told),
+            set(self.wanted),
             self.times,
             self.said,
             self.digest,
@@ -68,6 +72,8 @@ def save_encounters(unit: Unit) -> None:
     contacts.save_contacts(connection, setting.merchant, [found.contacts[key] for key in found.touched])
     contacts.save_candidates(connection, setting.merchant, found.candidates)
     contacts.save_disputes(connection, setting.merchant, setting.sealer, found.disputes)
+    for name, reference in sorted(found.wanted):
+        want_records(connection, setting.merchant, name, CONTACT, [reference], unit.now)
     told = [
         Delivery(
             connection=OWN,

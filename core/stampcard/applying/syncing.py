@@ -75,6 +75,10 @@ def hear_contact(unit: Unit, sourced: Sourced, event: ContactSeen, met: Meeting 
         return None
     content, at = contacts.content_of(unit.setting.sealer, event), to_micros(event.occurred_at)
     if known is not None and at < known.changed_at:
+        if known.state == "linked" and not known.content:
+            # Read before we wrote there, and heard behind that: what it says may stand there still.
+            unit.encounters.keep(replace(known, content=contacts.ASKED))
+            unit.encounters.wanted.add(key)
         return met.member
     if known is not None and (known.content, known.member, known.why) == (content, met.member, met.why):
         return met.member

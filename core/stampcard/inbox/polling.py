@@ -150,7 +150,7 @@ class Poller(Loop):
     def _unknown(self, connection: DatabaseConnection, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Those that say something that is not known: what we wrote ourselves is found as changed, too."""
         setting, able = self._setting(), self._connection.capabilities
-        webhook = able.webhook if able is not None else None
+        sealer, webhook = setting.sealer, able.webhook if able is not None else None
         told_ = [
             (delivery, event) for delivery in deliveries for event in (webhook.events(delivery) if webhook else ())
         ]
@@ -160,16 +160,7 @@ class Poller(Loop):
         found: dict[str, Delivery] = {}
         for delivery, event in told_:
             before = known.get((self._name, event.reference)) if isinstance(event, ContactSeen) else None
-            is_ours = (
-                before is not None
-                and isinstance(event, ContactSeen)
-                and before.state == "linked"
-                and (
-                    to_micros(event.occurred_at) == before.changed_at
-                    or before.content == contacts.content_of(setting.sealer, event)
-                )
-            )
-            if not is_ours:
+            if before is None or not isinstance(event, ContactSeen) or not contacts.shows_known(sealer, before, event):
                 found[delivery.key] = replace(delivery, past=False)
         return list(found.values())
 

@@ -193,7 +193,10 @@ class Contacting:
         for reference in written.keys() & kept.keys():
             one, (due, result) = kept[reference], written[reference]
             fields = {**one.fields, **self._bases(due, result, digest)}
-            kept[reference] = replace(one, fields=fields, changed_at=max(one.changed_at, _changed_at(result)))
+            at = max(one.changed_at, _changed_at(result))
+            # Somebody may have changed it between what was heard of it last and what was written now.
+            content = one.content if at == one.changed_at else ""
+            kept[reference] = replace(one, fields=fields, changed_at=at, content=content)
         for reference in found.gone & kept.keys():
             kept[reference] = replace(kept[reference], state="gone", content="", fields={}, at=now)
         for reference in found.wanted & kept.keys():

@@ -23,6 +23,8 @@ Made = Literal["", "there", "here"]
 Kept = Literal["ours", "theirs", "neither"]
 #: Tries after which nobody waits for a push any more; looking for a contact, and reading it, takes one.
 AGAIN = 3
+#: Stands in place of the digest of a contact that is to be read anew.
+ASKED = "asked"
 #: (connection, reference)
 ContactKey = tuple[str, str]
 _BASES = msgspec.json.Decoder(dict[str, Base])
@@ -54,7 +56,10 @@ def digester(sealer: Sealer) -> Digest:
 
 
 class Contact(Value, frozen=True):
-    """What is known of a contact. `fields`: their name → what both last agreed on. `made`: which side was made for the other."""
+    """What is known of a contact. `fields`: their name → what both last agreed on. `made`: which side was made for the other.
+
+    `content`: the digest of what was heard of it last; empty where it was written to since, or is to be looked at anyway.
+    """
 
     connection: str
     reference: str
@@ -386,6 +391,17 @@ def content_of(sealer: Sealer, event: ContactSeen) -> str:
     """A digest of all that was read of a contact: what is known so is not looked at again."""
     told = (sorted(event.fields.items()), event.emails, event.phones, event.member)
     return sealer.fingerprint(f"contact:{to_json(told)}")
+
+
+def shows_known(sealer: Sealer, known: Contact, event: ContactSeen) -> bool:
+    """Whether a linked contact shows what was heard of it last, or what we have written since and nothing else."""
+    if known.state != "linked":
+        return False
+    digest = digester(sealer)
+    written = to_micros(event.occurred_at) == known.changed_at and all(
+        name in known.fields and known.fields[name].theirs == digest(text) for name, text in event.fields.items()
+    )
+    return written or known.content == content_of(sealer, event)
 
 
 def look_again(connection: Connection, merchant: str, name: str, references: Collection[str]) -> None:

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from tests.core.crms import Desk, crm
 from tests.databases import on_sqlite
 
 from stampcard.applying.consenting import record_consent
 from stampcard.applying.erasing import erase_members
 from stampcard.applying.setting import Setting
+from stampcard.clock import from_micros, to_micros
 from stampcard.domain.consents import Consent
 from stampcard.domain.events import ContactGone, CustomerSeen, CustomersMerged
 from stampcard.engine.syncing import OWED
@@ -24,6 +25,7 @@ from stampcard.storage.tables import (
     contact_candidate,
     contact_conflict,
     event,
+    fetch,
     identity,
     member,
     outbox,
@@ -107,6 +109,27 @@ def test_what_is_older_or_known_so_changes_nothing(desk: Opening) -> None:
     assert now.contact("C1", "ann@shop.example", firstname="Ann", at=now.clock.now()) == known
     assert (now.person(ann).version, now.person(ann).attributes["first_name"]) == (version, "Ann")
     assert due(now) == []
+    assert rows(now.database, select(fetch)) == []
+
+
+@on_sqlite
+def test_what_was_read_before_we_wrote_and_is_heard_after_that_is_read_anew_once(desk: Opening) -> None:
+    now = desk()
+    ann = now.customer("1", email="ann@shop.example")
+    now.contact("C1", "ann@shop.example", firstname="Ann")
+    now.clock.advance(timedelta(seconds=1))
+    edited_at = now.clock.now()
+    now.clock.advance(timedelta(seconds=1))
+    written_at = to_micros(now.clock.now())
+    now.database.write_now(lambda c: c.execute(update(contact).values(changed_at=written_at, content="")))
+    now.contact("C1", "ann@shop.example", firstname="Anna", at=edited_at)
+    assert now.person(ann).attributes["first_name"] == "Ann"
+    assert [(row.kind, row.reference) for row in rows(now.database, select(fetch))] == [("contact", "C1")]
+    now.database.write_now(lambda c: c.execute(delete(fetch)))
+    now.contact("C1", "ann@shop.example", firstname="Anna", at=edited_at)
+    assert rows(now.database, select(fetch)) == [], "whoever shows what is old for a while is not asked forever"
+    now.contact("C1", "ann@shop.example", firstname="Anna", at=from_micros(written_at))
+    assert now.person(ann).attributes["first_name"] == "Anna"
 
 
 @on_sqlite

@@ -14,11 +14,15 @@ from tests.core.crms import Book, Desk, connected, crm
 from tests.databases import on_sqlite
 
 from stampcard.applying.setting import Setting
+from stampcard.clock import to_micros
 from stampcard.domain.commands import OWN
+from stampcard.domain.value import replace
+from stampcard.engine.syncing import Base
 from stampcard.inbox import polling
 from stampcard.inbox.polling import OVERLAP, Poller
 from stampcard.plugin import ContactPage, MemberPage, PluginError
 from stampcard.storage import contacts, inboxing, leasing
+from stampcard.storage.contacts import Contact
 from stampcard.storage.database import Database
 from stampcard.storage.jobs import load_job
 from stampcard.storage.tables import fetch, inbox
@@ -85,6 +89,32 @@ async def test_fields_are_made_once_and_then_changes_are_asked_for_now_and_then(
     later = now.clock.now() - now.book.every
     await poller.turn()
     assert now.since() == [later - now.book.lag - OVERLAP]
+
+
+def keep(desk: Asking, one: Contact) -> None:
+    desk.database.write_now(lambda c: contacts.save_contacts(c, "main", [one]))
+
+
+async def test_an_edit_just_before_we_wrote_is_found_and_what_we_wrote_ourselves_is_not(desk: Opening) -> None:
+    now = desk()
+    poller = now.poller()
+    now.book.forgets = {"stage", "hold"}  # what no map names is not asked for
+    now.customer("1", email="ann@shop.example")
+    now.book.add("C1", "ann@shop.example", firstname="Ann")
+    await poller.turn()
+    now.hears_itself()
+    for edited in (False, True):
+        now.clock.advance(now.book.every)
+        now.book.edit("C1", **({"firstname": "Anna"} if edited else {}), loyalty_points="7")
+        # As it is written down when the vendor has answered.
+        one, digest = now.known("C1"), contacts.digester(now.setting.sealer)
+        fields = {**one.fields, "loyalty_points": Base(digest("7"), digest("7"))}
+        keep(now, replace(one, fields=fields, content="", changed_at=to_micros(now.clock.now())))
+        before = len(now.taken_in())
+        await poller.turn()
+        assert len(now.taken_in()) - before == edited
+    now.hears_itself()
+    assert now.person(now.member("1")).attributes["first_name"] == "Anna"
 
 
 async def test_every_page_is_kept_with_the_place_behind_it_and_a_crash_goes_on_from_there(
