@@ -131,8 +131,10 @@ def seconds(text: str) -> float | None:
 
 def _words(message: str, body: Any) -> str:
     """Google's own words behind a colon, without anything that was sent: that is a person's, or a secret."""
-    for text in sorted({text for text in _texts(body) if len(text) >= _SHORTEST}, key=len, reverse=True):
-        message = message.replace(text, "…")
+    texts = sorted({text for text in _texts(body) if len(text) >= _SHORTEST}, key=len, reverse=True)
+    if texts:
+        # At once: of two that share an end, such as a number and the same in groups, one would spoil the other.
+        message = re.sub("|".join(map(re.escape, texts)), "…", message)
     told = _RUN.sub("…", " ".join(message.split()))[:_MOST_WORDS]
     return f": {told}" if told.isprintable() and told else ""
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -95,9 +95,12 @@ class Client:
         try:
             token = await self.tokens.current()
             for attempt in ("first", "again"):
-                for place, answer in zip(due, await self._sent([requests[at] for at in due], token), strict=True):
+                heard = await self._sent([requests[at] for at in due], token)
+                for place, answer in zip(due, heard, strict=True):
                     answers[place] = answer
                 due = [at for at in due if answers[at].status == httpx.codes.UNAUTHORIZED]
+                if not due and any(answer.is_success for answer in heard):
+                    self.tokens.trust(token)
                 if not due or attempt == "again":
                     break
                 token = await self.tokens.renewed(token)
@@ -177,13 +180,17 @@ def asked(request: Request) -> Talk[Answer]:
     return answer
 
 
+def whole(part: Any) -> Any:
+    """What makes a class or an object: null, also inside, is left out, for there is nothing yet that it could take away."""
+    if isinstance(part, dict):
+        return {name: whole(one) for name, one in part.items() if one is not None}
+    return [whole(one) for one in part] if isinstance(part, list) else part
+
+
 def made(kind: str, body: dict[str, object], *, known: bool) -> Talk[tuple[Request, Answer]]:
     """Bring a class or an object up to date, whether it is `known` to be there or not; the last request, with its answer."""
     id_ = str(body["id"])
-    change, insert = (
-        Request("PATCH", at(kind, id_), body),
-        Request("POST", kind, {name: part for name, part in body.items() if part is not None}),
-    )
+    change, insert = Request("PATCH", at(kind, id_), body), Request("POST", kind, whole(body))
     for request, otherwise in ((change, 404), (insert, 409), (change, 0)) if known else ((insert, 409), (change, 0)):
         answer = yield from asked(request)
         if answer.status != otherwise:

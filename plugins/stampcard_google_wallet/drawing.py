@@ -13,8 +13,8 @@ from stampcard.plugin import CardDesign, CardField, CardOffer, PassPush
 
 Body = dict[str, Any]
 BARCODES: Final[Mapping[str, str]] = {"qr": "QR_CODE", "pdf417": "PDF_417", "aztec": "AZTEC", "code_128": "CODE_128"}
-#: The largest figure that a balance holds as a number; others are shown as text.
-_MOST = 2**31 - 1
+#: The largest figure that a balance holds as a number; others are shown as text. And all forms that a balance may have.
+_MOST, _FORMS = 2**31 - 1, ("int", "string", "double", "money")
 #: Figures that a card shows large; the others stand below as texts.
 _LARGE = 2
 #: What a card shows of a person, all of it gone when a pass is over. Null takes a field away.
@@ -63,7 +63,7 @@ def offers_of(design: CardDesign, id_: str) -> Body:
 
 
 def object_of(push: PassPush, id_: str, class_id: str) -> Body:
-    """One member's card; what it does not show is null, so that it takes away what it showed before."""
+    """One member's card; what it does not show is null, also inside, so that it takes away what it showed before."""
     points = [_points(push.design, field) for field in push.fields[:_LARGE]] + [None] * _LARGE
     barcode, rotating = (_barcode(push), None) if push.rotating is None else (None, _rotating(push))
     return {
@@ -130,6 +130,11 @@ def _points(design: CardDesign, field: CardField) -> Body:
 
 
 def _balance(field: CardField) -> Body:
+    """A figure in one form; the others are null, for Google keeps what a change does not name, inside too."""
+    return {**dict.fromkeys(_FORMS), **_form(field)}
+
+
+def _form(field: CardField) -> Body:
     """A whole number that fits as one, which phones write in their own language; anything else as the member reads it."""
     try:
         number = Decimal(field.number)

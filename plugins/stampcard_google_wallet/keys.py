@@ -14,8 +14,9 @@ from stampcard_google_wallet.verifying import RootKey, root_keys
 if TYPE_CHECKING:
     from stampcard_google_wallet.settings import GoogleWalletSettings
 
-#: How long a key that nobody knows is not asked about again: forgeries must not make us call.
-DOUBT = timedelta(hours=1)
+#: How long a key that nobody knows is not asked about again, for forgeries must not make us call; and how long after a
+#: look that failed.
+DOUBT, AGAIN = timedelta(hours=1), timedelta(minutes=1)
 #: Seconds that a connection waits for the keys before it goes on without.
 PATIENCE = 3.0
 
@@ -27,7 +28,7 @@ class RootKeys:
         self._context = context
         self._key = f"keys {context.settings.keys_url}"
         self._found: Sequence[RootKey] = ()
-        self._asked_at: datetime | None = None
+        self._rests_until: datetime | None = None
         self._task: asyncio.Task[None] | None = None
         self._problem = ""
 
@@ -47,7 +48,7 @@ class RootKeys:
 
     def doubt(self, now: datetime) -> None:
         """Somebody signs with a key that is none of these: perhaps it is a new one."""
-        if self._asked_at is None or now - self._asked_at > DOUBT:
+        if self._rests_until is None or now >= self._rests_until:
             self.ask(anew=True)
 
     def ask(self, *, anew: bool = False) -> asyncio.Task[None] | None:
@@ -75,12 +76,13 @@ class RootKeys:
         now, store = self._context.clock.now(), self._context.store
         known = root_keys(await store.get(self._key) or b"")
         if anew or not any(key.counts(now) for key in known):
-            self._asked_at = now
+            self._rests_until = now + AGAIN
             content = await self._fetched()
             known = root_keys(content)
             if not any(key.counts(now) for key in known):
                 raise later("none of the keys that Google publishes counts: check keys_url, and this machine's clock")
             await store.set(self._key, content)
+            self._rests_until = now + DOUBT
         self._found, self._problem = known, ""
 
     async def _fetched(self) -> bytes:

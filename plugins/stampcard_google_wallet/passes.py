@@ -19,7 +19,7 @@ from stampcard.plugin import (
 )
 from stampcard_google_wallet.calling import CallFailed, Request, later
 from stampcard_google_wallet.classes import Classes
-from stampcard_google_wallet.client import PER_SECOND, Client, Talk, asked, at, made
+from stampcard_google_wallet.client import PER_SECOND, Client, Talk, asked, at, made, whole
 from stampcard_google_wallet.drawing import BARE, Body, object_of
 from stampcard_google_wallet.offering import CARD, Card, NoClass, Offering
 from stampcard_google_wallet.signing import signed
@@ -74,19 +74,20 @@ class GoogleWalletPasses(PassSink):
         thin = {"id": body["id"], "classId": body["classId"]}
         if is_there:
             return self._address(self._token({"loyaltyObjects": [thin]}))
-        payload = {"loyaltyObjects": [_whole(body)]}
+        payload = {"loyaltyObjects": [whole(body)]}
         if not await self._classes.is_known(item.design):
-            payload["loyaltyClasses"] = [_whole(self._classes.body(item.design))]
+            payload["loyaltyClasses"] = [whole(self._classes.body(item.design))]
         token = self._token(payload)
-        if len(token) <= LONGEST:
+        # A token is signed, and anybody can read it: the key of a code must be in no address.
+        if item.rotating is None and len(token) <= LONGEST:
             return self._address(token)
-        request = Request("POST", "jwt", {"jwt": token})
-        answer = await self._client.one(request)
+        answer = await self._client.one(Request("POST", "jwt", {"jwt": token}))
         if answer.status == _THERE:
             return self._address(self._token({"loyaltyObjects": [thin]}))
         told = answer.read(_Saving)
         if told is None:
-            raise self._client.failure(answer, request)
+            # Google reads the token, and may quote what stands in it.
+            raise self._client.failure(answer, Request("POST", "jwt", {"jwt": token, **payload}))
         if not told.address.startswith(("https://", self._settings.save_url)):
             raise later("Google names no address at which the card can be saved")
         return told.address
@@ -163,8 +164,3 @@ class GoogleWalletPasses(PassSink):
 
     def _address(self, token: str) -> str:
         return f"{self._settings.save_url.rstrip('/')}/{token}"
-
-
-def _whole(body: Body) -> Body:
-    """What makes it; what it lacks is left out."""
-    return {name: part for name, part in body.items() if part is not None}

@@ -69,17 +69,19 @@ class Book:
         return self.get(kind, name)
 
     def patch(self, kind: str, name: str, body: Body) -> Body:
-        """Change what is named; null takes away, a list is another list."""
+        """Change what is named, also inside; null takes away, a list is another list."""
         self.get(kind, name)
         self._check(SCHEMAS[kind], body, is_patch=True)
+        told = {key: part for key, part in body.items() if key != "notifyPreference"}
+        changed: Body = _merged(self.kept[kind][name], told)
+        self._check(SCHEMAS[kind], changed)
         if kind in _CLASSES and "classId" in body:
             self.get(_CLASSES[kind], body["classId"])
         if kind in _CLASSES.values() and "reviewStatus" not in body:
             raise Refusal(400, "invalidResource", "Review status must be set when a class is changed.")
         if body.get("notifyPreference") == "NOTIFY_ON_UPDATE":
             self._notify(name, "update")
-        changed = self.kept[kind][name] | {key: part for key, part in body.items() if key != "notifyPreference"}
-        self.kept[kind][name] = {key: part for key, part in changed.items() if part is not None}
+        self.kept[kind][name] = changed
         return self.get(kind, name)
 
     def add_message(self, name: str, body: Body) -> Body:
@@ -122,3 +124,12 @@ class Book:
             message = f"Quota exceeded for issuer {self.issuer} when notifying holders of {name}."
             raise Refusal(403, "quotaExceeded", message)
         self.notices[name] = [*recent, (self.now(), what)]
+
+
+def _merged(kept: Any, change: Any) -> Any:
+    """What a patch makes of a value (RFC 7396)."""
+    if not isinstance(change, dict):
+        return change
+    before = kept if isinstance(kept, dict) else {}
+    named = {key: _merged(before.get(key), part) for key, part in change.items() if part is not None}
+    return {key: part for key, part in before.items() if key not in change} | named

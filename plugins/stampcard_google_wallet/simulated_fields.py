@@ -59,7 +59,8 @@ SCHEMAS: Mapping[str, Mapping[str, Kind]] = {
     },
     "CallbackOptions": {"url": "string"},
     "LoyaltyPoints": {"label": "string", "localizedLabel": "LocalizedString", "balance": "LoyaltyPointsBalance"},
-    "LoyaltyPointsBalance": {"int": "integer", "string": "string", "double": "number"},
+    "LoyaltyPointsBalance": {"int": "integer", "string": "string", "double": "number", "money": "Money"},
+    "Money": dict.fromkeys(("micros", "currencyCode"), "string"),
     "TextModuleData": {
         **dict.fromkeys(("id", "header", "body"), "string"),
         **dict.fromkeys(("localizedHeader", "localizedBody"), "LocalizedString"),
@@ -104,7 +105,7 @@ _PLAIN: Mapping[str, type | tuple[type, ...]] = {"string": str, "integer": int, 
 
 
 def misfits(schema: str, body: Any, place: str = "", *, is_patch: bool = False) -> Iterator[str]:
-    """What is wrong with a body; in a patch null takes a field away, and nothing has to be there."""
+    """What is wrong with a body; in a patch, but for its lists, null takes a field away, and nothing has to be there."""
     if not isinstance(body, dict):
         yield f"{place or schema} is no object"
         return
@@ -114,12 +115,12 @@ def misfits(schema: str, body: Any, place: str = "", *, is_patch: bool = False) 
         if name not in known:
             yield f"Unknown name {name!r} at {where}"
         elif value is not None or not is_patch:
-            yield from _misfits(known[name], value, where)
+            yield from _misfits(known[name], value, where, is_patch=is_patch)
     if not is_patch:
         yield from (f"{schema}.{name} must be set" for name in REQUIRED.get(schema, ()) if body.get(name) is None)
 
 
-def _misfits(kind: Kind, value: Any, where: str) -> Iterator[str]:
+def _misfits(kind: Kind, value: Any, where: str, *, is_patch: bool = False) -> Iterator[str]:
     if isinstance(kind, tuple):
         if value not in kind:
             yield f"Invalid value at {where}: {value!r}"
@@ -127,6 +128,6 @@ def _misfits(kind: Kind, value: Any, where: str) -> Iterator[str]:
         for one in value if isinstance(value, list) else [None]:
             yield from _misfits(kind[0], one, where)
     elif kind in SCHEMAS:
-        yield from misfits(kind, value, where)
+        yield from misfits(kind, value, where, is_patch=is_patch)
     elif not isinstance(value, _PLAIN[kind]) or isinstance(value, bool):
         yield f"Invalid value at {where}: no {kind}"

@@ -53,13 +53,14 @@ class Tokens:
     """The token of the API, had for an assertion that the service account's key signs (RFC 7523).
 
     It is kept in the store, so that restarts and other processes use it too; only one of all processes asks for another at
-    a time. A token is replaced by its age; one that is refused before is replaced once.
+    a time. A token is replaced by its age; one that is refused before is replaced once, and again after it was good.
     """
 
     def __init__(self, context: ConnectionContext[GoogleWalletSettings], account: ServiceAccount) -> None:
         self._context, self._account = context, account
         self._lock = asyncio.Lock()
         self._kept: Kept | None = None
+        #: A token that was had for one that was refused, and is not known to be good.
         self._doubted = ""
         # A token must never reach another host, nor speak for another account, than it was given for.
         self._key = f"token {context.settings.api_url} {account.email}"
@@ -81,6 +82,11 @@ class Tokens:
             if token is None:
                 token = self._doubted = await self._next(refused)
             return token
+
+    def trust(self, token: str) -> None:
+        """A call with this token succeeded: where it is refused later, another is had again."""
+        if token == self._doubted:
+            self._doubted = ""
 
     async def _stored(self) -> Kept | None:
         self._kept = decoded(await self._context.store.get(self._key) or b"null", Kept)

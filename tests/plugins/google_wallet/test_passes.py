@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -187,6 +188,29 @@ async def test_a_whole_number_is_told_as_one_and_all_else_as_the_member_reads_it
 ) -> None:
     await passes.deliver([push(fields=(CardField(name="points", text=text, number=number),))])
     assert google.card(SERIAL)["loyaltyPoints"]["balance"] == balance
+
+
+async def test_a_figure_that_is_a_number_and_then_a_text_is_never_both(
+    google: GoogleWalletSimulator, passes: PassSink, push: Pushes
+) -> None:
+    fields = {"250": {"int": 250}, "12.5": {"string": "12.5"}, "9": {"int": 9}, "": {"string": ""}}
+    for number, balance in fields.items():
+        figures = [CardField(name=name, text=number, number=number) for name in ("points", "pending")]
+        assert [type(one) for one in await passes.deliver([push(fields=tuple(figures))])] == [Delivered]
+        card = google.card(SERIAL)
+        assert [card[name]["balance"] for name in ("loyaltyPoints", "secondaryLoyaltyPoints")] == [balance] * 2
+
+
+async def test_what_is_made_is_told_without_nulls_and_what_is_changed_with_them(
+    google: GoogleWalletSimulator, passes: PassSink, push: Pushes
+) -> None:
+    await passes.deliver([push(holder="", design=replace(push().design, banner=""))])
+    told = {f"{call.method} {call.path.partition('/')[0]}": json.dumps(call.body) for call in google.calls}
+    assert {what: "null" in body for what, body in told.items()} == {
+        "POST loyaltyClass": False,
+        "PATCH loyaltyObject": True,
+        "POST loyaltyObject": False,
+    }
 
 
 async def test_a_card_without_figures_shows_none(google: GoogleWalletSimulator, passes: PassSink, push: Pushes) -> None:

@@ -36,7 +36,7 @@ def published() -> Schema:
 
 
 def misfits(published: Schema, schema: Schema, value: Any, place: str, *, is_patch: bool = False) -> Iterator[str]:
-    """Where a value is not as the schema says, also inside; in a patch null takes a field away."""
+    """Where a value is not as the schema says, also inside; in a patch null takes a field away, but not within a list."""
     schema = published["schemas"][schema["$ref"]] if "$ref" in schema else schema
     kind = schema["type"]
     if not isinstance(value, _KINDS[kind]) or isinstance(value, bool) != (kind == "boolean"):
@@ -47,7 +47,7 @@ def misfits(published: Schema, schema: Schema, value: Any, place: str, *, is_pat
             if known is None or _is_deprecated(known):
                 yield f"{place}.{name} is not published"
             elif one is not None or not is_patch:
-                yield from misfits(published, known, one, f"{place}.{name}")
+                yield from misfits(published, known, one, f"{place}.{name}", is_patch=is_patch)
     elif kind == "array":
         for number, one in enumerate(value):
             yield from misfits(published, schema["items"], one, f"{place}[{number}]")
@@ -186,6 +186,14 @@ def test_a_request_that_is_not_published_would_be_found(published: Schema) -> No
     assert wrong_in(published, Call(method="PATCH", path="loyaltyObject/1.a", body={"barcode": None})) == []
     (told,) = wrong_in(published, Call(method="POST", path="loyaltyObject", body={"barcode": None}))
     assert told == "body.barcode is no object: None"
+    inside = {"loyaltyPoints": {"balance": {"int": None}}}
+    assert wrong_in(published, Call(method="PATCH", path="loyaltyObject/1.a", body=inside)) == []
+    (told,) = wrong_in(published, Call(method="POST", path="loyaltyObject", body=inside))
+    assert told == "body.loyaltyPoints.balance.int is no integer: None"
+    (told,) = wrong_in(
+        published, Call(method="PATCH", path="loyaltyObject/1.a", body={"textModulesData": [{"id": None}]})
+    )
+    assert told == "body.textModulesData[0].id is no string: None"
 
 
 def test_calls_go_where_the_document_says(published: Schema) -> None:

@@ -62,6 +62,48 @@ async def test_what_is_there_is_not_made_twice_and_what_is_not_is_not_changed(
     assert (await api.get("weather")).status_code == 404
 
 
+async def test_a_patch_merges_what_is_inside_and_replaces_lists_and_null_takes_away(
+    google: GoogleWalletSimulator, api: httpx.AsyncClient
+) -> None:
+    await api.post("loyaltyClass", json=a_class(google))
+    texts = [{"id": "a", "header": "A", "body": "1"}, {"id": "b", "header": "B", "body": "2"}]
+    points = {"label": "Points", "balance": {"int": 1}}
+    card = {"id": f"{google.issuer}.x", "classId": f"{google.issuer}.c", "state": "ACTIVE", "accountName": "Ann"}
+    await api.post("loyaltyObject", json={**card, "loyaltyPoints": points, "textModulesData": texts})
+    path = f"loyaltyObject/{google.issuer}.x"
+
+    changes = {"loyaltyPoints": {"balance": {"string": "1.5"}}, "textModulesData": texts[:1], "accountName": None}
+    told = (await api.patch(path, json=changes)).json()
+    assert told["loyaltyPoints"] == {"label": "Points", "balance": {"int": 1, "string": "1.5"}}
+    assert (told["textModulesData"], told["state"], "accountName" in told) == (texts[:1], "ACTIVE", False)
+
+    told = (await api.patch(path, json={"loyaltyPoints": {"balance": {"int": None, "money": None}}})).json()
+    assert told["loyaltyPoints"] == {"label": "Points", "balance": {"string": "1.5"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loyaltyPoints": {"balance": None}}, "LoyaltyPoints.balance must be set"),
+        ({"loyaltyPoints": {"balance": {"text": None}}}, "Unknown name 'text' at loyaltyPoints.balance.text"),
+        ({"textModulesData": [{"id": None}]}, "Invalid value at textModulesData.id"),
+        ({"classId": None}, "LoyaltyObject.classId must be set"),
+    ],
+)
+async def test_a_patch_that_leaves_a_card_that_google_would_not_take_is_refused(
+    google: GoogleWalletSimulator, api: httpx.AsyncClient, changes: dict[str, Any], words: str
+) -> None:
+    await api.post("loyaltyClass", json=a_class(google))
+    card = {"id": f"{google.issuer}.x", "classId": f"{google.issuer}.c", "state": "ACTIVE"}
+    await api.post("loyaltyObject", json={**card, "loyaltyPoints": {"label": "P", "balance": {"int": 1}}})
+    answer = await api.patch(
+        f"loyaltyObject/{google.issuer}.x", json={**changes, "notifyPreference": "NOTIFY_ON_UPDATE"}
+    )
+    assert (answer.status_code, google.notices("x")) == (400, [])
+    assert words in answer.json()["error"]["message"]
+    assert google.card("x")["loyaltyPoints"] == {"label": "P", "balance": {"int": 1}}
+
+
 async def test_an_offer_that_is_not_there_cannot_be_linked(
     google: GoogleWalletSimulator, api: httpx.AsyncClient
 ) -> None:

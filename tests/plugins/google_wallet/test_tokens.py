@@ -77,6 +77,17 @@ async def test_a_token_that_is_refused_is_had_anew_once(google: GoogleWalletSimu
     assert len(google.api.tokens) == 1
 
 
+async def test_a_token_that_was_good_for_a_while_and_is_refused_is_had_anew_each_time(
+    google: GoogleWalletSimulator, connection: Make, clock: FakeClock
+) -> None:
+    client = Client(connection())
+    for _ in range(4):
+        assert (await client.one(LIST)).status == 200
+        assert [answer.status for answer in await client.ask([LIST, LIST])] == [200, 200]
+        clock.advance(timedelta(minutes=5))
+        google.api.tokens.clear()
+
+
 async def test_another_process_profits_of_a_token_that_was_had_anew(
     google: GoogleWalletSimulator, connection: Make
 ) -> None:

@@ -30,7 +30,7 @@ from stampcard.plugin import (
 )
 from stampcard.testing.clock import FakeClock
 from stampcard.testing.simulator import SignedRequest
-from stampcard_google_wallet.keys import DOUBT
+from stampcard_google_wallet.keys import AGAIN, DOUBT
 from stampcard_google_wallet.plugin import connect
 from stampcard_google_wallet.simulated_signing import Notary
 from stampcard_google_wallet.simulator import GoogleWalletSimulator
@@ -235,6 +235,30 @@ async def test_a_key_that_google_published_only_lately_is_found_and_forgeries_ma
             source.verify(unverified(SignedRequest(headers={}, body=json.dumps(strange).encode()), clock))
         await settled(source)
     assert len(seen) == 2
+
+
+async def test_a_look_at_googles_keys_that_failed_is_taken_again_after_a_minute(
+    google: GoogleWalletSimulator, connection: Any, clock: FakeClock
+) -> None:
+    source = source_of(await connect(connection()))
+    google.hooks._notary = google.api._notary = google.notary = Notary()
+    google.fail("GET keys", 503, times=2)
+
+    async def is_taken() -> bool:
+        try:
+            return len(taken(source, google.sample("pass.saved"), clock)) == 1
+        except InvalidSignature:
+            await settled(source)
+            return False
+
+    clock.advance(DOUBT)
+    for failures in (1, 1, 2):
+        assert not await is_taken()
+        assert google.tally.failures_injected == failures
+        clock.advance(AGAIN / 2 + timedelta(seconds=1))
+    clock.advance(AGAIN / 2)
+    assert not await is_taken()
+    assert await is_taken()
 
 
 async def test_a_server_that_lists_no_keys_of_use_is_told_of(
