@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,11 @@ from sqlalchemy import select
 from tests.core.pockets import BUSY, MAGIC, REFUSED, Pocket, Pockets, turn
 from tests.webhooks.test_choosing import Reader
 
-from stampcard.domain.events import CustomerErased, OrderSeen, SourceErased
+from stampcard.domain.events import CustomerErased, CustomerSeen, OrderSeen, SourceErased
 from stampcard.engine.codes import made_code, read_code
 from stampcard.outbox import presenting
 from stampcard.program.reading import read_program
+from stampcard.storage.plugging import remove_plugged
 from stampcard.storage.programming import store_version
 from stampcard.storage.tables import card_moment, outbox, pass_, push
 from stampcard.storage.tables import member as member_table
@@ -123,10 +125,14 @@ async def test_a_pass_shows_the_new_points_tier_and_next_reward_after_a_purchase
 
 async def test_what_shows_the_same_costs_no_call_and_leaves_nothing_due(served: Any, pockets: Pockets) -> None:
     member, _ = await carried(served, pockets.sink)
-    await served.call("PATCH", f"/members/{member}", {"attributes": {"country": "DE"}})
+    for points in (5, -5):
+        body = {"wallet": "points", "points": points, "reason": "a slip"}
+        assert (await served.call("POST", f"/members/{member}/adjustments", body)).status == 201
+    waiting = select(push).where(push.c.kind == "pass", push.c.wanted > push.c.sent)
+    assert len(await served.read(waiting)) == 1
     await later(served)
     assert pockets.sink.told() == []
-    assert not await served.read(select(push).where(push.c.kind == "pass", push.c.wanted > push.c.sent))
+    assert not await served.read(waiting)
 
 
 async def test_a_changed_program_is_shown_on_every_pass(served: Any, pockets: Pockets) -> None:
@@ -205,11 +211,107 @@ async def test_whoever_buys_does_not_wait_until_every_changed_card_is_shown(serv
 
 
 async def test_a_resync_delivers_everything_anew(served: Any, pockets: Pockets) -> None:
-    _, serial = await carried(served, pockets.sink)
-    answer = await served.call("POST", "/resync", {"connection": "pocket"})
-    assert answer.status == 200, answer.body
+    member, serial = await carried(served, pockets.sink)
+    for asked in ({}, {"member": member}):
+        answer = await served.call("POST", "/resync", {"connection": "pocket", **asked})
+        assert (answer.status, answer.body["count"]) == (200, 1)
+        await served.application.refresh()
+        await later(served)
+        assert [(one.serial, one.notify) for one in pockets.sink.told()] == [(serial, False)]
+
+
+async def test_whoever_buys_does_not_wait_until_a_resync_is_done(served: Any, pockets: Pockets) -> None:
+    await carried(served, pockets.sink)
+    for n in range(12):
+        other = await served.rich(10, f"o{n}")
+        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
     await later(served)
-    assert [(one.serial, one.notify) for one in pockets.sink.told()] == [(serial, False)]
+    pockets.sink.told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(presenting, "WAITING", 3)
+        await served.call("POST", "/resync", {"connection": "pocket"})
+        await served.application.refresh()
+        waiting = await served.read(select(push.c.member).where(push.c.kind == "pass", push.c.wanted > push.c.sent))
+        assert waiting == []
+        for _ in range(6):
+            await later(served)
+    assert len({one.serial for one in pockets.sink.told()}) == 13
+
+
+@pytest.mark.parametrize("change", [{"language": "nl"}, {"first_name": "Bea"}, {"last_name": "Bean"}])
+async def test_whoever_is_called_otherwise_or_reads_another_language_sees_it_on_the_card(
+    served: Any, pockets: Pockets, change: dict[str, str]
+) -> None:
+    member, _ = await carried(served, pockets.sink, first_name="Ann", language="en")
+    await served.call(
+        "POST", f"/members/{member}/adjustments", {"wallet": "points", "points": 2000, "reason": "a gift"}
+    )
+    await later(served)
+    pockets.sink.told()
+    await served.call("PATCH", f"/members/{member}", {"attributes": change})
+    await later(served)
+    (shown,) = pockets.sink.told()
+    assert shown.language == change.get("language", "en")
+    assert shown.holder == f"{change.get('first_name', 'Ann')} {change.get('last_name', '')}".strip()
+    assert shown.fields[0].text == ("2.100" if "language" in change else "2,100")
+    assert not shown.notify, "nothing of theirs changed"
+
+
+async def test_what_a_shop_tells_of_a_name_is_on_the_card(served: Any, pockets: Pockets) -> None:
+    await carried(served, pockets.sink, first_name="Ann")
+    at = served.clock.now()
+    await served.apply(CustomerSeen(occurred_at=at, reference="1", attributes={"first_name": "Bea"}))
+    await later(served)
+    assert [one.holder for one in pockets.sink.told()] == ["Bea"]
+
+
+@on_both
+async def test_a_wallet_that_was_removed_and_is_there_again_brings_all_cards_up_to_date(
+    served: Any, pockets: Pockets
+) -> None:
+    _, serial = await carried(served, pockets.sink)
+    application = served.application
+    setting, now = application.setting, served.clock.now()
+    await application.database.write(
+        lambda c: remove_plugged(c, "main", setting.sealer, setting.numbering, "pocket", now)
+    )
+    pockets.sink.shown.clear()
+    await application.refresh()
+    await later(served)
+    await later(served)
+    assert set(pockets.sink.shown) == {serial}
+    await served.prepare(PROGRAM.replace("Bean Card", "Coffee Card"))
+    await later(served)
+    assert pockets.sink.shown[serial].design.name["en"] == "Coffee Card"
+
+
+async def test_what_changes_while_no_program_is_valid_is_shown_once_one_is(served: Any, pockets: Pockets) -> None:
+    member, serial = await carried(served, pockets.sink)
+    application = served.application
+    phone = application.setting.phones["pocket"]
+    elsewhere = dataclasses.replace(phone, settings=phone.settings.model_copy(update={"program": "other"}))
+    application._setting = dataclasses.replace(application.setting, phones={"pocket": elsewhere})
+    await served.call("POST", f"/members/{member}/adjustments", {"wallet": "points", "points": 1, "reason": "a gift"})
+    await later(served)
+    application._setting = dataclasses.replace(application.setting, phones={"pocket": phone})
+    await later(served)
+    assert pockets.sink.shown[serial].fields[0].text == "101"
+
+
+async def test_a_server_that_moves_is_on_every_card(served: Any, pockets: Pockets) -> None:
+    _, serial = await carried(served, pockets.sink)
+    await later(served)
+    application = served.application
+    application._setting = dataclasses.replace(application.setting, public_url="https://new.example")
+    await later(served)
+    assert pockets.sink.shown[serial].page.startswith("https://new.example/")
+
+
+async def test_another_first_figure_is_no_news(served: Any, pockets: Pockets) -> None:
+    await carried(served, pockets.sink)
+    await served.prepare(PROGRAM.replace("[points, tier, next_reward]", "[tier, points, next_reward]"))
+    await later(served)
+    assert [(one.fields[0].name, one.notify) for one in pockets.sink.told()] == [("tier", False)]
 
 
 async def test_a_pass_that_was_refused_is_tried_again_with_another_program(served: Any, pockets: Pockets) -> None:

@@ -50,6 +50,7 @@ from stampcard.storage.messages import (
     postpone,
     settle_command,
 )
+from stampcard.storage.passes import reachable
 from stampcard.storage.rows import seal_object
 from stampcard.storage.switching import ALL
 from stampcard.storage.tables import message
@@ -108,10 +109,14 @@ class _Desk:
         self._consents: dict[str, dict[str, ConsentState]] = {
             member: {name: one.state for name, one in current(of).items()} for member, of in said.items()
         }
-        self._references = {
-            member: next((row.reference for row in rows if row.connection == name), "")
-            for member, rows in loading.load_identities_of(connection, merchant, members).items()
-        }
+        self._references = (
+            reachable(connection, merchant, name, members)
+            if name in setting.phones
+            else {
+                member: next((row.reference for row in rows if row.connection == name), "")
+                for member, rows in loading.load_identities_of(connection, merchant, members).items()
+            }
+        )
         prints = {self.print_of(person) for person in self.unit.members.values()}
         self._suppressed = load_suppressed(connection, merchant, prints)
         self._sent = load_sent(connection, merchant, members, now - LONGEST)

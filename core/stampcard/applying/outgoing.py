@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row
 
 from stampcard.applying.changing import MARKED
+from stampcard.applying.registering import changed_attributes
 from stampcard.applying.setting import Setting
 from stampcard.clock import to_micros
-from stampcard.domain.commands import AUDIENCE, CONTACT, TAGS, Command
+from stampcard.domain.commands import AUDIENCE, CONTACT, PASS, TAGS, Command
 from stampcard.domain.decisions import Change
 from stampcard.domain.members import Identity, Member
 from stampcard.storage import loading, rows, saving
+from stampcard.storage.passes import passes_of
+from stampcard.storage.pushing import owe
+
+if TYPE_CHECKING:
+    from stampcard.applying.unit import Unit
+
+#: What a card shows of a person beside their figures.
+_PERSONAL = frozenset({"first_name", "last_name", "language"})
 
 
 def send_out(
@@ -76,6 +85,22 @@ def mark(
     ]  # fmt: skip
     saving.mark_pushes(connection, marks, setting.longest // timedelta(microseconds=1))
     return known
+
+
+def owe_passes(unit: Unit) -> None:
+    """Let the passes of those be looked at who are called otherwise than before, though none of their figures changed."""
+    changed = {
+        id_
+        for id_, before in unit.touched.before.items()
+        if not _PERSONAL.isdisjoint(changed_attributes(before.attributes, unit.members[id_].attributes))
+    }
+    setting = unit.setting
+    if not changed or not setting.phones:
+        return
+    known, wait = passes_of(unit.connection, setting.merchant, changed), min(setting.coalesce, setting.longest)
+    for name in sorted(setting.phones):
+        theirs = {one.member for one in known if one.connection == name}
+        owe(unit.connection, setting.merchant, name, PASS, theirs, unit.now, wait)
 
 
 def _commands(

@@ -53,8 +53,18 @@ class Pictured(Value, frozen=True):
     def shown(self, now: datetime, *, noticed: bool) -> Pass:
         """The pass once it was delivered."""
         lately = tuple(at for at in self.of.noticed if now - at < NOTICED)
-        first = self.push.fields[0].text if self.push.fields else ""
-        return replace(self.of, content=self.content, first=first, noticed=(*lately, now) if noticed else lately)
+        return replace(self.of, content=self.content, first=self.first, noticed=(*lately, now) if noticed else lately)
+
+    @property
+    def first(self) -> str:
+        """The first figure, with its name, and where it is a number not as it is written in a language."""
+        return next((f"{one.name}:{one.number or one.text}" for one in self.push.fields[:1]), "")
+
+    @property
+    def is_noticed(self) -> bool:
+        """Whether the first figure is another than before; that another figure is the first is no news."""
+        before, after = self.of.first, self.first
+        return bool(self.of.content) and before != after and before.partition(":")[0] == after.partition(":")[0]
 
 
 def number_of(unit: Unit, member: str) -> str:
@@ -134,6 +144,12 @@ def program_of(setting: Setting, phone: PhoneWallet, now: datetime) -> LiveProgr
     return next((live for live in setting.programs.current(now) if phone.settings.program in {"", live.name}), None)
 
 
+def terms_of(setting: Setting, phone: PhoneWallet, now: datetime) -> str:
+    """What the look of all cards at a phone's wallet follows from; empty where no program is valid."""
+    live = program_of(setting, phone, now)
+    return "" if live is None else f"{live.name} {live.number} {phone.rotates} {setting.public_url}"
+
+
 def pictured(
     connection: Connection, setting: Setting, name: str, members: Collection[str], now: datetime
 ) -> list[Pictured]:
@@ -199,9 +215,7 @@ def _push(
 def _noticing(one: Pictured, phone: PhoneWallet, now: datetime) -> Pictured:
     """The same, saying whether its holder is to be notified: of another first figure, as often as the vendor lets us."""
     lately = sum(now - at < NOTICED for at in one.of.noticed)
-    first = one.push.fields[0].text if one.push.fields else ""
-    changed = bool(one.of.content) and first != one.of.first
-    if phone.settings.notify and changed and lately < phone.notices:
+    if phone.settings.notify and one.is_noticed and lately < phone.notices:
         return replace(one, push=replace(one.push, notify=True))
     return one
 

@@ -14,7 +14,7 @@ from stampcard.applying.announcing import announce
 from stampcard.applying.changing import MARKED, change_of, kinds_of, perk_kind
 from stampcard.applying.encountering import owe_contacts, save_encounters
 from stampcard.applying.enlisting import owe_audiences
-from stampcard.applying.outgoing import queue, send_out
+from stampcard.applying.outgoing import owe_passes, queue, send_out
 from stampcard.applying.registering import save_members
 from stampcard.applying.rewarding import save_redemptions
 from stampcard.clock import to_micros
@@ -131,6 +131,7 @@ def write(unit: Unit) -> list[Change]:
         send_out(connection, unit.setting, unit.now, unit.members, changes)
     announce(unit)
     owe_contacts(unit)
+    owe_passes(unit)
     owe_audiences(unit)
     return changes
 

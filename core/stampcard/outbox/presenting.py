@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from stampcard.applying.passes import Pictured, pictured, program_of
+from stampcard.applying.passes import Pictured, pictured, terms_of
 from stampcard.applying.setting import Setting, Stale, check_revision
 from stampcard.calling.lines import Line
 from stampcard.clock import Clock
@@ -85,9 +85,9 @@ class Presenting:
         """Let so many members' cards be looked at next, where it changed how cards look; whether there was anybody."""
         setting, name = self._setting(), self.line.connection
         phone = setting.phones.get(name)
-        live = program_of(setting, phone, now) if phone is not None else None
-        terms = f"{live.name} {live.number}" if live is not None else ""
-        if terms in {"", self._looked}:
+        terms = terms_of(setting, phone, now) if phone is not None else ""
+        looked = f"{setting.programs.revision} {terms}"
+        if not terms or looked == self._looked:
             return False
         look = Look(setting.merchant, PASS, name)
 
@@ -102,12 +102,13 @@ class Presenting:
 
         went_on = await self._database.write(go_on)
         if not went_on:
-            self._looked = terms
+            self._looked = looked
         return went_on
 
     def _load(self, connection: Connection, flying: set[str], now: datetime) -> list[DuePass]:
         setting, name = self._setting(), self.line.connection
-        if name not in setting.phones:
+        phone = setting.phones.get(name)
+        if phone is None or not terms_of(setting, phone, now):
             return []
         check_revision(connection, setting)
         rows = due_rows(connection, setting.merchant, name, PASS, now, LOOKED, flying)

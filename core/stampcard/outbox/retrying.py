@@ -56,10 +56,17 @@ def not_taken(
 
 
 def worst(results: Iterable[PushResult]) -> list[PushResult]:
-    """One result for each member: of whom two are told at a vendor, they are up to date only when both are."""
+    """One result for each member: of whom two are told at a vendor, they are up to date only when both are.
+
+    What may yet arrive is tried again, whatever the other's is.
+    """
     by_member: dict[str, PushResult] = {}
     for result in results:
         known = by_member.get(result.member)
-        if known is None or result.error is not None:
+        if known is None or _weight(result) > _weight(known):
             by_member[result.member] = result
     return list(by_member.values())
+
+
+def _weight(result: PushResult) -> int:
+    return 0 if result.error is None else 1 if result.dead else 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from stampcard.clock import to_micros
 from stampcard.storage import saving
@@ -24,6 +24,10 @@ class Look:
         if last is None or last.data != of:
             return ""
         return None if last.ended_at is not None else str(last.place)
+
+    def forget(self, connection: Connection) -> None:
+        """Let everybody be looked at anew, whatever the terms."""
+        connection.execute(delete(job).where(job.c.merchant == self._key["merchant"], job.c.name == self._key["name"]))
 
     def save(self, connection: Connection, of: str, place: str, now: datetime, *, ended: bool) -> None:
         """Note for which terms it is, behind whom to go on, and whether there is nobody left."""

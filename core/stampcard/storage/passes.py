@@ -13,6 +13,7 @@ from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import PASS
 from stampcard.domain.value import Value
 from stampcard.storage import saving
+from stampcard.storage.pushing import owe
 from stampcard.storage.rows import moment, to_json
 from stampcard.storage.tables import pass_, push
 
@@ -73,6 +74,21 @@ def passes_of(connection: Connection, merchant: str, members: Collection[str], n
     return [_pass_of(row) for row in connection.execute(ordered)]
 
 
+def reachable(connection: Connection, merchant: str, name: str, members: Collection[str]) -> dict[str, str]:
+    """Member → the serial of the pass at one connection on which a message is seen; none for those who have none in a phone.
+
+    A vendor that tells of nobody who saves one may not be able to: whoever did not take it off counts as having it then.
+    """
+    saved = (pass_.c.merchant == merchant, pass_.c.connection == name, pass_.c.saved_at.is_not(None))
+    tells = connection.execute(select(pass_.c.serial).where(*saved).limit(1)).scalar() is not None
+    kept = [one for one in passes_of(connection, merchant, members, name) if one.is_kept]
+    return {
+        one.member: one.serial
+        for one in sorted(kept, key=lambda one: one.saved_at or one.made_at)
+        if one.saved_at is not None or not tells
+    }
+
+
 def find_pass(connection: Connection, merchant: str, name: str, serial: str) -> Pass | None:
     """One by its serial."""
     mine = (pass_.c.merchant == merchant, pass_.c.connection == name, pass_.c.serial == serial)
@@ -111,9 +127,10 @@ def note_shown(connection: Connection, merchant: str, passes: Sequence[Pass]) ->
         connection.execute(_NOTE, rows)
 
 
-def forget_shown(connection: Connection, merchant: str, name: str, members: Collection[str]) -> None:
-    """Forget what the passes of these members show, so that all of it is delivered anew."""
-    mine = (pass_.c.merchant == merchant, pass_.c.connection == name, pass_.c.member.in_(sorted(members)))
+def forget_shown(connection: Connection, merchant: str, name: str, members: Collection[str] | None = None) -> None:
+    """Forget what the passes of these members show, or of all, so that all of it is delivered anew."""
+    mine = [pass_.c.merchant == merchant, pass_.c.connection == name]
+    mine += [pass_.c.member.in_(sorted(members))] if members is not None else []
     connection.execute(update(pass_).where(*mine).values(content="forgotten"))
 
 
@@ -130,4 +147,7 @@ def owe_next(connection: Connection, merchant: str, name: str, behind: str, limi
     fresh = {"since": at, "due_at": at, "attempts": 0, "error": None, "dead": 0}
     marked = (push.c.merchant == merchant, push.c.connection == name, push.c.kind == PASS, push.c.member.in_(members))
     connection.execute(update(push).where(*marked, ~soon).values(sent=push.c.wanted - 1, **fresh))
+    # Of a connection that was removed and is there again nothing is marked.
+    known = set(connection.execute(select(push.c.member).where(*marked)).scalars())
+    owe(connection, merchant, name, PASS, set(members) - known, now)
     return members

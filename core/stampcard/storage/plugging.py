@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from stampcard.clock import from_micros, to_micros
-from stampcard.domain.commands import AUDIENCE
+from stampcard.domain.commands import AUDIENCE, PASS
 from stampcard.domain.value import Value
 from stampcard.sealing import Sealer
 from stampcard.storage import audiences, saving, tables
 from stampcard.storage.commanding import tell
 from stampcard.storage.contacts import forget_connection
 from stampcard.storage.numbering import Numbering
+from stampcard.storage.passes import forget_shown
 from stampcard.storage.requeueing import drop_command
 from stampcard.storage.revising import bump
 from stampcard.storage.rows import open_object, seal_object
@@ -98,10 +99,11 @@ def remove_plugged(
     for of in (push, fetch, store, connection_state):
         connection.execute(delete(of).where(of.c.merchant == merchant, of.c.connection == name))
     connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name))
-    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill", AUDIENCE, *JOBS)]
+    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill", AUDIENCE, PASS, *JOBS)]
     connection.execute(delete(job).where(job.c.merchant == merchant, job.c.name.in_(jobs)))
     forget_connection(connection, merchant, name)
     audiences.forget_connection(connection, merchant, name)
+    forget_shown(connection, merchant, name)
     bump(connection, merchant)
     return unsent + dropped
 

@@ -16,7 +16,9 @@ from stampcard.domain.rewards import ACTIONS
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import saving
 from stampcard.storage.listing import load_command, load_delivery, references_after
+from stampcard.storage.looks import Look
 from stampcard.storage.passes import forget_shown
+from stampcard.storage.revising import bump
 from stampcard.storage.tables import inbox, message, outbox, push
 
 #: So many rows change in one transaction, so that webhooks never wait long for it.
@@ -104,9 +106,19 @@ def retry_pushes(
 def push_anew(
     connection: Connection, merchant: str, name: str, kinds: Sequence[str], member: str | None, after: str, now: int
 ) -> tuple[int, str]:
-    """Mark the next chunk of those who are known at a connection, even if their newest state was sent."""
+    """Mark the next chunk of those who are known at a connection, even if their newest state was sent.
+
+    Cards of all in phones are looked at by and by, so that whoever buys something meanwhile does not wait behind them.
+    """
     found = references_after(connection, merchant, name, member, after, CHUNK)
     versions = {row.member: row.version for row in found}
+    if PASS in kinds:
+        forget_shown(connection, merchant, name, versions)
+    if PASS in kinds and member is None:
+        kinds = [kind for kind in kinds if kind != PASS]
+        if not found:
+            Look(merchant, PASS, name).forget(connection)
+            bump(connection, merchant)
     marks = [
         {"merchant": merchant, "connection": name, "kind": kind, "member": of, "wanted": version, "sent": version - 1,
          "since": now, "due_at": now, "attempts": 0, "error": None, "dead": 0}
@@ -114,8 +126,6 @@ def push_anew(
         for kind in kinds
     ]  # fmt: skip
     saving.upsert(connection, "push", marks)
-    if PASS in kinds:
-        forget_shown(connection, merchant, name, versions)
     return len(versions), found[-1].reference if found else after
 
 

@@ -3,9 +3,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampcard.outbox.retrying import FLOOR, next_attempt
+from stampcard.domain.value import replace
+from stampcard.outbox.retrying import FLOOR, next_attempt, worst
 from stampcard.plugin.outcomes import RetryLater
 from stampcard.plugin.rates import RetryPolicy
+from stampcard.storage.pushing import PushResult
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BUSY = RetryLater(reason="busy")
@@ -32,6 +34,15 @@ def test_a_vendor_cannot_send_us_away_for_longer_than_the_longest_wait() -> None
     policy = RetryPolicy(waits=(10, 100))
     asked = RetryLater(reason="busy", after=float("inf"))
     assert next_attempt(asked, 1, policy, NOW, 0.0) == NOW + timedelta(seconds=100)
+
+
+def test_of_two_that_a_member_has_what_may_yet_arrive_is_tried_again() -> None:
+    done, waits, dead = (
+        PushResult(member="m", sent=0, due_at=NOW, error=error, dead=error == "no") for error in (None, "busy", "no")
+    )
+    for results, kept in (((done, dead), dead), ((dead, waits), waits), ((waits, dead), waits), ((waits, done), waits)):
+        assert worst(results) == [kept]
+    assert worst([done, replace(dead, member="n")]) == [done, replace(dead, member="n")]
 
 
 def test_a_vendor_that_says_at_once_is_not_hammered() -> None:

@@ -20,7 +20,7 @@ from stampcard.domain.events import CustomerErased
 from stampcard.engine.codes import read_code
 from stampcard.settings.model import HttpSettings, SecuritySettings
 from stampcard.storage.database import Database
-from stampcard.storage.tables import outbox, pass_, push
+from stampcard.storage.tables import message, outbox, pass_, push
 from stampcard.testing.clock import FakeClock
 from stampcard_google_wallet import plugin
 from stampcard_google_wallet.simulator import GoogleWalletSimulator
@@ -39,6 +39,10 @@ card:
   name: {en: Bean Card, nl: Bonenkaart}
   logo: https://shop.example/logo.png
   rotates: true
+"""
+MESSAGES = """
+messages:
+  earned: {on: points_earned, use: points_earned, purpose: transactional, channels: [wallet]}
 """
 PUBLIC = "https://points.example"
 
@@ -86,6 +90,17 @@ async def settled(served: Served) -> None:
             await asyncio.gather(*dispatcher._flights)
 
 
+async def made(served: Served, member: str) -> tuple[str, str]:
+    """A card for a phone, and the address that saves it."""
+    asking = asyncio.create_task(served.call("POST", f"/members/{member}/passes", {"connection": "phone"}))
+    while not asking.done():
+        await asyncio.sleep(0.02)
+        await settled(served)
+    answer = asking.result()
+    assert answer.status == 201
+    return answer.body["serial"], answer.body["url"]
+
+
 async def given(served: Served, member: str, points: int) -> None:
     body = {"wallet": "points", "points": points, "reason": "a gift"}
     assert (await served.call("POST", f"/members/{member}/adjustments", body)).status == 201
@@ -96,13 +111,7 @@ async def test_points_reach_the_card_that_was_saved_and_what_becomes_of_it_is_he
     served: Served, google: GoogleWalletSimulator
 ) -> None:
     member = await served.rich(100, first_name="Zoë")
-    asking = asyncio.create_task(served.call("POST", f"/members/{member}/passes", {"connection": "phone"}))
-    while not asking.done():
-        await asyncio.sleep(0.02)
-        await settled(served)
-    made = asking.result()
-    assert made.status == 201
-    serial, address = made.body["serial"], made.body["url"]
+    serial, address = await made(served, member)
     assert google.card(serial)["loyaltyPoints"]["balance"] == {"int": 100}
     assert google.card(serial)["accountName"] == "Zoë"
     code = read_code(google.code(serial, served.clock.now()))
@@ -128,13 +137,35 @@ async def test_points_reach_the_card_that_was_saved_and_what_becomes_of_it_is_he
     assert len(google.calls) == calls, "nobody looks at a card that was taken off"
 
 
+async def test_a_message_is_written_on_a_card_that_somebody_has_in_a_phone(
+    served: Served, google: GoogleWalletSimulator
+) -> None:
+    await served.prepare(PROGRAM + MESSAGES)
+    people = [await served.rich(100, reference, email=f"{reference}@example.com") for reference in ("1", "2")]
+    (kept, (serial, address)), (other, (unseen, _)) = [(one, await made(served, one)) for one in people]
+
+    async def told(member: str, serial: str) -> tuple[int, str]:
+        """Messages on the card because of more points, and why the newest was not written if it was not."""
+        before = len(google.card(serial).get("messages", []))
+        await given(served, member, 5)
+        await settled(served)
+        newest = select(message.c.reason).where(message.c.member == member).order_by(message.c.id.desc())
+        reasons = await served.read(newest)
+        return len(google.card(serial).get("messages", [])) - before, reasons[0].reason
+
+    assert await told(kept, serial) == (1, ""), "no save was ever told of: whoever asked for a card counts"
+    assert await google.save(address) == 200
+    await settled(served)
+    assert await told(kept, serial) == (1, "")
+    assert await told(other, unseen) == (0, "no_address"), "it is on a page, and in no phone"
+    assert await google.remove(serial) == 200
+    await settled(served)
+    assert await told(kept, serial) == (0, "no_address")
+
+
 async def test_a_card_of_somebody_who_is_erased_is_emptied(served: Served, google: GoogleWalletSimulator) -> None:
     member = await served.rich(100, first_name="Zoë")
-    asking = asyncio.create_task(served.call("POST", f"/members/{member}/passes", {"connection": "phone"}))
-    while not asking.done():
-        await asyncio.sleep(0.02)
-        await settled(served)
-    serial = asking.result().body["serial"]
+    serial, _ = await made(served, member)
     await served.apply(CustomerErased(reference="1", occurred_at=served.clock.now()))
     await settled(served)
     assert google.card(serial)["state"] == "INACTIVE"
