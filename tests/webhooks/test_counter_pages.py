@@ -17,6 +17,7 @@ from stampcard.engine.codes import made_code
 from stampcard.engine.tokens import new_pairing
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.storage import staffing
+from stampcard.storage.exporting import export_member
 
 TILL = "berlin-1"
 
@@ -262,13 +263,46 @@ async def test_a_shift_lists_what_was_done_last(phone: Phone) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_every_page_is_whole_in_every_language(phone: Phone, language: str) -> None:
-    _, card = await at_work(phone)
-    words = ready(language)["counter"]
-    await phone.get("/counter", **{"Accept-Language": f"{language}-XX,en;q=0.5"})
-    assert f'lang="{language}"' in phone.text
-    assert f'dir="{"rtl" if language == "ar" else "ltr"}"' in phone.text
-    assert words["look"] in unescape(phone.text)
+    words, speaks = ready(language)["counter"], {"Accept-Language": f"{language}-XX,en;q=0.5"}
+
+    def whole(*said: str) -> None:
+        assert f'lang="{language}"' in phone.text
+        assert f'dir="{"rtl" if language == "ar" else "ltr"}"' in phone.text
+        for one in said:
+            assert words[one].partition("{")[0] in unescape(phone.text), one
+        assert re.findall(r"\{\w+\}|\w+_\w+</", phone.text) == [], "a word that was not filled in, or has no text"
+
+    async def press(button: str, **typed: str) -> None:
+        action, hidden, _ = next(one for one in phone.forms() if one[2].startswith(words[button].partition("{")[0]))
+        await phone.post(action, {**hidden, **typed}, **speaks)
+
+    await phone.get("/counter", **speaks)
+    whole("not_paired", "how_to_pair")
+    pin = await paired(phone)
+    await phone.get("/counter", **speaks)
+    whole("pin", "begin")
+    await press("begin", pin="0" if pin != "0" else "1")
+    whole("wrong_pin")
+    await press("begin", pin=pin)
+    whole("card", "card_hint", "look", "enrol", "phone", "first_name", "leave")
+    await press("enrol", phone="+49 171 2345678", first_name="Bo")
+    whole("done", "kind_enrol", "go_on", "next")
+    member = await phone.served.rich(25, first_name="Ann")
+    card = (await phone.served.call("POST", f"/members/{member}/card")).body
+    await phone.get("/counter", **speaks)
+    await press("look", card=card["number"])
+    whole("amount", "earn", "rewards", "missing")
     assert card["number"] not in phone.text
+    await press("earn", amount="a lot")
+    whole("why_no_amount")
+    await press("earn", amount="12")
+    whole("done", "kind_earn", "undo", "undo_for")
+    sold = phone.url
+    await phone.get("/counter", **speaks)
+    whole("last", "kind_earn")
+    phone.served.clock.advance(timedelta(minutes=3))
+    await phone.get(sold, **speaks)
+    whole("amount_back", "return")
 
 
 async def test_ending_a_shift_and_beginning_another_gives_no_second_measure(phone: Phone) -> None:
@@ -347,3 +381,81 @@ async def test_addresses_and_forms_of_odd_letters_are_told_so(phone: Phone) -> N
         headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={kind}"}
         async with phone.session.post(url, data=body.encode(), headers=headers) as answer:
             assert answer.status < 500, kind
+
+
+async def test_what_a_paired_device_keeps_pairs_no_other(phone: Phone) -> None:
+    await paired(phone)
+    (kept,) = [one.value for one in phone.session.cookie_jar if one.key == "stampcard_till"]
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        other = Phone(phone.served, session)
+        await other.get(f"/counter/pair/{kept}")
+        assert other.status == 404
+
+
+@pytest.mark.parametrize(
+    ("typed", "amount"),
+    [("12", "12"), ("12,50", "12.50"), (" 12.5 ", "12.5"), ("1,000", ""), ("1.000", ""), ("1.000,00", ""), ("1_0", ""),
+     ("1e3", ""), ("-1", ""), ("٣", "")],
+)  # fmt: skip
+async def test_an_amount_that_could_be_two_is_asked_for_again(phone: Phone, typed: str, amount: str) -> None:
+    _, card = await at_work(phone)
+    await phone.press("Go on", card=card["number"])
+    await phone.press("Give points", amount=typed)
+    assert phone.status == (200 if amount else 422)
+    assert (f"Sale: {amount}," in unescape(phone.text)) == bool(amount)
+
+
+async def test_the_next_shift_presses_a_button_that_the_last_one_pressed(phone: Phone) -> None:
+    _, card = await at_work(phone)
+    await phone.press("Go on", card=card["number"])
+    await phone.press("Give points", amount="12")
+    sold = phone.text
+    await phone.press("Undo")
+    assert "Done" in phone.text
+    await phone.get("/counter")
+    await phone.press("End the shift of Dora")
+    now, sealer = phone.served.clock.now(), phone.served.application.setting.sealer
+    _, pin = await phone.served.application.database.write(lambda c: staffing.add_worker(c, "main", sealer, "Sam", now))
+    await phone.press("Begin", pin=pin)
+    phone.text = sold
+    await phone.press("Undo")
+    assert (phone.status, "Done" in phone.text, "points -12" in unescape(phone.text).replace("-12 points", "points -12")) == (
+        200, True, True,
+    )  # fmt: skip
+
+
+async def test_a_day_of_shifts_is_a_day_where_the_shop_is(phone: Phone) -> None:
+    pin, member = await paired(phone), await phone.served.rich(25, first_name="Ann")
+    card = (await phone.served.call("POST", f"/members/{member}/card")).body
+    text = PROGRAM.replace("Europe/Berlin", "America/Los_Angeles") + "counter: {points: 50}\n"
+    await phone.served.prepare(text)
+    now = phone.served.clock.now()
+    # Five before midnight by UTC is the afternoon there: the same day, after ten minutes as well; nine hours later it is not.
+    phone.served.clock.advance(now.replace(hour=23, minute=55) - now)
+    for wait, given in ((timedelta(minutes=10), True), (timedelta(hours=9), False), (timedelta(minutes=10), True)):
+        await phone.get("/counter")
+        await phone.press("Begin", pin=pin)
+        await phone.press("Go on", card=card["number"])
+        await phone.press("Give points", amount="50")
+        assert ("Done" in phone.text) == given
+        await phone.get("/counter")
+        await phone.press("End the shift of Dora")
+        phone.served.clock.advance(wait)
+
+
+@pytest.mark.parametrize("for_shopper", [False, True])
+async def test_what_is_exported_of_a_member_opens_no_shift(phone: Phone, for_shopper: bool) -> None:
+    member, card = await at_work(phone)
+    await phone.press("Go on", card=card["number"])
+    await phone.press("Give points", amount="12")
+    (shift,) = [one.value for one in phone.session.cookie_jar if one.key == "stampcard_shift"]
+    sealer = phone.served.application.setting.sealer
+    told = await phone.served.application.database.read(
+        lambda c: export_member(c, "main", sealer, member, for_shopper=for_shopper)
+    )
+    (act,) = told["act"]
+    assert shift not in repr(told)
+    assert act["body"]["act"]["amount"] == "12"
+    assert act["shift"] == act["body"]["act"]["shift"] == staffing.shown_shift(shift, "w_")
+    assert "body_hash" not in act
+    assert [name in act["body"]["act"] for name in ("staff", "scan")] == [not for_shopper] * 2

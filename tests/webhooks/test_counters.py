@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select
 from tests.core.engine.test_codes import shown as rotated
 
+from stampcard.applying import selling
+from stampcard.applying.unit import Unit
+from stampcard.domain.events import CustomerErased, Event
+from stampcard.domain.members import Member
+from stampcard.domain.tills import Act, Booked
+from stampcard.domain.value import replace
 from stampcard.engine.codes import made_code, rotating_code
+from stampcard.errors import RequestRefused
+from stampcard.plugin import Capabilities, ConnectionContext, FactSource, PluginManifest, PluginSettings, hookimpl
+from stampcard.sealing import Sealer
+from stampcard.storage import tills
 from stampcard.storage.tables import act as act_table
+from stampcard.storage.tables import card_moment, effect
 from stampcard.storage.verifying import verify
+from stampcard_webhooks import counters
 
 PROGRAM = """
 program: main
@@ -362,8 +377,6 @@ async def test_what_is_too_old_or_has_not_come_is_refused(counter: Counter) -> N
 
 
 async def test_whoever_is_erased_is_not_told_of_by_what_was_done_at_the_counter(counter: Counter) -> None:
-    from stampcard.domain.events import CustomerErased
-
     await counter.act("r1", "earn", amount="5.00", first_name="Ann")
     await counter.served.apply(CustomerErased(reference="1", occurred_at=counter.served.clock.now()))
     shown = (await counter.served.call("GET", f"/counter/acts/{TILL}/r1")).body
@@ -580,6 +593,251 @@ async def test_what_was_said_of_people_who_are_no_members_is_forgotten(counter: 
     assert [row.body_sealed for row in await counter.served.read(select(act_table))] == [None, None]
 
 
+async def test_what_a_till_tells_late_of_a_member_who_was_merged_counts_for_whoever_they_are_now(
+    counter: Counter,
+) -> None:
+    other, at = await counter.served.rich(5, "2"), counter.served.clock.now()
+    sold = await counter.act("s", "earn", member=other, amount="3.00")
+    counter.served.clock.advance(timedelta(hours=1))
+    assert (await counter.act("h", "redeem", member=other, reward="mug", at=at))["code"] == "insufficient_points"
+    merged = await counter.served.call("POST", f"/members/{other}/merge", {"into": counter.member})
+    assert merged.status == 201, merged.body
+    late = await counter.act("m", "earn", member=other, amount="7.00", at=at)
+    assert (late["status"], late["member"]) == ("done", counter.member)
+    held = (await counter.served.call("GET", f"/counter/acts/{TILL}/h")).body
+    assert (held["status"], held["member"]) == ("done", counter.member), "their points suffice together"
+    back = await counter.act("b", "return", of=sold["id"])
+    assert (back["status"], back["member"], back["points"]) == ("done", counter.member, {"points": -3})
+    assert await counter.points() == 25 + 5 + 7 - 30
+    await proved(counter.served)
+
+
+async def test_a_late_act_of_a_member_who_is_none_is_kept_with_all_that_was_said(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    held = await counter.act("m", "earn", member="m_typo", amount="7.00", receipt="0815", at=at)
+    assert (held["status"], held["code"], held["amount"], held["member"]) == ("held", "not_found", "7.00", None)
+    refused = await counter.served.call("POST", f"/counter/acts/{TILL}/m/accept", {})
+    assert (refused.status, refused.body["code"]) == (404, "not_found")
+    assert (await counter.served.call("GET", f"/counter/acts/{TILL}/m")).body["amount"] == "7.00"
+
+
+async def erased(counter: Counter) -> None:
+    await counter.served.apply(CustomerErased(reference="1", occurred_at=counter.served.clock.now()))
+
+
+async def test_an_erasure_reaches_what_was_refused_and_what_waits(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {points: 50}\n")
+    at = counter.served.clock.now()
+    # The second of them is known by no number yet: it is held, and told of all the same.
+    for id_, told in (
+        ("a", {"kind": "earn", "card": "+4930123456", "amount": "80.00"}),
+        ("b", {"kind": "enrol", "phone": "+4930123456", "email": "nonsense", "first_name": "Ann"}),
+    ):
+        assert (await counter.tell({"id": id_, **told}))["status"] == "refused"
+    counter.served.clock.advance(timedelta(hours=1))
+    assert (await counter.act("c", "redeem", reward="mug", at=at))["status"] == "held"
+    card = counter.made()
+    assert (await counter.look(card, scan="s")).status == 200
+    assert await counter.served.read(select(card_moment)) != []
+    await erased(counter)
+    for row in await counter.served.read(select(act_table)):
+        assert (row.body_sealed, row.body_hash, row.note, row.asked_print) == (None, "", "", None), row.id
+    assert await counter.served.read(select(card_moment)) == []
+    assert [row.key for row in await counter.served.read(select(effect)) if row.key.startswith("known by:")] == []
+    late = await counter.act("d", "earn", member=counter.member, amount="7.00", receipt="0815", at=at)
+    assert (late["status"], late["amount"], late["member"]) == ("held", None, None), "nothing is kept of them anew"
+
+
+async def test_an_act_that_tells_of_a_number_of_nobody_is_erased_with_whoever_gets_it(counter: Counter) -> None:
+    assert (await counter.act("a", "earn", card="+491712345678", amount="5.00"))["code"] == "not_found"
+    await counter.served.rich(1, "7", phone="+491712345678")
+    await counter.served.apply(CustomerErased(reference="7", occurred_at=counter.served.clock.now()))
+    (row,) = await counter.served.read(select(act_table))
+    assert (row.body_sealed, row.asked_print) == (None, None)
+
+
+async def test_what_is_taken_back_of_somebody_who_was_erased_is_refused_for_good(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    await counter.act("r1", "earn", amount="10.00")
+    await erased(counter)
+    counter.served.clock.advance(timedelta(hours=1))
+    for kind in ("undo", "return"):
+        refused = await counter.act(kind, kind, of="r1", at=at)
+        assert (refused["status"], refused["code"]) == ("refused", "erased")
+
+
+async def test_an_undoing_whose_sale_was_forgotten_waits_with_what_it_is_about(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    await counter.served.prepare(PROGRAM + "counter: {offline: 60 days}\n")
+    counter.served.clock.advance(timedelta(hours=1))
+    assert (await counter.act("u1", "undo", of="r1", at=at + timedelta(seconds=30)))["status"] == "held"
+    counter.served.clock.advance(timedelta(days=40))
+    await counter.served.application.timer.tick()
+    assert (await counter.act("r1", "earn", amount="10.00", at=at))["status"] == "undone"
+
+
+async def test_what_waits_for_what_waits_is_booked_in_one_go(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    told = await counter.tell(
+        {"id": "r1", "kind": "redeem", "card": counter.number, "reward": "mug", "at": at.isoformat()},
+        {"id": "u1", "kind": "undo", "of": "r1", "at": (at + timedelta(seconds=20)).isoformat()},
+    )
+    assert [one["status"] for one in told] == ["held", "held"]
+    await counter.act("e1", "earn", amount="10.00")
+    found = [(await counter.served.call("GET", f"/counter/acts/{TILL}/{id_}")).body for id_ in ("r1", "u1")]
+    assert [one["status"] for one in found] == ["undone", "done"]
+    assert await counter.points() == 35
+    await proved(counter.served)
+
+
+async def test_an_undoing_is_booked_though_its_sale_was_written_while_it_was_put_down(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sale is told by another process, just when this one has found that there is none."""
+    at = counter.served.clock.now()
+    real, began = selling.put_down, list[str]()
+
+    def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
+        if act.kind == "undo" and not began:
+            began.append(act.id)
+            sale = replace(act, id="r1", kind="earn", of="", card=counter.number, amount=Decimal("10.00"), at=at)
+            selling.book(unit, sale)
+        return real(unit, act, error)
+
+    monkeypatch.setattr(selling, "put_down", put_down)
+    undone = await counter.act("u1", "undo", of="r1", at=at + timedelta(seconds=30))
+    assert (began, undone["status"]) == (["u1"], "done")
+    assert await counter.points() == 25
+
+
+async def test_whoever_becomes_a_member_earns_what_was_told_of_their_number_however_many_wait(
+    counter: Counter,
+) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    others = [
+        {"id": f"x{n:02}", "kind": "earn", "card": f"+49309{n:05}", "amount": "1.00", "at": at.isoformat()}
+        for n in range(counters.FOLLOWING + 5)
+    ]
+    await counter.tell(*others)
+    await counter.act("y", "earn", card="+49 171 2345678", amount="7.00", at=at + timedelta(seconds=1))
+    new = await counter.act("e", "enrol", phone="+491712345678")
+    found = (await counter.served.call("GET", f"/counter/acts/{TILL}/y")).body
+    assert (found["status"], found["member"], found["points"]) == ("done", new["member"], {"points": 7})
+    assert (await counter.served.call("GET", f"/counter/acts/{TILL}/x00")).body["status"] == "held"
+
+
+async def test_whoever_accepts_an_act_vouches_for_the_card_and_is_told_how_it_was_shown(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM.replace("redeem: any", "redeem: scanned") + "counter: {typed: 1}\n")
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    for id_, whose in (("m", {"member": counter.member}), ("n", {"card": counter.number})):
+        held = await counter.tell({"id": id_, "kind": "redeem", "reward": "coffee", "at": at.isoformat(), **whose})
+        assert (held["status"], held["code"]) == ("held", "card_not_shown")
+        accepted = await counter.served.call("POST", f"/counter/acts/{TILL}/{id_}/accept", {})
+        assert (accepted.status, accepted.body["known"]) == (200, "any")
+    (shift,) = (await counter.served.call("GET", "/counter/shifts")).body["items"]
+    assert shift["typed"] == 2
+
+
+async def test_a_key_repeats_an_acceptance_and_a_dismissal(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    for id_ in ("r1", "r2"):
+        await counter.act(id_, "redeem", reward="mug", at=at)
+    await counter.served.call(
+        "POST", f"/members/{counter.member}/adjustments", {"wallet": "points", "points": 20, "reason": "a gift"}
+    )
+    for id_, what, status in (("r1", "accept", "done"), ("r2", "dismiss", "dismissed")):
+        told = [
+            await counter.served.call(
+                "POST", f"/counter/acts/{TILL}/{id_}/{what}", {"note": "x"}, headers={"Idempotency-Key": what}
+            )
+            for _ in range(2)
+        ]
+        assert [(one.status, one.body["status"]) for one in told] == [(200, status)] * 2
+    assert await counter.points() == 15
+
+
+async def test_cards_that_were_typed_count_and_what_is_scanned_does_not(counter: Counter) -> None:
+    await counter.served.prepare(PROGRAM + "counter: {typed: 2}\n")
+    typed = [await counter.act(f"t{n}", "earn", amount="1.00") for n in range(3)]
+    assert [one["code"] for one in typed] == [None, None, "shift_limit"]
+    assert "typed: 2" in typed[-1]["detail"]
+    assert (await counter.act("s", "earn", amount="1.00", card=counter.card["code"]))["status"] == "done"
+
+
+async def test_the_same_act_is_told_by_another_version_of_ours_as_the_same(counter: Counter) -> None:
+    one = Act(till=TILL, id="a", kind="earn", at=counter.served.clock.now(), amount=Decimal("1.00"))
+    said = msgspec.json.decode(msgspec.json.encode(one))
+    assert set(said) == {"till", "id", "kind", "at", "amount"}, "a field that is new to us changes no digest"
+    sealer = counter.served.application.setting.sealer
+    assert tills.digest_of(sealer, one) != tills.digest_of(sealer, replace(one, amount=Decimal("1.01")))
+    assert "1.00" not in tills.digest_of(sealer, one)
+    assert tills.digest_of(Sealer([bytes(range(32))], b"p" * 32), one) != tills.digest_of(sealer, one)
+
+
 async def test_lines_and_amount_that_differ_are_refused_with_both(counter: Counter) -> None:
     refused = await counter.act("r1", "earn", amount="5.00", lines=[{"amount": "3.00"}])
     assert (refused["code"], "3.00" in refused["detail"], "5.00" in refused["detail"]) == ("amounts_differ", True, True)
+
+
+class Weather(FactSource):
+    """Knows whether it rains where somebody lives."""
+
+    name, keep = "weather", timedelta(minutes=10)
+
+    def key(self, event: Event, member: Member | None) -> str | None:  # noqa: ARG002 - as the contract has it
+        return None if member is None else str(member.attributes.get("country", ""))
+
+    async def facts(self, key: str) -> Mapping[str, Any]:
+        return {"raining": key == "GB"}
+
+
+class Weathers:
+    """The plugin."""
+
+    @hookimpl
+    def plugin_manifest(self) -> PluginManifest:
+        return PluginManifest(name="weather", summary="for tests", settings=PluginSettings)
+
+    @hookimpl
+    async def connect(self, context: ConnectionContext[PluginSettings]) -> Capabilities:  # noqa: ARG002 - needs none
+        return Capabilities(facts=(Weather(),))
+
+
+RAIN = """
+program: main
+currency: EUR
+timezone: Europe/Berlin
+attributes: {country: string}
+wallets: {points: {}}
+rules:
+  - {id: buy, on: purchase, award: 1 per 1 EUR}
+  - {id: wet, on: purchase, award: 5, when: facts.weather.raining}
+rewards:
+  umbrella: {gives: merchandise, price: 10, when: facts.weather.raining}
+card: {redeem: any}
+"""
+
+
+async def test_what_plugins_know_counts_at_the_counter_for_sales_and_rewards_at_once_and_later(
+    serve: Any, sqlite_url: str
+) -> None:
+    connections = {"shop": {"plugin": "shopping"}, "weather": {"plugin": "weather"}}
+    served = await serve(sqlite_url, connections=connections, plugins={"weather": Weathers()})
+    await served.prepare(RAIN)
+    for reference, country, given, status in (("1", "GB", 17, "done"), ("2", "DE", 12, "refused")):
+        member = await served.rich(25, reference, country=country)
+        counter = Counter(served, member, (await served.call("POST", f"/members/{member}/card")).body)
+        sold = await counter.act(f"s{reference}", "earn", amount="12.00")
+        assert sold["points"] == {"points": given}
+        taken = await counter.act(f"t{reference}", "redeem", reward="umbrella")
+        assert taken["status"] == status
+        at = served.clock.now()
+        served.clock.advance(timedelta(hours=1))
+        held = await counter.act(f"h{reference}", "undo", of=f"l{reference}", at=at + timedelta(seconds=1))
+        late = await counter.act(f"l{reference}", "earn", amount="12.00", at=at)
+        assert (held["status"], late["status"], late["points"]) == ("held", "undone", {"points": given})

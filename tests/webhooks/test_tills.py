@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -148,3 +149,18 @@ async def test_whoever_works_at_the_counter_gives_nobody_a_pin(api: Any, scope: 
 async def test_what_is_no_name_is_refused(api: Any, path: str, name: str) -> None:
     answer = await api.call("POST", path, {"name": name}, scopes=MANAGE)
     assert (answer.status, answer.body["errors"][0]["path"]) == (422, "name")
+
+
+async def test_of_those_who_are_added_at_once_by_one_name_one_works_here(served: Any) -> None:
+    answers = await asyncio.gather(*(served.call("POST", "/staff", {"name": "Ann"}) for _ in range(4)))
+    assert sorted(one.status for one in answers) == [201, 409, 409, 409]
+    assert {one.body["code"] for one in answers if one.status == 409} == {"works_already"}
+
+
+async def test_a_pin_of_somebody_else_is_drawn_again(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([7, 7, 7, 8, 7, 9])
+    monkeypatch.setattr("secrets.randbelow", lambda _: next(drawn))
+    ann = (await served.call("POST", "/staff", {"name": "Ann"})).body
+    bob = (await served.call("POST", "/staff", {"name": "Bob"})).body
+    renewed = (await served.call("POST", "/staff/Bob/renew")).body
+    assert [one["pin"] for one in (ann, bob, renewed)] == ["000007", "000008", "000009"]

@@ -30,14 +30,12 @@ from stampcard.program.messages import Question
 from stampcard.program.occasions import CONSENT_ASKED
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.program.texts import direction_of, locale_of
-from stampcard.storage.keys import ApiKey
-from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.framing import FORM, PARTS, alert, form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.mine import card_link
 from stampcard_webhooks.problems import Handler, Refused, told
-from stampcard_webhooks.routing import Call
+from stampcard_webhooks.routing import call_of
 
 #: What a mail program sends when its own button is pressed (RFC 8058).
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
@@ -107,19 +105,7 @@ class _Visit:
             found.append(work(unit))
             return Answer(status=200, body={})
 
-        now = self.application.clock.now()
-        call: Call[Query, Nothing] = Call(
-            application=self.application,
-            server=self.request.app,
-            key=ApiKey(merchant=self.setting.merchant, id="link", name="link", scopes=(), created_at=now),
-            setting=self.setting,
-            now=now,
-            path=self.request.match_info,
-            query=Query(),
-            body=Nothing(),
-            once=None,
-        )
-        await call.write(act)
+        await call_of(self.request, self.setting, "link", self.application.clock.now()).write(act)
         return found[-1] if found else None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from html import escape
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from stampcard.errors import RequestRefused
 from stampcard.storage import tills
 from stampcard.storage.reading import scale_of
 from stampcard.storage.tills import ActKey
-from stampcard_webhooks.counters import ShownView, carry_out, shown_view
+from stampcard_webhooks.counters import MONEY, ShownView, carry_out, shown_view
 from stampcard_webhooks.framing import alert, paragraph
 from stampcard_webhooks.pairing import PLACE, Device, add_pairing, button_form, entrance, led, paged
 from stampcard_webhooks.problems import Refused
@@ -240,7 +241,7 @@ async def _act(device: Device) -> web.StreamResponse:
     except RequestRefused as refused:
         return await _asked_again(device, _reason(device, refused.code, str(refused)))
     booked = await carry_out(device.call, act)
-    if booked.code == EXISTS:  # a page of before that was filled in anew
+    if booked.code == EXISTS and act.kind != "undo":  # a page of before that was filled in anew
         return device.page(await _home_body(device, _reason(device, booked.code, booked.detail)), 409)
     return led(f"{PLACE}/done/{quote(act.id)}")
 
@@ -281,17 +282,13 @@ def _act_of(device: Device) -> Act:
 
 
 def _money(device: Device) -> Decimal | None:
-    """What was typed, with a comma or a point; raises RequestRefused for what is no amount."""
-    text = device.given("amount").replace(",", ".")
+    """What was typed, with a comma or a point before the cents; raises RequestRefused for what is no amount."""
+    text = device.given("amount").strip().replace(",", ".")
     if not text:
         return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise RequestRefused("no_amount", device.words["why_no_amount"]) from None
-    if not amount.is_finite() or not 0 <= amount < 10**9 or round(amount, 2) != amount:
+    if re.fullmatch(MONEY, text) is None:
         raise RequestRefused("no_amount", device.words["why_no_amount"])
-    return amount
+    return Decimal(text)
 
 
 async def _done(device: Device) -> web.StreamResponse:

@@ -43,7 +43,8 @@ LARGEST = 1024 * 1024
 
 TillName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ActName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
-Money = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$", description="A decimal number, such as 12.50.")]
+MONEY = r"^[0-9]{1,9}(\.[0-9]{1,2})?$"
+Money = Annotated[str, Field(pattern=MONEY, description="A decimal number, such as 12.50.")]
 Brief = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -226,8 +227,9 @@ async def tell_acts(call: Call[Query, NewActs]) -> Answer:
     """Book what was done at a till, each act once, the earliest first."""
     told = [_act(call, one) for one in call.body.acts]
     booked: dict[str, Booked] = {}
+    each = replace(call, once=None)  # an act is done once by its own name, whatever the request's
     for act in sorted(told, key=lambda one: (one.at, one.id)):
-        booked[act.id] = await carry_out(call, act)
+        booked[act.id] = await carry_out(each, act)
     keys = [ActKey(act.till, act.id) for act in told if booked[act.id].code != EXISTS]
     again = await call.read(lambda connection: _again(connection, call, keys))
     return given(ActsView(items=[act_view(again.get(act.id, booked[act.id])) for act in told]))
@@ -237,10 +239,14 @@ def _again(connection: Connection, call: Call[Any, Any], keys: Sequence[ActKey])
     """What became of acts by now: one may have been held until another came."""
     found = {}
     for key in keys:
-        known = tills.find_act(connection, call.merchant, call.setting.sealer, key)
+        known = _known(connection, call, key)
         if known is not None:
             found[key.id] = known
     return found
+
+
+def _known(connection: Connection, call: Call[Any, Any], key: ActKey) -> Booked | None:
+    return tills.find_act(connection, call.merchant, call.setting.sealer, key)
 
 
 def _act(call: Call[Any, NewActs], one: NewAct) -> Act:
@@ -262,34 +268,38 @@ async def carry_out(call: Call[Any, Any], act: Act) -> Booked:
     """Book one act, and what had waited for it; a refusal is its outcome, and is written down, too."""
     try:
         facts = await _facts(call, act)
-        booked = await _write(call, lambda unit: selling.book(unit, act, facts))
+        booked = await _booked(call, lambda unit: selling.book(unit, act, facts))
     except (RequestRefused, EventRefused) as error:
         refusal = error if isinstance(error, RequestRefused) else RequestRefused(error.code, error.detail)
         if refusal.code == EXISTS:
             return Booked(act=act, status="refused", received_at=call.now, code=refusal.code, detail=str(refusal))
-        return await _write(call, lambda unit: selling.put_down(unit, act, refusal))
+        put = await _booked(call, lambda unit: selling.put_down(unit, act, refusal))
+        # What it is about may have come since it was looked for, and before anybody could see that this waits.
+        key = ActKey(act.till, act.of)
+        about = await call.read(lambda connection: _known(connection, call, key)) if put.status == "held" else None
+        came = await _followed(call, put) if about is not None and about.status == "done" else None
+        return came or put
     if booked.status == "done":
         await _follow(call, booked)
     return booked
 
 
 async def _follow(call: Call[Any, Any], booked: Booked) -> None:
-    """Book what was held until this came: what undoes it, and what its points were lacking for."""
-    merchant, sealer = call.merchant, call.setting.sealer
-    waiting = await call.read(lambda connection: tills.held_about(connection, merchant, sealer, booked, FOLLOWING))
-    for held in waiting:
-        try:
-            await _accept(call, held, "")
-        except RequestRefused:
-            continue
+    """Book what was held until this came: what undoes it, what its points were lacking for, and what waits for those."""
+    merchant, sealer, came = call.merchant, call.setting.sealer, [booked]
+    for one in came:  # grows as it goes
+        asked = selling.asked_by(call.setting, one.act)
+        waiting = await call.read(lambda c: tills.held_about(c, merchant, sealer, one, asked, FOLLOWING))  # noqa: B023 - runs before the next turn
+        came += [done for held in waiting if (done := await _followed(call, held)) is not None]
 
 
-async def _accept(call: Call[Any, Any], held: Booked, note: str) -> Booked:
+async def _followed(call: Call[Any, Any], held: Booked) -> Booked | None:
+    """An act that was held, booked now; None where it cannot be yet."""
     facts = await _facts(call, held.act)
     try:
-        return await _write(call, lambda unit: selling.book_held(unit, held, facts, note))
-    except EventRefused as error:
-        raise RequestRefused(error.code, error.detail) from None
+        return await _booked(call, lambda unit: selling.book_held(unit, held, facts))
+    except (RequestRefused, EventRefused):
+        return None
 
 
 async def _facts(call: Call[Any, Any], act: Act) -> Facts:
@@ -304,15 +314,15 @@ async def _facts(call: Call[Any, Any], act: Act) -> Facts:
     return await (gatherer.facts_for(setting, member) if sale is None else gatherer.facts_about(setting, sale, member))
 
 
-async def _write(call: Call[Any, Any], work: Callable[[Unit], Booked]) -> Booked:
-    """One act in a transaction of its own: it is done once by its own name, whatever the request's."""
+async def _booked(call: Call[Any, Any], work: Callable[[Unit], Booked]) -> Booked:
+    """One act in a transaction of its own."""
     found: list[Booked] = []
 
     def act(unit: Unit) -> Answer:
         found.append(work(unit))
         return Answer(status=200, body={})
 
-    await replace(call, once=None).write(act)
+    await call.write(act)
     return found[-1]
 
 
@@ -328,7 +338,7 @@ def act_view(one: Booked) -> ActView:
         received_at=one.received_at,
         member=one.member or None,
         known=one.known,
-        shift=staffing.shown_shift(act.shift, act.staff if act.staff.startswith("w_") else None),
+        shift=staffing.shown_shift(act.shift, act.staff),
         staff=act.staff,
         amount=None if act.amount is None else f"{act.amount:f}",
         reward=act.reward,
@@ -344,7 +354,7 @@ def act_view(one: Booked) -> ActView:
 
 def _found(connection: Connection, call: Call[Any, Any]) -> Booked:
     key = ActKey(call.path["till"], call.path["id"])
-    known = tills.find_act(connection, call.merchant, call.setting.sealer, key)
+    known = _known(connection, call, key)
     if known is None:
         raise NotFound("act", f"{key.till}/{key.id}")
     return known
@@ -372,17 +382,32 @@ async def list_acts(call: Call[ActsQuery, Nothing]) -> ActPage:
 async def accept_act(call: Call[Query, Reviewing]) -> Answer:
     """Book an act that was held, as it would be booked now."""
     held = await call.read(lambda connection: _found(connection, call))
-    booked = await _accept(call, held, call.body.note or f"accepted by {call.key.name}")
-    await _follow(call, booked)
-    return given(act_view(booked), booked.member or None)
+    note, facts = call.body.note or f"accepted by {call.key.name}", await _facts(call, held.act)
+    came: list[Booked] = []
+
+    def accept(unit: Unit) -> Answer:
+        came[:] = [selling.book_held(unit, held, facts, note)]
+        return given(act_view(came[0]), came[0].member or None)
+
+    try:
+        answer = await call.write(accept)
+    except EventRefused as error:
+        raise RequestRefused(error.code, error.detail) from None
+    for booked in came:
+        await _follow(replace(call, once=None), booked)
+    return answer
 
 
 async def dismiss_act(call: Call[Query, Reviewing]) -> Answer:
     """Let an act that was held never be booked."""
     held = await call.read(lambda connection: _found(connection, call))
     note = call.body.note or f"dismissed by {call.key.name}"
-    booked = await _write(call, lambda unit: selling.dismiss(unit, held, note))
-    return given(act_view(booked), booked.member or None)
+
+    def dismiss(unit: Unit) -> Answer:
+        booked = selling.dismiss(unit, held, note)
+        return given(act_view(booked), booked.member or None)
+
+    return await call.write(dismiss)
 
 
 def _reviewing(what: str, summary: str, handler: Callable[[Any], Awaitable[Answer]]) -> Route:

@@ -27,14 +27,12 @@ from stampcard.errors import StampcardError, place_of, trace_of
 from stampcard.plugin.rates import Rate
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.program.texts import direction_of, locale_of
-from stampcard.storage.keys import ApiKey
-from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.framing import MOST, alert, form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.mine import main_language
 from stampcard_webhooks.problems import Refused, told
-from stampcard_webhooks.routing import Call
+from stampcard_webhooks.routing import call_of
 from stampcard_webhooks.shopping import MAILED, behind
 
 log = structlog.get_logger()
@@ -229,19 +227,7 @@ async def _admit(visit: _Visit, one: Applicant) -> str:
         made = admit(unit, one)
         return Answer(status=200, body={"number": made.number}, member=made.member or None)
 
-    merchant = visit.setting.merchant
-    call: Call[Query, Nothing] = Call(
-        application=visit.application,
-        server=visit.request.app,
-        key=ApiKey(merchant=merchant, id="join", name="join page", scopes=(), created_at=visit.now),
-        setting=visit.setting,
-        now=visit.now,
-        path=visit.request.match_info,
-        query=Query(),
-        body=Nothing(),
-        once=_once(visit),
-    )
-    answer = await call.write(work)
+    answer = await call_of(visit.request, visit.setting, "join page", visit.now, once=_once(visit)).write(work)
     visit.application.wake()
     return str(answer.body["number"])
 

@@ -25,12 +25,11 @@ from stampcard.domain.value import Value
 from stampcard.errors import ConfigurationError, RequestRefused
 from stampcard.plugin.capabilities import Storefront
 from stampcard.sealing import Sealer
-from stampcard.storage.keys import ApiKey
-from stampcard_webhooks.asking import Asked, Nothing, Query
+from stampcard_webhooks.asking import Asked, Query
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.problems import Refused, told
-from stampcard_webhooks.routing import Call, Route, given
+from stampcard_webhooks.routing import Call, Route, call_of, given
 from stampcard_webhooks.showing import check_member
 
 log = structlog.get_logger()
@@ -136,18 +135,7 @@ async def _record(request: web.Request, application: Application, link: _Link, n
         record_of(unit, member, event, facts)
         return Answer(status=200, body={})
 
-    call = Call(
-        application=application,
-        server=request.app,
-        key=ApiKey(merchant=link.merchant, id="link", name="link", scopes=(), created_at=now),
-        setting=setting,
-        now=now,
-        path=request.match_info,
-        query=Query(),
-        body=Nothing(),
-        once=None,
-    )
-    await call.write(work)
+    await call_of(request, setting, "link", now).write(work)
 
 
 async def send_friend(request: web.Request) -> web.StreamResponse:

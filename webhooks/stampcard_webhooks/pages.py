@@ -17,7 +17,6 @@ from stampcard.applying.unit import Unit
 from stampcard.domain.members import Member
 from stampcard.domain.rewards import Redemption
 from stampcard.errors import StampcardError
-from stampcard.storage.keys import ApiKey
 from stampcard.storage.loading import load_members
 from stampcard.storage.redemptions import find_code, find_redemption
 from stampcard_webhooks.asking import Nothing, Query
@@ -28,7 +27,7 @@ from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.problems import Handler, Refused, told
 from stampcard_webhooks.redemptions import RedemptionView, view_of
 from stampcard_webhooks.rewards import StandingView
-from stampcard_webhooks.routing import Call
+from stampcard_webhooks.routing import Call, call_of
 
 PATH = "/choose/{token}"
 #: The largest form that is read, in bytes; what is asked is one name.
@@ -182,20 +181,9 @@ async def _visit(request: web.Request, *, writes: bool) -> _Visit:
     identifying.pace("reads", holder.id, READS)
     if writes:
         identifying.pace("writes", holder.id, WRITES)
-    call: Call[Query, Nothing] = Call(
-        application=application,
-        server=request.app,
-        key=ApiKey(merchant=merchant, id="shopper", name="shopper", scopes=(), created_at=now),
-        setting=setting,
-        now=now,
-        path=request.match_info,
-        query=Query(),
-        body=Nothing(),
-        once=None,
-    )
     live = next((live for live in setting.programs.current(now) if live.name == choice.program), None)
     return _Visit(
-        call=call,
+        call=call_of(request, setting, "shopper", now),
         choice=choice,
         program=(live.program.name if live else "") or choice.program,
         language=_language(holder),

@@ -13,25 +13,22 @@ from sqlalchemy import Connection
 
 from stampcard.app import Application
 from stampcard.applying.setting import Setting
-from stampcard.engine.tokens import Pairing, new_pairing, opened_pairing
+from stampcard.engine.tokens import DEVICES, Pairing, new_pairing, opened_pairing
 from stampcard.plugin.rates import Rate
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.program.texts import direction_of
 from stampcard.storage import staffing
-from stampcard.storage.keys import ApiKey
 from stampcard.storage.staffing import Shift, Till, Worker
 from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.framing import alert, form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.problems import Refused, told
-from stampcard_webhooks.routing import Call
+from stampcard_webhooks.routing import Call, call_of
 
 PLACE = "/counter"
 #: What devices keep: of which till they are, and which shift is open on them.
 DEVICE, OPEN = "stampcard_till", "stampcard_shift"
-#: How long a device stays paired.
-PAIRED = timedelta(days=365)
 #: PINs that may be tried at one till.
 PINS = Rate(per_second=1 / 30, burst=5)
 
@@ -67,19 +64,8 @@ class Device:
     @property
     def call(self) -> Call[Query, Nothing]:
         """A call in the name of whoever works here."""
-        name = self.worker.name if self.worker is not None else "counter"
-        key = ApiKey(merchant=self.setting.merchant, id="counter", name=name, scopes=("counter",), created_at=self.now)
-        return Call(
-            application=self.application,
-            server=self.request.app,
-            key=key,
-            setting=self.setting,
-            now=self.now,
-            path=self.request.match_info,
-            query=Query(),
-            body=Nothing(),
-            once=None,
-        )
+        who = self.worker.name if self.worker is not None else "counter"
+        return call_of(self.request, self.setting, who, self.now, scopes=("counter",))
 
 
 Handler = Callable[[Device], Awaitable[web.StreamResponse]]
@@ -127,7 +113,7 @@ async def _sent(request: web.Request) -> dict[str, list[str]]:
 async def _device(request: web.Request) -> Device:
     application = request.app[APPLICATION]
     setting, now = application.setting, application.clock.now()
-    pairing = opened_pairing(setting.sealer, request.cookies.get(DEVICE, ""), now)
+    pairing = opened_pairing(setting.sealer, request.cookies.get(DEVICE, ""), now, DEVICES)
     name = request.cookies.get(OPEN, "")
 
     def work(connection: Connection) -> tuple[Till | None, Shift | None, Worker | None]:
@@ -204,9 +190,9 @@ async def _pairing(device: Device) -> Pairing:
 
 async def _pair(device: Device) -> web.StreamResponse:
     found = await _pairing(device)
-    token = new_pairing(device.setting.sealer, found.merchant, found.till, found.number, device.now, PAIRED)
+    token = new_pairing(device.setting.sealer, found.merchant, found.till, found.number, device.now, DEVICES)
     answer = led(PLACE)
-    _keep(device, answer, DEVICE, token, PAIRED)
+    _keep(device, answer, DEVICE, token, DEVICES.lives)
     return answer
 
 
@@ -233,7 +219,7 @@ async def _enter(device: Device) -> web.StreamResponse:
     pin = device.given("pin")
 
     def work(connection: Connection) -> str | None:
-        worker = staffing.worker_of(connection, merchant, device.setting.sealer, pin)
+        worker = staffing.worker_of(connection, merchant, device.setting.sealer, pin, lock=True)
         return None if worker is None else staffing.open_shift(connection, merchant, name, worker, device.now)
 
     shift = await device.application.database.write(work)

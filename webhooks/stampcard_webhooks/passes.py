@@ -23,16 +23,14 @@ from stampcard.errors import NotFound, RequestRefused, StampcardError
 from stampcard.program.templates import ready
 from stampcard.program.texts import direction_of
 from stampcard.storage import cards
-from stampcard.storage.keys import ApiKey
 from stampcard.storage.loading import load_members
-from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.cards import address_of
 from stampcard_webhooks.framing import alert, drawing, page, paragraph
 from stampcard_webhooks.identifying import READS, STRANGERS, WRITES
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
 from stampcard_webhooks.mine import language_of, main_language
 from stampcard_webhooks.problems import Refused, told
-from stampcard_webhooks.routing import Call
+from stampcard_webhooks.routing import call_of
 
 #: A new code is drawn before the last one is over.
 REFRESH = int(GOOD.total_seconds()) // 2
@@ -97,20 +95,7 @@ async def _ask(request: web.Request, card: _Card, name: str) -> None:
         ask_for_pass(unit, card.member.id, name)
         return Answer(status=200, body={})
 
-    application = request.app[APPLICATION]
-    now, merchant = application.clock.now(), card.setting.merchant
-    call: Call[Query, Nothing] = Call(
-        application=application,
-        server=request.app,
-        key=ApiKey(merchant=merchant, id="card", name="card", scopes=(), created_at=now),
-        setting=card.setting,
-        now=now,
-        path=request.match_info,
-        query=Query(),
-        body=Nothing(),
-        once=None,
-    )
-    await call.write(work)
+    await call_of(request, card.setting, "card", request.app[APPLICATION].clock.now()).write(work)
 
 
 async def _opened(request: web.Request) -> _Card:

@@ -111,6 +111,29 @@ class Call(Generic[Q, B]):
         return await self.write(lambda _: Answer(status=200, body={"count": total}))
 
 
+def call_of(
+    request: web.Request,
+    setting: Setting,
+    who: str,
+    now: datetime,
+    *,
+    scopes: tuple[str, ...] = (),
+    once: Once | None = None,
+) -> Call[Query, Nothing]:
+    """A page's own call, in the name of whoever may open it (`who`: as the log and notes have it)."""
+    return Call(
+        application=request.app[APPLICATION],
+        server=request.app,
+        key=ApiKey(merchant=setting.merchant, id=who, name=who, scopes=scopes, created_at=now),
+        setting=setting,
+        now=now,
+        path=request.match_info,
+        query=Query(),
+        body=Nothing(),
+        once=once,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
     """An answer for a spreadsheet, and the name of its file."""

@@ -25,6 +25,7 @@ from stampcard.storage.tables import (
     address,
     base_use,
     card,
+    card_moment,
     consent,
     data_request,
     entry,
@@ -148,7 +149,8 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     # Whoever is deciding about these members right now ends first, and whoever comes later finds them erased.
     loading.load_members(unit.connection, unit.setting.merchant, ids, unit.setting.sealer, attributes=False, lock=True)
     places = contacts.places_of(unit.connection, unit.setting.merchant, ids)
-    prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *_address_prints(unit, ids)]
+    addresses = _address_prints(unit, ids)
+    prints = [*prints, *_identity_prints(unit, identity.c.member.in_(ids)), *addresses]
     prints += [fingerprint_of(unit, place) for place in places]
     _bury(unit, prints)
     _forget_reach(unit, ids)
@@ -181,7 +183,10 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
         to_print=None,
     )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
-    _update(unit, act, act.c.member.in_(ids), body_sealed=None, body_hash="", note="")
+    told = or_(act.c.member.in_(ids), act.c.asked_print.in_(addresses))
+    _update(unit, act, told, body_sealed=None, body_hash="", note="", asked_print=None)
+    numbers = select(card.c.number).where(card.c.merchant == unit.setting.merchant, card.c.member.in_(ids))
+    _delete(unit, card_moment, card_moment.c.number.in_(numbers))
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
     mine = select(redemption.c.id).where(redemption.c.merchant == unit.setting.merchant, redemption.c.member.in_(ids))
     _delete(unit, pool, pool.c.redemption.in_(mine))

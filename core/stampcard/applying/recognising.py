@@ -36,7 +36,7 @@ def recognise(connection: Connection, setting: Setting, text: str, scan: str, at
     NotFound for a card or number of nobody.
     """
     if text.strip().startswith(_PHONE):
-        return Shown(member=_of_phone(connection, setting, text), known="any")
+        return claimed(connection, setting, text)
     code = read_code(text)
     taken = (
         cards.shown_at(connection, setting.merchant, code.number, code.moment, scan) if code.moment and scan else None
@@ -51,15 +51,15 @@ def recognise(connection: Connection, setting: Setting, text: str, scan: str, at
     return Shown(member=member, known=code.counts_as)
 
 
-def holder_of(connection: Connection, setting: Setting, text: str) -> str:
-    """The member whose card it is, without anybody vouching for the code; raises as `recognise` does, but for its moment."""
+def claimed(connection: Connection, setting: Setting, text: str) -> Shown:
+    """The member whose card it says it is, and what it would prove if anybody vouched for it; raises as `recognise` does."""
     if text.strip().startswith(_PHONE):
-        return _of_phone(connection, setting, text)
-    number = read_code(text).number
-    member = cards.holder_of(connection, setting.merchant, number)
+        return Shown(member=_of_phone(connection, setting, text), known="any")
+    code = read_code(text)
+    member = cards.holder_of(connection, setting.merchant, code.number)
     if member is None:
-        raise NotFound("card", spaced(number))
-    return member
+        raise NotFound("card", spaced(code.number))
+    return Shown(member=member, known=code.counts_as)
 
 
 def suffices(known: Known, wanted: Proof) -> bool:

@@ -7,14 +7,15 @@ from datetime import timedelta
 from decimal import Decimal
 
 from stampcard.applying import redeeming
-from stampcard.applying.addressing import known_by
+from stampcard.applying.addressing import known_by, phone_print
 from stampcard.applying.concerning import counter_keys
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.locking import lock_member
 from stampcard.applying.passes import ensure_number
-from stampcard.applying.recognising import Shown, check_proof, holder_of, recognise
+from stampcard.applying.recognising import Shown, check_proof, claimed, recognise
 from stampcard.applying.requests import create_member
 from stampcard.applying.resolving import Resolved
+from stampcard.applying.setting import Setting
 from stampcard.applying.unit import Sourced, Unit
 from stampcard.domain.addresses import normal_email, normal_phone
 from stampcard.domain.commands import OWN
@@ -28,7 +29,7 @@ from stampcard.engine.versions import LiveProgram
 from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import Conflict, NotFound, RequestRefused
 from stampcard.storage import tills
-from stampcard.storage.loading import load_members
+from stampcard.storage.loading import load_members, standing_for
 from stampcard.storage.redemptions import find_code, find_redemption
 from stampcard.storage.tills import ActKey, Totals
 
@@ -39,7 +40,9 @@ AHEAD = timedelta(minutes=5)
 #: The code of an act by whose name something else was told before.
 EXISTS = "act_exists"
 #: What can never be booked, whoever looks at it.
-_NEVER = frozenset({"no_code", "mistyped", "not_genuine", "too_old", "in_the_future", "no_amount"})
+_NEVER = frozenset(
+    {"no_code", "mistyped", "not_genuine", "too_old", "in_the_future", "no_amount", "amounts_differ", "erased"}
+)
 
 
 class _Known(Value, frozen=True):
@@ -76,32 +79,30 @@ def terms_of(unit: Unit) -> LiveProgram:
 
 def known_of(unit: Unit, act: Act) -> tuple[str, OrderSeen | None] | None:
     """Whose act it is and, of a sale, the order that it is; None where nobody is known by the card."""
-    member = _member_quietly(unit, act)
+    member = _standing_now(unit, _holder(unit, act))
     if not member or act.kind != "earn":
         return (member, None) if member else None
     snapshot = snapshot_of(act, member, terms_of(unit).program.currency, "")
     return member, OrderSeen(reference=order_of(act), snapshot=snapshot)
 
 
-def told_before(unit: Unit, act: Act) -> Booked | None:
-    """What became of an act that was told before; raises Conflict where something else was told by its name."""
-    key = ActKey(act.till, act.id)
-    known = tills.hash_of(unit.connection, unit.setting.merchant, key)
-    if known is None:
+def _told_before(unit: Unit, act: Act) -> Booked | None:
+    """What became of an act that was told before; None where it is told now, and nobody else can book it.
+
+    Raises Conflict where something else was told by its name.
+    """
+    merchant, sealer, key = unit.setting.merchant, unit.setting.sealer, ActKey(act.till, act.id)
+    if tills.reserve(unit.connection, merchant, sealer, act, unit.now):
         return None
-    if known and known != tills.digest_of(unit.setting.sealer, act):
+    known = tills.hash_of(unit.connection, merchant, key)
+    if known and known != tills.digest_of(sealer, act):
         raise Conflict(EXISTS, f"{act.till} told something else by the name {act.id!r} before")
-    return tills.find_act(unit.connection, unit.setting.merchant, unit.setting.sealer, key)
+    return tills.find_act(unit.connection, merchant, sealer, key)
 
 
 def book(unit: Unit, act: Act, facts: Facts = NO_FACTS) -> Booked:
     """Carry an act out, once; raises RequestRefused, having changed nothing, for one that cannot be."""
-    merchant = unit.setting.merchant
-    if not tills.reserve(unit.connection, merchant, unit.setting.sealer, act, unit.now):
-        known = told_before(unit, act)
-        assert known is not None
-        return known
-    return _book(unit, act, facts)
+    return _told_before(unit, act) or _keep(unit, _book(unit, act, facts))
 
 
 def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "") -> Booked:
@@ -110,8 +111,7 @@ def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "")
     `note`: what the person said who accepts it: they vouch for the card and the time, and a shift has no limits for them.
     """
     _still_held(unit, held)
-    reviewed = bool(note)
-    return _keep(unit, replace(_book(unit, held.act, facts, late=True, reviewed=reviewed), note=note))
+    return _keep(unit, replace(_book(unit, held.act, facts, late=True, reviewed=bool(note)), note=note))
 
 
 def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
@@ -134,35 +134,52 @@ def _still_held(unit: Unit, held: Booked) -> Booked:
 
 def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
     """Write that an act was refused, or, where it has happened already, that a person has to look at it."""
-    if not tills.reserve(unit.connection, unit.setting.merchant, unit.setting.sealer, act, unit.now):
-        known = told_before(unit, act)
-        assert known is not None
+    known = _told_before(unit, act)
+    if known is not None:
         return known
+    merchant, sealer = unit.setting.merchant, unit.setting.sealer
     late = unit.now - act.at > LATE and error.code not in _NEVER
     early = act.kind in {"undo", "return"} and error.code == "not_found"  # what it is about may not have been told yet
-    # A code of its moment is not used up by what is refused.
-    member = _member_quietly(unit, act) if late else ""
-    if member and not _is_there(unit, member):  # nothing is kept of who was erased
-        act, member = tills.bare(act.till, act.id, act.kind, act.at, act.shift, act.staff), ""
-    booked = Booked(
-        act=act, status="held" if late or early else "refused", received_at=unit.now, member=member, code=error.code,
-        detail=str(error),
+    told = _holder(unit, act)
+    people = load_members(unit.connection, merchant, [told] if told else [], sealer, attributes=False, lock=True)
+    if told in people and people[told].erased_at is not None:  # nothing is kept of who was erased
+        act = tills.bare(act.till, act.id, act.kind, act.at, act.shift, act.staff, act.of)
+    member = _standing_now(unit, told)
+    booked = _keep(
+        unit,
+        Booked(
+            act=act, status="held" if late or early else "refused", received_at=unit.now, member=member, code=error.code,
+            detail=str(error),
+        ),
     )  # fmt: skip
-    return _keep(unit, booked)
+    phone = normal_phone(act.card) if not member else None
+    if phone is not None:
+        tills.note_asked(unit.connection, merchant, ActKey(act.till, act.id), phone_print(sealer, phone))
+    return booked
 
 
-def _member_quietly(unit: Unit, act: Act) -> str:
-    """Whose act it was, as far as that can be told."""
+def _holder(unit: Unit, act: Act) -> str:
+    """Whose act it was, as far as that can be told; a code of its moment is not used up by being asked about."""
     try:
-        return act.member or (holder_of(unit.connection, unit.setting, act.card) if act.card else "")
+        if act.member or act.card:
+            return act.member or claimed(unit.connection, unit.setting, act.card).member
     except RequestRefused:
         return ""
+    if act.kind != "enrol":
+        return ""
+    known = known_by(unit.connection, unit.setting, normal_phone(act.phone) or "", act.email, unit.now)
+    return next(iter(known)) if len(known) == 1 else ""
 
 
-def _is_there(unit: Unit, member: str) -> bool:
-    setting = unit.setting
-    found = load_members(unit.connection, setting.merchant, [member], setting.sealer, attributes=False, lock=True)
-    return member in found and found[member].is_there
+def asked_by(setting: Setting, act: Act) -> str:
+    """What somebody is found by whom the act makes known by a phone number; empty where it makes nobody known."""
+    phone = normal_phone(act.phone) if act.kind == "enrol" and act.phone else None
+    return phone_print(setting.sealer, phone) if phone is not None else ""
+
+
+def _standing_now(unit: Unit, member: str) -> str:
+    """A member, or whoever they were merged into; empty for nobody."""
+    return standing_for(unit.connection, unit.setting.merchant, [member]).get(member, "") if member else ""
 
 
 def _keep(unit: Unit, booked: Booked) -> Booked:
@@ -179,11 +196,10 @@ def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, reviewed: b
         raise RequestRefused("too_old", f"{act.at:%Y-%m-%d %H:%M}Z is longer ago than a till may be without us")
     done = _CARRIED_OUT[act.kind](unit, act, facts, reviewed)
     _count(unit, live, act, done, limited=not reviewed)
-    booked = Booked(
+    return Booked(
         act=act, status="done", received_at=unit.now, member=done.shown.member, known=done.shown.known,
         points=dict(done.points), worth=done.worth, redemption=done.redemption,
     )  # fmt: skip
-    return _keep(unit, booked)
 
 
 def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done, *, limited: bool) -> None:
@@ -192,7 +208,9 @@ def _count(unit: Unit, live: LiveProgram, act: Act, done: _Done, *, limited: boo
     shift = shift_of(live, done.of or act)
     typed = act.kind in {"earn", "redeem"} and done.shown.known == "any"
     more = Totals(points=done.given, worth=done.worth, typed=int(typed))
-    total = tills.add_to_shift(unit.connection, unit.setting.merchant, act.till, shift, more, unit.now)
+    total = tills.add_to_shift(
+        unit.connection, unit.setting.merchant, act.till, shift, more, unit.now, live.program.zone
+    )
     bounds = (
         ("points", more.points, total.points, None if terms.points is None else terms.points * 10**scale),
         ("value", more.worth, total.worth, None if terms.value is None else int(terms.value * FINE)),
@@ -211,11 +229,14 @@ def shift_of(live: LiveProgram, act: Act) -> str:
 
 def _whose(unit: Unit, act: Act, *, reviewed: bool) -> Shown:
     if act.member:
-        return Shown(member=act.member, known="any")
+        member = _standing_now(unit, act.member)
+        if not member:
+            raise NotFound("member", act.member)
+        return Shown(member=member, known="any")
     if not act.card:
         raise RequestRefused("no_code", "say whose card it is: card, or member")
     if reviewed:
-        return Shown(member=holder_of(unit.connection, unit.setting, act.card), known="fresh")
+        return claimed(unit.connection, unit.setting, act.card)
     return recognise(unit.connection, unit.setting, act.card, act.scan or order_of(act), act.at, unit.now)
 
 
@@ -281,7 +302,8 @@ def _redeem(unit: Unit, act: Act, facts: Facts, reviewed: bool) -> _Done:
     shown = _whose(unit, act, reviewed=reviewed)
     if not act.reward:
         raise RequestRefused("no_reward", "say which reward is taken")
-    _check_shown(unit, shown)
+    if not reviewed:
+        _check_shown(unit, shown)
     asking = Asking(facts=facts, handed_out=True)
     one = redeeming.hand_out(unit, shown.member, act.reward, act.program, asking, order_of(act))
     points = {one.wallet: -one.price} if one.price else {}
@@ -300,7 +322,8 @@ def _use(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
         shown = Shown(member=found.member if found is not None else "", known="scanned")
     else:
         shown = _whose(unit, act, reviewed=reviewed)
-        _check_shown(unit, shown)
+        if not reviewed:
+            _check_shown(unit, shown)
         found = find_redemption(unit.connection, merchant, sealer, act.redemption)
     if found is None or found.member != shown.member:
         raise NotFound("reward of this member", act.code or act.redemption)
@@ -308,27 +331,33 @@ def _use(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
     return _Done(shown=shown, worth=one.worth, redemption=one.id)
 
 
-def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> Booked:
-    """The act that another is about, locked; raises RequestRefused where there is none, or nothing of it stands."""
+def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> tuple[Booked, str]:
+    """The act that another is about, locked, and whose it is by now; raises RequestRefused where nothing of it stands."""
     merchant, sealer, key = unit.setting.merchant, unit.setting.sealer, ActKey(act.till, act.of)
     known = tills.find_act(unit.connection, merchant, sealer, key) if act.of else None
+    member = ""
     if known is not None and known.member:  # locked before what was done for them, as an erasure does
-        lock_member(unit, known.member)
+        member = _standing_now(unit, known.member)
+        if not member:
+            raise Conflict(
+                "erased", f"{act.of} was done for somebody who was erased since: there is nothing to take back"
+            )
+        lock_member(unit, member)
         known = tills.find_act(unit.connection, merchant, sealer, key, lock=True)
     if known is None or known.act.kind not in kinds:
         raise NotFound("act", act.of or "that is meant")
     if known.status != "done":
         raise Conflict(f"already_{known.status}", f"{act.of} is {known.status}: there is nothing to take back")
-    return known
+    return known, member
 
 
 def _undo(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
-    of, terms = _target(unit, act, ("earn", "redeem", "use")), terms_of(unit).program.counter
+    (of, member), terms = _target(unit, act, ("earn", "redeem", "use")), terms_of(unit).program.counter
     if not reviewed and (terms.undo is None or act.at - of.act.at > terms.undo):
         instead = "take the sale back instead" if of.act.kind == "earn" else "it stays"
         raise RequestRefused("too_late", f"this can be undone for {_words(terms.undo)}; {instead}")
-    shown = Shown(member=of.member, known="")
-    points = _cancelled(unit, of, act) if of.act.kind == "earn" else _reopened(unit, of)
+    shown = Shown(member=member, known="")
+    points = _cancelled(unit, of, member, act) if of.act.kind == "earn" else _reopened(unit, of)
     given = _given(terms_of(unit), points) if of.act.kind == "earn" else 0
     _keep(unit, replace(of, status="undone", undone_by=act.id))
     return _Done(shown=shown, points=points, worth=-of.worth, redemption=of.redemption, given=given, of=of.act)
@@ -338,12 +367,12 @@ def _words(span: timedelta | None) -> str:
     return "no time at all" if span is None else f"{span.total_seconds() / 60:g} minutes"
 
 
-def _cancelled(unit: Unit, of: Booked, act: Act) -> dict[str, int]:
+def _cancelled(unit: Unit, of: Booked, member: str, act: Act) -> dict[str, int]:
     """Let a sale never have been."""
-    known = _snapshot(unit, of)
+    known = _snapshot(unit, of, member)
     at = max(act.at, known.stamp.at + timedelta(microseconds=1))
-    gone = replace(known, cancelled=True, cancelled_at=at, customer=of.member, stamp=Stamp(at=at, digest="undone"))
-    return _told(unit, of.member, of.act, OrderSeen(reference=order_of(of.act), snapshot=gone))
+    gone = replace(known, cancelled=True, cancelled_at=at, customer=member, stamp=Stamp(at=at, digest="undone"))
+    return _told(unit, member, of.act, OrderSeen(reference=order_of(of.act), snapshot=gone))
 
 
 def _reopened(unit: Unit, of: Booked) -> dict[str, int]:
@@ -356,9 +385,9 @@ def _reopened(unit: Unit, of: Booked) -> dict[str, int]:
     return {name: -points for name, points in of.points.items()}
 
 
-def _snapshot(unit: Unit, of: Booked) -> OrderSnapshot:
+def _snapshot(unit: Unit, of: Booked, member: str) -> OrderSnapshot:
     key = (OWN, order_of(of.act))
-    lock_member(unit, of.member, attributes=True, orders=[key])
+    lock_member(unit, member, attributes=True, orders=[key])
     order = unit.orders.get(key)
     if order is None or order.state.snapshot is None:
         raise NotFound("sale", order_of(of.act))
@@ -366,8 +395,8 @@ def _snapshot(unit: Unit, of: Booked) -> OrderSnapshot:
 
 
 def _return(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: ARG001 - as the table calls it
-    of = _target(unit, act, ("earn",))
-    known = _snapshot(unit, of)
+    of, member = _target(unit, act, ("earn",))
+    known = _snapshot(unit, of, member)
     state = unit.orders[OWN, order_of(of.act)].state
     left = known.total - sum((refund.money for refund in standing_refunds(state)), Decimal(0))
     money = left if act.amount is None else act.amount
@@ -376,9 +405,9 @@ def _return(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: A
     refund = Refund(
         reference=f"{act.till}/{act.id}", stamp=Stamp(at=act.at, digest=act.id), occurred_at=act.at, money=money
     )
-    points = _told(unit, of.member, of.act, RefundSeen(order=order_of(of.act), refund=refund))
+    points = _told(unit, member, of.act, RefundSeen(order=order_of(of.act), refund=refund))
     given = _given(terms_of(unit), points)
-    return _Done(shown=Shown(member=of.member, known=""), points=points, given=given, of=of.act)
+    return _Done(shown=Shown(member=member, known=""), points=points, given=given, of=of.act)
 
 
 def _enrol(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:  # noqa: ARG001 - as the table calls it

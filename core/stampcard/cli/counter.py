@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from stampcard.cli.invocation import opened, settings_of
 from stampcard.cli.people import user
-from stampcard.cli.printing import say, show, show_json, show_table
+from stampcard.cli.printing import figure, say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from stampcard.app import Application
+    from stampcard.engine.versions import Programs
     from stampcard_webhooks.counters import ActView
     from stampcard_webhooks.routing import Call
 
@@ -41,14 +43,17 @@ def acts(
 ) -> None:
     """Show what was done at tills and what became of it, the newest first."""
     from stampcard.app import open_sealer
+    from stampcard.storage.programming import load_programs
     from stampcard.storage.tills import acts_before
     from stampcard_webhooks.counters import act_view
 
     settings = settings_of(context)
-    sealer = open_sealer(settings)
+    sealer, merchant = open_sealer(settings), settings.merchant
     wanted = {name: value for name, value in (("status", status), ("till", till)) if value}
     with opened(settings) as database:
-        found = database.read_now(lambda c: acts_before(c, settings.merchant, sealer, wanted, None, limit))
+        found, programs = database.read_now(
+            lambda c: (acts_before(c, merchant, sealer, wanted, None, limit), load_programs(c, merchant))
+        )
     views = [act_view(one) for one in found]
     if json:
         show_json([view.model_dump() for view in views])
@@ -56,13 +61,20 @@ def acts(
         say("There is no such act." if wanted else "Nothing was done at a till yet.")
     else:
         heads = ("AT", "TILL", "ID", "KIND", "STATUS", "MEMBER", "AMOUNT", "POINTS", "WHY")
-        show_table([heads, *map(_cells, views)])
+        show_table([heads, *(_cells(view, programs) for view in views)])
         if len(views) == limit:
             say(f"There may be more: raise --limit {limit}, or ask for a status or a till.")
 
 
-def _cells(view: ActView) -> tuple[object, ...]:
-    points = ", ".join(f"{name} {amount:+}" for name, amount in view.points.items())
+def _figures(points: Mapping[str, int], programs: Programs) -> str:
+    """What was given or taken by wallet, as members read it."""
+    from stampcard.storage.reading import scale_of
+
+    return ", ".join(f"{name} {figure(amount, scale_of(programs, name)):+}" for name, amount in points.items())
+
+
+def _cells(view: ActView, programs: Programs) -> tuple[object, ...]:
+    points = _figures(view.points, programs)
     why = view.note or view.detail or "-"
     return (
         view.at, view.till, view.id, view.kind, view.status, view.member or "-", view.amount or view.reward or "-",
@@ -102,16 +114,16 @@ def _decide(context: typer.Context, till: str, id_: str, note: str, *, json: boo
         message = f"a note has at most {_LONGEST} letters, and this has {len(note)}: write less"
         raise typer.BadParameter(message, param_hint="--note")
 
-    async def use(application: Application) -> dict[str, Any]:
+    async def use(application: Application) -> tuple[dict[str, Any], str]:
         call = _call(application, till, id_, note)
-        return dict((await (accept_act if accepts else dismiss_act)(call)).body)
+        body = dict((await (accept_act if accepts else dismiss_act)(call)).body)
+        return body, _figures(body["points"], call.setting.programs)
 
     # Plugins are asked, as when the till had told it in time: conditions may need what they know.
-    body = acting(settings_of(context), use, calls=accepts)
+    body, points = acting(settings_of(context), use, calls=accepts)
     if json:
         show_json(body)
         return
-    points = ", ".join(f"{name} {amount:+}" for name, amount in body["points"].items())
     show(f"{till}/{id_} is {body['status']}" + (f": {points}" if points else ""))
 
 
@@ -157,4 +169,5 @@ def shifts(context: typer.Context, till: OfTill = "", limit: Limit = 100, json: 
     else:
         keys = ("till", "name", "staff", "opened_at", "closed_at", "points", "worth", "typed")
         heads = tuple(key.upper().replace("_AT", "") for key in keys)
-        show_table([heads, *(tuple("-" if row[key] is None else row[key] for key in keys) for row in rows)])
+        shown = [{**row, "points": figure(row["points"], row["scale"])} for row in rows]
+        show_table([heads, *(tuple("-" if row[key] is None else row[key] for key in keys) for row in shown)])

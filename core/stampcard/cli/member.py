@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from stampcard.cli import disclosing, enrolling, merging, telling
 from stampcard.cli.invocation import settings_of
 from stampcard.cli.naming import Member, find_member
-from stampcard.cli.printing import say, show, show_json, show_table
+from stampcard.cli.printing import figure, say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -371,7 +370,7 @@ def _tell(answer: Answer, json: bool) -> None:
         show_json(body)
         return
     balance = body["balance"]
-    active = _figure(balance["active"], balance["scale"])
+    active = figure(balance["active"], balance["scale"])
     show(f"{body['key']}: member {body['member']} has {active} active in {body['wallet']!r} now")
 
 
@@ -381,14 +380,10 @@ def _identities(view: Mapping[str, Any]) -> str:
 
 def _balances(view: Mapping[str, Any], kinds: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [
-        (wallet, *(_figure(balance[kind], balance["scale"]) for kind in kinds))
+        (wallet, *(str(figure(balance[kind], balance["scale"])) for kind in kinds))
         for wallet, balance in view["balances"].items()
     ]
 
 
 def _spendable(view: Mapping[str, Any]) -> str:
     return ", ".join(f"{wallet} {active}" for wallet, active in _balances(view, ("active",)))
-
-
-def _figure(points: int, scale: int) -> str:
-    return str(Decimal(points).scaleb(-scale))

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 #: Signs that give orders to a terminal: what vendors and their customers wrote may hold some.
@@ -49,6 +50,11 @@ def _harmless(text: str) -> str:
 def moment(at: datetime) -> str:
     """A moment to the second, in UTC."""
     return f"{at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def figure(points: int, scale: int) -> Decimal:
+    """Points of a wallet as members read them."""
+    return Decimal(points).scaleb(-scale)
 
 
 def _written(value: Any) -> str:

@@ -31,7 +31,7 @@ class SoldLine(Value, frozen=True):
     product: str = ""
 
 
-class Act(Value, frozen=True):
+class Act(Value, frozen=True, omit_defaults=True):
     """One thing that was done at a till, told as often as the till likes: `till` and `id` make it one.
 
     `at`: by the till's clock. `card`: what was scanned or typed: a code, a number, a phone number (``+49…``), or `member`, a

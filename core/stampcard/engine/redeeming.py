@@ -154,7 +154,7 @@ def revoke(draft: Draft, redemption: Redemption, reason: str, *, keep_points: bo
         spend_held(draft, redemption)
     if not keep_points:
         redemption = _given_back(draft, redemption)
-    if issued and redemption.by not in {"", OWN, POOL, MANUAL}:
+    if issued and _is_at_shop(redemption):
         send(draft, WITHDRAW, redemption)
     return ended(draft, redemption, "revoked", reason)
 
@@ -284,7 +284,7 @@ def decide_withdrawn(world: World, redemption: Redemption, *, back: bool) -> Dec
     draft = Draft(world)
     if redemption.status not in {"held", "issued"} or redemption.withdrawn is not back:
         return replace(draft.decision(), changed=False)
-    if redemption.status == "issued" and redemption.by not in {"", OWN, POOL, MANUAL}:
+    if redemption.status == "issued" and _is_at_shop(redemption):
         send(draft, RESTORE if back else WITHDRAW, redemption)
     draft.redemption(replace(redemption, withdrawn=not back))
     return draft.decision()

@@ -18,7 +18,7 @@ from stampcard.sealing import Sealer
 
 #: How long a link that was handed out opens a member's own things, and what its token begins with.
 LINK, LINK_PREFIX = timedelta(minutes=15), "st_"
-_ABOUT, _PAIRING = b"shopper link", b"till pairing"
+_ABOUT = b"shopper link"
 
 #: What a link is for: to end messages of its purpose, to choose what one gets, to confirm, to answer a question.
 Purpose = Literal["u", "p", "c", "q"]
@@ -110,7 +110,7 @@ def opened_link(sealer: Sealer, token: str, now: datetime) -> Link | None:
 
 
 class Pairing(Value, frozen=True, array_like=True):
-    """What the link says that makes a device one of a till: which pairing of it, and until when (microseconds)."""
+    """What a token of a till says: which pairing of it, and until when (microseconds)."""
 
     merchant: str
     till: str
@@ -118,14 +118,25 @@ class Pairing(Value, frozen=True, array_like=True):
     until: int
 
 
-def new_pairing(sealer: Sealer, merchant: str, till: str, number: int, now: datetime, lives: timedelta = LINK) -> str:
-    """A token that makes its bearer's device one of a till's; nothing of it is stored."""
-    return sealed(sealer, Pairing(merchant, till, number, to_micros(now + lives)), _PAIRING)
+class Pairs(Value, frozen=True):
+    """Tokens of one kind: what for, so that none is taken for another, and how long they live."""
+
+    about: bytes
+    lives: timedelta
 
 
-def opened_pairing(sealer: Sealer, token: str, now: datetime) -> Pairing | None:
+#: What makes a device one of a till's, and what a device keeps that is one: it makes no other.
+LINKS, DEVICES = Pairs(about=b"till pairing", lives=LINK), Pairs(about=b"till device", lives=timedelta(days=365))
+
+
+def new_pairing(sealer: Sealer, merchant: str, till: str, number: int, now: datetime, of: Pairs = LINKS) -> str:
+    """A token that makes its bearer's device one of a till's, or says that it is; nothing of it is stored."""
+    return sealed(sealer, Pairing(merchant, till, number, to_micros(now + of.lives)), of.about)
+
+
+def opened_pairing(sealer: Sealer, token: str, now: datetime, of: Pairs = LINKS) -> Pairing | None:
     """What a token says that we made and whose time is not over; whether that pairing still counts is for others to know."""
-    return opened(sealer, token, _PAIRING, Pairing, now)
+    return opened(sealer, token, of.about, Pairing, now)
 
 
 def sealed(sealer: Sealer, said: Dated, about: bytes) -> str:

@@ -47,5 +47,11 @@ def where_known(name: str, column: str) -> Index:
     return Index(name, "merchant", column, sqlite_where=known, postgresql_where=known)
 
 
+def one_of_those(name: str, column: str, condition: str) -> Index:
+    """An index that lets one of the rows for which the condition holds have a value of this column."""
+    those = text(condition)
+    return Index(name, "merchant", column, unique=True, sqlite_where=those, postgresql_where=those)
+
+
 def table(name: str, *parts: Column[Any] | CheckConstraint | Index) -> Table:
     return Table(name, metadata, key("merchant"), *parts, sqlite_strict=True)

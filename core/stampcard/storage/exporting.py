@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, select
 
 from stampcard.clock import from_micros
 from stampcard.sealing import Sealer
-from stampcard.storage import inboxing
+from stampcard.storage import inboxing, staffing
 from stampcard.storage.loading import load_identities_of, sources_of
 from stampcard.storage.packing import unpack_reasons
 from stampcard.storage.resealing import about_of
@@ -75,10 +75,21 @@ _JSON = frozenset(
 )  # fmt: skip
 #: Columns that say something to us alone.
 _OURS: Mapping[str, frozenset[str]] = {
+    "act": frozenset({"body_hash"}),
     "audience_member": frozenset({"sure"}),
     "contact": frozenset({"fields", "content", "pending", "seen_in"}),
     "message": frozenset({"occasion", "gathers"}),
     "pass": frozenset({"content", "first"}),
+}
+#: What people write down for each other, by where it stands.
+_AMONG_US: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "act": (("note",), ("staff",), ("body", "act", "staff"), ("body", "act", "scan")),
+    "consent": (("evidence", "author"),),
+    "member": (("held_for",),),
+    "perk": (("state", "reason"),),
+    "perk_use": (("note",),),
+    "plan_term": (("state", "note"),),
+    "proof_request": (("decided_by",), ("note",)),
 }
 
 
@@ -91,24 +102,28 @@ def export_member(
     """
     found = {table.name: _rows(connection, table, merchant, sealer, of) for table in _TABLES}
     found["inbox"] = _deliveries(connection, merchant, sealer, of)
-    if for_shopper:
-        for row in found["member"]:
-            row.pop("held_for", None)
-        for row in found["perk"]:
-            row["state"].pop("reason", None)
-        for row in found["proof_request"]:
-            row.pop("decided_by")
-            row.pop("note")
-        for row in found["plan_term"]:
-            row["state"].pop("note", None)
-        for row in found["perk_use"]:
-            row.pop("note")
-        for row in found["act"]:
-            row.pop("note")
-            row.pop("staff")
-        for row in found["consent"]:
-            (row["evidence"] or {}).pop("author", None)
+    for row in found["act"]:
+        _shorten_shift(row)
+    for name, places in _AMONG_US.items() if for_shopper else ():
+        for row in found[name]:
+            for place in places:
+                _drop(row, place)
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _drop(row: dict[str, Any], place: tuple[str, ...]) -> None:
+    *inside, last = place
+    for name in inside:
+        row = row.get(name) or {}
+    row.pop(last, None)
+
+
+def _shorten_shift(row: dict[str, Any]) -> None:
+    """Show so much of a shift's name that nobody can work in it."""
+    told = (row["body"] or {}).get("act") or {}
+    row["shift"] = staffing.shown_shift(row["shift"], row["staff"])
+    if "shift" in told:
+        told["shift"] = staffing.shown_shift(told["shift"], row["staff"])
 
 
 def _rows(connection: Connection, table: Table, merchant: str, sealer: Sealer, of: str) -> list[dict[str, Any]]:

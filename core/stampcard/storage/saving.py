@@ -124,11 +124,12 @@ def insert_new(connection: Connection, table: str, rows: Collection[Row]) -> int
 
 
 def take_turns(connection: Connection, merchant: str, key: str, now: datetime) -> None:
-    """Let nobody else do the same by this key before we have committed."""
-    row = {"merchant": merchant, "key": key, "body_hash": "", "created_at": to_micros(now)}
-    if not insert_new(connection, "effect", [row]):
-        mine = (effect.c.merchant == merchant, effect.c.key == key)
-        connection.execute(select(effect.c.key).where(*mine).with_for_update()).all()
+    """Let nobody else do the same by this key before we have committed; nothing of it is kept."""
+    insert_new(
+        connection, "effect", [{"merchant": merchant, "key": key, "body_hash": "", "created_at": to_micros(now)}]
+    )
+    # Whoever inserts the same waits for our end all the same.
+    forget_effects(connection, merchant, [key])
 
 
 def forget_effects(connection: Connection, merchant: str, keys: Collection[str]) -> None:

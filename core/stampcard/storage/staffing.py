@@ -23,6 +23,8 @@ PIN = 6
 _SHOWN = len("2026-11-30-") + 6
 #: A PIN that somebody else has is drawn again so often.
 _DRAWS = 20
+#: What the ids of people who work at tills begin with.
+_WORKER = "w_"
 
 
 class Till(Value, frozen=True):
@@ -97,21 +99,30 @@ def _print_of(sealer: Sealer, merchant: str, pin: str) -> str:
 def add_worker(connection: Connection, merchant: str, sealer: Sealer, name: str, now: datetime) -> tuple[Worker, str]:
     """Somebody new with a PIN of their own, which is shown this once; raises Conflict for a name that works already."""
     known = select(staff.c.id).where(staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
-    if connection.execute(known).scalar() is not None:
-        raise Conflict("works_already", f"{name} works here already: stampcard staff renew {name} makes a new PIN")
-    pin = _new_pin(connection, merchant, sealer)
-    worker = Worker(id=f"w_{secrets.token_hex(6)}", name=name, made_at=now)
-    row = {"merchant": merchant, "id": worker.id, "name": name, "pin_print": _print_of(sealer, merchant, pin)}
-    saving.insert(connection, "staff", [{**row, "made_at": to_micros(now)}])
-    return worker, pin
+    for _ in range(_DRAWS):
+        pin, worker = _drawn(), Worker(id=f"{_WORKER}{secrets.token_hex(6)}", name=name, made_at=now)
+        row = {"merchant": merchant, "id": worker.id, "name": name, "pin_print": _print_of(sealer, merchant, pin)}
+        if saving.insert_new(connection, "staff", [{**row, "made_at": to_micros(now)}]):
+            return worker, pin
+        if connection.execute(known).scalar() is not None:
+            raise Conflict("works_already", f"{name} works here already: stampcard staff renew {name} makes a new PIN")
+    raise _no_pin()
+
+
+def _drawn() -> str:
+    return str(secrets.randbelow(10**PIN)).rjust(PIN, "0")
+
+
+def _no_pin() -> Conflict:
+    return Conflict("no_pin", "no PIN was free: try again")
 
 
 def _new_pin(connection: Connection, merchant: str, sealer: Sealer) -> str:
     for _ in range(_DRAWS):
-        pin = str(secrets.randbelow(10**PIN)).rjust(PIN, "0")
+        pin = _drawn()
         if worker_of(connection, merchant, sealer, pin) is None:
             return pin
-    raise Conflict("no_pin", "no PIN was free: try again")
+    raise _no_pin()
 
 
 def renew_pin(connection: Connection, merchant: str, sealer: Sealer, name: str, now: datetime) -> str:
@@ -137,10 +148,11 @@ def end_worker(connection: Connection, merchant: str, name: str, now: datetime) 
     _change(connection, merchant, name, now, ended_at=to_micros(now))
 
 
-def worker_of(connection: Connection, merchant: str, sealer: Sealer, pin: str) -> Worker | None:
-    """Whose PIN it is."""
+def worker_of(connection: Connection, merchant: str, sealer: Sealer, pin: str, *, lock: bool = False) -> Worker | None:
+    """Whose PIN it is; `lock`: for whoever goes on to begin a shift, so that another PIN ends that, too."""
     mine = (staff.c.merchant == merchant, staff.c.pin_print == _print_of(sealer, merchant, pin))
-    row = connection.execute(select(staff).where(*mine, staff.c.ended_at.is_(None))).first()
+    statement = select(staff).where(*mine, staff.c.ended_at.is_(None))
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
     return None if row is None else _worker_of(row)
 
 
@@ -158,9 +170,9 @@ def open_shift(connection: Connection, merchant: str, till_name: str, worker: Wo
     return name
 
 
-def shown_shift(name: str, worker: str | None) -> str:
-    """The name of a shift as people may read it; `worker`: who began it with a PIN, if anybody did."""
-    return name[:_SHOWN] if worker else name
+def shown_shift(name: str, who: str | None) -> str:
+    """The name of a shift as people may read it: all of one that somebody began with a PIN (`who`) would open it."""
+    return name[:_SHOWN] if who and who.startswith(_WORKER) else name
 
 
 def close_shift(connection: Connection, merchant: str, till_name: str, name: str, now: datetime) -> None:

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, text
 
-from stampcard.storage.columns import ACCOUNT_SUM, BIG, BLOB, accounts, col, key, maybe, metadata, table, where_known
+from stampcard.storage.columns import (
+    ACCOUNT_SUM,
+    BIG,
+    BLOB,
+    accounts,
+    col,
+    key,
+    maybe,
+    metadata,
+    one_of_those,
+    table,
+    where_known,
+)
 
 __all__ = ["metadata"]
 
@@ -932,7 +944,8 @@ staff = table(
     col("pin_print"),
     col("made_at", BIG),
     maybe("ended_at", BIG),
-    Index("ix_staff_pin_print", "merchant", "pin_print"),
+    one_of_those("ix_staff_pin_print", "pin_print", "ended_at IS NULL"),
+    one_of_those("ix_staff_name", "name", "ended_at IS NULL"),
 )
 
 shift = table(
@@ -969,7 +982,9 @@ act = table(
     maybe("undone_by"),
     maybe("code"),
     col("note", default=""),
+    maybe("asked_print"),  # of the address that was told of somebody who is not known by it
     where_known("ix_act_member", "member"),
+    where_known("ix_act_asked_print", "asked_print"),
     Index("ix_act_status", "merchant", "status", "received_at", "till", "id"),
     Index("ix_act_of", "merchant", "till", "of"),
     Index("ix_act_latest", "merchant", "received_at", "till", "id"),

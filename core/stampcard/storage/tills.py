@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +16,6 @@ from stampcard.storage import saving
 from stampcard.storage.rows import to_json
 from stampcard.storage.tables import act, shift
 
-DAY = timedelta(days=1)
 _POINTS = msgspec.json.Decoder(dict[str, int])
 
 
@@ -101,9 +100,15 @@ def hash_of(connection: Connection, merchant: str, key: ActKey) -> str | None:
     return connection.execute(select(act.c.body_hash).where(*mine)).scalar()
 
 
-def bare(till: str, id_: str, kind: ActKind, at: datetime, shift_: str, staff: str) -> Act:
+def note_asked(connection: Connection, merchant: str, key: ActKey, print_: str) -> None:
+    """Note that an act tells of somebody by an address by which nobody is known."""
+    mine = (act.c.merchant == merchant, act.c.till == key.till, act.c.id == key.id)
+    connection.execute(update(act).where(*mine).values(asked_print=print_))
+
+
+def bare(till: str, id_: str, kind: ActKind, at: datetime, shift_: str, staff: str, of: str) -> Act:
     """An act of which nothing is known any more but that it was."""
-    return Act(till=till, id=id_, kind=kind, at=at, shift=shift_, staff=staff)
+    return Act(till=till, id=id_, kind=kind, at=at, shift=shift_, staff=staff, of=of)
 
 
 def _booked(row: Row[Any], sealer: Sealer) -> Booked:
@@ -112,7 +117,7 @@ def _booked(row: Row[Any], sealer: Sealer) -> Booked:
         _KEPT.decode(sealer.open(row.body_sealed, _about(row.merchant, key)))
         if row.body_sealed is not None
         # Who was erased is not told of any more; that something happened is.
-        else _Kept(act=bare(row.till, row.id, row.kind, from_micros(row.at), row.shift, row.staff))
+        else _Kept(act=bare(row.till, row.id, row.kind, from_micros(row.at), row.shift, row.staff, row.of or ""))
     )
     return Booked(
         act=kept.act,
@@ -130,18 +135,22 @@ def _booked(row: Row[Any], sealer: Sealer) -> Booked:
     )
 
 
-def held_about(connection: Connection, merchant: str, sealer: Sealer, of: Booked, limit: int) -> list[Booked]:
-    """Acts that waited for this one: what undoes it or takes it back, and what its member had too few points for, or was not known for."""
+def held_about(
+    connection: Connection, merchant: str, sealer: Sealer, of: Booked, asked: str, limit: int
+) -> list[Booked]:
+    """Acts that waited for this one: what undoes it, or takes it back, what its member had too few points for, and what was
+    told of them before they were known by an address (`asked`: what that is found by).
+    """
     waiting = select(act).where(act.c.merchant == merchant, act.c.status == "held").order_by(act.c.at, act.c.id)
     about = waiting.where(act.c.till == of.act.till, act.c.of == of.act.id).limit(limit)
     lacking = waiting.where(act.c.member == of.member, act.c.code == "insufficient_points").limit(limit)
-    unknown = waiting.where(act.c.till == of.act.till, act.c.code == "not_found", act.c.member.is_(None)).limit(limit)
-    asked = [about]
+    unknown = waiting.where(act.c.asked_print == asked).limit(limit)
+    wanted = [about]
     if of.member and any(points > 0 for points in of.points.values()):
-        asked.append(lacking)
-    if of.act.kind == "enrol":
-        asked.append(unknown)
-    return [_booked(row, sealer) for statement in asked for row in connection.execute(statement)]
+        wanted.append(lacking)
+    if asked:
+        wanted.append(unknown)
+    return [_booked(row, sealer) for statement in wanted for row in connection.execute(statement)]
 
 
 def acts_before(
@@ -167,11 +176,13 @@ def place_of(one: Booked) -> tuple[int, str, str]:
     return to_micros(one.received_at), one.act.till, one.act.id
 
 
-def add_to_shift(connection: Connection, merchant: str, till: str, name: str, more: Totals, now: datetime) -> Totals:
+def add_to_shift(
+    connection: Connection, merchant: str, till: str, name: str, more: Totals, now: datetime, zone: tzinfo
+) -> Totals:
     """Count what an act gives, in the shift's own row. Whoever counts at the same time waits.
 
-    Answers all of the shift, and of what the same person began at this till before on that day: ending a shift and
-    beginning another gives nobody a second measure.
+    Answers all of the shift, and of what the same person began at this till on that day of the program's: ending a shift
+    and beginning another gives nobody a second measure.
     """
     row = {"merchant": merchant, "till": till, "name": name, "opened_at": to_micros(now)}
     saving.insert_new(connection, "shift", [row])
@@ -180,8 +191,10 @@ def add_to_shift(connection: Connection, merchant: str, till: str, name: str, mo
     own = connection.execute(select(shift.c.staff, shift.c.opened_at).where(*mine)).one()
     together: tuple[ColumnElement[bool], ...] = mine
     if own.staff is not None:
-        lately = shift.c.opened_at > own.opened_at - to_micros(EPOCH + DAY)
-        together = (*at_till, shift.c.staff == own.staff, lately, shift.c.name.startswith(name[: len("2026-11-30")]))
+        day = from_micros(own.opened_at).astimezone(zone).date()
+        begin, end = (datetime.combine(one, time(), zone) for one in (day, day + timedelta(days=1)))
+        on_day = (shift.c.opened_at >= to_micros(begin), shift.c.opened_at < to_micros(end))
+        together = (*at_till, shift.c.staff == own.staff, *on_day)
     connection.execute(select(shift.c.name).where(*together).order_by(shift.c.name).with_for_update()).all()
     values = {shift.c[field]: shift.c[field] + amount for field, amount in more._asdict().items() if amount}
     if values:
@@ -193,5 +206,7 @@ def add_to_shift(connection: Connection, merchant: str, till: str, name: str, mo
 def forget_unknown(connection: Connection, merchant: str, before: datetime) -> None:
     """Let go of what was said of people who are no members, in acts that nobody booked."""
     old = (act.c.merchant == merchant, act.c.member.is_(None), act.c.received_at < to_micros(before))
-    unsaid = (act.c.status.in_(("held", "refused", "dismissed")), act.c.body_sealed.is_not(None))
-    connection.execute(update(act).where(*old, *unsaid).values(body_sealed=None))
+    # What takes another act back says nothing of anybody.
+    unsaid = (act.c.status.in_(("held", "refused", "dismissed")), act.c.kind.not_in(("undo", "return")))
+    told = act.c.body_sealed.is_not(None)
+    connection.execute(update(act).where(*old, *unsaid, told).values(body_sealed=None, asked_print=None))

@@ -55,9 +55,10 @@ def test_what_was_held_is_listed_accepted_or_dismissed(run: Run, data: Data, joi
     ]  # fmt: skip
     held = run("counter", "acts", "--status", "held", "--till", "front").stdout
     assert ("a1" in held, "a2" in held, "more than one shift may give" in held) == (False, True, True)
+    assert "points +12.50" in run("counter", "acts", "--status", "done").stdout
     assert run("counter", "acts", "--till", "back").stderr == "There is no such act.\n"
 
-    assert run("counter", "accept", "front", "a2").stdout == "front/a2 is done: points +1250\n"
+    assert run("counter", "accept", "front", "a2").stdout == "front/a2 is done: points +12.50\n"
     assert data("counter", "dismiss", "front", "a3", "--note", "twice")["status"] == "dismissed"
     assert data("member", "show", "shop:7")["balances"]["points"]["active"] == 2500
     notes = {one["id"]: one["note"] for one in data("counter", "acts")}
@@ -92,5 +93,6 @@ def test_shifts_tell_what_they_gave(
         ("back", "Ann", 0, 2), ("front", None, 1250, 2),
     ]  # fmt: skip
     assert name not in run("counter", "shifts").stdout
+    assert "12.50" in run("counter", "shifts").stdout
     assert [one["name"] for one in data("counter", "shifts", "--till", "front")] == ["morning"]
     assert run("counter", "shifts", "--till", "side").stderr == "There is no shift of that till.\n"

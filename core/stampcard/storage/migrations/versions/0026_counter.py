@@ -46,7 +46,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_staff")),
         sqlite_strict=True,
     )
-    op.create_index("ix_staff_pin_print", "staff", ["merchant", "pin_print"])
+    at_work = sa.text("ended_at IS NULL")
+    for name in ("pin_print", "name"):
+        op.create_index(
+            f"ix_staff_{name}", "staff", ["merchant", name], unique=True, sqlite_where=at_work, postgresql_where=at_work
+        )
     op.create_table(
         "shift",
         *_keys("till", "name"),
@@ -75,11 +79,13 @@ def upgrade() -> None:
         _number("worth", default=0),
         *(_text(name, nullable=True) for name in ("redemption", "of", "undone_by", "code")),
         _text("note", default=""),
+        _text("asked_print", nullable=True),
         sa.PrimaryKeyConstraint("merchant", "till", "id", name=op.f("pk_act")),
         sqlite_strict=True,
     )
-    known = sa.text("member IS NOT NULL")
-    op.create_index("ix_act_member", "act", ["merchant", "member"], sqlite_where=known, postgresql_where=known)
+    for name in ("member", "asked_print"):
+        known = sa.text(f"{name} IS NOT NULL")
+        op.create_index(f"ix_act_{name}", "act", ["merchant", name], sqlite_where=known, postgresql_where=known)
     op.create_index("ix_act_status", "act", ["merchant", "status", "received_at", "till", "id"])
     op.create_index("ix_act_of", "act", ["merchant", "till", "of"])
     op.create_index("ix_act_latest", "act", ["merchant", "received_at", "till", "id"])
