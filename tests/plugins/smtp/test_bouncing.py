@@ -166,8 +166,11 @@ def test_each_recipient_of_an_international_status_is_read(bounces: Bounces) -> 
     group = b"Final-Recipient: utf-8; x@mail.example\nAction: delayed\nStatus: 4.4.1\n\n"
     both = first[:at] + (group.replace(b"\n", b"\r\n") if b"\r\n" in first else group) + first[at:]
     assert list(bounces.events(delivery(both))) == [report(state="deferred", code="4.4.1"), NOBODY]
-    for spoilt in (first.replace(b"Action: failed", b"Acted: failed"), first.replace(b"Reporting-MTA: dns", b"\xff")):
-        assert all(isinstance(event, MessageReported) for event in bounces.events(delivery(spoilt)))
+    for spoilt, told in (
+        (first.replace(b"Action: failed", b"Acted: failed"), []),
+        (first.replace(b"Reporting-MTA: dns", b"\xff"), [NOBODY]),
+    ):
+        assert list(bounces.events(delivery(spoilt))) == told
 
 
 @given(message=st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True))
@@ -179,9 +182,8 @@ def test_every_id_comes_back_out_of_its_name(message: str, context: Contexts) ->
 def test_nobody_is_named_by_a_report(bounces: Bounces) -> None:
     """A bounce is made up quickly: it must not be able to say of a stranger's address that it is no good."""
     for name in ("unknown_user", "complaint"):
-        for event in bounces.events(delivery(recorded(name))):
-            assert isinstance(event, MessageReported)
-            assert event.address == ""
+        told = list(bounces.events(delivery(recorded(name))))
+        assert [(type(event), getattr(event, "address", None)) for event in told] == [(MessageReported, "")]
 
 
 @pytest.mark.parametrize(
