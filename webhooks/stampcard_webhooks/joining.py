@@ -30,7 +30,7 @@ from stampcard.program.texts import direction_of, locale_of
 from stampcard_webhooks.framing import MOST, alert, form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
-from stampcard_webhooks.mine import main_language
+from stampcard_webhooks.mine import asked_of, main_language
 from stampcard_webhooks.problems import Refused, told
 from stampcard_webhooks.routing import call_of
 from stampcard_webhooks.shopping import MAILED, behind
@@ -125,9 +125,9 @@ def _unknown(request: web.Request) -> web.Response:
 
 def _language(request: web.Request, live: LiveProgram | None, wanted: str = "") -> str:
     """That of the form or of the sign, or the first that the browser asks for and we have, or the program's."""
-    asked = [one.partition(";")[0].strip() for one in request.headers.get(hdrs.ACCEPT_LANGUAGE, "").split(",")]
     own = live.program.sending.language if live is not None else ""
-    known = (main_language(one.replace("_", "-")) for one in (wanted, request.query.get("language", ""), *asked, own))
+    said = (wanted, request.query.get("language", ""), *asked_of(request), own)
+    known = (main_language(one.replace("_", "-")) for one in said)
     return next((one for one in known if one in LANGUAGES), "en")
 
 

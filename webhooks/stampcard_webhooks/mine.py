@@ -8,7 +8,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from babel.dates import format_date
 from babel.numbers import format_decimal
 from sqlalchemy import Connection
@@ -108,6 +108,12 @@ def language_of(person: Member) -> str:
 def main_language(language: str) -> str:
     """The language without its region."""
     return language.partition("-")[0].lower()
+
+
+def asked_of(request: web.Request) -> list[str]:
+    """The languages that a browser asks for, as it has them in order, without their regions."""
+    told_ = request.headers.get(hdrs.ACCEPT_LANGUAGE, "").split(",")
+    return [main_language(one.partition(";")[0].strip()) for one in told_]
 
 
 def _words(language: str) -> Mapping[str, str]:

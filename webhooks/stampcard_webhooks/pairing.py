@@ -23,6 +23,7 @@ from stampcard_webhooks.asking import Nothing, Query
 from stampcard_webhooks.framing import alert, form_of, is_foreign, page, paragraph
 from stampcard_webhooks.identifying import STRANGERS
 from stampcard_webhooks.keys import APPLICATION, IDENTIFYING
+from stampcard_webhooks.mine import asked_of
 from stampcard_webhooks.problems import Refused, told
 from stampcard_webhooks.routing import Call, call_of
 
@@ -134,9 +135,7 @@ async def _device(request: web.Request) -> Device:
 
 def _language(request: web.Request) -> str:
     """The first language that the browser asks for and the pages have."""
-    asked = (one.partition(";")[0].strip().partition("-")[0].lower() for one in
-             request.headers.get(hdrs.ACCEPT_LANGUAGE, "").split(","))  # fmt: skip
-    return next((one for one in asked if one in LANGUAGES), "en")
+    return next((one for one in asked_of(request) if one in LANGUAGES), "en")
 
 
 def entrance(device: Device) -> web.Response:
