@@ -28,7 +28,7 @@ from stampcard.storage import tills
 from stampcard.storage.tables import act as act_table
 from stampcard.storage.tables import card_moment, effect
 from stampcard.storage.verifying import verify
-from stampcard_webhooks import counters
+from stampcard_webhooks import booking
 
 PROGRAM = """
 program: main
@@ -719,7 +719,7 @@ async def test_whoever_becomes_a_member_earns_what_was_told_of_their_number_howe
     counter.served.clock.advance(timedelta(hours=1))
     others = [
         {"id": f"x{n:02}", "kind": "earn", "card": f"+49309{n:05}", "amount": "1.00", "at": at.isoformat()}
-        for n in range(counters.FOLLOWING + 5)
+        for n in range(booking.FOLLOWING + 5)
     ]
     await counter.tell(*others)
     await counter.act("y", "earn", card="+49 171 2345678", amount="7.00", at=at + timedelta(seconds=1))

@@ -23,7 +23,8 @@ from stampcard.errors import RequestRefused
 from stampcard.storage import tills
 from stampcard.storage.reading import scale_of
 from stampcard.storage.tills import ActKey
-from stampcard_webhooks.counters import MONEY, ShownView, carry_out, shown_view
+from stampcard_webhooks.booking import carry_out
+from stampcard_webhooks.counters import MONEY, ShownView, shown_view
 from stampcard_webhooks.framing import alert, paragraph
 from stampcard_webhooks.pairing import PLACE, Device, add_pairing, button_form, entrance, led, paged
 from stampcard_webhooks.problems import Refused

@@ -20,7 +20,6 @@ from stampcard.applying.selling import EXISTS
 from stampcard.applying.unit import Unit
 from stampcard.domain.tills import Act, ActKind, ActStatus, Booked, Known, SoldLine
 from stampcard.engine.rewarding import Asking
-from stampcard.engine.world import NO_FACTS, Facts
 from stampcard.errors import EventRefused, NotFound, RequestRefused
 from stampcard.storage import staffing, tills
 from stampcard.storage.loading import load_members
@@ -28,14 +27,15 @@ from stampcard.storage.reading import balances
 from stampcard.storage.redemptions import Wanted, list_redemptions
 from stampcard.storage.tills import ActKey
 from stampcard_webhooks.asking import Asked, Moment, Nothing, Query, Words
+from stampcard_webhooks.booking import carry_out, facts_of, follow, known_act
 from stampcard_webhooks.paging import Number, Page, PageQuery, Text, cut, position
 from stampcard_webhooks.redemptions import RedemptionView, view_of
 from stampcard_webhooks.rewards import StandingView, standing_views
 from stampcard_webhooks.routing import Call, Route, given
 from stampcard_webhooks.showing import BalanceView, balance_views
 
-#: Acts that one request tells, and that are booked because of one that came late.
-MOST, FOLLOWING = 200, 50
+#: Acts that one request tells.
+MOST = 200
 #: Held rewards that are shown of one member.
 _HELD = 20
 #: The largest body that tells acts, in bytes: a till that was without us for a day tells many sales with their lines.
@@ -239,14 +239,10 @@ def _again(connection: Connection, call: Call[Any, Any], keys: Sequence[ActKey])
     """What became of acts by now: one may have been held until another came."""
     found = {}
     for key in keys:
-        known = _known(connection, call, key)
+        known = known_act(connection, call, key)
         if known is not None:
             found[key.id] = known
     return found
-
-
-def _known(connection: Connection, call: Call[Any, Any], key: ActKey) -> Booked | None:
-    return tills.find_act(connection, call.merchant, call.setting.sealer, key)
 
 
 def _act(call: Call[Any, NewActs], one: NewAct) -> Act:
@@ -262,68 +258,6 @@ def _act(call: Call[Any, NewActs], one: NewAct) -> Act:
         ),
         **fields,
     )
-
-
-async def carry_out(call: Call[Any, Any], act: Act) -> Booked:
-    """Book one act, and what had waited for it; a refusal is its outcome, and is written down, too."""
-    try:
-        facts = await _facts(call, act)
-        booked = await _booked(call, lambda unit: selling.book(unit, act, facts))
-    except (RequestRefused, EventRefused) as error:
-        refusal = error if isinstance(error, RequestRefused) else RequestRefused(error.code, error.detail)
-        if refusal.code == EXISTS:
-            return Booked(act=act, status="refused", received_at=call.now, code=refusal.code, detail=str(refusal))
-        put = await _booked(call, lambda unit: selling.put_down(unit, act, refusal))
-        # What it is about may have come since it was looked for, and before anybody could see that this waits.
-        key = ActKey(act.till, act.of)
-        about = await call.read(lambda connection: _known(connection, call, key)) if put.status == "held" else None
-        came = await _followed(call, put) if about is not None and about.status == "done" else None
-        return came or put
-    if booked.status == "done":
-        await _follow(call, booked)
-    return booked
-
-
-async def _follow(call: Call[Any, Any], booked: Booked) -> None:
-    """Book what was held until this came: what undoes it, what its points were lacking for, and what waits for those."""
-    merchant, sealer, came = call.merchant, call.setting.sealer, [booked]
-    for one in came:  # grows as it goes
-        asked = selling.asked_by(call.setting, one.act)
-        waiting = await call.read(lambda c: tills.held_about(c, merchant, sealer, one, asked, FOLLOWING))  # noqa: B023 - runs before the next turn
-        came += [done for held in waiting if (done := await _followed(call, held)) is not None]
-
-
-async def _followed(call: Call[Any, Any], held: Booked) -> Booked | None:
-    """An act that was held, booked now; None where it cannot be yet."""
-    facts = await _facts(call, held.act)
-    try:
-        return await _booked(call, lambda unit: selling.book_held(unit, held, facts))
-    except (RequestRefused, EventRefused):
-        return None
-
-
-async def _facts(call: Call[Any, Any], act: Act) -> Facts:
-    """What plugins know that conditions of a sale or a reward ask for."""
-    if act.kind not in {"earn", "redeem"} or not call.is_at_home:
-        return NO_FACTS
-    gatherer, setting = call.application.gatherer, call.setting
-    found = await call.read(lambda connection: selling.known_of(Unit(connection, setting, call.now), act))
-    if found is None:
-        return NO_FACTS
-    member, sale = found
-    return await (gatherer.facts_for(setting, member) if sale is None else gatherer.facts_about(setting, sale, member))
-
-
-async def _booked(call: Call[Any, Any], work: Callable[[Unit], Booked]) -> Booked:
-    """One act in a transaction of its own."""
-    found: list[Booked] = []
-
-    def act(unit: Unit) -> Answer:
-        found.append(work(unit))
-        return Answer(status=200, body={})
-
-    await call.write(act)
-    return found[-1]
 
 
 def act_view(one: Booked) -> ActView:
@@ -354,7 +288,7 @@ def act_view(one: Booked) -> ActView:
 
 def _found(connection: Connection, call: Call[Any, Any]) -> Booked:
     key = ActKey(call.path["till"], call.path["id"])
-    known = _known(connection, call, key)
+    known = known_act(connection, call, key)
     if known is None:
         raise NotFound("act", f"{key.till}/{key.id}")
     return known
@@ -382,7 +316,7 @@ async def list_acts(call: Call[ActsQuery, Nothing]) -> ActPage:
 async def accept_act(call: Call[Query, Reviewing]) -> Answer:
     """Book an act that was held, as it would be booked now."""
     held = await call.read(lambda connection: _found(connection, call))
-    note, facts = call.body.note or f"accepted by {call.key.name}", await _facts(call, held.act)
+    note, facts = call.body.note or f"accepted by {call.key.name}", await facts_of(call, held.act)
     came: list[Booked] = []
 
     def accept(unit: Unit) -> Answer:
@@ -394,7 +328,7 @@ async def accept_act(call: Call[Query, Reviewing]) -> Answer:
     except EventRefused as error:
         raise RequestRefused(error.code, error.detail) from None
     for booked in came:
-        await _follow(replace(call, once=None), booked)
+        await follow(replace(call, once=None), booked)
     return answer
 
 

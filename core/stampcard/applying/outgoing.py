@@ -89,15 +89,14 @@ def mark(
 
 def owe_passes(unit: Unit) -> None:
     """Let the passes of those be looked at who are called otherwise than before, though none of their figures changed."""
+    setting, before = unit.setting, unit.touched.before if unit.setting.phones else {}
     changed = {
         id_
-        for id_, before in unit.touched.before.items()
-        if not _PERSONAL.isdisjoint(changed_attributes(before.attributes, unit.members[id_].attributes))
+        for id_, was in before.items()
+        if not _PERSONAL.isdisjoint(changed_attributes(was.attributes, unit.members[id_].attributes))
     }
-    setting = unit.setting
-    if not changed or not setting.phones:
-        return
-    known, wait = passes_of(unit.connection, setting.merchant, changed), min(setting.coalesce, setting.longest)
+    known = passes_of(unit.connection, setting.merchant, changed) if changed else []
+    wait = min(setting.coalesce, setting.longest)
     for name in sorted(setting.phones):
         theirs = {one.member for one in known if one.connection == name}
         owe(unit.connection, setting.merchant, name, PASS, theirs, unit.now, wait)
