@@ -123,7 +123,8 @@ def _fill(settings: Settings, cards: int) -> None:
             numbers = range(start, min(cards, start + AT_ONCE))
             database.write_now(partial(_add, numbers=list(numbers), now=now))
         look, at = Look("main", PASS, "phone"), SystemClock().now()
-        database.write_now(lambda connection: look.save(connection, "main 1", "", at, ended=True))
+        terms = f"main 1 True {settings.http.base_url}"
+        database.write_now(lambda connection: look.save(connection, terms, "", at, ended=True))
 
 
 def _put(google: GoogleWalletSimulator, cards: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from stampcard.domain.events import CustomerErased, CustomerSeen, OrderSeen, Sou
 from stampcard.engine.codes import made_code, read_code
 from stampcard.outbox import presenting
 from stampcard.program.reading import read_program
+from stampcard.storage.passes import owe_next as really_owe
 from stampcard.storage.plugging import remove_plugged
 from stampcard.storage.programming import store_version
 from stampcard.storage.tables import card_moment, outbox, pass_, push
@@ -236,6 +239,42 @@ async def test_whoever_buys_does_not_wait_until_a_resync_is_done(served: Any, po
         for _ in range(6):
             await later(served)
     assert len({one.serial for one in pockets.sink.told()}) == 13
+
+
+@pytest.mark.parametrize("served", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("moment", [1, 2])
+async def test_a_resync_that_ends_while_cards_are_looked_at_misses_none(
+    served: Any, pockets: Pockets, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    await carried(served, pockets.sink)
+    for n in range(9):
+        other = await served.rich(10, f"o{n}")
+        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
+    for _ in range(3):
+        await later(served)
+    monkeypatch.setattr(presenting, "WAITING", 4)
+    asked = list[Any]()
+
+    async def resync() -> None:
+        assert (await served.call("POST", "/resync", {"connection": "pocket"})).status == 200
+
+    loop = asyncio.get_running_loop()
+
+    def owe_next(*given: Any) -> list[str]:
+        found = really_owe(*given)
+        asked.append(None)
+        if len(asked) == moment:
+            asked.append(asyncio.run_coroutine_threadsafe(resync(), loop))
+            time.sleep(0.5)  # within the transaction that goes on behind these
+        return found
+
+    monkeypatch.setattr("stampcard.outbox.presenting.owe_next", owe_next)
+    pockets.sink.told()
+    await served.prepare(PROGRAM.replace("Bean Card", "Coffee Card"))
+    for _ in range(8):
+        await served.application.refresh()
+        await later(served)
+    assert await served.read(select(pass_.c.serial).where(pass_.c.content == "forgotten")) == []
 
 
 @pytest.mark.parametrize("change", [{"language": "nl"}, {"first_name": "Bea"}, {"last_name": "Bean"}])

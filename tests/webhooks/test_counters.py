@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from tests.core.engine.test_codes import shown as rotated
 
 from stampcard.applying import selling
@@ -692,24 +693,30 @@ async def test_what_waits_for_what_waits_is_booked_in_one_go(counter: Counter) -
     await proved(counter.served)
 
 
-async def test_an_undoing_is_booked_though_its_sale_was_written_while_it_was_put_down(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("waits", ["undo", "earn"])
+async def test_what_comes_while_an_act_is_put_down_that_waits_for_it_is_not_missed(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, waits: str
 ) -> None:
-    """The sale is told by another process, just when this one has found that there is none."""
+    """Another process tells it, just when this one has found that there is none."""
     at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
     real, began = selling.put_down, list[str]()
+    came = {
+        "undo": {"id": "first", "kind": "earn", "of": "", "card": counter.number, "amount": Decimal("10.00"), "at": at},
+        "earn": {"id": "first", "kind": "enrol", "card": "", "amount": None, "phone": "+491712345678"},
+    }
 
     def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
-        if act.kind == "undo" and not began:
+        if act.kind == waits and not began:
             began.append(act.id)
-            sale = replace(act, id="r1", kind="earn", of="", card=counter.number, amount=Decimal("10.00"), at=at)
-            selling.book(unit, sale)
+            selling.book_held(unit, real(unit, replace(act, **came[waits]), RequestRefused("late", "")))
         return real(unit, act, error)
 
     monkeypatch.setattr(selling, "put_down", put_down)
-    undone = await counter.act("u1", "undo", of="r1", at=at + timedelta(seconds=30))
-    assert (began, undone["status"]) == (["u1"], "done")
-    assert await counter.points() == 25
+    told = {"undo": {"of": "first"}, "earn": {"card": "+491712345678", "amount": "7.00"}}
+    assert (await counter.act("then", waits, at=at + timedelta(seconds=30), **told[waits]))["status"] == "done"
+    assert began == ["then"]
+    await proved(counter.served)
 
 
 async def test_whoever_becomes_a_member_earns_what_was_told_of_their_number_however_many_wait(
@@ -841,3 +848,120 @@ async def test_what_plugins_know_counts_at_the_counter_for_sales_and_rewards_at_
         held = await counter.act(f"h{reference}", "undo", of=f"l{reference}", at=at + timedelta(seconds=1))
         late = await counter.act(f"l{reference}", "earn", amount="12.00", at=at)
         assert (held["status"], late["status"], late["points"]) == ("held", "undone", {"points": given})
+
+
+SALE = {"kind": "earn", "card": "+491712345678", "amount": "7.00"}
+
+
+async def late(counter: Counter, **acts: dict[str, Any]) -> list[Any]:
+    """Acts that a till tells an hour after they happened."""
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(hours=1))
+    return [await counter.tell({"id": id_, "at": at.isoformat(), **told}) for id_, told in acts.items()]
+
+
+async def shown(counter: Counter, id_: str) -> Any:
+    return (await counter.served.call("GET", f"/counter/acts/{TILL}/{id_}")).body
+
+
+async def test_a_sale_that_can_never_be_booked_is_refused_whoever_it_is_of(counter: Counter) -> None:
+    told = await late(
+        counter,
+        y={"kind": "earn", "card": "+491712345678"},
+        z={**SALE, "lines": [{"amount": "3.00"}]},
+    )
+    assert [(one["status"], one["code"]) for one in told] == [("refused", "no_amount"), ("refused", "amounts_differ")]
+    assert (await counter.act("e", "enrol", phone="+491712345678"))["status"] == "done"
+
+
+async def test_what_still_cannot_be_booked_is_a_members_from_then_on_with_the_newest_reason(counter: Counter) -> None:
+    (held,) = await late(counter, r={"kind": "redeem", "card": "+491712345678", "reward": "mug"})
+    assert (held["code"], held["member"]) == ("not_found", None)
+    new = await counter.act("e", "enrol", phone="+491712345678")
+    waits = await shown(counter, "r")
+    assert (waits["status"], waits["code"], waits["member"]) == ("held", "insufficient_points", new["member"])
+    counter.served.clock.advance(timedelta(days=40))
+    await counter.served.application.timer.tick()
+    await counter.act("s", "earn", card="+491712345678", amount="50.00")
+    assert (await shown(counter, "r"))["status"] == "done"
+    await proved(counter.served)
+
+
+async def test_an_act_is_booked_as_it_is_when_it_is_locked(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a person's look and their decision the member is erased, and somebody else gets the number."""
+    await counter.served.rich(1, "7", phone="+491712345678")
+    await counter.served.prepare(PROGRAM + "counter: {points: 5}\n")
+    (held,) = await late(counter, y=SALE)
+    assert held["code"] == "shift_limit"
+    began = list[str]()
+
+    async def facts_of(call: Any, act: Act) -> Any:
+        if not began:
+            began.append(act.id)
+            await counter.served.apply(CustomerErased(reference="7", occurred_at=counter.served.clock.now()))
+            await counter.served.rich(1, "8", phone="+491712345678")
+        return await booking.facts_of(call, act)
+
+    monkeypatch.setattr("stampcard_webhooks.counters.facts_of", facts_of)
+    refused = await counter.served.call("POST", f"/counter/acts/{TILL}/y/accept", {})
+    assert (began, refused.status, refused.body["code"]) == (["y"], 422, "no_amount")
+    assert (await shown(counter, "y"))["amount"] is None
+
+
+async def test_whoever_has_a_number_after_somebody_else_takes_none_of_their_acts_along(counter: Counter) -> None:
+    await late(counter, y=SALE)
+    await counter.act("e", "enrol", phone="+491712345678")
+    await counter.served.rich(1, "7", phone="+491712345678")
+    await counter.served.apply(CustomerErased(reference="7", occurred_at=counter.served.clock.now()))
+    assert (await shown(counter, "y"))["amount"] == "7.00"
+    assert (await counter.tell({"id": "y", **SALE, "amount": "99.00"}))["code"] == "act_exists"
+
+
+@pytest.mark.parametrize("told", [{"phone": "+49 171 2345678"}, {"email": "New@example.com"}])
+async def test_an_erasure_reaches_who_was_to_be_enrolled_and_was_not(counter: Counter, told: dict[str, str]) -> None:
+    at = counter.served.clock.now()
+    counter.served.clock.advance(timedelta(days=3))
+    refused = await counter.act("old", "enrol", **told, first_name="Zed", at=at)
+    assert refused["code"] == "too_old"
+    await counter.served.rich(1, "7", phone="+491712345678", email="new@example.com")
+    await counter.served.apply(CustomerErased(reference="7", occurred_at=counter.served.clock.now()))
+    (row,) = await counter.served.read(select(act_table))
+    assert (row.body_sealed, row.asked_print) == (None, None)
+
+
+async def test_what_is_said_of_people_beside_a_return_is_not_kept(counter: Counter) -> None:
+    (held,) = await late(
+        counter, b={"kind": "return", "of": "r", "amount": "3.00", "card": "+49171", "first_name": "Zed"}
+    )
+    assert held["status"] == "held"
+    (row,) = await counter.served.read(select(act_table))
+    sealer = counter.served.application.setting.sealer
+    kept = tills.find_act
+    one = await counter.served.application.database.read(lambda c: kept(c, "main", sealer, tills.ActKey(TILL, "b")))
+    assert (one.act.card, one.act.first_name, one.act.of, one.act.amount) == ("", "", "r", Decimal("3.00"))
+    assert row.asked_print is None
+
+
+@pytest.mark.parametrize("served", ["postgresql"], indirect=True)
+async def test_a_decision_and_an_erasure_at_once_wait_in_the_same_order(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await late(counter, y=SALE)
+    await counter.served.rich(1, "7", phone="+491712345678")
+    real = selling._book
+
+    def slow(unit: Unit, act: Act, *rest: Any, **more: Any) -> Any:
+        time.sleep(0.4)  # within the transaction
+        return real(unit, act, *rest, **more)
+
+    monkeypatch.setattr(selling, "_book", slow)
+
+    async def erase() -> None:
+        await asyncio.sleep(0.1)
+        await counter.served.apply(CustomerErased(reference="7", occurred_at=counter.served.clock.now()))
+
+    count = "SELECT sum(deadlocks) AS n FROM pg_stat_database"
+    await asyncio.gather(counter.served.call("POST", f"/counter/acts/{TILL}/y/accept", {}), erase())
+    await asyncio.sleep(0.5)
+    (row,) = await counter.served.read(text(count))
+    assert row.n == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -164,3 +165,21 @@ async def test_a_pin_of_somebody_else_is_drawn_again(served: Any, monkeypatch: p
     bob = (await served.call("POST", "/staff", {"name": "Bob"})).body
     renewed = (await served.call("POST", "/staff/Bob/renew")).body
     assert [one["pin"] for one in (ann, bob, renewed)] == ["000007", "000008", "000009"]
+
+
+async def test_a_cursor_opens_no_shift(served: Any) -> None:
+    now, sealer = served.clock.now(), served.application.setting.sealer
+
+    def begin(connection: Any) -> list[str]:
+        worker, _ = staffing.add_worker(connection, "main", sealer, "Ann", now)
+        return [staffing.open_shift(connection, "main", "front", worker, now) for _ in range(3)]
+
+    names = await served.application.database.write(begin)
+    shown, cursor = list[str](), ""
+    for _ in names:
+        page = (await served.call("GET", f"/counter/shifts?limit=1{cursor}")).body
+        shown += [one["name"] for one in page["items"]]
+        read = base64.urlsafe_b64decode(f"{page['next'] or ''}==").decode()
+        assert not any(name in read for name in names)
+        cursor = f"&cursor={page['next']}"
+    assert sorted(shown) == sorted(staffing.shown_shift(name, "w_0123456789ab") for name in names)

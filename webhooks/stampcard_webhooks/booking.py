@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,14 +29,13 @@ async def carry_out(call: Call[Any, Any], act: Act) -> Booked:
         facts = await facts_of(call, act)
         booked = await _booked(call, lambda unit: selling.book(unit, act, facts))
     except (RequestRefused, EventRefused) as error:
-        refusal = error if isinstance(error, RequestRefused) else RequestRefused(error.code, error.detail)
+        refusal = _refusal(error)
         if refusal.code == EXISTS:
             return Booked(act=act, status="refused", received_at=call.now, code=refusal.code, detail=str(refusal))
-        put = await _booked(call, lambda unit: selling.put_down(unit, act, refusal))
-        # What it is about may have come since it was looked for, and before anybody could see that this waits.
-        key = ActKey(act.till, act.of)
-        about = await call.read(lambda connection: known_act(connection, call, key)) if put.status == "held" else None
-        booked = (await _book_held(call, put) if about is not None and about.status == "done" else None) or put
+        booked = await _booked(call, lambda unit: selling.put_down(unit, act, refusal))
+        if booked.status == "held":
+            # What it waits for may have come since it was looked for, and before anybody could see that this waits.
+            booked = await _book_held(call, booked) or booked
     if booked.status == "done":
         await follow(call, booked)
     return booked
@@ -51,12 +51,20 @@ async def follow(call: Call[Any, Any], booked: Booked) -> None:
 
 
 async def _book_held(call: Call[Any, Any], held: Booked) -> Booked | None:
-    """An act that was held, booked now; None where it cannot be yet."""
-    facts = await facts_of(call, held.act)
+    """An act that was held, booked now; None where it cannot be yet, which is written down where it is for another reason."""
     try:
+        facts = await facts_of(call, held.act)
         return await _booked(call, lambda unit: selling.book_held(unit, held, facts))
-    except (RequestRefused, EventRefused):
-        return None
+    except (RequestRefused, EventRefused) as error:
+        refusal = _refusal(error)
+    if refusal.code != held.code:
+        with suppress(RequestRefused):  # somebody decided meanwhile
+            await _booked(call, lambda unit: selling.hold_on(unit, held, refusal))
+    return None
+
+
+def _refusal(error: RequestRefused | EventRefused) -> RequestRefused:
+    return error if isinstance(error, RequestRefused) else RequestRefused(error.code, error.detail)
 
 
 async def facts_of(call: Call[Any, Any], act: Act) -> Facts:

@@ -20,6 +20,7 @@ from stampcard.applying.selling import EXISTS
 from stampcard.applying.unit import Unit
 from stampcard.domain.tills import Act, ActKind, ActStatus, Booked, Known, SoldLine
 from stampcard.engine.rewarding import Asking
+from stampcard.engine.world import Facts
 from stampcard.errors import EventRefused, NotFound, RequestRefused
 from stampcard.storage import staffing, tills
 from stampcard.storage.loading import load_members
@@ -316,15 +317,16 @@ async def list_acts(call: Call[ActsQuery, Nothing]) -> ActPage:
 async def accept_act(call: Call[Query, Reviewing]) -> Answer:
     """Book an act that was held, as it would be booked now."""
     held = await call.read(lambda connection: _found(connection, call))
-    note, facts = call.body.note or f"accepted by {call.key.name}", await facts_of(call, held.act)
+    note = call.body.note or f"accepted by {call.key.name}"
     came: list[Booked] = []
 
-    def accept(unit: Unit) -> Answer:
+    def accept(unit: Unit, facts: Facts) -> Answer:
         came[:] = [selling.book_held(unit, held, facts, note)]
         return given(act_view(came[0]), came[0].member or None)
 
     try:
-        answer = await call.write(accept)
+        facts = await facts_of(call, held.act)
+        answer = await call.write(lambda unit: accept(unit, facts))
     except EventRefused as error:
         raise RequestRefused(error.code, error.detail) from None
     for booked in came:

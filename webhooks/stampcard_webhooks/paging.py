@@ -1,4 +1,4 @@
-"""Pages: items, and a cursor that only we can read."""
+"""Pages: items, and a cursor that is for us alone: anybody can read it, and it says nothing that the page does not."""
 
 from __future__ import annotations
 

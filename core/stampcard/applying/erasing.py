@@ -183,7 +183,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
         to_print=None,
     )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
-    told = or_(act.c.member.in_(ids), act.c.asked_print.in_(addresses))
+    told = or_(act.c.member.in_(ids), and_(act.c.member.is_(None), act.c.asked_print.in_(addresses)))
     _update(unit, act, told, body_sealed=None, body_hash="", note="", asked_print=None)
     numbers = select(card.c.number).where(card.c.merchant == unit.setting.merchant, card.c.member.in_(ids))
     _delete(unit, card_moment, card_moment.c.number.in_(numbers))

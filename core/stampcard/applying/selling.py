@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from stampcard.applying import redeeming
-from stampcard.applying.addressing import known_by, phone_print
+from stampcard.applying.addressing import email_print, known_by, phone_print
 from stampcard.applying.concerning import counter_keys
 from stampcard.applying.deliveries import decide_event
 from stampcard.applying.locking import lock_member
@@ -110,8 +110,15 @@ def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "")
 
     `note`: what the person said who accepts it: they vouch for the card and the time, and a shift has no limits for them.
     """
-    _still_held(unit, held)
-    return _keep(unit, replace(_book(unit, held.act, facts, late=True, reviewed=bool(note)), note=note))
+    known = _still_held(unit, held)
+    return _keep(unit, replace(_book(unit, known.act, facts, late=True, reviewed=bool(note)), note=note))
+
+
+def hold_on(unit: Unit, held: Booked, error: RequestRefused) -> Booked:
+    """Write down why an act that is held cannot be booked by now, and whose it is; raises Conflict where it is held no more."""
+    known = _still_held(unit, held)
+    member = _standing_now(unit, known.member or _holder(unit, known.act))
+    return _keep(unit, replace(known, member=member, code=error.code, detail=str(error)))
 
 
 def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
@@ -122,8 +129,9 @@ def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
 
 def _still_held(unit: Unit, held: Booked) -> Booked:
     key = ActKey(held.act.till, held.act.id)
-    if held.member:  # locked before what was done for them, as an erasure does
-        unit.lock([held.member], attributes=False)
+    member = _standing_now(unit, held.member or _holder(unit, held.act))
+    if member:  # locked before what was done for them, as an erasure does
+        unit.lock([member], attributes=False)
     known = tills.find_act(unit.connection, unit.setting.merchant, unit.setting.sealer, key, lock=True)
     if known is None:
         raise NotFound("act", f"{key.till}/{key.id}")
@@ -143,7 +151,9 @@ def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
     told = _holder(unit, act)
     people = load_members(unit.connection, merchant, [told] if told else [], sealer, attributes=False, lock=True)
     if told in people and people[told].erased_at is not None:  # nothing is kept of who was erased
-        act = tills.bare(act.till, act.id, act.kind, act.at, act.shift, act.staff, act.of)
+        act = tills.bare(act)
+    elif act.kind in {"undo", "return"}:  # whatever else is said with it, it is about another act
+        act = replace(tills.bare(act), amount=act.amount)
     member = _standing_now(unit, told)
     booked = _keep(
         unit,
@@ -152,10 +162,18 @@ def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
             detail=str(error),
         ),
     )  # fmt: skip
-    phone = normal_phone(act.card) if not member else None
-    if phone is not None:
-        tills.note_asked(unit.connection, merchant, ActKey(act.till, act.id), phone_print(sealer, phone))
+    asked = _address_print(unit.setting, act) if not member else ""
+    if asked:
+        tills.note_asked(unit.connection, merchant, ActKey(act.till, act.id), asked)
     return booked
+
+
+def _address_print(setting: Setting, act: Act) -> str:
+    """What somebody is found by of whom an act tells by an address; empty where it tells of nobody so."""
+    phone = normal_phone(act.card) or normal_phone(act.phone)
+    if phone is not None:
+        return phone_print(setting.sealer, phone)
+    return email_print(setting.sealer, act.email) if act.email else ""
 
 
 def _holder(unit: Unit, act: Act) -> str:
@@ -172,9 +190,8 @@ def _holder(unit: Unit, act: Act) -> str:
 
 
 def asked_by(setting: Setting, act: Act) -> str:
-    """What somebody is found by whom the act makes known by a phone number; empty where it makes nobody known."""
-    phone = normal_phone(act.phone) if act.kind == "enrol" and act.phone else None
-    return phone_print(setting.sealer, phone) if phone is not None else ""
+    """What somebody is found by whom an act makes known; empty where it makes nobody known."""
+    return _address_print(setting, act) if act.kind == "enrol" else ""
 
 
 def _standing_now(unit: Unit, member: str) -> str:
@@ -241,6 +258,7 @@ def _whose(unit: Unit, act: Act, *, reviewed: bool) -> Shown:
 
 
 def _sell(unit: Unit, act: Act, facts: Facts, reviewed: bool) -> _Done:
+    amount_of(act)  # whoever it is: this can never be booked
     shown, live = _whose(unit, act, reviewed=reviewed), terms_of(unit)
     snapshot = snapshot_of(act, shown.member, live.program.currency, tills.digest_of(unit.setting.sealer, act))
     points = _told(unit, shown.member, act, OrderSeen(reference=order_of(act), snapshot=snapshot), facts)
@@ -251,14 +269,20 @@ def _given(live: LiveProgram, points: Mapping[str, int]) -> int:
     return points.get(next(iter(live.program.wallets)), 0)
 
 
-def snapshot_of(act: Act, member: str, currency: str, digest: str) -> OrderSnapshot:
-    """A sale as an order; raises RequestRefused for one without an amount, or with two that differ."""
+def amount_of(act: Act) -> Decimal:
+    """What a sale came to; raises RequestRefused for one without an amount, or with two that differ."""
     summed = sum((line.amount for line in act.lines), Decimal(0))
     total = act.amount if act.amount is not None else summed
     if act.amount is None and not act.lines:
         raise RequestRefused("no_amount", "say what the sale came to: amount, or lines")
     if act.lines and summed != total:
         raise RequestRefused("amounts_differ", f"the lines come to {summed:f}, and amount says {total:f}: leave it out")
+    return total
+
+
+def snapshot_of(act: Act, member: str, currency: str, digest: str) -> OrderSnapshot:
+    """A sale as an order; raises as `amount_of` does."""
+    total = amount_of(act)
     lines = tuple(
         OrderLine(reference=f"{index}", quantity=line.quantity, gross=line.amount, sku=line.sku, product=line.product)
         for index, line in enumerate(act.lines, start=1)

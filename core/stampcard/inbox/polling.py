@@ -158,9 +158,17 @@ class Poller(Loop):
         keys = [(self._name, event.reference) for event in seen]
         known = contacts.load_contacts(connection, setting.merchant, keys)
         found: dict[str, Delivery] = {}
+        crm = self._connection.crm
         for delivery, event in told_:
             before = known.get((self._name, event.reference)) if isinstance(event, ContactSeen) else None
-            if before is None or not isinstance(event, ContactSeen) or not contacts.shows_known(sealer, before, event):
+            is_ours = (
+                before is not None
+                and isinstance(event, ContactSeen)
+                and crm is not None
+                and not crm.leaves_out(event.fields)
+                and contacts.shows_known(sealer, crm.pairs, before, event)
+            )
+            if not is_ours:
                 found[delivery.key] = replace(delivery, past=False)
         return list(found.values())
 

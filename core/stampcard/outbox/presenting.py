@@ -93,6 +93,7 @@ class Presenting:
 
         def go_on(connection: Connection) -> bool:
             check_revision(connection, setting)
+            look.hold(connection, now)
             place = look.behind(connection, terms)
             if place is None:
                 return False

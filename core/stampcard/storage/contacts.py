@@ -10,9 +10,10 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from stampcard.clock import from_micros, to_micros
+from stampcard.domain.contacts import FieldPair
 from stampcard.domain.events import ContactSeen
 from stampcard.domain.value import Value
-from stampcard.engine.syncing import OWED, Base, Digest
+from stampcard.engine.syncing import OWED, Base, Digest, heard
 from stampcard.sealing import Sealer
 from stampcard.storage import saving
 from stampcard.storage.rows import open_object, seal_object, to_json
@@ -393,13 +394,18 @@ def content_of(sealer: Sealer, event: ContactSeen) -> str:
     return sealer.fingerprint(f"contact:{to_json(told)}")
 
 
-def shows_known(sealer: Sealer, known: Contact, event: ContactSeen) -> bool:
-    """Whether a linked contact shows what was heard of it last, or what we have written since and nothing else."""
+def shows_known(sealer: Sealer, pairs: Iterable[FieldPair], known: Contact, event: ContactSeen) -> bool:
+    """Whether a linked contact shows what was heard of it last, or what we have written since and nothing else in its fields.
+
+    Who is on hold there is not remembered by contact: with that on the map, what we wrote is heard, too.
+    """
     if known.state != "linked":
         return False
-    digest = digester(sealer)
+    digest, fields = digester(sealer), known.fields
     written = to_micros(event.occurred_at) == known.changed_at and all(
-        name in known.fields and known.fields[name].theirs == digest(text) for name, text in event.fields.items()
+        pair.theirs in fields and fields[pair.theirs].theirs == digest(heard(pair, event.fields[pair.theirs]))
+        for pair in pairs
+        if pair.theirs in event.fields
     )
     return written or known.content == content_of(sealer, event)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from stampcard.clock import to_micros
 from stampcard.storage import saving
@@ -25,9 +25,15 @@ class Look:
             return ""
         return None if last.ended_at is not None else str(last.place)
 
-    def forget(self, connection: Connection) -> None:
+    def hold(self, connection: Connection, now: datetime) -> None:
+        """Let nobody else let all be looked at anew before it is written how far this one came."""
+        saving.insert_new(connection, "job", [{**self._key, "data": "", "started_at": to_micros(now)}])
+        mine = (job.c.merchant == self._key["merchant"], job.c.name == self._key["name"])
+        connection.execute(select(job.c.name).where(*mine).with_for_update()).all()
+
+    def forget(self, connection: Connection, now: datetime) -> None:
         """Let everybody be looked at anew, whatever the terms."""
-        connection.execute(delete(job).where(job.c.merchant == self._key["merchant"], job.c.name == self._key["name"]))
+        self.save(connection, "", "", now, ended=False)
 
     def save(self, connection: Connection, of: str, place: str, now: datetime, *, ended: bool) -> None:
         """Note for which terms it is, behind whom to go on, and whether there is nobody left."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import PASS
@@ -77,15 +77,16 @@ def passes_of(connection: Connection, merchant: str, members: Collection[str], n
 def reachable(connection: Connection, merchant: str, name: str, members: Collection[str]) -> dict[str, str]:
     """Member → the serial of the pass at one connection on which a message is seen; none for those who have none in a phone.
 
-    A vendor that tells of nobody who saves one may not be able to: whoever did not take it off counts as having it then.
+    A vendor that has told of nobody who saves one may not be able to: a pass of before it first did counts as saved until it
+    is taken off.
     """
-    saved = (pass_.c.merchant == merchant, pass_.c.connection == name, pass_.c.saved_at.is_not(None))
-    tells = connection.execute(select(pass_.c.serial).where(*saved).limit(1)).scalar() is not None
+    mine = (pass_.c.merchant == merchant, pass_.c.connection == name)
+    first = connection.execute(select(func.min(pass_.c.saved_at)).where(*mine)).scalar()
     kept = [one for one in passes_of(connection, merchant, members, name) if one.is_kept]
     return {
         one.member: one.serial
         for one in sorted(kept, key=lambda one: one.saved_at or one.made_at)
-        if one.saved_at is not None or not tells
+        if one.saved_at is not None or first is None or to_micros(one.made_at) < first
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_, update
 
-from stampcard.clock import to_micros
+from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import PASS
 from stampcard.domain.events import CommandSettled
 from stampcard.domain.messages import MESSAGE
@@ -117,7 +117,7 @@ def push_anew(
     if PASS in kinds and member is None:
         kinds = [kind for kind in kinds if kind != PASS]
         if not found:
-            Look(merchant, PASS, name).forget(connection)
+            Look(merchant, PASS, name).forget(connection, from_micros(now))
             bump(connection, merchant)
     marks = [
         {"merchant": merchant, "connection": name, "kind": kind, "member": of, "wanted": version, "sent": version - 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,8 +24,8 @@ PIN = 6
 _SHOWN = len("2026-11-30-") + 6
 #: A PIN that somebody else has is drawn again so often.
 _DRAWS = 20
-#: What the ids of people who work at tills begin with.
-_WORKER = "w_"
+#: Ids of people who work at tills.
+_ID = re.compile(r"w_[0-9a-f]{12}")
 
 
 class Till(Value, frozen=True):
@@ -100,7 +101,7 @@ def add_worker(connection: Connection, merchant: str, sealer: Sealer, name: str,
     """Somebody new with a PIN of their own, which is shown this once; raises Conflict for a name that works already."""
     known = select(staff.c.id).where(staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
     for _ in range(_DRAWS):
-        pin, worker = _drawn(), Worker(id=f"{_WORKER}{secrets.token_hex(6)}", name=name, made_at=now)
+        pin, worker = _drawn(), Worker(id=f"w_{secrets.token_hex(6)}", name=name, made_at=now)
         row = {"merchant": merchant, "id": worker.id, "name": name, "pin_print": _print_of(sealer, merchant, pin)}
         if saving.insert_new(connection, "staff", [{**row, "made_at": to_micros(now)}]):
             return worker, pin
@@ -172,7 +173,7 @@ def open_shift(connection: Connection, merchant: str, till_name: str, worker: Wo
 
 def shown_shift(name: str, who: str | None) -> str:
     """The name of a shift as people may read it: all of one that somebody began with a PIN (`who`) would open it."""
-    return name[:_SHOWN] if who and who.startswith(_WORKER) else name
+    return name[:_SHOWN] if who and _ID.fullmatch(who) else name
 
 
 def close_shift(connection: Connection, merchant: str, till_name: str, name: str, now: datetime) -> None:
@@ -208,7 +209,7 @@ def list_shifts(
 
 def place_of(one: Shift) -> tuple[int, str, str]:
     """Where a shift stands in the list."""
-    return to_micros(one.opened_at), one.till, one.name
+    return to_micros(one.opened_at), one.till, shown_shift(one.name, one.staff)
 
 
 def _till_of(one: Row[Any]) -> Till:

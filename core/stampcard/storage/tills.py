@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, select, tuple_, update
 
 from stampcard.clock import EPOCH, from_micros, to_micros
-from stampcard.domain.tills import Act, ActKind, Booked
+from stampcard.domain.tills import Act, Booked
 from stampcard.domain.value import Value, replace
 from stampcard.sealing import Sealer
 from stampcard.storage import saving
@@ -80,7 +80,7 @@ def save_booked(connection: Connection, merchant: str, sealer: Sealer, booked: B
         "undone_by": booked.undone_by or None,
         "code": booked.code or None,
         "note": booked.note,
-    }
+    } | ({"asked_print": None} if booked.member else {})
     mine = (act.c.merchant == merchant, act.c.till == key.till, act.c.id == key.id)
     connection.execute(update(act).where(*mine).values(values))
 
@@ -106,9 +106,10 @@ def note_asked(connection: Connection, merchant: str, key: ActKey, print_: str) 
     connection.execute(update(act).where(*mine).values(asked_print=print_))
 
 
-def bare(till: str, id_: str, kind: ActKind, at: datetime, shift_: str, staff: str, of: str) -> Act:
+def bare(one: Act | Row[Any]) -> Act:
     """An act of which nothing is known any more but that it was."""
-    return Act(till=till, id=id_, kind=kind, at=at, shift=shift_, staff=staff, of=of)
+    at = one.at if isinstance(one, Act) else from_micros(one.at)
+    return Act(till=one.till, id=one.id, kind=one.kind, at=at, shift=one.shift, staff=one.staff, of=one.of or "")
 
 
 def _booked(row: Row[Any], sealer: Sealer) -> Booked:
@@ -117,7 +118,7 @@ def _booked(row: Row[Any], sealer: Sealer) -> Booked:
         _KEPT.decode(sealer.open(row.body_sealed, _about(row.merchant, key)))
         if row.body_sealed is not None
         # Who was erased is not told of any more; that something happened is.
-        else _Kept(act=bare(row.till, row.id, row.kind, from_micros(row.at), row.shift, row.staff, row.of or ""))
+        else _Kept(act=bare(row))
     )
     return Booked(
         act=kept.act,
