@@ -47,7 +47,7 @@ class GoogleWalletPasses(PassSink):
     Google knows best which of them it has: a card is patched, and made where it is missing.
     """
 
-    title, rotates, notices = "Google Wallet", True, 3
+    title, rotates, notices, needs_logo = "Google Wallet", True, 3, True
     batch_size, rate = BATCH, CALLS
 
     def __init__(self, client: Client, settings: GoogleWalletSettings) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 
 import msgspec
 
@@ -50,10 +50,10 @@ async def connect(context: ConnectionContext[GoogleWalletSettings]) -> Capabilit
 
     async def check_health() -> Health:
         try:
-            problem = await _problem(client, keys)
+            await _try(client, keys)
         except PluginError as error:
-            problem = error.problem
-        return Health(ok=not problem, problem=problem)
+            return Health(ok=False, problem=error.problem)
+        return _health_of_key(settings.key_expires, context.clock.now().astimezone(UTC).date())
 
     return Capabilities(
         webhook=GoogleWalletWebhooks(settings, keys),
@@ -64,16 +64,21 @@ async def connect(context: ConnectionContext[GoogleWalletSettings]) -> Capabilit
     )
 
 
-async def _problem(client: Client, keys: RootKeys) -> str:
-    """What is to be changed; raises CallFailed, or the store's PluginError."""
-    settings, now = client.context.settings, client.context.clock.now()
+async def _try(client: Client, keys: RootKeys) -> None:
+    """Find out whether Google takes what we ask for; raises CallFailed, or the store's PluginError."""
+    settings = client.context.settings
     # Whoever may see the classes of an issuer may make them, and cards; other things of it are for its owner.
     request = Request("GET", f"{LOYALTY}?issuerId={settings.issuer_id}&maxResults=1")
     answer = await client.one(request)
     if answer.read(_Classes) is None:
         raise client.failure(answer, request)
     await keys.refresh()
-    ends = settings.key_expires
-    if ends is None or ends > (now.astimezone(UTC) + WARNED).date():
-        return ""
-    return f"the key of the service account ends on {ends}: make another, and change service_account and key_expires"
+
+
+def _health_of_key(ends: date | None, today: date) -> Health:
+    """Whether the service account's key has ended, or is about to."""
+    if ends is None or ends > today + WARNED:
+        return Health(ok=True)
+    how = "ended" if ends < today else "ends"
+    remedy = "make another, and change service_account and key_expires"
+    return Health(ok=ends >= today, problem=f"the key of the service account {how} on {ends}: {remedy}")

@@ -62,8 +62,8 @@ class Tokens:
         self._kept: Kept | None = None
         #: A token that was had for one that was refused, and is not known to be good.
         self._doubted = ""
-        # A token must never reach another host, nor speak for another account, than it was given for.
-        self._key = f"token {context.settings.api_url} {account.email}"
+        # A token must never reach another host, nor speak for another account or key, than it was given for.
+        self._key = f"token {context.settings.api_url} {account.email} {account.key_id}"
 
     async def current(self) -> str:
         """A token that should be good; raises CallFailed, or the store's PluginError."""

@@ -129,9 +129,14 @@ async def test_a_device_is_out_once_the_till_is_paired_anew_or_ended_and_a_shift
     phone.session.cookie_jar.update_cookies({"stampcard_shift": kept[0].value})
     await phone.get("/counter")
     assert "Your PIN" in phone.text, "a copied cookie is worth nothing"
-    await database.write(lambda c: staffing.pair_till(c, "main", TILL, "", now))
+    await phone.press("Begin", pin=(await phone.served.call("POST", "/staff/Dora/renew")).body["pin"])
+    till = await database.write(lambda c: staffing.pair_till(c, "main", TILL, "", now))
     await phone.get("/counter")
     assert phone.status == 403
+    sealer = phone.served.application.setting.sealer
+    await phone.get(f"/counter/pair/{new_pairing(sealer, 'main', TILL, till.pairing, now)}")
+    await phone.press("Yes, pair it")
+    assert "Your PIN" in phone.text, "a shift ends with the pairing in which it began"
 
 
 async def test_staff_who_left_are_out_at_once(phone: Phone) -> None:

@@ -228,6 +228,25 @@ async def test_a_sale_is_undone_only_for_two_minutes(counter: Counter) -> None:
     await proved(counter.served)
 
 
+async def test_what_can_never_be_taken_back_is_refused_and_waits_for_nobody(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    await counter.act("e", "enrol", phone="+491712345678")
+    await counter.act("s", "earn", amount="5.00")
+    await counter.act("u", "undo", of="s")
+    counter.served.clock.advance(timedelta(hours=1))
+    for id_, kind, of, code in (
+        ("a", "undo", "", "no_act"),
+        ("b", "return", "", "no_act"),
+        ("c", "undo", "u", "wrong_kind"),
+        ("d", "return", "e", "wrong_kind"),
+        ("f", "undo", "f", "wrong_kind"),
+    ):
+        refused = await counter.act(id_, kind, of=of, at=at)
+        assert (refused["status"], refused["code"]) == ("refused", code), id_
+    assert (await counter.act("g", "return", of="e"))["detail"] == "e is of the kind enrol: return is for earn"
+    assert (await counter.act("h", "use", at=at))["code"] == "no_reward"
+
+
 async def test_a_reward_that_is_held_is_taken_in_and_the_mistake_undone(counter: Counter) -> None:
     taken = (await counter.served.call("POST", f"/members/{counter.member}/redemptions", {"reward": "own"})).body
     used = await counter.act("r1", "use", code=taken["code"])
@@ -619,7 +638,8 @@ async def test_a_late_act_of_a_member_who_is_none_is_kept_with_all_that_was_said
     held = await counter.act("m", "earn", member="m_typo", amount="7.00", receipt="0815", at=at)
     assert (held["status"], held["code"], held["amount"], held["member"]) == ("held", "not_found", "7.00", None)
     refused = await counter.served.call("POST", f"/counter/acts/{TILL}/m/accept", {})
-    assert (refused.status, refused.body["code"]) == (404, "not_found")
+    assert (refused.status, refused.body["code"]) == (409, "not_found"), "the act is there, and the member is not"
+    assert (await counter.served.call("POST", f"/counter/acts/{TILL}/none/accept", {})).status == 404
     assert (await counter.served.call("GET", f"/counter/acts/{TILL}/m")).body["amount"] == "7.00"
 
 

@@ -66,8 +66,10 @@ async def test_a_till_that_ended_is_told_so_and_can_be_made_again(api: Any) -> N
     assert (await api.call("DELETE", "/tills/front", scopes=MANAGE)).status == 204
     assert not await opens(api, first)
     assert (await api.call("GET", "/tills", scopes=MANAGE)).body["items"][0]["ended_at"] is not None
-    for method, path in (("DELETE", "/tills/front"), ("POST", "/tills/front/pair"), ("POST", "/tills/other/pair")):
-        assert (await api.call(method, path, scopes=MANAGE)).status == 404
+    for method, path, status in (
+        ("DELETE", "/tills/front", 409), ("POST", "/tills/front/pair", 404), ("POST", "/tills/other/pair", 404),
+    ):  # fmt: skip
+        assert (await api.call(method, path, scopes=MANAGE)).status == status
     assert await opens(api, await make(api))
 
 
@@ -100,8 +102,7 @@ async def test_a_renewed_pin_opens_and_the_one_of_before_does_not(served: Any) -
     assert (await whose(first), await whose(second)) == (None, "Ann")
     assert (await served.call("DELETE", "/staff/Ann", scopes=MANAGE)).status == 204
     assert await whose(second) is None
-    assert (await served.call("DELETE", "/staff/Ann", scopes=MANAGE)).status == 404
-    assert (await served.call("POST", "/staff/Ann/renew", scopes=MANAGE)).status == 404
+    assert (await served.call("POST", "/staff/Ann/renew", scopes=MANAGE)).status == 409
     assert (await served.call("GET", "/staff", scopes=MANAGE)).body["items"][0]["ended_at"] is not None
 
 
@@ -183,3 +184,14 @@ async def test_a_cursor_opens_no_shift(served: Any) -> None:
         assert not any(name in read for name in names)
         cursor = f"&cursor={page['next']}"
     assert sorted(shown) == sorted(staffing.shown_shift(name, "w_0123456789ab") for name in names)
+
+
+async def test_what_has_ended_is_told_apart_from_what_never_was(served: Any) -> None:
+    await make(served)
+    await served.call("POST", "/staff", {"name": "Ann"})
+    for path, code in (("/tills/front", "already_ended"), ("/staff/Ann", "works_no_more")):
+        assert (await served.call("DELETE", path)).status in {200, 204}
+        again = await served.call("DELETE", path)
+        assert (again.status, again.body["code"]) == (409, code)
+    for path in ("/tills/back", "/staff/Bob"):
+        assert (await served.call("DELETE", path)).status == 404

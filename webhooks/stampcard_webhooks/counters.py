@@ -21,7 +21,7 @@ from stampcard.applying.unit import Unit
 from stampcard.domain.tills import Act, ActKind, ActStatus, Booked, Known, SoldLine
 from stampcard.engine.rewarding import Asking
 from stampcard.engine.world import Facts
-from stampcard.errors import EventRefused, NotFound, RequestRefused
+from stampcard.errors import Conflict, EventRefused, NotFound, RequestRefused
 from stampcard.storage import staffing, tills
 from stampcard.storage.loading import load_members
 from stampcard.storage.reading import balances
@@ -329,6 +329,8 @@ async def accept_act(call: Call[Query, Reviewing]) -> Answer:
         answer = await call.write(lambda unit: accept(unit, facts))
     except EventRefused as error:
         raise RequestRefused(error.code, error.detail) from None
+    except NotFound as error:  # of what it is about: the act itself is there
+        raise Conflict(error.code, str(error)) from None
     for booked in came:
         await follow(replace(call, once=None), booked)
     return answer

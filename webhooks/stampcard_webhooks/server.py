@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 
 from stampcard.app import Application
+from stampcard.errors import ConfigurationError
+from stampcard.settings.model import HttpSettings
 from stampcard_webhooks.answering import add_answering
 from stampcard_webhooks.api import add_api
 from stampcard_webhooks.authorising import Authorising
@@ -64,15 +67,26 @@ async def _secure(_: web.Request, response: web.StreamResponse) -> None:
     headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
 
+def _unbound(http: HttpSettings, error: OSError) -> ConfigurationError:
+    if error.errno == errno.EADDRINUSE:
+        remedy = "Say another, such as STAMPCARD_HTTP__PORT=8081; for a demo --port 8081"
+        return ConfigurationError("http.port", f"{http.port} is in use by another program", remedy)
+    setting = "http.host" if error.errno == errno.EADDRNOTAVAIL else "http.port"
+    return ConfigurationError(setting, f"{http.host}:{http.port} cannot be opened: {error.strerror}")
+
+
 @asynccontextmanager
 async def serving(application: Application) -> AsyncIterator[str]:
-    """Serve while the context lasts; yields the address that was bound."""
+    """Serve while the context lasts; yields the address that was bound. Raises ConfigurationError for one that cannot be."""
     runner = web.AppRunner(build(application), access_log=None, shutdown_timeout=SHUTDOWN)
     await runner.setup()
     http = application.settings.http
     site = web.TCPSite(runner, http.host, http.port, backlog=1024)
     try:
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise _unbound(http, error) from None
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:

@@ -41,7 +41,19 @@ AHEAD = timedelta(minutes=5)
 EXISTS = "act_exists"
 #: What can never be booked, whoever looks at it.
 _NEVER = frozenset(
-    {"no_code", "mistyped", "not_genuine", "too_old", "in_the_future", "no_amount", "amounts_differ", "erased"}
+    {
+        "no_code",
+        "mistyped",
+        "not_genuine",
+        "too_old",
+        "in_the_future",
+        "no_amount",
+        "amounts_differ",
+        "no_reward",
+        "no_act",
+        "wrong_kind",
+        "erased",
+    }
 )
 
 
@@ -210,7 +222,10 @@ def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, reviewed: b
         raise RequestRefused("in_the_future", f"{act.at:%Y-%m-%d %H:%M}Z has not come yet: set the clock of the till")
     longest = max(live.program.counter.offline or timedelta(0), LATE)
     if not late and unit.now - act.at > longest:
-        raise RequestRefused("too_old", f"{act.at:%Y-%m-%d %H:%M}Z is longer ago than a till may be without us")
+        said = f"{longest.total_seconds() / 3600:g} hours"
+        raise RequestRefused(
+            "too_old", f"{act.at:%Y-%m-%d %H:%M}Z is too long ago: more than {said} (counter, offline)"
+        )
     done = _CARRIED_OUT[act.kind](unit, act, facts, reviewed)
     _count(unit, live, act, done, limited=not reviewed)
     return Booked(
@@ -344,6 +359,8 @@ def _use(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
     if act.code:
         found = find_code(unit.connection, merchant, sealer, act.code)
         shown = Shown(member=found.member if found is not None else "", known="scanned")
+    elif not act.redemption:
+        raise RequestRefused("no_reward", "say which reward is used: its code, or redemption and the card")
     else:
         shown = _whose(unit, act, reviewed=reviewed)
         if not reviewed:
@@ -358,7 +375,13 @@ def _use(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
 def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> tuple[Booked, str]:
     """The act that another is about, locked, and whose it is by now; raises RequestRefused where nothing of it stands."""
     merchant, sealer, key = unit.setting.merchant, unit.setting.sealer, ActKey(act.till, act.of)
-    known = tills.find_act(unit.connection, merchant, sealer, key) if act.of else None
+    if not act.of:
+        raise RequestRefused("no_act", "say which act is taken back: of")
+    known = tills.find_act(unit.connection, merchant, sealer, key)
+    if known is not None and known.act.kind not in kinds:
+        last = f" or {kinds[-1]}" if len(kinds) > 1 else ""
+        wanted = ", ".join(kinds[:-1] or kinds) + last
+        raise RequestRefused("wrong_kind", f"{act.of} is of the kind {known.act.kind}: {act.kind} is for {wanted}")
     member = ""
     if known is not None and known.member:  # locked before what was done for them, as an erasure does
         member = _standing_now(unit, known.member)
@@ -368,8 +391,8 @@ def _target(unit: Unit, act: Act, kinds: tuple[ActKind, ...]) -> tuple[Booked, s
             )
         lock_member(unit, member)
         known = tills.find_act(unit.connection, merchant, sealer, key, lock=True)
-    if known is None or known.act.kind not in kinds:
-        raise NotFound("act", act.of or "that is meant")
+    if known is None:
+        raise NotFound("act", act.of)
     if known.status != "done":
         raise Conflict(f"already_{known.status}", f"{act.of} is {known.status}: there is nothing to take back")
     return known, member

@@ -60,7 +60,7 @@ def acts(
     elif not views:
         say("There is no such act." if wanted else "Nothing was done at a till yet.")
     else:
-        heads = ("AT", "TILL", "ID", "KIND", "STATUS", "MEMBER", "AMOUNT", "POINTS", "WHY")
+        heads = ("AT", "TILL", "ID", "KIND", "STATUS", "MEMBER", "WHAT", "POINTS", "WHY")
         show_table([heads, *(_cells(view, programs) for view in views)])
         if len(views) == limit:
             say(f"There may be more: raise --limit {limit}, or ask for a status or a till.")
@@ -103,6 +103,8 @@ def dismiss(
     json: Json = False,
 ) -> None:
     """Let an act that was held never be booked."""
+    if not note.strip():
+        raise typer.BadParameter("say why, for your own people", param_hint="--note")
     _decide(context, till, id_, note, json=json, accepts=False)
 
 

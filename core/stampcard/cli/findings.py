@@ -31,6 +31,7 @@ from stampcard.host.discovering import PluginTable
 from stampcard.host.guarding import guarded_client
 from stampcard.host.plugging import Forgetful, health_of, without_secrets_of
 from stampcard.host.sections import HIDDEN, plugin_for, read_settings
+from stampcard.plugin import PassSettings, PassSink
 from stampcard.plugin.capabilities import Capabilities
 from stampcard.plugin.connections import NoPasses, Store
 from stampcard.program.model import Program
@@ -198,6 +199,7 @@ async def connection_findings(
             found = [await _health(connection) for connection in connections.values()]
             if specs is None:
                 found += channel_findings(settings.program_files(), connections.values())
+                found += wallet_findings(settings.program_files(), connections.values())
             webhooks = [one for connection in connections.values() async for one in _webhooks(connection, settings)]
             return [*found, *webhooks]
         finally:
@@ -219,6 +221,28 @@ def channel_findings(files: Sequence[Path], connections: Iterable[Connection]) -
                     lacking.setdefault(channel, []).append(name)
             for channel, names in sorted(lacking.items()):
                 text = f"no connection sends by {channel!r}, as {', '.join(names)} would. Add one: stampcard connection add"
+                yield Finding(level="warning", about=f"programs.{program.program}", text=text)
+
+
+def wallet_findings(files: Sequence[Path], connections: Iterable[Connection]) -> Iterator[Finding]:
+    """Phones' wallets whose program no file has, or whose cards lack what the vendor wants."""
+    programs: dict[str, Program] = {}
+    for path in files:
+        with suppress(ProgramError, ConfigurationError):
+            program, _ = read_file(path)
+            programs[program.program] = program
+    for connection in connections if programs else ():
+        sink = next((sink for sink in connection.sinks if isinstance(sink, PassSink)), None)
+        if sink is None or not isinstance(connection.settings, PassSettings):
+            continue
+        name = connection.settings.program
+        if name and name not in programs:
+            there = f"there is no file of a program {name!r}; there is: {', '.join(sorted(programs))}"
+            yield Finding(level="warning", about=f"connections.{connection.name}.program", text=there)
+        for program in programs.values():
+            shows = sink.needs_logo and name in {"", program.program}
+            if shows and not (program.card.logo or program.sending.logo):
+                text = f"{sink.title} takes no card without a logo. Give the program one: card, logo"
                 yield Finding(level="warning", about=f"programs.{program.program}", text=text)
 
 
@@ -305,7 +329,7 @@ async def _health(connection: Connection) -> Finding:
     if health is None:
         return Finding(level="ok", about=about, text="connected; its plugin has no check of its own")
     if health.ok:
-        return Finding(level="ok", about=about, text="connected")
+        return Finding(level="warning" if health.problem else "ok", about=about, text=health.problem or "connected")
     opens = f". Open {health.open}" if health.open and health.open not in health.problem else ""
     return Finding(level="warning" if health.open else "unreachable", about=about, text=f"{health.problem}{opens}")
 

@@ -100,7 +100,7 @@ Fetch = Callable[[Sequence[Refetch]], Awaitable[Sequence[Delivery]]]
 
 
 class Health(Value, frozen=True):
-    """What a connection says of itself; `problem` names what to change.
+    """What a connection says of itself; `problem` names what to change, soon where it is `ok` as yet.
 
     `open`: the address that a person opens in a browser to set it right, where that is the way.
     """

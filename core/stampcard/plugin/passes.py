@@ -40,6 +40,8 @@ class PassSink(Sink[PassPush]):
     notices: int = 0
     #: Whether it can show codes that rotate.
     rotates: bool = False
+    #: Whether the vendor takes no card without a logo.
+    needs_logo: bool = False
 
     @abstractmethod
     async def link(self, item: PassPush, *, is_there: bool) -> str:

@@ -11,7 +11,7 @@ from stampcard.domain.contacts import FIGURES
 from stampcard.domain.passes import Barcode
 from stampcard.domain.tills import Proof
 from stampcard.program.faults import Fault, fault_of_name
-from stampcard.program.messages import Language, PageField
+from stampcard.program.messages import COLOUR, Language, PageField
 from stampcard.program.parts import Part
 from stampcard.program.templates import LANGUAGES, ready
 from stampcard.program.texts import locale_of
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NOT_SHOWN = ("member_id", "status", "lifetime_value", "orders", "last_order_on", "rewards_value", "last_reward_on")
 #: What a card can show.
 SHOWN = tuple(name for name in FIGURES if name not in _NOT_SHOWN)
+#: As a colour is written, or nothing.
+NO_COLOUR = f"^$|{COLOUR}"
 Short = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
@@ -53,9 +55,7 @@ class Card(Part):
         default="", max_length=500, description="the address of a square picture; without it that of `sending`"
     )
     banner: PageField = Field(default="", max_length=500, description="the address of a wide picture")
-    colour: str = Field(
-        default="", pattern="^(#[0-9a-fA-F]{6})?$", description="of the card; without it that of `sending`"
-    )
+    colour: str = Field(default="", pattern=NO_COLOUR, description="of the card; without it that of `sending`")
     fields: tuple[ShownField, ...] = Field(
         default=(Shown(show="points"), Shown(show="tier"), Shown(show="next_reward")),
         min_length=1,

@@ -37,7 +37,9 @@ from stampcard.program.windows import HoursField
 if TYPE_CHECKING:
     from stampcard.program.model import Program
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$")]
+#: Forms of what is written in more than one place.
+LANGUAGE, COLOUR = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$", "^#[0-9a-fA-F]{6}$"
+Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 _CAP = re.compile(
     r"([1-9][0-9]{0,3}) +per +(day|week|month)(?: +by +([a-z][a-z0-9_]{0,39}))?(?: +for +([a-z][a-z0-9_]{0,39}))?"
 )
@@ -266,9 +268,7 @@ class Sending(Part):
         description="the address of your own page for members; the link to their points opens it",
     )
     logo: PageField = Field(default="", max_length=500, description="the address of a picture, above every mail")
-    colour: str = Field(
-        default="#1a4d8f", pattern="^#[0-9a-fA-F]{6}$", description="the colour of links and of the line above"
-    )
+    colour: str = Field(default="#1a4d8f", pattern=COLOUR, description="the colour of links and of the line above")
     layout: str = Field(default="", description="MJML or HTML around every mail; {{ content }} is its text")
     confirm_within: KeepField = Field(
         default=Period(count=7, unit="days"),

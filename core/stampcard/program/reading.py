@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stampcard.errors import Problem, ProgramError
+from stampcard.program.cards import NO_COLOUR
 from stampcard.program.conditions import flaws_of
+from stampcard.program.messages import COLOUR, LANGUAGE
 from stampcard.program.model import Program
 from stampcard.program.parsing import Document, Path, parse
 from stampcard.program.placeholders import flaws_of_messages
@@ -28,6 +30,13 @@ _SAID = {
     "mapping_type": _SECTION,
     "tuple_type": _LIST,
     "list_type": _LIST,
+}
+#: What patterns mean.
+_COLOUR = "is no colour: write # and six hex digits, such as '#4b2e1e'"
+_FORMS = {
+    COLOUR: _COLOUR,
+    NO_COLOUR: _COLOUR,
+    LANGUAGE: "is no language: write its code, such as en or pt-BR",
 }
 
 
@@ -55,16 +64,24 @@ def _validated(document: Document) -> tuple[Program | None, list[Problem]]:
         return None, [Problem("a program file is a list of settings such as 'program: main'", line=1, column=1)]
     remainder: Remainder | None = Remainder.of(document.data)
     problems: list[Problem] = []
+    places: list[Path] = []
     while remainder is not None:
         try:
             program = Program.model_validate(remainder.data)
         except ValidationError as error:
             wrong = [remainder.located(details) for details in error.errors(include_url=False)]
-            problems += [_problem(document, details) for details in wrong]
+            places += [details["loc"] for details in wrong]
+            problems += [_problem(document, details) for details in wrong if not _was_emptied(details, places)]
             remainder = remainder.without(wrong)
         else:
             return program, problems + _problems_inside(document, program, remainder)
     return None, problems
+
+
+def _was_emptied(details: ErrorDetails, wrong: Sequence[Path]) -> bool:
+    """Whether a list is too short because something in it is wrong, and not counted."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(one[: len(place)] == place and one != place for one in wrong)
 
 
 def _problems_inside(document: Document, program: Program, remainder: Remainder) -> list[Problem]:
@@ -106,7 +123,11 @@ def _message(path: Path, details: ErrorDetails) -> str:
                 str(details["input"]), choices
             )
         case "string_pattern_mismatch":
-            return f"{details['input']!r} does not have the form {context['pattern']}"
+            form = _FORMS.get(context["pattern"]) or f"does not have the form {context['pattern']}"
+            return f"{details['input']!r} {form}"
+        case "too_long" | "too_short" as kind:
+            bound = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
+            return f"{bound} can stand here, and there are {context['actual_length']}"
         case "value_error":
             return str(context["error"])
         case kind:

@@ -20,7 +20,7 @@ class CounterTerms(Part):
     undo: SpanField = Field(
         default=timedelta(minutes=2),
         json_schema_extra={"default": "2 minutes"},
-        description="how long what was done by mistake can be undone",
+        description="how long what was done by mistake can be undone; none: it cannot",
     )
     offline: SpanField = Field(
         default=timedelta(hours=6),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, select, tuple_, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.value import Value
@@ -61,23 +61,30 @@ class Shift(Value, frozen=True):
 
 
 def pair_till(connection: Connection, merchant: str, name: str, branch: str, now: datetime) -> Till:
-    """Make a till, or pair it anew: devices that were paired before are out."""
+    """Make a till, or pair it anew: devices that were paired before are out, and shifts on them end."""
     row = {"merchant": merchant, "name": name, "branch": branch, "pairing": 0, "made_at": to_micros(now)}
     saving.insert_new(connection, "till", [row])
     mine = (till.c.merchant == merchant, till.c.name == name)
     values = {"pairing": till.c.pairing + 1, "ended_at": None} | ({"branch": branch} if branch else {})
     connection.execute(update(till).where(*mine).values(values))
+    _end_shifts(connection, merchant, shift.c.till == name, now)
     found = find_till(connection, merchant, name)
     assert found is not None
     return found
 
 
 def end_till(connection: Connection, merchant: str, name: str, now: datetime) -> None:
-    """Let nobody work at a till any more; raises NotFound."""
+    """Let nobody work at a till any more; raises NotFound, and Conflict for one that has ended."""
     mine = (till.c.merchant == merchant, till.c.name == name, till.c.ended_at.is_(None))
     if not connection.execute(update(till).where(*mine).values(ended_at=to_micros(now))).rowcount:
+        if find_till(connection, merchant, name) is not None:
+            raise Conflict("already_ended", f"the till {name} has ended already")
         raise NotFound("till", name)
-    open_ = (shift.c.merchant == merchant, shift.c.till == name, shift.c.closed_at.is_(None))
+    _end_shifts(connection, merchant, shift.c.till == name, now)
+
+
+def _end_shifts(connection: Connection, merchant: str, those: ColumnElement[bool], now: datetime) -> None:
+    open_ = (shift.c.merchant == merchant, those, shift.c.closed_at.is_(None))
     connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
 
 
@@ -134,14 +141,16 @@ def renew_pin(connection: Connection, merchant: str, sealer: Sealer, name: str, 
 
 
 def _change(connection: Connection, merchant: str, name: str, now: datetime, **values: Any) -> None:
-    """Change somebody who works here, and end their shifts; raises NotFound."""
+    """Change somebody who works here, and end their shifts; raises NotFound, and Conflict for whoever left."""
     mine = (staff.c.merchant == merchant, staff.c.name == name, staff.c.ended_at.is_(None))
     ids = list(connection.execute(select(staff.c.id).where(*mine)).scalars())
     if not ids:
+        before = select(staff.c.id).where(staff.c.merchant == merchant, staff.c.name == name).limit(1)
+        if connection.execute(before).scalar() is not None:
+            raise Conflict("works_no_more", f"{name} works here no more: whoever comes back is added anew")
         raise NotFound("staff", name)
     connection.execute(update(staff).where(*mine).values(values))
-    open_ = (shift.c.merchant == merchant, shift.c.staff.in_(ids), shift.c.closed_at.is_(None))
-    connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
+    _end_shifts(connection, merchant, shift.c.staff.in_(ids), now)
 
 
 def end_worker(connection: Connection, merchant: str, name: str, now: datetime) -> None:

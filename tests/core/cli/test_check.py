@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.core.pockets import Pockets
 from typer.testing import CliRunner, Result
 
 from stampcard.cli.main import app
@@ -14,6 +15,7 @@ from stampcard.host import discovering
 from stampcard.plugin import Capabilities, ConnectionContext, Health, PluginManifest, PluginSettings, hookimpl
 
 SECRET = "hush-hush-hush"
+DISCOVER = discovering.discover
 MESSAGES = """
 messages:
   hello: {on: sign_up, use: welcome, channels: [email, sms]}
@@ -50,7 +52,8 @@ def fake_plugin() -> ModuleType:
             assert await context.store.get("token") == b"t"
             if context.settings.dials:
                 (await context.dial("127.0.0.1", context.settings.dials)).close()
-            return Health(ok=not context.settings.health, problem=context.settings.health)
+            _, soon, problem = context.settings.health.rpartition("soon: ")
+            return Health(ok=bool(soon) or not problem, problem=problem)
 
         return Capabilities(check_health=check_health)
 
@@ -232,6 +235,31 @@ def test_messages_by_a_channel_that_no_connection_has_are_told(folder: Path) -> 
     assert "warning" not in looked_at()  # without asking connections nobody knows what they have
     configure(folder, SHOP + 'health = "raise"\n')
     assert run("--connect").exit_code == 4
+
+
+def test_a_phones_wallet_without_its_program_or_a_logo_that_it_needs_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pockets = Pockets()
+    pockets.sink.needs_logo = True
+    table = DISCOVER({"pocket": pockets}, entries=())
+    monkeypatch.setattr(discovering, "discover", lambda: table)
+    configure(folder, '[connections.phone]\nplugin = "pocket"\n')
+    warned = "programs.main: Pocket takes no card without a logo. Give the program one: card, logo"
+    assert looked_at("--connect")["warning"] == [warned]
+    path = folder / "program.yaml"
+    path.write_text(path.read_text() + "\ncard: {logo: 'https://shop.example/logo.png'}\n")
+    assert "warning" not in looked_at("--connect")
+    configure(folder, '[connections.phone]\nplugin = "pocket"\nprogram = "nope"\n')
+    assert looked_at("--connect")["warning"] == [
+        "connections.phone.program: there is no file of a program 'nope'; there is: main"
+    ]
+
+
+def test_a_connection_that_works_as_yet_is_told_with_what_to_change_and_exit_code_0(folder: Path) -> None:
+    configure(folder, SHOP + 'health = "soon: the key ends on 2027-06-30"\n')
+    assert run("--connect").exit_code == 0
+    assert looked_at("--connect")["warning"] == ["connections.shop: the key ends on 2027-06-30"]
 
 
 def test_a_connection_or_database_out_of_reach_is_exit_code_4(folder: Path) -> None:

@@ -45,8 +45,10 @@ def test_whoever_is_removed_opens_nothing_and_may_come_back(run: Run, data: Data
     assert (twice.exit_code, "stampcard staff renew Ann" in twice.stderr) == (1, True)
     assert run("staff", "remove", "Ann").stdout == "Ann works here no more\n"
     for command in ("remove", "renew"):
-        unknown = run("staff", command, "Ann")
-        assert (unknown.exit_code, unknown.stderr) == (1, "error: there is no staff 'Ann'\n")
+        left = run("staff", command, "Ann")
+        assert (left.exit_code, left.stderr) == (1, "error: Ann works here no more: whoever comes back is added anew\n")
+        unknown = run("staff", command, "Bob")
+        assert (unknown.exit_code, unknown.stderr) == (1, "error: there is no staff 'Bob'\n")
     assert data("staff", "list")[0]["ended_at"] is not None
     assert run("staff", "add", "Ann").exit_code == 0
 

@@ -63,7 +63,8 @@ def test_a_till_ends_once_and_can_be_paired_again(run: Run, data: Data) -> None:
     run("till", "pair", "front")
     assert run("till", "end", "front").stdout == "the till front has ended\n"
     again = run("till", "end", "front")
-    assert (again.exit_code, again.stderr) == (1, "error: there is no till 'front'\n")
+    assert (again.exit_code, again.stderr) == (1, "error: the till front has ended already\n")
+    assert "there is no till 'back'" in run("till", "end", "back").stderr
     assert data("till", "list")[0]["ended_at"] is not None
     assert run("till", "pair", "front").exit_code == 0
     assert data("till", "list")[0]["ended_at"] is None

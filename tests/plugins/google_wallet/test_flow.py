@@ -141,8 +141,8 @@ async def test_a_message_is_written_on_a_card_that_somebody_has_in_a_phone(
     served: Served, google: GoogleWalletSimulator
 ) -> None:
     await served.prepare(PROGRAM + MESSAGES)
-    people = [await served.rich(100, reference, email=f"{reference}@example.com") for reference in ("1", "2")]
-    (kept, (serial, address)), (other, (unseen, _)) = [(one, await made(served, one)) for one in people]
+    kept, other = [await served.rich(100, reference, email=f"{reference}@example.com") for reference in ("1", "2")]
+    serial, address = await made(served, kept)
 
     async def told(member: str, serial: str) -> tuple[int, str]:
         """Messages on the card because of more points, and why the newest was not written if it was not."""
@@ -157,6 +157,7 @@ async def test_a_message_is_written_on_a_card_that_somebody_has_in_a_phone(
     assert await google.save(address) == 200
     await settled(served)
     assert await told(kept, serial) == (1, "")
+    unseen, _ = await made(served, other)
     assert await told(other, unseen) == (0, "no_address"), "it is on a page, and in no phone"
     assert await google.remove(serial) == 200
     await settled(served)

@@ -137,13 +137,17 @@ async def test_health_misses_the_keys_that_callbacks_are_signed_with(
     assert await health(able) == (True, "")
 
 
-@pytest.mark.parametrize(("days", "ok"), [(29, False), (30, False), (31, True), (-1, False)])
-async def test_a_key_that_is_about_to_end_is_told_thirty_days_before(
-    connection: Callable[..., Any], days: int, ok: bool
+@pytest.mark.parametrize(
+    ("days", "ok", "how"),
+    [(29, True, "ends"), (30, True, "ends"), (31, True, ""), (0, True, "ends"), (-1, False, "ended")],
+)
+async def test_a_key_that_is_about_to_end_is_told_thirty_days_before_and_works_as_yet(
+    connection: Callable[..., Any], days: int, ok: bool, how: str
 ) -> None:
     ends = (NOON + timedelta(days=days)).date()
     told, problem = await health(await connect(connection(key_expires=ends)))
-    assert (told, problem.startswith(f"the key of the service account ends on {ends}")) == (ok, not ok)
+    assert told == ok
+    assert problem.startswith(f"the key of the service account {how} on {ends}: make another") if how else not problem
 
 
 async def test_a_connection_stands_although_google_cannot_be_reached(connection: Callable[..., Any]) -> None:

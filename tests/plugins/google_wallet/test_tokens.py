@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -67,6 +68,16 @@ async def test_a_token_is_kept_and_shared_and_replaced_before_its_end(connection
     clock.advance(timedelta(minutes=2))
     assert {await other.tokens.current(), await one.tokens.current()} == {"token 2"}
     assert len(seen) == 2
+
+
+async def test_another_key_of_the_same_account_has_a_token_of_its_own(
+    google: GoogleWalletSimulator, connection: Make
+) -> None:
+    seen: list[httpx.Request] = []
+    assert await Client(connection(play=granting(seen))).tokens.current() == "token 1"
+    told = json.loads(google.account.key_file())
+    other = connection(play=granting(seen), service_account=json.dumps({**told, "private_key_id": "another"}))
+    assert await Client(other).tokens.current() == "token 2", "a key that Google does not know is found out at once"
 
 
 async def test_a_token_that_is_refused_is_had_anew_once(google: GoogleWalletSimulator, connection: Make) -> None:
