@@ -20,6 +20,7 @@ async def test_an_address_that_cannot_be_had_is_told_with_the_setting_to_change(
     for host, port, setting, words in (
         ("127.0.0.1", taken, "http.port", f"{taken} is in use by another program"),
         ("192.0.2.1", 0, "http.host", "192.0.2.1:0 cannot be opened"),
+        ("no.such.host.invalid", 0, "http.host", "no.such.host.invalid:0 cannot be opened"),
     ):
         settings = settings_in(tmp_path, f"sqlite:///{tmp_path}/other.db", {})
         application = Application(settings.model_copy(update={"http": HttpSettings(host=host, port=port)}))

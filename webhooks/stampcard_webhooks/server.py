@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from aiohttp import hdrs, web
 
 from stampcard.app import Application
 from stampcard.errors import ConfigurationError
+from stampcard.listening import Listening
 from stampcard.settings.model import HttpSettings
 from stampcard_webhooks.answering import add_answering
 from stampcard_webhooks.api import add_api
@@ -71,23 +73,21 @@ def _unbound(http: HttpSettings, error: OSError) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         remedy = "Say another, such as STAMPCARD_HTTP__PORT=8081; for a demo --port 8081"
         return ConfigurationError("http.port", f"{http.port} is in use by another program", remedy)
-    setting = "http.host" if error.errno == errno.EADDRNOTAVAIL else "http.port"
+    elsewhere = error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror)
+    setting = "http.host" if elsewhere else "http.port"
     return ConfigurationError(setting, f"{http.host}:{http.port} cannot be opened: {error.strerror}")
 
 
 @asynccontextmanager
 async def serving(application: Application) -> AsyncIterator[str]:
     """Serve while the context lasts; yields the address that was bound. Raises ConfigurationError for one that cannot be."""
-    runner = web.AppRunner(build(application), access_log=None, shutdown_timeout=SHUTDOWN)
-    await runner.setup()
     http = application.settings.http
-    site = web.TCPSite(runner, http.host, http.port, backlog=1024)
     try:
-        try:
-            await site.start()
-        except OSError as error:
-            raise _unbound(http, error) from None
-        host, port = runner.addresses[0][:2]
+        listening = await Listening.at(build(application), http.host, http.port, patience=SHUTDOWN, backlog=1024)
+    except OSError as error:
+        raise _unbound(http, error) from None
+    try:
+        host, port = listening.address
         yield f"http://{host}:{port}"
     finally:
-        await runner.cleanup()
+        await listening.end()

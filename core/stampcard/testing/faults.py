@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from stampcard.domain.value import Value
+from stampcard.listening import Listening
 
 PassOn = Callable[[], Awaitable[web.Response]]
 Fault = Callable[[web.Request, PassOn], Awaitable[web.StreamResponse]]
@@ -48,23 +49,21 @@ class FaultServer:
         self.fault: Fault | None = None
         self.calls: list[Call] = []
         self.url = ""
-        self._runner: web.AppRunner
+        self._listening: Listening
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         server = web.Application(client_max_size=_LARGEST)
         server.router.add_route("*", "/{path:.*}", self._answer)
         self._session = aiohttp.ClientSession()
-        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._listening = await Listening.at(server, "127.0.0.1", 0, patience=0.1)
+        self.url = f"http://127.0.0.1:{self._listening.address[1]}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._runner.cleanup()
+        await self._listening.end()
         await self._session.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

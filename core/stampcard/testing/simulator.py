@@ -17,6 +17,7 @@ from aiohttp import web
 
 from stampcard.clock import Clock, SystemClock
 from stampcard.domain.value import Value
+from stampcard.listening import Listening
 
 
 class SignedRequest(Value, frozen=True):
@@ -91,7 +92,7 @@ class Simulator(ABC):
         self.clock: Clock = clock or SystemClock()
         #: Where webhooks go; whoever asks for a sample says it first, for vendors whose signature covers the address.
         self.target_url = ""
-        self._runner: web.AppRunner | None = None
+        self._listening: Listening | None = None
         self._api_url = ""
 
     @abstractmethod
@@ -136,21 +137,18 @@ class Simulator(ABC):
 
     @property
     def is_serving(self) -> bool:
-        return self._runner is not None
+        return self._listening is not None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve the API there; port 0 takes a free one."""
-        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
-        self._runner = runner
-        self._api_url = f"http://{host}:{runner.addresses[0][1]}"
+        self._listening = await Listening.at(self.application(), host, port, patience=1.0)
+        self._api_url = f"http://{host}:{self._listening.address[1]}"
 
     async def stop(self) -> None:
         """Stop serving; does nothing if it does not serve."""
-        runner, self._runner, self._api_url = self._runner, None, ""
-        if runner is not None:
-            await runner.cleanup()
+        listening, self._listening, self._api_url = self._listening, None, ""
+        if listening is not None:
+            await listening.end()
 
 
 class ShopSimulator(Simulator):
