@@ -27,8 +27,10 @@ class Nowhere:
 @asynccontextmanager
 async def practising(folder: Path) -> AsyncIterator[dict[str, Any]]:
     """`stampcard demo --counter` in a process of its own; yields what it prints."""
+    # Whoever runs tests in the background lets them ignore Ctrl-C; at a terminal nobody does.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-c", "from stampcard.cli.main import run; run()", "demo", "--counter", "--port", "0",
+        sys.executable, "-P", "-c", f"{heard}from stampcard.cli.main import run; run()", "demo", "--counter", "--port", "0",
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
