@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Self
 
 from aiohttp import web
@@ -41,10 +42,13 @@ class Listening:
     async def end(self) -> None:
         """Let nobody in any more, let calls end, and close."""
         loop = asyncio.get_running_loop()
-        # A server that is closed at once forgets, and never closes, whom it is just letting in.
-        for listening in self._server.sockets:
-            loop.remove_reader(listening.fileno())
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        self._server.close()
-        await self._runner.cleanup()
+        try:
+            # A server that is closed at once forgets, and never closes, whom it is just letting in.
+            with suppress(NotImplementedError):  # of loops that have no readers
+                for listening in self._server.sockets:
+                    loop.remove_reader(listening.fileno())
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            self._server.close()
+            await self._runner.cleanup()

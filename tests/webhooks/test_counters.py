@@ -667,7 +667,9 @@ async def test_an_erasure_reaches_what_was_refused_and_what_waits(counter: Count
     assert await counter.served.read(select(card_moment)) == []
     assert [row.key for row in await counter.served.read(select(effect)) if row.key.startswith("known by:")] == []
     late = await counter.act("d", "earn", member=counter.member, amount="7.00", receipt="0815", at=at)
-    assert (late["status"], late["amount"], late["member"]) == ("held", None, None), "nothing is kept of them anew"
+    assert (late["status"], late["code"], late["amount"], late["member"]) == ("held", "not_found", None, None), (
+        "nothing is kept of them anew"
+    )
 
 
 async def test_an_act_that_tells_of_a_number_of_nobody_is_erased_with_whoever_gets_it(counter: Counter) -> None:
@@ -985,3 +987,57 @@ async def test_a_decision_and_an_erasure_at_once_wait_in_the_same_order(
     await asyncio.sleep(0.5)
     (row,) = await counter.served.read(text(count))
     assert row.n == 0
+
+
+async def test_what_was_done_for_somebody_is_not_booked_for_whoever_has_the_number_now(counter: Counter) -> None:
+    ann = await counter.served.rich(1, "7", phone="+491712345678")
+    (held,) = await late(counter, r={"kind": "redeem", "card": "+491712345678", "reward": "mug"})
+    assert (held["code"], held["member"]) == ("insufficient_points", ann)
+    await counter.served.call("PATCH", f"/members/{ann}", {"attributes": {"phone": None}})
+    bob = await counter.served.rich(100, "8", phone="+491712345678")
+    await counter.act("s", "earn", member=ann, amount="90.00")
+    waits = await shown(counter, "r")
+    assert (waits["status"], waits["code"], waits["member"]) == ("held", "other_member", ann)
+    assert (await counter.served.figures(bob))[0] == 100
+
+
+async def test_what_turns_out_to_take_nothing_back_is_refused_and_waits_for_nobody(counter: Counter) -> None:
+    at = counter.served.clock.now()
+    (held,) = await late(counter, b={"kind": "return", "of": "e"})
+    assert held["status"] == "held"
+    await counter.act("e", "enrol", phone="+491712345678", at=at)
+    told = await shown(counter, "b")
+    assert (told["status"], told["code"]) == ("refused", "wrong_kind")
+
+
+async def test_all_that_was_told_of_a_number_is_booked_however_much_it_is(counter: Counter) -> None:
+    many = booking.FOLLOWING + 5
+    await late(counter, s={**SALE, "amount": "1.00"})
+    at = counter.served.clock.now() - timedelta(minutes=30)
+    told = [{"id": f"t{n:02}", "at": at.isoformat(), **SALE, "amount": "1.00"} for n in range(many)]
+    await counter.tell(*told)
+    new = await counter.act("e", "enrol", phone="+491712345678")
+    assert (await counter.served.figures(new["member"]))[0] == many + 1
+
+
+@pytest.mark.parametrize(
+    ("offline", "words"), [("none", "5 minutes"), ("10 minutes", "10 minutes"), ("6 hours", "6 hours")]
+)
+async def test_how_late_a_till_may_be_is_said_as_it_is_written(counter: Counter, offline: str, words: str) -> None:
+    await counter.served.prepare(PROGRAM + f"counter: {{offline: {offline}}}\n")
+    refused = await counter.act("r", "earn", amount="5.00", at=counter.served.clock.now() - timedelta(hours=7))
+    assert (refused["code"], f"more than {words} (counter, offline)" in refused["detail"]) == ("too_old", True)
+
+
+async def test_of_several_who_may_be_meant_nobody_is_kept_but_by_the_number_that_was_told(counter: Counter) -> None:
+    await counter.served.rich(1, "7", phone="+491712345678")
+    await counter.served.rich(1, "8", email="bea@example.com")
+    refused = await counter.act(
+        "e", "enrol", phone="+491712345678", email="bea@example.com", first_name="Bea", language="en"
+    )
+    assert refused["code"] == "several_members"
+    sealer = counter.served.application.setting.sealer
+    kept = await counter.served.application.database.read(
+        lambda c: tills.find_act(c, "main", sealer, tills.ActKey(TILL, "e"))
+    )
+    assert (kept.act.phone, kept.act.email, kept.act.first_name) == ("+491712345678", "", "")

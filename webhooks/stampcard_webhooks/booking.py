@@ -33,12 +33,18 @@ async def carry_out(call: Call[Any, Any], act: Act) -> Booked:
         if refusal.code == EXISTS:
             return Booked(act=act, status="refused", received_at=call.now, code=refusal.code, detail=str(refusal))
         booked = await _booked(call, lambda unit: selling.put_down(unit, act, refusal))
-        if booked.status == "held":
+        if booked.status == "held" and _waits(booked):
             # What it waits for may have come since it was looked for, and before anybody could see that this waits.
             booked = await _book_held(call, booked) or booked
     if booked.status == "done":
         await follow(call, booked)
     return booked
+
+
+def _waits(held: Booked) -> bool:
+    """Whether it is held for something that another act may bring."""
+    told = held.act.card or held.act.member or held.act.of  # nothing of it is kept of whoever was erased
+    return held.code in {"not_found", "insufficient_points"} and bool(told)
 
 
 async def follow(call: Call[Any, Any], booked: Booked) -> None:
@@ -47,7 +53,10 @@ async def follow(call: Call[Any, Any], booked: Booked) -> None:
     for one in came:  # grows as it goes
         asked = selling.asked_by(call.setting, one.act)
         waiting = await call.read(lambda c: tills.held_about(c, merchant, sealer, one, asked, FOLLOWING))  # noqa: B023 - runs before the next turn
-        came += [done for held in waiting if (done := await _book_held(call, held)) is not None]
+        done = [found for held in waiting if (found := await _book_held(call, held)) is not None]
+        came += done
+        if done and len(waiting) >= FOLLOWING:  # more may wait
+            came.append(one)
 
 
 async def _book_held(call: Call[Any, Any], held: Booked) -> Booked | None:

@@ -217,7 +217,11 @@ async def _enter(device: Device) -> web.StreamResponse:
     device.request.app[IDENTIFYING].pace("pins", f"{merchant}:{name}", PINS)
     pin = device.given("pin")
 
+    known = device.till
+
     def work(connection: Connection) -> str | None:
+        if staffing.find_till(connection, merchant, name, lock=True) != known:
+            return None  # it was paired anew, or ended, meanwhile
         worker = staffing.worker_of(connection, merchant, device.setting.sealer, pin, lock=True)
         return None if worker is None else staffing.open_shift(connection, merchant, name, worker, device.now)
 

@@ -73,9 +73,9 @@ def _unbound(http: HttpSettings, error: OSError) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         remedy = "Say another, such as STAMPCARD_HTTP__PORT=8081; for a demo --port 8081"
         return ConfigurationError("http.port", f"{http.port} is in use by another program", remedy)
-    elsewhere = error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror)
+    elsewhere = error.errno in {None, errno.EADDRNOTAVAIL} or isinstance(error, socket.gaierror)
     setting = "http.host" if elsewhere else "http.port"
-    return ConfigurationError(setting, f"{http.host}:{http.port} cannot be opened: {error.strerror}")
+    return ConfigurationError(setting, f"{http.host}:{http.port} cannot be opened: {error.strerror or error}")
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from stampcard.domain.addresses import normal_email, normal_phone
 from stampcard.domain.commands import OWN
 from stampcard.domain.events import OrderSeen, RefundSeen
 from stampcard.domain.orders import OrderLine, OrderSnapshot, Refund, Stamp, standing_refunds
-from stampcard.domain.tills import Act, ActKind, Booked
+from stampcard.domain.tills import Act, ActKind, ActStatus, Booked
 from stampcard.domain.value import Value, replace
 from stampcard.engine.counting import FINE
 from stampcard.engine.rewarding import Asking
@@ -123,14 +123,23 @@ def book_held(unit: Unit, held: Booked, facts: Facts = NO_FACTS, note: str = "")
     `note`: what the person said who accepts it: they vouch for the card and the time, and a shift has no limits for them.
     """
     known = _still_held(unit, held)
-    return _keep(unit, replace(_book(unit, known.act, facts, late=True, reviewed=bool(note)), note=note))
+    booked = _book(unit, known.act, facts, late=True, reviewed=bool(note))
+    if known.member and booked.member != _standing_now(unit, known.member):
+        raise Conflict("other_member", "the card or number was somebody else's when it happened")
+    return _keep(unit, replace(booked, note=note))
 
 
 def hold_on(unit: Unit, held: Booked, error: RequestRefused) -> Booked:
-    """Write down why an act that is held cannot be booked by now, and whose it is; raises Conflict where it is held no more."""
+    """Write down why an act that is held cannot be booked by now, or ever, and whose it is.
+
+    Raises Conflict where it is held no more.
+    """
     known = _still_held(unit, held)
-    member = _standing_now(unit, known.member or _holder(unit, known.act))
-    return _keep(unit, replace(known, member=member, code=error.code, detail=str(error)))
+    if known.act != held.act:  # whoever it was is erased: nothing is said of them anew
+        return known
+    member = known.member or _standing_now(unit, _holder(unit, known.act))
+    status: ActStatus = "refused" if error.code in _NEVER else "held"
+    return _keep(unit, replace(known, status=status, member=member, code=error.code, detail=str(error)))
 
 
 def dismiss(unit: Unit, held: Booked, note: str) -> Booked:
@@ -162,10 +171,8 @@ def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
     early = act.kind in {"undo", "return"} and error.code == "not_found"  # what it is about may not have been told yet
     told = _holder(unit, act)
     people = load_members(unit.connection, merchant, [told] if told else [], sealer, attributes=False, lock=True)
-    if told in people and people[told].erased_at is not None:  # nothing is kept of who was erased
-        act = tills.bare(act)
-    elif act.kind in {"undo", "return"}:  # whatever else is said with it, it is about another act
-        act = replace(tills.bare(act), amount=act.amount)
+    was_erased = told in people and people[told].erased_at is not None
+    act = tills.bare(act) if was_erased else _needed(act, error)
     member = _standing_now(unit, told)
     booked = _keep(
         unit,
@@ -178,6 +185,17 @@ def put_down(unit: Unit, act: Act, error: RequestRefused) -> Booked:
     if asked:
         tills.note_asked(unit.connection, merchant, ActKey(act.till, act.id), asked)
     return booked
+
+
+def _needed(act: Act, error: RequestRefused) -> Act:
+    """What of an act is needed to decide it later: of people no more than what finds it when they are erased."""
+    if act.kind in {"undo", "return"}:
+        return replace(tills.bare(act), amount=act.amount)
+    if act.kind != "enrol":
+        return replace(act, phone="", email="", first_name="", last_name="", language="")
+    if error.code == "several_members" and act.phone:
+        return replace(act, card="", email="", first_name="", last_name="")
+    return replace(act, card="")
 
 
 def _address_print(setting: Setting, act: Act) -> str:
@@ -222,10 +240,8 @@ def _book(unit: Unit, act: Act, facts: Facts, *, late: bool = False, reviewed: b
         raise RequestRefused("in_the_future", f"{act.at:%Y-%m-%d %H:%M}Z has not come yet: set the clock of the till")
     longest = max(live.program.counter.offline or timedelta(0), LATE)
     if not late and unit.now - act.at > longest:
-        said = f"{longest.total_seconds() / 3600:g} hours"
-        raise RequestRefused(
-            "too_old", f"{act.at:%Y-%m-%d %H:%M}Z is too long ago: more than {said} (counter, offline)"
-        )
+        said = f"more than {_words(longest)} (counter, offline)"
+        raise RequestRefused("too_old", f"{act.at:%Y-%m-%d %H:%M}Z is too long ago to be told now: {said}")
     done = _CARRIED_OUT[act.kind](unit, act, facts, reviewed)
     _count(unit, live, act, done, limited=not reviewed)
     return Booked(
@@ -411,7 +427,10 @@ def _undo(unit: Unit, act: Act, _: Facts, reviewed: bool) -> _Done:
 
 
 def _words(span: timedelta | None) -> str:
-    return "no time at all" if span is None else f"{span.total_seconds() / 60:g} minutes"
+    if span is None:
+        return "no time at all"
+    hours = span / timedelta(hours=1)
+    return f"{hours:g} hours" if hours >= 1 else f"{span.total_seconds() / 60:g} minutes"
 
 
 def _cancelled(unit: Unit, of: Booked, member: str, act: Act) -> dict[str, int]:

@@ -131,7 +131,7 @@ def try_connection(
     if header or unsigned:
         raise typer.BadParameter("say which webhook by --payload", param_hint="--header" if header else "--unsigned")
     finding, *others = asyncio.run(connection_findings(settings, table, [spec]))
-    ok = finding.level == "ok"
+    ok = finding.works
     if json:
         show_json({"name": name, "ok": ok, "text": finding.text, "missing": [one.text for one in others]})
     else:

@@ -55,6 +55,8 @@ class Finding(Value, frozen=True):
     level: Level
     about: str
     text: str
+    #: Whether what is looked at does what it is for.
+    works: bool = True
 
 
 class Shown(Value, frozen=True):
@@ -227,10 +229,12 @@ def channel_findings(files: Sequence[Path], connections: Iterable[Connection]) -
 def wallet_findings(files: Sequence[Path], connections: Iterable[Connection]) -> Iterator[Finding]:
     """Phones' wallets whose program no file has, or whose cards lack what the vendor wants."""
     programs: dict[str, Program] = {}
-    for path in files:
-        with suppress(ProgramError, ConfigurationError):
+    try:
+        for path in files:
             program, _ = read_file(path)
             programs[program.program] = program
+    except (ProgramError, ConfigurationError):  # which is told, and what it is of is not known
+        return
     for connection in connections if programs else ():
         sink = next((sink for sink in connection.sinks if isinstance(sink, PassSink)), None)
         if sink is None or not isinstance(connection.settings, PassSettings):
@@ -239,11 +243,10 @@ def wallet_findings(files: Sequence[Path], connections: Iterable[Connection]) ->
         if name and name not in programs:
             there = f"there is no file of a program {name!r}; there is: {', '.join(sorted(programs))}"
             yield Finding(level="warning", about=f"connections.{connection.name}.program", text=there)
-        for program in programs.values():
-            shows = sink.needs_logo and name in {"", program.program}
-            if shows and not (program.card.logo or program.sending.logo):
-                text = f"{sink.title} takes no card without a logo. Give the program one: card, logo"
-                yield Finding(level="warning", about=f"programs.{program.program}", text=text)
+        meant = programs.get(name) if name or len(programs) > 1 else next(iter(programs.values()))
+        if meant is not None and sink.needs_logo and not (meant.card.logo or meant.sending.logo):
+            text = f"{sink.title} takes no card without a logo. Give the program one: card, logo"
+            yield Finding(level="warning", about=f"programs.{meant.program}", text=text)
 
 
 @asynccontextmanager
@@ -331,7 +334,8 @@ async def _health(connection: Connection) -> Finding:
     if health.ok:
         return Finding(level="warning" if health.problem else "ok", about=about, text=health.problem or "connected")
     opens = f". Open {health.open}" if health.open and health.open not in health.problem else ""
-    return Finding(level="warning" if health.open else "unreachable", about=about, text=f"{health.problem}{opens}")
+    level: Level = "warning" if health.open else "unreachable"
+    return Finding(level=level, about=about, text=f"{health.problem}{opens}", works=False)
 
 
 def _wrong(error: ConfigurationError) -> Finding:

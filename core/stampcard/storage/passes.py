@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, select, update
 
 from stampcard.clock import from_micros, to_micros
 from stampcard.domain.commands import PASS
 from stampcard.domain.value import Value
 from stampcard.storage import saving
+from stampcard.storage.jobs import begin_job
 from stampcard.storage.pushing import owe
 from stampcard.storage.rows import moment, to_json
-from stampcard.storage.tables import pass_, push
+from stampcard.storage.tables import job, pass_, push
 
+#: Since when a vendor tells who saves passes: a row among the jobs, begun at the first.
+SAVES = "saves"
 _NOTE = (
     update(pass_)
     .where(
@@ -80,8 +83,8 @@ def reachable(connection: Connection, merchant: str, name: str, members: Collect
     A vendor that has told of nobody who saves one may not be able to: a pass of before it first did counts as saved until it
     is taken off.
     """
-    mine = (pass_.c.merchant == merchant, pass_.c.connection == name)
-    first = connection.execute(select(func.min(pass_.c.saved_at)).where(*mine)).scalar()
+    known = (job.c.merchant == merchant, job.c.name == f"{SAVES}:{name}")
+    first = connection.execute(select(job.c.started_at).where(*known)).scalar()
     kept = [one for one in passes_of(connection, merchant, members, name) if one.is_kept]
     return {
         one.member: one.serial
@@ -109,6 +112,8 @@ def note_saved(connection: Connection, merchant: str, one: Pass, at: datetime, *
     values = {"saved_at": to_micros(at), "removed_at": None} if saved else {"removed_at": to_micros(at)}
     mine = (pass_.c.merchant == merchant, pass_.c.connection == one.connection, pass_.c.serial == one.serial)
     connection.execute(update(pass_).where(*mine).values(values))
+    if saved:
+        begin_job(connection, merchant, f"{SAVES}:{one.connection}", 0, at)
 
 
 def note_shown(connection: Connection, merchant: str, passes: Sequence[Pass]) -> None:

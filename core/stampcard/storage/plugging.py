@@ -16,7 +16,7 @@ from stampcard.storage import audiences, saving, tables
 from stampcard.storage.commanding import tell
 from stampcard.storage.contacts import forget_connection
 from stampcard.storage.numbering import Numbering
-from stampcard.storage.passes import forget_shown
+from stampcard.storage.passes import SAVES, forget_shown
 from stampcard.storage.requeueing import drop_command
 from stampcard.storage.revising import bump
 from stampcard.storage.rows import open_object, seal_object
@@ -99,7 +99,7 @@ def remove_plugged(
     for of in (push, fetch, store, connection_state):
         connection.execute(delete(of).where(of.c.merchant == merchant, of.c.connection == name))
     connection.execute(delete(_table).where(_table.c.merchant == merchant, _table.c.name == name))
-    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill", AUDIENCE, PASS, *JOBS)]
+    jobs = [f"{kind}:{name}" for kind in ("reconcile", "backfill", AUDIENCE, PASS, SAVES, *JOBS)]
     connection.execute(delete(job).where(job.c.merchant == merchant, job.c.name.in_(jobs)))
     forget_connection(connection, merchant, name)
     audiences.forget_connection(connection, merchant, name)

@@ -88,9 +88,10 @@ def _end_shifts(connection: Connection, merchant: str, those: ColumnElement[bool
     connection.execute(update(shift).where(*open_).values(closed_at=to_micros(now)))
 
 
-def find_till(connection: Connection, merchant: str, name: str) -> Till | None:
-    """One by its name, also one that is not used any more."""
-    row = connection.execute(select(till).where(till.c.merchant == merchant, till.c.name == name)).one_or_none()
+def find_till(connection: Connection, merchant: str, name: str, *, lock: bool = False) -> Till | None:
+    """One by its name, also one that is not used any more; `lock`: for whoever begins a shift there."""
+    statement = select(till).where(till.c.merchant == merchant, till.c.name == name)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
     return None if row is None else _till_of(row)
 
 

@@ -162,6 +162,10 @@ async def test_a_message_is_written_on_a_card_that_somebody_has_in_a_phone(
     assert await google.remove(serial) == 200
     await settled(served)
     assert await told(kept, serial) == (0, "no_address")
+    served.clock.advance(60)
+    assert await google.save(address) == 200
+    await settled(served)
+    assert await told(other, unseen) == (0, "no_address"), "whoever saves theirs anew says nothing of others"
 
 
 async def test_a_card_of_somebody_who_is_erased_is_emptied(served: Served, google: GoogleWalletSimulator) -> None:
