@@ -75,6 +75,13 @@ async def carried(served: Any, pocket: Pocket, **attributes: Any) -> tuple[str, 
     return member, made.body["serial"]
 
 
+async def others_carry(served: Any, many: int) -> None:
+    """So many members more have a pass each."""
+    for number in range(many):
+        other = await served.rich(10, f"o{number}")
+        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
+
+
 async def stored(served: Any, text: str, valid_from: timedelta | None = None, *, refreshed: bool = True) -> None:
     """Another process applies a program, for now or for later."""
     program, now = read_program(text, "test"), served.clock.now()
@@ -190,9 +197,7 @@ async def test_what_changes_while_a_call_is_under_way_is_told_after_it(served: A
 
 async def test_whoever_buys_does_not_wait_until_every_changed_card_is_shown(served: Any, pockets: Pockets) -> None:
     buyer, _ = await carried(served, pockets.sink)
-    for n in range(12):
-        other = await served.rich(10, f"o{n}")
-        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
+    await others_carry(served, 12)
     await later(served)
     pockets.sink.told()
     with pytest.MonkeyPatch.context() as patch:
@@ -225,9 +230,7 @@ async def test_a_resync_delivers_everything_anew(served: Any, pockets: Pockets) 
 
 async def test_whoever_buys_does_not_wait_until_a_resync_is_done(served: Any, pockets: Pockets) -> None:
     await carried(served, pockets.sink)
-    for n in range(12):
-        other = await served.rich(10, f"o{n}")
-        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
+    await others_carry(served, 12)
     await later(served)
     pockets.sink.told()
     with pytest.MonkeyPatch.context() as patch:
@@ -247,9 +250,7 @@ async def test_a_resync_that_ends_while_cards_are_looked_at_misses_none(
     served: Any, pockets: Pockets, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
     await carried(served, pockets.sink)
-    for n in range(9):
-        other = await served.rich(10, f"o{n}")
-        await served.call("POST", f"/members/{other}/passes", {"connection": "pocket"})
+    await others_carry(served, 9)
     for _ in range(3):
         await later(served)
     monkeypatch.setattr(presenting, "WAITING", 4)

@@ -183,10 +183,7 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
         to_print=None,
     )
     _update(unit, idempotency, idempotency.c.member.in_(ids), answer_sealed=None)
-    told = or_(act.c.member.in_(ids), and_(act.c.member.is_(None), act.c.asked_print.in_(addresses)))
-    _update(unit, act, told, body_sealed=None, body_hash="", note="", asked_print=None)
-    numbers = select(card.c.number).where(card.c.merchant == unit.setting.merchant, card.c.member.in_(ids))
-    _delete(unit, card_moment, card_moment.c.number.in_(numbers))
+    _forget_counter(unit, ids, addresses)
     _update(unit, order_state, order_state.c.member.in_(ids), pinned_member_sealed=None)
     mine = select(redemption.c.id).where(redemption.c.merchant == unit.setting.merchant, redemption.c.member.in_(ids))
     _delete(unit, pool, pool.c.redemption.in_(mine))
@@ -209,6 +206,17 @@ def _erase(unit: Unit, ids: Sequence[str], prints: Sequence[str]) -> None:
     unit.verdicts.forget(ids)
     unit.bases.forget(ids)
     _update(unit, entry, and_(entry.c.member.in_(ids), entry.c.note != ""), note="")
+
+
+def _forget_counter(unit: Unit, ids: Sequence[str], addresses: Sequence[str]) -> None:
+    """Keep of what was done at counters only that it was, and nothing of when their cards were shown.
+
+    `addresses`: what they are found by in acts of nobody.
+    """
+    told = or_(act.c.member.in_(ids), and_(act.c.member.is_(None), act.c.asked_print.in_(addresses)))
+    _update(unit, act, told, body_sealed=None, body_hash="", note="", asked_print=None)
+    numbers = select(card.c.number).where(card.c.merchant == unit.setting.merchant, card.c.member.in_(ids))
+    _delete(unit, card_moment, card_moment.c.number.in_(numbers))
 
 
 def _forget_reach(unit: Unit, ids: Sequence[str]) -> None:
